@@ -1,0 +1,107 @@
+/** An alert is a match that a person must verify. The states are enforced by the cloud; the whole alert travels at every change. */
+import { z } from 'zod'
+import { slugSchema } from '../names.ts'
+import {
+  candidateSchema,
+  confidenceSchema,
+  jurisdictionSchema,
+  plateSchema,
+  regionSchema,
+  sha256Schema,
+  timeMsSchema,
+} from './sighting.ts'
+
+export const ALERT_STATES = ['raised', 'image_compared', 'source_confirmed', 'actionable', 'closed'] as const
+export type AlertState = (typeof ALERT_STATES)[number]
+
+export const ALERT_OUTCOMES = ['misread', 'cleared', 'stale', 'wrong_jurisdiction', 'located', 'not_located'] as const
+export type AlertOutcome = (typeof ALERT_OUTCOMES)[number]
+
+/** The next state when a step succeeds; no step can be skipped. */
+export const NEXT_STATE: Readonly<Record<AlertState, AlertState | null>> = {
+  raised: 'image_compared',
+  image_compared: 'source_confirmed',
+  source_confirmed: 'actionable',
+  actionable: null,
+  closed: null,
+}
+
+/** Outcomes that an alert may be closed with from each state. */
+export const CLOSING_OUTCOMES: Readonly<Record<AlertState, readonly AlertOutcome[]>> = {
+  raised: ['misread', 'cleared', 'stale', 'wrong_jurisdiction'],
+  image_compared: ['misread', 'cleared', 'stale', 'wrong_jurisdiction'],
+  source_confirmed: ['misread', 'cleared', 'stale', 'wrong_jurisdiction'],
+  actionable: ALERT_OUTCOMES,
+  closed: [],
+}
+
+/** Longest free text of a step, characters. */
+export const MAX_STEP_TEXT = 500
+
+/** What a person sends to take an alert one step on (HTTP). `revision` is the one they saw: a newer one refuses with `conflict`. */
+export const alertStepSchema = z.discriminatedUnion('step', [
+  z.strictObject({
+    step: z.literal('image_compared'),
+    revision: z.int().min(0),
+    plateSeen: z
+      .string()
+      .min(1)
+      .max(20)
+      .describe('the plate as the officer reads it in the picture, typed before the read is shown'),
+    jurisdictionSeen: jurisdictionSchema.nullable(),
+  }),
+  z.strictObject({
+    step: z.literal('source_confirmed'),
+    revision: z.int().min(0),
+    confirmedWith: z.string().min(1).max(MAX_STEP_TEXT).describe('who or what system confirmed the entry'),
+    result: z.string().min(1).max(MAX_STEP_TEXT),
+  }),
+  z.strictObject({ step: z.literal('actionable'), revision: z.int().min(0) }),
+  z.strictObject({
+    step: z.literal('closed'),
+    revision: z.int().min(0),
+    outcome: z.enum(ALERT_OUTCOMES),
+    note: z.string().max(MAX_STEP_TEXT).default(''),
+    correctPlate: plateSchema.nullable().default(null).describe('for a misread: what the plate says'),
+  }),
+])
+export type AlertStep = z.infer<typeof alertStepSchema>
+
+export const alertSchema = z.strictObject({
+  alertId: z.uuidv7(),
+  agency: slugSchema,
+  revision: z.int().min(0),
+  state: z.enum(ALERT_STATES),
+  outcome: z.enum(ALERT_OUTCOMES).nullable(),
+  groups: z.array(slugSchema).min(1).max(32),
+  raisedAtMs: timeMsSchema,
+  updatedAtMs: timeMsSchema,
+  updatedBy: slugSchema.nullable().describe('account of the last step; null: the cloud itself'),
+  expiresAtMs: timeMsSchema,
+  match: z.strictObject({
+    kind: z.enum(['exact', 'near']),
+    list: slugSchema,
+    listVersion: z.int().min(1),
+    entryId: z.uuidv7(),
+    listedPlate: plateSchema,
+    listedJurisdiction: jurisdictionSchema.nullable(),
+    category: z.string().max(64),
+    priority: z.int().min(1).max(5).describe('1 is the most urgent'),
+    cameraAgreed: z.boolean().describe('the camera had found the same entry'),
+  }),
+  sighting: z.strictObject({
+    sightingId: z.uuidv7(),
+    revision: z.int().min(0).max(1),
+    cameraId: slugSchema,
+    capturedAtMs: timeMsSchema,
+    receivedAtMs: timeMsSchema,
+    clock: z.enum(['synced', 'unsynced']),
+    plate: plateSchema,
+    confidence: confidenceSchema,
+    candidates: z.array(candidateSchema).max(16),
+    jurisdiction: z.strictObject({ code: jurisdictionSchema, confidence: confidenceSchema }).nullable(),
+    region: regionSchema,
+    crop: z.strictObject({ sha256: sha256Schema, bytes: z.int() }).nullable(),
+  }),
+})
+export type Alert = z.infer<typeof alertSchema>

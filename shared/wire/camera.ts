@@ -1,0 +1,44 @@
+/** What a camera says of itself: retained status (with a Will) and periodic health. */
+import { z } from 'zod'
+import { slugSchema } from '../names.ts'
+import { timeMsSchema } from './sighting.ts'
+
+/** Retained at `status`. The Will is the same document with `online: false`, so birth and death pair by `sessionId`. */
+export const cameraStatusSchema = z.strictObject({
+  cameraId: slugSchema,
+  online: z.boolean(),
+  sessionId: z.uuidv7(),
+  sinceMs: timeMsSchema,
+  software: z.string().max(64),
+})
+export type CameraStatus = z.infer<typeof cameraStatusSchema>
+
+const counter = z.int().min(0)
+
+/** Counters run from the start of the camera process. */
+export const cameraHealthSchema = z.strictObject({
+  cameraId: slugSchema,
+  sessionId: z.uuidv7(),
+  atMs: timeMsSchema,
+  uptimeMs: counter,
+  clock: z.enum(['synced', 'unsynced']),
+  frames: z.strictObject({ read: counter, dropped: counter, rejected: counter, failed: counter }),
+  vision: z.strictObject({ restarts: counter }),
+  sightings: z.strictObject({
+    made: counter,
+    matched: counter,
+    withheld: counter.describe('not stored for sending, by policy'),
+    lost: counter.describe('could not be committed: disk full'),
+  }),
+  outbox: z.strictObject({
+    rows: counter,
+    bytes: counter,
+    oldestAgeMs: counter,
+    evicted: z.strictObject({ crops: counter, sightings: counter }),
+    expired: counter,
+  }),
+  hotlists: z
+    .array(z.strictObject({ list: slugSchema, version: counter, entries: counter, ageMs: counter, stale: z.boolean() }))
+    .max(64),
+})
+export type CameraHealth = z.infer<typeof cameraHealthSchema>
