@@ -1,0 +1,269 @@
+/**
+ * The agency's own certificate authority: made at first start, it signs the server's certificate and the cameras'. A private
+ * authority, because a camera must trust this cloud and no other. Owns the files in its folder; called by main.ts and cameras.ts.
+ */
+// @peculiar/x509 finds its parts by decorators and refuses to load without this.
+import 'reflect-metadata'
+import { createPrivateKey, createPublicKey, X509Certificate as NodeCertificate, webcrypto } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { join } from 'node:path'
+import * as x509 from '@peculiar/x509'
+import { type Clock, DAY_MS } from '../shared/clock.ts'
+import { AppError } from '../shared/errors.ts'
+import { cameraClientId, cameraUrn } from '../shared/names.ts'
+import { PUBLIC_MODE, readFileIfThere, writeFileDurably } from './secret-file.ts'
+
+export const AUTHORITY_FILES = {
+  caKey: 'ca-key.pem',
+  ca: 'ca.pem',
+  serverKey: 'server-key.pem',
+  server: 'server.pem',
+} as const
+
+/** 10 years: replacing the authority means visiting every camera. */
+export const CA_LIFETIME_MS = 3_650 * DAY_MS
+/** 1 year. */
+export const CAMERA_LIFETIME_MS = 365 * DAY_MS
+/** 90 days; renewed at a start when fewer than SERVER_RENEW_BEFORE_MS are left. */
+export const SERVER_LIFETIME_MS = 90 * DAY_MS
+export const SERVER_RENEW_BEFORE_MS = 30 * DAY_MS
+/** Certificates are valid from a day before they are made: a camera without a clock battery may start behind. */
+export const BACKDATE_MS = DAY_MS
+/** A P-256 request is under 1 KiB of PEM. */
+export const MAX_CSR_CHARACTERS = 8 * 1024
+export const MAX_HOSTNAMES = 32
+
+/** ECDSA on P-256 [FIPS 186-5]: taken by every TLS stack, also on the smallest camera. */
+const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
+
+const { subtle } = webcrypto
+type CryptoKey = webcrypto.CryptoKey
+x509.cryptoProvider.set(x509.CryptoProvider.DEFAULT, webcrypto)
+
+export interface IssuedCertificate {
+  certPem: string
+  /** Upper-case hex, as Node.js shows it. */
+  serial: string
+  /** SHA-256 over the DER, upper-case hex in pairs with colons, as Node.js shows it. */
+  fingerprint: string
+  expiresAtMs: number
+}
+
+export interface Authority {
+  readonly caPem: string
+  readonly serverKeyPem: string
+  readonly serverCertPem: string
+  readonly serverExpiresAtMs: number
+  /** A certificate for `camera` over the key of the request; the request's own names are ignored. Throws `bad_input`. */
+  issueCamera(camera: string, csrPem: string): Promise<IssuedCertificate>
+}
+
+export interface AuthorityDeps {
+  folder: string
+  agency: string
+  /** DNS names and IP addresses that people and cameras reach the server by. */
+  hostnames: readonly string[]
+  clock: Clock
+}
+
+/** Opens the authority in `folder`, making it, and the server's certificate, when missing. Throws `configuration`. */
+export async function openAuthority(deps: AuthorityDeps): Promise<Authority> {
+  const { folder, agency, clock } = deps
+  if (deps.hostnames.length === 0 || deps.hostnames.length > MAX_HOSTNAMES) {
+    throw new AppError('configuration', `hostnames: 1 to ${MAX_HOSTNAMES} are needed (got ${deps.hostnames.length})`)
+  }
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const ca = await openCa(folder, agency, clock)
+  const server = await openServer(folder, ca, deps)
+  return {
+    caPem: ca.certificate.toString('pem'),
+    serverKeyPem: server.keyPem,
+    serverCertPem: server.certPem,
+    serverExpiresAtMs: new Date(new NodeCertificate(server.certPem).validTo).getTime(),
+    async issueCamera(camera, csrPem) {
+      const publicKey = await checkRequest(csrPem)
+      const certificate = await issue(ca, clock, {
+        publicKey,
+        name: cameraClientId(agency, camera),
+        alternatives: [{ type: 'url', value: cameraUrn(agency, camera) }],
+        usage: x509.ExtendedKeyUsage.clientAuth,
+        lifetimeMs: CAMERA_LIFETIME_MS,
+      })
+      const certPem = certificate.toString('pem')
+      const issued = new NodeCertificate(certPem)
+      return {
+        certPem,
+        serial: issued.serialNumber,
+        fingerprint: issued.fingerprint256,
+        expiresAtMs: certificate.notAfter.getTime(),
+      }
+    },
+  }
+}
+
+interface Ca {
+  certificate: x509.X509Certificate
+  key: CryptoKey
+}
+
+async function openCa(folder: string, agency: string, clock: Clock): Promise<Ca> {
+  const keyPath = join(folder, AUTHORITY_FILES.caKey)
+  const certPath = join(folder, AUTHORITY_FILES.ca)
+  const keyPem = readFileIfThere(keyPath)
+  const certPem = readFileIfThere(certPath)
+  if (keyPem !== null && certPem !== null) {
+    checkPair(keyPem, certPem, keyPath)
+    return { certificate: new x509.X509Certificate(certPem), key: await importKey(keyPem) }
+  }
+  if (certPem !== null) {
+    // A new key would not match what the cameras already trust.
+    throw new AppError('configuration', `${keyPath}: missing, although ${certPath} is there`, {
+      hint: 'restore it with `candor restore`',
+    })
+  }
+  // A key without a certificate is the rest of a first start that was cut short: nobody trusts it yet.
+  const keys = await subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
+  const nowMs = clock.nowMs()
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    name: [{ CN: [`Candor ${agency} CA`] }],
+    notBefore: new Date(nowMs - BACKDATE_MS),
+    notAfter: new Date(nowMs + CA_LIFETIME_MS),
+    signingAlgorithm: ALGORITHM,
+    keys,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  })
+  writeFileDurably(keyPath, await exportKey(keys.privateKey))
+  writeFileDurably(certPath, certificate.toString('pem'), PUBLIC_MODE)
+  return { certificate, key: keys.privateKey }
+}
+
+async function openServer(folder: string, ca: Ca, deps: AuthorityDeps): Promise<{ keyPem: string; certPem: string }> {
+  const keyPath = join(folder, AUTHORITY_FILES.serverKey)
+  const certPath = join(folder, AUTHORITY_FILES.server)
+  const oldKey = readFileIfThere(keyPath)
+  const oldCert = readFileIfThere(certPath)
+  if (oldKey !== null && oldCert !== null && stillGood(oldKey, oldCert, ca, deps)) {
+    return { keyPem: oldKey, certPem: oldCert }
+  }
+  const keys = await subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
+  const certificate = await issue(ca, deps.clock, {
+    publicKey: keys.publicKey,
+    name: deps.hostnames[0] ?? deps.agency,
+    alternatives: deps.hostnames.map((host) => ({ type: isIP(host) === 0 ? 'dns' : 'ip', value: host })),
+    usage: x509.ExtendedKeyUsage.serverAuth,
+    lifetimeMs: SERVER_LIFETIME_MS,
+  })
+  const keyPem = await exportKey(keys.privateKey)
+  const certPem = certificate.toString('pem')
+  writeFileDurably(keyPath, keyPem)
+  writeFileDurably(certPath, certPem, PUBLIC_MODE)
+  return { keyPem, certPem }
+}
+
+/** Issued by this authority, for this key, every host name covered, and not soon at its end. */
+function stillGood(keyPem: string, certPem: string, ca: Ca, deps: AuthorityDeps): boolean {
+  try {
+    const certificate = new NodeCertificate(certPem)
+    const covered = deps.hostnames.every((host) =>
+      isIP(host) === 0 ? certificate.checkHost(host) !== undefined : certificate.checkIP(host) !== undefined,
+    )
+    return (
+      covered &&
+      certificate.checkPrivateKey(createPrivateKey(keyPem)) &&
+      certificate.verify(createPublicKey(ca.certificate.toString('pem'))) &&
+      new Date(certificate.validTo).getTime() - deps.clock.nowMs() >= SERVER_RENEW_BEFORE_MS
+    )
+  } catch {
+    // Damaged files are made anew: the server's certificate holds nothing that could be lost.
+    return false
+  }
+}
+
+interface Request {
+  publicKey: CryptoKey | x509.PublicKey
+  name: string
+  alternatives: x509.JsonGeneralNames
+  usage: x509.ExtendedKeyUsage
+  lifetimeMs: number
+}
+
+async function issue(ca: Ca, clock: Clock, request: Request): Promise<x509.X509Certificate> {
+  const nowMs = clock.nowMs()
+  // A certificate that outlives its authority would fail in the field on a day nobody expects.
+  const expiresAtMs = Math.min(nowMs + request.lifetimeMs, ca.certificate.notAfter.getTime())
+  return x509.X509CertificateGenerator.create({
+    subject: [{ CN: [request.name] }],
+    issuer: ca.certificate.subjectName,
+    notBefore: new Date(nowMs - BACKDATE_MS),
+    notAfter: new Date(expiresAtMs),
+    signingAlgorithm: ALGORITHM,
+    publicKey: request.publicKey,
+    signingKey: ca.key,
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([request.usage]),
+      new x509.SubjectAlternativeNameExtension(request.alternatives),
+      await x509.SubjectKeyIdentifierExtension.create(request.publicKey),
+      await x509.AuthorityKeyIdentifierExtension.create(ca.certificate.publicKey),
+    ],
+  })
+}
+
+/** The request's key, after its own signature proved that the asker holds the private half. */
+async function checkRequest(csrPem: string): Promise<x509.PublicKey> {
+  if (csrPem.length > MAX_CSR_CHARACTERS) {
+    throw new AppError('too_large', `the certificate request is longer than ${MAX_CSR_CHARACTERS} characters`)
+  }
+  let request: x509.Pkcs10CertificateRequest
+  let signed = false
+  try {
+    request = new x509.Pkcs10CertificateRequest(csrPem)
+    signed = await request.verify()
+  } catch (cause) {
+    throw new AppError('bad_input', 'not a PEM certificate request (PKCS #10)', { cause })
+  }
+  if (!signed) throw new AppError('bad_input', 'the certificate request is not signed by its own key')
+  const algorithm = request.publicKey.algorithm as { name?: string; namedCurve?: string }
+  if (algorithm.name !== ALGORITHM.name || algorithm.namedCurve !== ALGORITHM.namedCurve) {
+    throw new AppError('bad_input', 'the key of a camera must be ECDSA on P-256')
+  }
+  return request.publicKey
+}
+
+/** A new P-256 key and a request for it: what `candor camera add` makes on its own machine. The key never leaves it. */
+export async function newCameraRequest(name: string): Promise<{ keyPem: string; csrPem: string }> {
+  const keys = await subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
+  const request = await x509.Pkcs10CertificateRequestGenerator.create({
+    name: [{ CN: [name] }],
+    keys,
+    signingAlgorithm: ALGORITHM,
+  })
+  return { keyPem: await exportKey(keys.privateKey), csrPem: request.toString('pem') }
+}
+
+function checkPair(keyPem: string, certPem: string, path: string): void {
+  let fits = false
+  try {
+    fits = new NodeCertificate(certPem).checkPrivateKey(createPrivateKey(keyPem))
+  } catch (cause) {
+    throw new AppError('configuration', `${path} or its certificate is damaged`, {
+      hint: 'restore it with `candor restore`',
+      cause,
+    })
+  }
+  if (!fits) throw new AppError('configuration', `${path} does not fit its certificate`)
+}
+
+async function exportKey(key: CryptoKey): Promise<string> {
+  return x509.PemConverter.encode(await subtle.exportKey('pkcs8', key), x509.PemConverter.PrivateKeyTag)
+}
+
+async function importKey(pem: string): Promise<CryptoKey> {
+  return subtle.importKey('pkcs8', x509.PemConverter.decodeFirst(pem), ALGORITHM, true, ['sign'])
+}

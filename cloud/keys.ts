@@ -1,0 +1,60 @@
+/**
+ * The cloud's own secrets besides the certificate authority: the key that signs lists and policy, the key that signs the
+ * audit's head, and the key of the plate digests. Each is a file of its own (mode 0600) outside the database, made at first
+ * start; `candor backup` takes the whole folder.
+ */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { AppError } from '../shared/errors.ts'
+import { createSigner, newSigningKeyPem, type Signer } from '../shared/signing.ts'
+import { PUBLIC_MODE, readFileIfThere, readOrMakeSecretFile, writeFileDurably } from './secret-file.ts'
+
+export const KEY_FILES = {
+  lists: 'list-signing.pem',
+  audit: 'audit-signing.pem',
+  /** Public half of the audit key, for verifying on another machine. */
+  auditPublic: 'audit-signing.public.pem',
+  plateDigest: 'plate-digest.key',
+} as const
+
+/** Bytes of the HMAC-SHA256 key: as long as its output [RFC 2104, 3]. */
+export const DIGEST_KEY_BYTES = 32
+
+export interface Keys {
+  /** Signs hotlist manifests and the policy; cameras hold its public half. */
+  readonly lists: Signer
+  /** Signs the audit's head; never used for anything else, so that no list can pass for a head. */
+  readonly audit: Signer
+  readonly plateDigestKey: Buffer
+}
+
+/** Opens the keys in `folder`, making what is missing. Throws `configuration` for a file that is no such key. */
+export function openKeys(options: { folder: string; newSecret: (byteCount: number) => string }): Keys {
+  const { folder, newSecret } = options
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const lists = openSigner(join(folder, KEY_FILES.lists))
+  const audit = openSigner(join(folder, KEY_FILES.audit))
+  const publicPath = join(folder, KEY_FILES.auditPublic)
+  if (readFileIfThere(publicPath) !== audit.publicKeyPem) writeFileDurably(publicPath, audit.publicKeyPem, PUBLIC_MODE)
+  const digestPath = join(folder, KEY_FILES.plateDigest)
+  const plateDigestKey = Buffer.from(
+    readOrMakeSecretFile(digestPath, () => `${newSecret(DIGEST_KEY_BYTES)}\n`),
+    'base64url',
+  )
+  if (plateDigestKey.length !== DIGEST_KEY_BYTES) {
+    throw new AppError('configuration', `${digestPath}: not a key of ${DIGEST_KEY_BYTES} bytes`)
+  }
+  return { lists, audit, plateDigestKey }
+}
+
+function openSigner(path: string): Signer {
+  const pem = readOrMakeSecretFile(path, () => newSigningKeyPem().privateKeyPem)
+  try {
+    return createSigner(pem)
+  } catch (cause) {
+    throw new AppError('configuration', `${path}: not an Ed25519 private key`, {
+      hint: 'restore it with `candor restore`',
+      cause,
+    })
+  }
+}

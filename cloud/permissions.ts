@@ -1,0 +1,65 @@
+/** Who may do what: the one table of roles and permissions. The API, the broker and the pages ask here. */
+import { AppError } from '../shared/errors.ts'
+
+export const ROLES = [
+  'officer',
+  'supervisor',
+  'investigator',
+  'hotlist-admin',
+  'camera-technician',
+  'policy-admin',
+  'account-admin',
+  'auditor',
+] as const
+export type Role = (typeof ROLES)[number]
+
+/**
+ * The duties are kept apart: who searches does not read the audit of searches, who reads the audit changes nothing, and who
+ * makes accounts cannot search. One account may hold several roles; nobody may change their own (accounts.ts).
+ */
+const GRANTS = {
+  /** Works alerts of the own groups; sees no plain read, which is not criminal-justice information until it matched. */
+  officer: ['alerts.read', 'alerts.verify'],
+  /** As an officer, and watches reads arrive. */
+  supervisor: ['alerts.read', 'alerts.verify', 'sightings.watch'],
+  /** Searches stored reads, each search with case number, offence type and reason. */
+  investigator: ['alerts.read', 'search.run', 'sightings.view'],
+  'hotlist-admin': ['hotlists.read', 'hotlists.write'],
+  'camera-technician': ['cameras.read', 'cameras.write'],
+  'policy-admin': ['policy.read', 'policy.write'],
+  'account-admin': ['accounts.read', 'accounts.write'],
+  auditor: ['audit.read', 'policy.read', 'hotlists.read', 'cameras.read', 'accounts.read'],
+} as const satisfies Record<Role, readonly string[]>
+
+export type Permission = (typeof GRANTS)[Role][number]
+
+export const PERMISSIONS: readonly Permission[] = [...new Set(Object.values(GRANTS).flat())].sort()
+
+/** What the first administrator of a new installation gets: set everything up, but neither search nor read the audit. */
+export const FIRST_ADMINISTRATOR_ROLES: readonly Role[] = [
+  'account-admin',
+  'camera-technician',
+  'hotlist-admin',
+  'policy-admin',
+]
+
+export function isRole(text: string): text is Role {
+  return (ROLES as readonly string[]).includes(text)
+}
+
+export function may(roles: readonly Role[], permission: Permission): boolean {
+  return roles.some((role) => (GRANTS[role] as readonly Permission[]).includes(permission))
+}
+
+export function permissionsOf(roles: readonly Role[]): Permission[] {
+  return PERMISSIONS.filter((permission) => may(roles, permission))
+}
+
+/** Throws `forbidden`, naming the roles that would do. */
+export function requirePermission(roles: readonly Role[], permission: Permission): void {
+  if (may(roles, permission)) return
+  const would = ROLES.filter((role) => may([role], permission))
+  throw new AppError('forbidden', `this needs the permission ${permission}`, {
+    hint: `an account administrator can give you the role ${would.join(' or ')}`,
+  })
+}
