@@ -110,8 +110,8 @@ interface Ca {
 async function openCa(folder: string, agency: string, clock: Clock): Promise<Ca> {
   const keyPath = join(folder, AUTHORITY_FILES.caKey)
   const certPath = join(folder, AUTHORITY_FILES.ca)
-  const keyPem = readFileIfThere(keyPath)
-  const certPem = readFileIfThere(certPath)
+  const keyPem = await readFileIfThere(keyPath)
+  const certPem = await readFileIfThere(certPath)
   if (keyPem !== null && certPem !== null) {
     checkPair(keyPem, certPem, keyPath)
     return { certificate: new x509.X509Certificate(certPem), key: await importKey(keyPem) }
@@ -137,16 +137,16 @@ async function openCa(folder: string, agency: string, clock: Clock): Promise<Ca>
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   })
-  writeFileDurably(keyPath, await exportKey(keys.privateKey))
-  writeFileDurably(certPath, certificate.toString('pem'), PUBLIC_MODE)
+  await writeFileDurably(keyPath, await exportKey(keys.privateKey))
+  await writeFileDurably(certPath, certificate.toString('pem'), PUBLIC_MODE)
   return { certificate, key: keys.privateKey }
 }
 
 async function openServer(folder: string, ca: Ca, deps: AuthorityDeps): Promise<{ keyPem: string; certPem: string }> {
   const keyPath = join(folder, AUTHORITY_FILES.serverKey)
   const certPath = join(folder, AUTHORITY_FILES.server)
-  const oldKey = readFileIfThere(keyPath)
-  const oldCert = readFileIfThere(certPath)
+  const oldKey = await readFileIfThere(keyPath)
+  const oldCert = await readFileIfThere(certPath)
   if (oldKey !== null && oldCert !== null && stillGood(oldKey, oldCert, ca, deps)) {
     return { keyPem: oldKey, certPem: oldCert }
   }
@@ -160,8 +160,8 @@ async function openServer(folder: string, ca: Ca, deps: AuthorityDeps): Promise<
   })
   const keyPem = await exportKey(keys.privateKey)
   const certPem = certificate.toString('pem')
-  writeFileDurably(keyPath, keyPem)
-  writeFileDurably(certPath, certPem, PUBLIC_MODE)
+  await writeFileDurably(keyPath, keyPem)
+  await writeFileDurably(certPath, certPem, PUBLIC_MODE)
   return { keyPem, certPem }
 }
 

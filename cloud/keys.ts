@@ -29,16 +29,17 @@ export interface Keys {
 }
 
 /** Opens the keys in `folder`, making what is missing. Throws `configuration` for a file that is no such key. */
-export function openKeys(options: { folder: string; newSecret: (byteCount: number) => string }): Keys {
+export async function openKeys(options: { folder: string; newSecret: (byteCount: number) => string }): Promise<Keys> {
   const { folder, newSecret } = options
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const lists = openSigner(join(folder, KEY_FILES.lists))
-  const audit = openSigner(join(folder, KEY_FILES.audit))
+  const lists = await openSigner(join(folder, KEY_FILES.lists))
+  const audit = await openSigner(join(folder, KEY_FILES.audit))
   const publicPath = join(folder, KEY_FILES.auditPublic)
-  if (readFileIfThere(publicPath) !== audit.publicKeyPem) writeFileDurably(publicPath, audit.publicKeyPem, PUBLIC_MODE)
+  if ((await readFileIfThere(publicPath)) !== audit.publicKeyPem)
+    await writeFileDurably(publicPath, audit.publicKeyPem, PUBLIC_MODE)
   const digestPath = join(folder, KEY_FILES.plateDigest)
   const plateDigestKey = Buffer.from(
-    readOrMakeSecretFile(digestPath, () => `${newSecret(DIGEST_KEY_BYTES)}\n`),
+    await readOrMakeSecretFile(digestPath, () => `${newSecret(DIGEST_KEY_BYTES)}\n`),
     'base64url',
   )
   if (plateDigestKey.length !== DIGEST_KEY_BYTES) {
@@ -47,8 +48,8 @@ export function openKeys(options: { folder: string; newSecret: (byteCount: numbe
   return { lists, audit, plateDigestKey }
 }
 
-function openSigner(path: string): Signer {
-  const pem = readOrMakeSecretFile(path, () => newSigningKeyPem().privateKeyPem)
+async function openSigner(path: string): Promise<Signer> {
+  const pem = await readOrMakeSecretFile(path, () => newSigningKeyPem().privateKeyPem)
   try {
     return createSigner(pem)
   } catch (cause) {

@@ -1,5 +1,5 @@
 /** Small files that must be whole or absent: written beside, flushed, renamed. Used for keys, certificates and the audit's head. */
-import { chmodSync, closeSync, fsyncSync, openSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
+import { open, readFile, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { AppError, systemCode, toAppError } from '../shared/errors.ts'
 
@@ -12,38 +12,38 @@ export const PUBLIC_MODE = 0o644
  * Replaces `path` by `content` so that after a power cut it holds the old bytes or the new ones, never a part. The folder is
  * flushed as well: without that the rename itself may be lost [fsync(2)]. Throws `storage_full`, else `unavailable`.
  */
-export function writeFileDurably(path: string, content: string | Uint8Array, mode = SECRET_MODE): void {
+export async function writeFileDurably(path: string, content: string | Uint8Array, mode = SECRET_MODE): Promise<void> {
   const beside = `${path}.tmp`
-  writeFlushed(beside, content, mode, path)
-  renameDurably(beside, path)
+  await writeFlushed(beside, content, mode)
+  await renameDurably(beside, path)
 }
 
 /** Writes and flushes `path` in place, without renaming. Used where the rename must wait for something else. */
-export function writeFlushed(path: string, content: string | Uint8Array, mode = SECRET_MODE, named = path): void {
+export async function writeFlushed(path: string, content: string | Uint8Array, mode = SECRET_MODE): Promise<void> {
   try {
-    const file = openSync(path, 'w', mode)
+    const file = await open(path, 'w', mode)
     try {
-      writeFileSync(file, content)
-      fsyncSync(file)
+      // The mode given to open does not change a file that was there.
+      await file.chmod(mode)
+      await file.writeFile(content)
+      await file.sync()
     } finally {
-      closeSync(file)
+      await file.close()
     }
-    // The mode given to open does not change a file that was there.
-    chmodSync(path, mode)
   } catch (thrown) {
-    throw toFileError(thrown, named)
+    throw toFileError(thrown, path)
   }
 }
 
 /** Renames and flushes the folder. */
-export function renameDurably(from: string, to: string): void {
+export async function renameDurably(from: string, to: string): Promise<void> {
   try {
-    renameSync(from, to)
-    const folder = openSync(dirname(to), 'r')
+    await rename(from, to)
+    const folder = await open(dirname(to), 'r')
     try {
-      fsyncSync(folder)
+      await folder.sync()
     } finally {
-      closeSync(folder)
+      await folder.close()
     }
   } catch (thrown) {
     throw toFileError(thrown, to)
@@ -51,29 +51,29 @@ export function renameDurably(from: string, to: string): void {
 }
 
 /** The file's text, or null when there is none. */
-export function readFileIfThere(path: string): string | null {
+export async function readFileIfThere(path: string): Promise<string | null> {
   try {
-    return readFileSync(path, 'utf8')
+    return await readFile(path, 'utf8')
   } catch (thrown) {
     if (systemCode(thrown) === 'ENOENT') return null
     throw toFileError(thrown, path)
   }
 }
 
-export function removeIfThere(path: string): void {
+export async function removeIfThere(path: string): Promise<void> {
   try {
-    unlinkSync(path)
+    await unlink(path)
   } catch (thrown) {
     if (systemCode(thrown) !== 'ENOENT') throw toFileError(thrown, path)
   }
 }
 
 /** Reads `path`, or makes it once from `make` (mode 0600). */
-export function readOrMakeSecretFile(path: string, make: () => string): string {
-  const there = readFileIfThere(path)
+export async function readOrMakeSecretFile(path: string, make: () => string): Promise<string> {
+  const there = await readFileIfThere(path)
   if (there !== null) return there
   const content = make()
-  writeFileDurably(path, content)
+  await writeFileDurably(path, content)
   return content
 }
 
