@@ -1,0 +1,38 @@
+/** Brings a database to the newest migration; owns table schema_migrations. */
+import { AppError } from '../../shared/errors.ts'
+import type { SqliteDatabase } from '../../shared/sqlite.ts'
+import { MIGRATIONS } from './migrations/index.ts'
+
+/** `number` counts up without need of being dense; `sql` runs once, in the transaction that records it. */
+export interface Migration {
+  number: number
+  name: string
+  sql: string
+}
+
+/** Runs what is missing, each in its own transaction. Throws `configuration` when the file was made by a newer Candor. */
+export function migrate(
+  connection: SqliteDatabase,
+  nowMs: number,
+  migrations: readonly Migration[] = MIGRATIONS,
+): void {
+  connection.exec(
+    'CREATE TABLE IF NOT EXISTS schema_migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at_ms INTEGER NOT NULL) STRICT',
+  )
+  const applied = new Set(connection.prepare('SELECT number FROM schema_migrations').pluck().all() as number[])
+  const known = new Set(migrations.map((migration) => migration.number))
+  const unknown = [...applied].filter((number) => !known.has(number))
+  if (unknown.length > 0) {
+    throw new AppError('configuration', `the database was made by a newer Candor (migration ${unknown.join(', ')})`, {
+      hint: 'install that version or restore an older backup',
+    })
+  }
+  const record = connection.prepare('INSERT INTO schema_migrations VALUES (?, ?, ?)')
+  for (const migration of [...migrations].sort((a, b) => a.number - b.number)) {
+    if (applied.has(migration.number)) continue
+    connection.transaction(() => {
+      connection.exec(migration.sql)
+      record.run(migration.number, migration.name, nowMs)
+    })()
+  }
+}

@@ -1,0 +1,7 @@
+/** All migrations; a landed one is never edited, a change is a new one. 0001-0009 traffic, 0010 and up people and lists. */
+import type { Migration } from '../migrate.ts'
+import { sightings } from './0001-sightings.ts'
+import { alerts } from './0002-alerts.ts'
+import { broker } from './0003-broker.ts'
+
+export const MIGRATIONS: readonly Migration[] = [sightings, alerts, broker]

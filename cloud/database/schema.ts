@@ -1,0 +1,127 @@
+/** The tables as Kysely sees them; each has one owner file, named beside it. Columns end in their unit. */
+import type { Generated } from 'kysely'
+
+/** Owner: sightings.ts. `document` is the exact payload; `retained_from_ms` is where retention starts to run. */
+export interface SightingsTable {
+  camera_id: string
+  sighting_id: string
+  revision: number
+  payload_sha256: string
+  captured_at_ms: number
+  received_at_ms: number
+  retained_from_ms: number
+  clock_trusted: 0 | 1
+  plate: string | null
+  confusable_key: string | null
+  matched: 0 | 1
+  match_disagreed: 0 | 1
+  crop_sha256: string | null
+  document: string
+}
+
+/** Owner: sightings.ts. */
+export interface CropsTable {
+  camera_id: string
+  sighting_id: string
+  sha256: string
+  jpeg: Buffer
+  received_at_ms: number
+  retained_from_ms: number
+}
+
+/** Owner: quarantine.ts. `payload` is cut at MAX_QUARANTINED_BYTES; digest and length are of the whole. */
+export interface QuarantineTable {
+  quarantine_id: string
+  camera_id: string
+  topic: string
+  reason: string
+  payload: Buffer
+  payload_bytes: number
+  payload_sha256: string
+  received_at_ms: number
+}
+
+/** Owner: alerts.ts. `document` is the alert as it travels; published_revision is -1 before the first publish. */
+export interface AlertsTable {
+  alert_id: string
+  camera_id: string
+  sighting_id: string
+  revision: number
+  published_revision: number
+  state: string
+  raised_at_ms: number
+  retained_from_ms: number
+  document: string
+}
+
+/** Owner: alerts.ts. */
+export interface AlertGroupsTable {
+  alert_id: string
+  group_name: string
+}
+
+/** Owner: alerts.ts. */
+export interface AlertStepsTable {
+  alert_id: string
+  revision: number
+  step: string
+  account: string
+  at_ms: number
+  audit_seq: number
+  details: string
+}
+
+/** Owner: sessions.ts, as all broker_ tables. `packet` is the MQTT packet as JSON without its payload. */
+export interface BrokerSubscriptionsTable {
+  client_id: string
+  topic: string
+  qos: number
+  seen_at_ms: number
+}
+
+export interface BrokerOutgoingTable {
+  position: Generated<number>
+  client_id: string
+  broker_id: string
+  broker_counter: number
+  message_id: number | null
+  expires_at_ms: number
+  packet: string
+  payload: Buffer
+}
+
+export interface BrokerIncomingTable {
+  client_id: string
+  message_id: number
+  expires_at_ms: number
+  packet: string
+  payload: Buffer
+}
+
+export interface BrokerRetainedTable {
+  topic: string
+  qos: number
+  stored_at_ms: number
+  payload: Buffer
+}
+
+export interface BrokerWillsTable {
+  client_id: string
+  broker_id: string
+  packet: string
+  payload: Buffer
+}
+
+export interface Schema {
+  sightings: SightingsTable
+  crops: CropsTable
+  quarantine: QuarantineTable
+  alerts: AlertsTable
+  alert_groups: AlertGroupsTable
+  alert_steps: AlertStepsTable
+  broker_subscriptions: BrokerSubscriptionsTable
+  broker_outgoing: BrokerOutgoingTable
+  broker_incoming: BrokerIncomingTable
+  broker_retained: BrokerRetainedTable
+  broker_wills: BrokerWillsTable
+}

@@ -1,0 +1,101 @@
+/** The database door on SQLite: one connection, synchronous inside, prepared statements kept. */
+import { type CompiledQuery, DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely'
+import { AppError } from '../../shared/errors.ts'
+import { openDatabase, type SqliteDatabase, type SqliteStatement, toStorageError } from '../../shared/sqlite.ts'
+import type { Database, Statement, Written } from './database.ts'
+import { migrate } from './migrate.ts'
+import type { Schema } from './schema.ts'
+
+/** Prepared statements kept; the program has well under a hundred shapes, searches make a few more. */
+export const MAX_PREPARED = 500
+
+export interface SqliteOptions {
+  path: string
+  nowMs: number
+  /** Ceiling of the file's size, bytes; null: the disk decides. */
+  maxBytes?: number | null
+}
+
+/** Kysely without a database behind it: builds and compiles for SQLite. */
+export function createBuilder(): Kysely<Schema> {
+  return new Kysely<Schema>({
+    dialect: {
+      createAdapter: () => new SqliteAdapter(),
+      createDriver: () => new DummyDriver(),
+      createIntrospector: (kysely) => new SqliteIntrospector(kysely),
+      createQueryCompiler: () => new SqliteQueryCompiler(),
+    },
+  })
+}
+
+/** Opens the file (made if missing) and brings it to the newest migration. Throws AppError `configuration`, `integrity` or `storage_full`. */
+export function openSqlite(options: SqliteOptions): Database {
+  const connection = openDatabase(options.path, { maxBytes: options.maxBytes ?? null })
+  try {
+    migrate(connection, options.nowMs)
+  } catch (thrown) {
+    connection.close()
+    throw toStorageError(thrown, options.path)
+  }
+  return wrap(connection)
+}
+
+function wrap(connection: SqliteDatabase): Database {
+  const build = createBuilder()
+  const prepared = new Map<string, SqliteStatement>()
+
+  function prepare(sql: string): SqliteStatement {
+    const known = prepared.get(sql)
+    if (known !== undefined) return known
+    if (prepared.size >= MAX_PREPARED) {
+      // The first key is the oldest: what is used all the time comes back at once.
+      const oldest = prepared.keys().next().value
+      if (oldest !== undefined) prepared.delete(oldest)
+    }
+    const statement = connection.prepare(sql)
+    prepared.set(sql, statement)
+    return statement
+  }
+
+  const run = connection.transaction((compiled: readonly CompiledQuery[]): Written[] =>
+    compiled.map((query) => ({ changes: prepare(query.sql).run(...query.parameters).changes })),
+  )
+
+  return {
+    build,
+    async read<R>(query: Statement<R>): Promise<R[]> {
+      const compiled = compile(query)
+      try {
+        return prepare(compiled.sql).all(...compiled.parameters) as R[]
+      } catch (thrown) {
+        throw toStorageError(thrown)
+      }
+    },
+    async writeBatch(statements) {
+      try {
+        // IMMEDIATE takes the write lock at once, so that a batch never fails half-way for a lock [sqlite.org/lang_transaction.html].
+        return run.immediate(statements.map(compile))
+      } catch (thrown) {
+        throw toStorageError(thrown)
+      }
+    },
+    async truncateLog() {
+      const [row] = connection.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
+      if (row?.busy !== 0) throw new AppError('unavailable', 'a reader holds the write-ahead log')
+    },
+    async copyTo(path) {
+      try {
+        await connection.backup(path)
+      } catch (thrown) {
+        throw toStorageError(thrown, path)
+      }
+    },
+    async close() {
+      if (connection.open) connection.close()
+    },
+  }
+}
+
+function compile<R>(statement: Statement<R>): CompiledQuery<R> {
+  return 'sql' in statement ? statement : statement.compile()
+}
