@@ -1,5 +1,6 @@
 /** The tables as Kysely sees them; each has one owner file, named beside it. Columns end in their unit. */
 import type { Generated } from 'kysely'
+import type { AdministrationSchema } from './schema-administration.ts'
 
 /** Owner: sightings.ts. `document` is the exact payload; `retained_from_ms` is where retention starts to run. */
 export interface SightingsTable {
@@ -112,7 +113,7 @@ export interface BrokerWillsTable {
   payload: Buffer
 }
 
-export interface Schema {
+export interface Schema extends AdministrationSchema {
   sightings: SightingsTable
   crops: CropsTable
   quarantine: QuarantineTable

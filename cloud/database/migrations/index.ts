@@ -3,5 +3,19 @@ import type { Migration } from '../migrate.ts'
 import { sightings } from './0001-sightings.ts'
 import { alerts } from './0002-alerts.ts'
 import { broker } from './0003-broker.ts'
+import { audit } from './0010-audit.ts'
+import { accounts } from './0011-accounts.ts'
+import { cameras } from './0012-cameras.ts'
+import { hotlists } from './0013-hotlists.ts'
+import { policies } from './0014-policies.ts'
 
-export const MIGRATIONS: readonly Migration[] = [sightings, alerts, broker]
+export const MIGRATIONS: readonly Migration[] = [
+  sightings,
+  alerts,
+  broker,
+  audit,
+  accounts,
+  cameras,
+  hotlists,
+  policies,
+]

@@ -1,0 +1,468 @@
+/**
+ * People's accounts and sessions: log-in with lock-out, short-lived tokens kept only as digests, and the one first-run set-up.
+ * Called by the API, the broker (authenticate, onEnded) and commands on the host. Owns tables accounts, login_failures and
+ * sessions. It decides; who calls it writes the audit.
+ */
+import { type Clock, HOUR_MS, MINUTE_MS } from '../shared/clock.ts'
+import { AppError } from '../shared/errors.ts'
+import type { Log } from '../shared/log.ts'
+import { slugSchema } from '../shared/names.ts'
+import { sha256Hex } from '../shared/signing.ts'
+import type { Database } from './database/database.ts'
+import type { AccountsTable } from './database/schema-administration.ts'
+import { checkPassword, createPasswords } from './passwords.ts'
+import { FIRST_ADMINISTRATOR_ROLES, isRole, ROLES, type Role } from './permissions.ts'
+
+/** A session ends when unused for this long [CJIS 5.9.5, AC-11: 30 minutes]. */
+export const SESSION_IDLE_MS = 30 * MINUTE_MS
+/** And in any case after a shift. */
+export const SESSION_ABSOLUTE_MS = 12 * HOUR_MS
+/** 5 failures in 15 minutes lock until an administrator acts [CJIS 5.9.5, AC-7]. */
+export const MAX_LOGIN_FAILURES = 5
+export const LOGIN_FAILURE_WINDOW_MS = 15 * MINUTE_MS
+/** 256 bits: cannot be guessed. */
+export const TOKEN_BYTES = 32
+/** A further log-in ends the account's oldest session. */
+export const MAX_SESSIONS_PER_ACCOUNT = 16
+export const MAX_ACCOUNTS = 10_000
+/** Log-ins to one account that wait for each other; beyond that they are refused. */
+export const MAX_WAITING_LOGINS = 16
+export const MAX_GROUPS_PER_ACCOUNT = 32
+/** Use is written down at most this often, so that a page that polls is not a write each time. */
+const USED_RESOLUTION_MS = MINUTE_MS
+
+export interface Session {
+  sessionId: string
+  account: string
+  roles: readonly Role[]
+  groups: readonly string[]
+  /** The earlier of idle and absolute end; idle moves on with use. */
+  expiresAtMs: number
+}
+
+export interface Account {
+  account: string
+  roles: readonly Role[]
+  groups: readonly string[]
+  state: 'active' | 'locked' | 'disabled'
+  createdAtMs: number
+  createdBy: string | null
+  passwordChangedAtMs: number
+}
+
+/** Why a log-in failed: for the audit. The person is told the same for all of them. */
+export type LoginRefusal = 'unknown_account' | 'wrong_password' | 'account_disabled' | 'account_locked'
+
+export type LoginResult =
+  | { ok: true; token: string; session: Session }
+  | { ok: false; rule: LoginRefusal; locked: boolean }
+
+/** A session ended before its client left; `sessionId` null: all of the account. */
+export interface SessionEnd {
+  account: string
+  sessionId: string | null
+}
+
+export interface Rights {
+  roles: readonly Role[]
+  groups: readonly string[]
+}
+
+export interface Accounts {
+  login(attempt: { account: string; password: string; source: string }): Promise<LoginResult>
+  /** The session of a token, or null for one that is unknown, ended or of a disabled account. Counts as use. */
+  authenticate(token: string): Promise<Session | null>
+  /** A new token for the same session; the old one is void at once. Throws `unauthenticated`. */
+  renew(token: string): Promise<{ token: string; session: Session }>
+  logout(session: Session): Promise<void>
+  /** Ends sessions that ran out; called once a minute by the cloud's retention loop. Returns how many. */
+  endExpired(): Promise<number>
+  onEnded(listener: (end: SessionEnd) => void): void
+
+  isEmpty(): Promise<boolean>
+  /** Makes the first administrator. Throws `conflict` when any account exists, also under two calls at once. */
+  addFirst(first: { account: string; password: string }): Promise<Account>
+  add(account: { account: string; password: string; by: string } & Rights): Promise<Account>
+  list(): Promise<Account[]>
+  /** Throws `forbidden` for one's own account: nobody gives rights to themselves. Ends the account's sessions. */
+  setRights(account: string, rights: Rights, by: string): Promise<Account>
+  /** Throws `forbidden` for one's own account. Ends its sessions at once. */
+  disable(account: string, by: string): Promise<Account>
+  enable(account: string, by: string): Promise<Account>
+  unlock(account: string): Promise<Account>
+  /** By the person, who must know the old one (a wrong one counts as a failed log-in). Ends the account's other sessions. */
+  changePassword(session: Session, change: { current: string; next: string }): Promise<void>
+  /** By an administrator. Ends the account's sessions. */
+  resetPassword(account: string, next: string): Promise<Account>
+}
+
+export interface AccountsDeps {
+  database: Database
+  clock: Clock
+  newId: () => string
+  newSecret: (byteCount: number) => string
+  log: Log
+}
+
+export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
+  const { database, clock, log } = deps
+  const { build } = database
+  const passwords = await createPasswords(deps.newSecret)
+  const listeners: ((end: SessionEnd) => void)[] = []
+  const attempts = new Map<string, { last: Promise<unknown>; waiting: number }>()
+
+  /** One log-in after the other for an account, or many at once would all be checked before the first failure counts. */
+  async function inTurn<T>(account: string, work: () => Promise<T>): Promise<T> {
+    const queue = attempts.get(account) ?? { last: Promise.resolve(), waiting: 0 }
+    if (queue.waiting >= MAX_WAITING_LOGINS)
+      throw new AppError('unavailable', 'too many log-ins to this account at once')
+    const turn = queue.last.then(work, work)
+    queue.last = turn
+    queue.waiting += 1
+    attempts.set(account, queue)
+    try {
+      return await turn
+    } finally {
+      queue.waiting -= 1
+      if (queue.waiting === 0) attempts.delete(account)
+    }
+  }
+
+  function tellEnded(end: SessionEnd): void {
+    for (const listener of listeners) listener(end)
+  }
+
+  async function find(account: string) {
+    const [row] = await database.read(build.selectFrom('accounts').selectAll().where('account', '=', account))
+    return row ?? null
+  }
+
+  async function get(account: string): Promise<Account> {
+    const row = await find(account)
+    if (row === null) throw new AppError('not_found', `there is no account ${account}`)
+    return toAccount(row)
+  }
+
+  async function recordFailure(account: string): Promise<boolean> {
+    const nowMs = clock.nowMs()
+    const since = nowMs - LOGIN_FAILURE_WINDOW_MS
+    await database.writeBatch([
+      build.deleteFrom('login_failures').where('account', '=', account).where('at_ms', '<=', since),
+      build.insertInto('login_failures').values({ account, at_ms: nowMs }),
+    ])
+    const failures = await database.read(
+      build.selectFrom('login_failures').select('at_ms').where('account', '=', account).limit(MAX_LOGIN_FAILURES),
+    )
+    if (failures.length < MAX_LOGIN_FAILURES) return false
+    await database.writeBatch([
+      build.updateTable('accounts').set({ locked_at_ms: nowMs }).where('account', '=', account),
+    ])
+    log.warn('account_locked', { account })
+    return true
+  }
+
+  async function checkLogin(
+    account: string,
+    password: string,
+  ): Promise<{ rule: LoginRefusal | null; locked: boolean }> {
+    const row = await find(account)
+    // The same work whether the account exists or not, so that the time tells nothing.
+    const fits = await passwords.matches(row?.password_hash ?? null, password)
+    if (row === null) return { rule: 'unknown_account', locked: false }
+    if (row.disabled_at_ms !== null) return { rule: 'account_disabled', locked: false }
+    if (row.locked_at_ms !== null) return { rule: 'account_locked', locked: true }
+    if (!fits) return { rule: 'wrong_password', locked: await recordFailure(account) }
+    return { rule: null, locked: false }
+  }
+
+  async function openSession(account: string, source: string): Promise<{ token: string; session: Session }> {
+    const nowMs = clock.nowMs()
+    const token = deps.newSecret(TOKEN_BYTES)
+    const sessionId = deps.newId()
+    const old = await database.read(
+      build
+        .selectFrom('sessions')
+        .select('session_id')
+        .where('account', '=', account)
+        .orderBy('created_at_ms', 'desc')
+        .offset(MAX_SESSIONS_PER_ACCOUNT - 1)
+        .limit(MAX_SESSIONS_PER_ACCOUNT),
+    )
+    await database.writeBatch([
+      build.deleteFrom('login_failures').where('account', '=', account),
+      ...old.map((row) => build.deleteFrom('sessions').where('session_id', '=', row.session_id)),
+      build.insertInto('sessions').values({
+        session_id: sessionId,
+        token_digest: sha256Hex(token),
+        account,
+        source,
+        created_at_ms: nowMs,
+        used_at_ms: nowMs,
+      }),
+    ])
+    for (const row of old) tellEnded({ account, sessionId: row.session_id })
+    const session = await findSession(token)
+    if (session === null) throw new AppError('unauthenticated', 'the account was disabled meanwhile')
+    return { token, session }
+  }
+
+  async function findSession(token: string): Promise<Session | null> {
+    const nowMs = clock.nowMs()
+    const [row] = await database.read(
+      build
+        .selectFrom('sessions')
+        .innerJoin('accounts', 'accounts.account', 'sessions.account')
+        .select([
+          'sessions.session_id',
+          'sessions.created_at_ms',
+          'sessions.used_at_ms',
+          'accounts.account',
+          'accounts.roles',
+          'accounts.alert_groups',
+        ])
+        .where('sessions.token_digest', '=', sha256Hex(token))
+        .where('accounts.disabled_at_ms', 'is', null),
+    )
+    if (row === undefined) return null
+    if (nowMs >= Math.min(row.used_at_ms + SESSION_IDLE_MS, row.created_at_ms + SESSION_ABSOLUTE_MS)) {
+      await endSessions(row.account, row.session_id)
+      return null
+    }
+    if (nowMs - row.used_at_ms >= USED_RESOLUTION_MS) {
+      await database.writeBatch([
+        build.updateTable('sessions').set({ used_at_ms: nowMs }).where('session_id', '=', row.session_id),
+      ])
+    }
+    return {
+      sessionId: row.session_id,
+      account: row.account,
+      roles: parseRoles(row.roles),
+      groups: JSON.parse(row.alert_groups) as string[],
+      expiresAtMs: Math.min(nowMs + SESSION_IDLE_MS, row.created_at_ms + SESSION_ABSOLUTE_MS),
+    }
+  }
+
+  async function endSessions(account: string, sessionId: string | null): Promise<void> {
+    let query = build.deleteFrom('sessions').where('account', '=', account)
+    if (sessionId !== null) query = query.where('session_id', '=', sessionId)
+    await database.writeBatch([query])
+    tellEnded({ account, sessionId })
+  }
+
+  /** Changes a row and ends the account's sessions in the same transaction. */
+  async function changeAndEnd(
+    account: string,
+    change: Partial<AccountsTable>,
+    keepSession: string | null,
+  ): Promise<void> {
+    let ended = build.deleteFrom('sessions').where('account', '=', account)
+    if (keepSession !== null) ended = ended.where('session_id', '!=', keepSession)
+    const others = await database.read(build.selectFrom('sessions').select('session_id').where('account', '=', account))
+    const [result] = await database.writeBatch([
+      build.updateTable('accounts').set(change).where('account', '=', account),
+      ended,
+    ])
+    if (result?.changes !== 1) throw new AppError('not_found', `there is no account ${account}`)
+    if (keepSession === null) tellEnded({ account, sessionId: null })
+    else {
+      for (const { session_id } of others) {
+        if (session_id !== keepSession) tellEnded({ account, sessionId: session_id })
+      }
+    }
+  }
+
+  async function newRow(account: string, password: string, rights: Rights, by: string | null): Promise<AccountsTable> {
+    if (!slugSchema.safeParse(account).success) {
+      throw new AppError('bad_input', 'an account name must be 1-32 of a-z, 0-9 and -')
+    }
+    checkRights(rights)
+    checkPassword(password, account)
+    const nowMs = clock.nowMs()
+    return {
+      account,
+      password_hash: await passwords.hash(password),
+      roles: JSON.stringify([...new Set(rights.roles)].sort()),
+      alert_groups: JSON.stringify([...new Set(rights.groups)].sort()),
+      created_at_ms: nowMs,
+      created_by: by,
+      password_changed_at_ms: nowMs,
+      disabled_at_ms: null,
+      locked_at_ms: null,
+    }
+  }
+
+  return {
+    login({ account, password, source }) {
+      return inTurn(account, async () => {
+        const { rule, locked } = await checkLogin(account, password)
+        if (rule !== null) return { ok: false, rule, locked }
+        return { ok: true, ...(await openSession(account, source)) }
+      })
+    },
+    authenticate: findSession,
+    async renew(token) {
+      const session = await findSession(token)
+      const next = deps.newSecret(TOKEN_BYTES)
+      const nowMs = clock.nowMs()
+      const [result] =
+        session === null
+          ? []
+          : await database.writeBatch([
+              build
+                .updateTable('sessions')
+                .set({ token_digest: sha256Hex(next), used_at_ms: nowMs })
+                .where('session_id', '=', session.sessionId)
+                .where('token_digest', '=', sha256Hex(token)),
+            ])
+      if (session === null || result?.changes !== 1) throw new AppError('unauthenticated', 'the session has ended')
+      return { token: next, session }
+    },
+    logout: (session) => endSessions(session.account, session.sessionId),
+    async endExpired() {
+      const nowMs = clock.nowMs()
+      const rows = await database.read(
+        build
+          .selectFrom('sessions')
+          .select(['account', 'session_id'])
+          .where((where) =>
+            where.or([
+              where('used_at_ms', '<=', nowMs - SESSION_IDLE_MS),
+              where('created_at_ms', '<=', nowMs - SESSION_ABSOLUTE_MS),
+            ]),
+          )
+          .limit(MAX_ACCOUNTS),
+      )
+      for (const row of rows) await endSessions(row.account, row.session_id)
+      return rows.length
+    },
+    onEnded(listener) {
+      listeners.push(listener)
+    },
+
+    async isEmpty() {
+      return (await database.read(build.selectFrom('accounts').select('account').limit(1))).length === 0
+    },
+    async addFirst({ account, password }) {
+      const row = await newRow(account, password, { roles: FIRST_ADMINISTRATOR_ROLES, groups: [] }, null)
+      const names = Object.keys(row) as (keyof AccountsTable)[]
+      const [result] = await database.writeBatch([
+        build
+          .insertInto('accounts')
+          .columns(names)
+          // One statement decides and inserts, so that two set-ups at once cannot both be the first.
+          .expression(
+            build
+              .selectNoFrom((eb) => names.map((name) => eb.val(row[name]).as(name)))
+              .where(({ not, exists, selectFrom }) => not(exists(selectFrom('accounts').select('account')))),
+          ),
+      ])
+      if (result?.changes !== 1) throw new AppError('conflict', 'there is an account already: set-up is done only once')
+      return get(account)
+    },
+    async add({ account, password, by, roles, groups }) {
+      const row = await newRow(account, password, { roles, groups }, by)
+      const { count } = (
+        await database.read(build.selectFrom('accounts').select((eb) => eb.fn.countAll<number>().as('count')))
+      )[0] ?? { count: 0 }
+      if (count >= MAX_ACCOUNTS)
+        throw new AppError('too_large', `there are ${MAX_ACCOUNTS} accounts, the most there may be`)
+      const [result] = await database.writeBatch([
+        build
+          .insertInto('accounts')
+          .values(row)
+          .onConflict((conflict) => conflict.column('account').doNothing()),
+      ])
+      if (result?.changes !== 1) throw new AppError('conflict', `there is an account ${account} already`)
+      return get(account)
+    },
+    async list() {
+      const rows = await database.read(build.selectFrom('accounts').selectAll().orderBy('account').limit(MAX_ACCOUNTS))
+      return rows.map(toAccount)
+    },
+    async setRights(account, rights, by) {
+      refuseOwn(account, by, 'change the rights of')
+      checkRights(rights)
+      await changeAndEnd(
+        account,
+        {
+          roles: JSON.stringify([...new Set(rights.roles)].sort()),
+          alert_groups: JSON.stringify([...new Set(rights.groups)].sort()),
+        },
+        null,
+      )
+      return get(account)
+    },
+    async disable(account, by) {
+      refuseOwn(account, by, 'disable')
+      await changeAndEnd(account, { disabled_at_ms: clock.nowMs() }, null)
+      return get(account)
+    },
+    async enable(account, by) {
+      refuseOwn(account, by, 'enable')
+      await changeAndEnd(account, { disabled_at_ms: null }, null)
+      return get(account)
+    },
+    async unlock(account) {
+      const [result] = await database.writeBatch([
+        build.updateTable('accounts').set({ locked_at_ms: null }).where('account', '=', account),
+        build.deleteFrom('login_failures').where('account', '=', account),
+      ])
+      if (result?.changes !== 1) throw new AppError('not_found', `there is no account ${account}`)
+      return get(account)
+    },
+    changePassword(session, { current, next }) {
+      return inTurn(session.account, async () => {
+        const { rule } = await checkLogin(session.account, current)
+        if (rule !== null) throw new AppError('forbidden', 'the current password is not right')
+        checkPassword(next, session.account)
+        if (next === current) throw new AppError('bad_input', 'the new password is the old one')
+        const password_hash = await passwords.hash(next)
+        await changeAndEnd(session.account, { password_hash, password_changed_at_ms: clock.nowMs() }, session.sessionId)
+      })
+    },
+    async resetPassword(account, next) {
+      checkPassword(next, account)
+      const password_hash = await passwords.hash(next)
+      await changeAndEnd(account, { password_hash, password_changed_at_ms: clock.nowMs() }, null)
+      return get(account)
+    },
+  }
+}
+
+function toAccount(row: AccountsTable): Account {
+  return {
+    account: row.account,
+    roles: parseRoles(row.roles),
+    groups: JSON.parse(row.alert_groups) as string[],
+    state: row.disabled_at_ms !== null ? 'disabled' : row.locked_at_ms !== null ? 'locked' : 'active',
+    createdAtMs: row.created_at_ms,
+    createdBy: row.created_by,
+    passwordChangedAtMs: row.password_changed_at_ms,
+  }
+}
+
+/** A role that this version does not know gives nothing. */
+function parseRoles(json: string): Role[] {
+  return (JSON.parse(json) as string[]).filter(isRole)
+}
+
+function checkRights(rights: Rights): void {
+  for (const role of rights.roles) {
+    if (!isRole(role))
+      throw new AppError('bad_input', `there is no role ${role}`, { hint: `roles: ${ROLES.join(', ')}` })
+  }
+  for (const group of rights.groups) {
+    if (!slugSchema.safeParse(group).success) throw new AppError('bad_input', 'a group must be 1-32 of a-z, 0-9 and -')
+  }
+  if (rights.groups.length > MAX_GROUPS_PER_ACCOUNT) {
+    throw new AppError('too_large', `an account may be in ${MAX_GROUPS_PER_ACCOUNT} groups at most`)
+  }
+}
+
+function refuseOwn(account: string, by: string, what: string): void {
+  if (account === by) {
+    throw new AppError('forbidden', `nobody may ${what} their own account`, {
+      hint: 'ask another account administrator',
+    })
+  }
+}

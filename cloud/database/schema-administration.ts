@@ -1,0 +1,134 @@
+/** The tables of people, cameras, lists, policy and audit as Kysely sees them; part of schema.ts. */
+
+/** Owner: audit/log.ts. */
+export interface AuditEntriesTable {
+  seq: number
+  bytes: Buffer
+  hash: Buffer
+}
+
+/** Owner: accounts.ts. `roles` and `alert_groups` are JSON arrays. */
+export interface AccountsTable {
+  account: string
+  password_hash: string
+  roles: string
+  alert_groups: string
+  created_at_ms: number
+  created_by: string | null
+  password_changed_at_ms: number
+  disabled_at_ms: number | null
+  locked_at_ms: number | null
+}
+
+/** Owner: accounts.ts. */
+export interface LoginFailuresTable {
+  account: string
+  at_ms: number
+}
+
+/** Owner: accounts.ts. `token_digest` is SHA-256 of the token, which is nowhere stored. */
+export interface SessionsTable {
+  session_id: string
+  token_digest: string
+  account: string
+  source: string
+  created_at_ms: number
+  used_at_ms: number
+}
+
+/** Owner: cameras.ts. `status` and `health` are the last documents. */
+export interface CamerasTable {
+  camera_id: string
+  added_at_ms: number
+  added_by: string
+  revoked_at_ms: number | null
+  status: string | null
+  status_at_ms: number | null
+  health: string | null
+  health_at_ms: number | null
+}
+
+/** Owner: cameras.ts. */
+export interface CameraCertificatesTable {
+  fingerprint: string
+  camera_id: string
+  serial: string
+  issued_at_ms: number
+  expires_at_ms: number
+  revoked_at_ms: number | null
+  revoked_by: string | null
+}
+
+/** Owner: cameras.ts. The last word of a camera on a subject (`hotlists/{list}` or `policy`). */
+export interface CameraAcksTable {
+  camera_id: string
+  subject: string
+  version: number
+  digest: string | null
+  result: string
+  reason: string | null
+  at_ms: number
+  received_at_ms: number
+}
+
+/** Owner: hotlists.ts. */
+export interface HotlistsTable {
+  list: string
+  current_version: number | null
+  alert_groups: string
+  default_rule: string
+  max_age_ms: number
+  created_at_ms: number
+}
+
+/** Owner: hotlists.ts. `chunks_retained`: the broker may still hold that many chunks of this version. */
+export interface HotlistVersionsTable {
+  list: string
+  version: number
+  state: string
+  entries: number
+  chunks: number
+  chunks_retained: number
+  manifest: string | null
+  source_sha256: string | null
+  made_at_ms: number
+  made_by: string
+}
+
+/** Owner: hotlists.ts. */
+export interface HotlistEntriesTable {
+  list: string
+  version: number
+  entry_id: string
+  plate: string
+  jurisdiction: string | null
+  category: string
+  priority: number
+  rule: string
+  reason: string | null
+  case_number: string | null
+  effective_at_ms: number | null
+  expires_at_ms: number | null
+}
+
+/** Owner: policy.ts. */
+export interface PoliciesTable {
+  version: number
+  envelope: string
+  issued_at_ms: number
+  issued_by: string | null
+}
+
+export interface AdministrationSchema {
+  audit_entries: AuditEntriesTable
+  accounts: AccountsTable
+  login_failures: LoginFailuresTable
+  sessions: SessionsTable
+  cameras: CamerasTable
+  camera_certificates: CameraCertificatesTable
+  camera_acks: CameraAcksTable
+  hotlists: HotlistsTable
+  hotlist_versions: HotlistVersionsTable
+  hotlist_entries: HotlistEntriesTable
+  policies: PoliciesTable
+}
