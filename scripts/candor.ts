@@ -1,4 +1,4 @@
-#!/usr/bin/env tsx
+#!/usr/bin/env -S sh -c 'exec node --import "$(dirname "$(readlink -f "$0")")/../node_modules/tsx/dist/loader.mjs" "$0" "$@"'
 /**
  * The command line: `npx candor <command> [<verb>]`. Each command declares itself in scripts/candor/NAME.ts and imports edge
  * or cloud code only when it runs, so that `--help` is quick and a camera never loads the cloud.
