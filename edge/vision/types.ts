@@ -1,0 +1,93 @@
+/** The nouns of vision: a frame's picture → PlateRegion → PlateRead, and the door that the rest of the camera sees. */
+import { z } from 'zod'
+import type { Clock } from '../../shared/clock.ts'
+import type { Log } from '../../shared/log.ts'
+import type { Candidate, Region } from '../../shared/wire/sighting.ts'
+
+export type { Candidate, Region }
+
+export interface Point {
+  x: number
+  y: number
+}
+
+/** Corners of a plate in original pixels, from the top left clockwise as the text is read. */
+export type Corners = readonly [Point, Point, Point, Point]
+
+/** A place where a plate may be. */
+export interface PlateRegion {
+  region: Region
+  corners: Corners
+  /** 0-1, of the detector alone; scores of two detectors cannot be compared. */
+  confidence: number
+}
+
+/** The text of one region in one frame. */
+export interface PlateRead {
+  /** `[A-Z0-9]{2,12}`, or null for a plate that cannot be read. */
+  plate: string | null
+  /** 0-1. */
+  confidence: number
+  /** Original pixels, floats, from the top left. */
+  region: Region
+  corners?: Corners
+  jurisdiction: { code: string; confidence: number } | null
+  /** Best first, at most MAX_CANDIDATES, the plate itself being the first. */
+  candidates: Candidate[]
+}
+
+export interface FrameReading {
+  widthPx: number
+  heightPx: number
+  /** Decoding included. */
+  elapsedMs: number
+  /** Best first. */
+  reads: PlateRead[]
+}
+
+export const DETECTORS = ['ppocr', 'cascade'] as const
+export const READERS = ['ppocr', 'tesseract'] as const
+export type DetectorName = (typeof DETECTORS)[number]
+export type ReaderName = (typeof READERS)[number]
+
+/** Slice of the camera's configuration that vision needs. */
+export const visionConfigSchema = z.strictObject({
+  detector: z.enum(DETECTORS).default('ppocr').describe('what finds plates in a picture'),
+  reader: z.enum(READERS).default('ppocr').describe('what reads the text of a plate'),
+  threads: z.int().min(1).max(8).default(2).describe('threads of the neural networks'),
+  minConfidence: z.number().min(0).max(1).default(0.5).describe('reads below this are not reported'),
+  frameTimeoutMs: z
+    .int()
+    .min(100)
+    .max(600_000)
+    .default(10_000)
+    .describe('a frame that takes longer ends the vision process, which is started again; milliseconds'),
+})
+export type VisionConfig = z.infer<typeof visionConfigSchema>
+
+/** JPEG of one plate, for evidence. */
+export interface EvidenceCrop {
+  jpeg: Buffer
+  /** Hex digest of `jpeg`. */
+  sha256: string
+}
+
+export interface VisionDoor {
+  /**
+   * One frame at a time: a call while another runs waits for it. Rejects with `bad_input` or `too_large` for a picture
+   * that cannot be decoded, `unavailable` when the child died or passed the time limit (it is started again).
+   */
+  read(frame: Uint8Array, options?: { signal?: AbortSignal }): Promise<FrameReading>
+  /** JPEG of at most `maxBytes` of `region` with a margin. Rejects with `too_large` if no quality fits. */
+  crop(frame: Uint8Array, region: Region, maxBytes: number): Promise<EvidenceCrop>
+  /** Times that the child was started again. */
+  readonly restarts: number
+  /** Process id of the child, null while there is none. */
+  readonly pid: number | null
+  close(): Promise<void>
+}
+
+export interface VisionDeps {
+  clock: Clock
+  log: Log
+}
