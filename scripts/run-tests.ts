@@ -1,0 +1,209 @@
+/**
+ * Runs every *.test.ts in a process of its own and believes only what adds up. uvu can exit 0 on a suite that never ran
+ * (design.md, fact 1), so a file passes when it exited 0, ran at least one test, and passed every one.
+ * Called by scripts/test; by hand: `node --import tsx scripts/run-tests.ts [--list] [PATH…]`.
+ *
+ * A test that cannot run here skips itself by uvu's test.skip; it is accepted only when scripts/allowed-skips.json names its file.
+ * The last line is `N passed, N failed, N skipped`.
+ */
+import { spawn } from 'node:child_process'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { dirname, join, relative, resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { z } from 'zod'
+
+/** Files that run at the same time; more only makes time limits fail on a small machine. */
+const CONCURRENCY = 2
+/** A test file that takes longer hangs, ms. */
+export const DEFAULT_TIME_LIMIT_MS = 10 * 60_000
+/** Output kept of one file, characters; the end is what explains a failure. */
+const MAX_OUTPUT = 200_000
+const SKIPPED_FOLDERS: ReadonlySet<string> = new Set(['node_modules', 'dist', 'coverage', '.git', '.candor'])
+
+export interface FileResult {
+  file: string
+  passed: number
+  failed: number
+  skipped: number
+  durationMs: number
+  /** Why the file does not count as passed; null when it does. */
+  problem: string | null
+  output: string
+}
+
+/** Every test file under `folder`, sorted. */
+export async function findTests(folder: string): Promise<string[]> {
+  const found: string[] = []
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory() && !SKIPPED_FOLDERS.has(entry.name)) found.push(...(await findTests(path)))
+    else if (entry.isFile() && entry.name.endsWith('.test.ts')) found.push(path)
+  }
+  return found.sort()
+}
+
+interface Counts {
+  total: number
+  passed: number
+  skipped: number
+}
+
+/** uvu's summary at the end of its output, colours removed; null when it is not there. */
+export function parseSummary(output: string): Counts | null {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape that starts a terminal colour
+  const plain = output.replace(/\u001b\[[0-9;]*m/g, '')
+  const all = [...plain.matchAll(/^ {2}Total: {5}(\d+)\n {2}Passed: {4}(\d+)\n {2}Skipped: {3}(\d+)$/gm)]
+  const last = all.at(-1)
+  return last === undefined ? null : { total: Number(last[1]), passed: Number(last[2]), skipped: Number(last[3]) }
+}
+
+/** Judges one ended process; the only place that decides what counts. */
+export function judge(
+  ended: { exitCode: number | null; signal: string | null; timedOut: boolean; output: string },
+  maySkip: boolean,
+): Pick<FileResult, 'passed' | 'failed' | 'skipped' | 'problem'> {
+  const counts = parseSummary(ended.output)
+  const passed = counts?.passed ?? 0
+  const missing = (counts?.total ?? 0) - passed
+  const skipped = counts?.skipped ?? 0
+  const bad = (problem: string) => ({ passed, failed: Math.max(1, missing), skipped, problem })
+  if (ended.timedOut) return bad('took longer than its time limit and was ended')
+  if (ended.signal !== null) return bad(`ended by ${ended.signal}`)
+  if (ended.exitCode !== 0) return bad(`exit code ${ended.exitCode}`)
+  if (counts === null) return bad('no summary: it ended before its tests did, or never called run()')
+  if (skipped > 0 && !maySkip) {
+    return bad(`${skipped} skipped (test.only or test.skip) and the file is not in scripts/allowed-skips.json`)
+  }
+  if (counts.total === 0 && skipped === 0) return bad('no test ran')
+  if (missing !== 0) return bad(`${missing} of ${counts.total} did not pass, and the exit code was 0`)
+  return { passed, failed: 0, skipped, problem: null }
+}
+
+/** Ends the process group of each file that is running now. */
+const running = new Set<() => void>()
+
+/** Runs one file; never rejects for what the file does. */
+export function runFile(
+  file: string,
+  options: { root: string; timeLimitMs: number; maySkip: boolean },
+): Promise<FileResult> {
+  return new Promise((done, refuse) => {
+    const startedMs = performance.now()
+    // Its own process group, so that a hung file goes together with the brokers and browsers that it has started.
+    const child = spawn(process.execPath, ['--import', pathToFileURL(tsxLoader()).href, file], {
+      cwd: options.root,
+      detached: true,
+      env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let output = ''
+    let timedOut = false
+    const collect = (text: string) => {
+      output = (output + text).slice(-MAX_OUTPUT)
+    }
+    child.stdout.setEncoding('utf8').on('data', collect)
+    child.stderr.setEncoding('utf8').on('data', collect)
+    const endGroup = () => {
+      running.delete(endGroup)
+      try {
+        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+      } catch {
+        // The group is gone already.
+      }
+    }
+    running.add(endGroup)
+    const limit = setTimeout(() => {
+      timedOut = true
+      endGroup()
+    }, options.timeLimitMs)
+    // A grandchild that keeps the pipes open must not keep us: `exit` first, then what is left of the group is ended.
+    child.once('exit', () => {
+      clearTimeout(limit)
+      endGroup()
+    })
+    child.once('error', refuse)
+    child.once('close', (exitCode, signal) => {
+      const verdict = judge({ exitCode, signal, timedOut, output }, options.maySkip)
+      done({ file: relative(options.root, file), ...verdict, durationMs: performance.now() - startedMs, output })
+    })
+  })
+}
+
+function tsxLoader(): string {
+  return fileURLToPath(import.meta.resolve('tsx'))
+}
+
+const allowedSkipsSchema = z.record(z.string(), z.string().min(1))
+
+/** Files that may skip tests, each with its reason. */
+export async function readAllowedSkips(file: string): Promise<ReadonlySet<string>> {
+  return new Set(Object.keys(allowedSkipsSchema.parse(JSON.parse(await readFile(file, 'utf8')))))
+}
+
+export interface Totals {
+  passed: number
+  failed: number
+  skipped: number
+}
+
+export function totalsLine(totals: Totals): string {
+  return `${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`
+}
+
+/** Runs the files, at most CONCURRENCY at once, and prints each as it ends, with the output of those that failed. */
+export async function runTests(
+  files: readonly string[],
+  options: { root: string; timeLimitMs: number; allowedSkips: ReadonlySet<string>; print: (line: string) => void },
+): Promise<Totals> {
+  const totals: Totals = { passed: 0, failed: 0, skipped: 0 }
+  const waiting = [...files]
+  const work = async () => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      const maySkip = options.allowedSkips.has(relative(options.root, file))
+      const result = await runFile(file, { root: options.root, timeLimitMs: options.timeLimitMs, maySkip })
+      totals.passed += result.passed
+      totals.failed += result.failed
+      totals.skipped += result.skipped
+      const counts = `${result.passed} passed${result.skipped > 0 ? `, ${result.skipped} skipped` : ''}`
+      const seconds = `${(result.durationMs / 1000).toFixed(1)} s`
+      if (result.problem === null) options.print(`  ok    ${result.file}  ${counts}, ${seconds}`)
+      else options.print(`${result.output}\n  FAIL  ${result.file}  ${result.problem} (${counts}, ${seconds})`)
+    }
+  }
+  await Promise.all(Array.from({ length: CONCURRENCY }, work))
+  return totals
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
+  const paths = argv.filter((argument) => !argument.startsWith('--')).map((path) => resolve(path))
+  const found = await Promise.all(
+    (paths.length === 0 ? [root] : paths).map(async (path) =>
+      (await stat(path)).isDirectory() ? await findTests(path) : [path],
+    ),
+  )
+  const files = found.flat()
+  if (argv.includes('--list')) {
+    for (const file of files) console.log(relative(root, file))
+    return 0
+  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      for (const end of running) end()
+      process.exit(1)
+    })
+  }
+  const totals = await runTests(files, {
+    root,
+    timeLimitMs: DEFAULT_TIME_LIMIT_MS,
+    allowedSkips: await readAllowedSkips(join(root, 'scripts/allowed-skips.json')),
+    print: (line) => console.log(line),
+  })
+  if (files.length === 0) totals.failed += 1
+  console.log(totalsLine(totals))
+  return totals.failed === 0 ? 0 : 1
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  process.exitCode = await main(process.argv.slice(2))
+}
