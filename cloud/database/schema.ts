@@ -86,7 +86,7 @@ export interface BrokerOutgoingTable {
   broker_id: string
   broker_counter: number
   message_id: number | null
-  expires_at_ms: number
+  retained_from_ms: number
   packet: string
   payload: Buffer
 }
@@ -94,7 +94,7 @@ export interface BrokerOutgoingTable {
 export interface BrokerIncomingTable {
   client_id: string
   message_id: number
-  expires_at_ms: number
+  retained_from_ms: number
   packet: string
   payload: Buffer
 }

@@ -88,6 +88,7 @@ export const alertSchema = z.strictObject({
     category: z.string().max(64),
     priority: z.int().min(1).max(5).describe('1 is the most urgent'),
     cameraAgreed: z.boolean().describe('the camera had found the same entry'),
+    stillMatches: z.boolean().describe('false: the final read of the vehicle no longer matches the entry'),
   }),
   sighting: z.strictObject({
     sightingId: z.uuidv7(),

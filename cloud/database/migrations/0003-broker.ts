@@ -18,18 +18,18 @@ export const broker: Migration = {
       broker_id TEXT NOT NULL,
       broker_counter INTEGER NOT NULL,
       message_id INTEGER,
-      expires_at_ms INTEGER NOT NULL,
+      retained_from_ms INTEGER NOT NULL,
       packet TEXT NOT NULL,
       payload BLOB NOT NULL
     ) STRICT;
     CREATE INDEX broker_outgoing_by_counter ON broker_outgoing (client_id, broker_id, broker_counter);
     CREATE INDEX broker_outgoing_by_message ON broker_outgoing (client_id, message_id);
-    CREATE INDEX broker_outgoing_by_expiry ON broker_outgoing (expires_at_ms);
+    CREATE INDEX broker_outgoing_by_age ON broker_outgoing (retained_from_ms);
 
     CREATE TABLE broker_incoming (
       client_id TEXT NOT NULL,
       message_id INTEGER NOT NULL,
-      expires_at_ms INTEGER NOT NULL,
+      retained_from_ms INTEGER NOT NULL,
       packet TEXT NOT NULL,
       payload BLOB NOT NULL,
       PRIMARY KEY (client_id, message_id)

@@ -1,0 +1,445 @@
+/**
+ * Alerts: raised by ingest in the transaction that stores the sighting, taken through their states by people, and published
+ * whole at every change. What was committed and not yet published is published again at the next start, so none is lost.
+ * Owns tables alerts, alert_groups and alert_steps.
+ */
+import type { Clock } from '../shared/clock.ts'
+import { AppError } from '../shared/errors.ts'
+import type { Log } from '../shared/log.ts'
+import { normalisePlate } from '../shared/plate.ts'
+import {
+  type Alert,
+  type AlertState,
+  type AlertStep,
+  CLOSING_OUTCOMES,
+  NEXT_STATE,
+  type Sighting,
+} from '../shared/wire/index.ts'
+import type { Actor, AuditRecord } from './audit/entry.ts'
+import type { Database, Statement } from './database/database.ts'
+import { type Retention, retainedFrom } from './sightings.ts'
+
+/** Alerts of one page. */
+export const MAX_ALERT_PAGE = 200
+/** Alerts published in one go; the rest follow at once. */
+const PUBLISH_STEP = 100
+const UNPUBLISHED = -1
+
+/** An entry of the cloud's current lists that a plate meets, as far as an alert needs it. */
+export interface ListMatch {
+  kind: 'exact' | 'near'
+  list: string
+  listVersion: number
+  entryId: string
+  /** The listed plate, normalised. */
+  plate: string
+  jurisdiction: string | null
+  category: string
+  priority: number
+  groups: readonly string[]
+}
+
+/** Who takes a step: what the audit writes down, and the groups whose alerts the person may see. */
+export interface AlertActor {
+  actor: Actor
+  account: string
+  groups: readonly string[]
+}
+
+export interface StepTaken {
+  revision: number
+  step: string
+  account: string
+  atMs: number
+  auditSeq: number
+}
+
+export interface Alerts {
+  /** The alert of a new sighting, and the statements that store it. */
+  raise(found: { sighting: Sighting; receivedAtMs: number; match: ListMatch }): {
+    alert: Alert
+    statements: Statement[]
+  }
+  /** The alert updated by its sighting's final revision; it stays open even when the final no longer matches. */
+  update(
+    alert: Alert,
+    found: { sighting: Sighting; receivedAtMs: number; match: ListMatch | null },
+  ): {
+    alert: Alert
+    statements: Statement[]
+  }
+  /** Of one sighting, expired or not; null when none was raised. */
+  ofSighting(cameraId: string, sightingId: string): Promise<Alert | null>
+  /** Newest first, of these groups, never an expired one. `before`: raised before that time (null: from the newest). */
+  list(page: {
+    groups: readonly string[]
+    state: AlertState | 'open' | null
+    beforeMs: number | null
+    limit: number
+  }): Promise<Alert[]>
+  /** Throws `not_found` for an unknown, expired or other group's alert: whether it exists is not told. */
+  get(alertId: string, groups: readonly string[]): Promise<{ alert: Alert; steps: StepTaken[] }>
+  /** Takes the alert one step on. Throws `conflict` (another revision, wrong order, plate typed is not the listed one), `not_found`. */
+  step(alertId: string, step: AlertStep, by: AlertActor): Promise<Alert>
+  /** Publishes every revision that was committed and not yet published; concurrent calls join. */
+  publishPending(): Promise<void>
+  /** Deletes at most `limit` expired alerts with their steps. */
+  purge(nowMs: number, limit: number): Promise<number>
+}
+
+export interface AlertsDeps {
+  database: Database
+  agency: string
+  clock: Clock
+  log: Log
+  newId: () => string
+  retention: () => Retention
+  audit: { append(record: AuditRecord): Promise<{ seq: number }> }
+  /** Resolves when the broker has the alert in the queue of every subscribed session. */
+  publish: (group: string, alert: Alert) => Promise<void>
+}
+
+export function createAlerts(deps: AlertsDeps): Alerts {
+  const { database, clock } = deps
+  const { build } = database
+  const inProgress = new Set<string>()
+  let publishing: Promise<void> | null = null
+  let again = false
+
+  const visible = (nowMs: number) =>
+    build.selectFrom('alerts').where('alerts.retained_from_ms', '>', nowMs - deps.retention().matchedMs)
+
+  /** Stores a new revision over the one that was read; changes 0 rows when somebody was quicker. */
+  const replace = (alert: Alert) =>
+    build
+      .updateTable('alerts')
+      .set({ revision: alert.revision, state: alert.state, document: JSON.stringify(alert) })
+      .where('alert_id', '=', alert.alertId)
+      .where('revision', '=', alert.revision - 1)
+
+  const insertStep = (
+    from: Alert,
+    to: Alert,
+    taken: { step: string; account: string; auditSeq: number; details: string },
+  ) =>
+    build
+      .insertInto('alert_steps')
+      .columns(['alert_id', 'revision', 'step', 'account', 'at_ms', 'audit_seq', 'details'])
+      .expression((eb) =>
+        eb
+          .selectFrom('alerts')
+          .select([
+            'alert_id',
+            eb.val(to.revision).as('revision'),
+            eb.val(taken.step).as('step'),
+            eb.val(taken.account).as('account'),
+            eb.val(to.updatedAtMs).as('at_ms'),
+            eb.val(taken.auditSeq).as('audit_seq'),
+            eb.val(taken.details).as('details'),
+          ])
+          .where('alert_id', '=', from.alertId)
+          .where('revision', '=', from.revision),
+      )
+
+  async function find(alertId: string, groups: readonly string[]): Promise<Alert> {
+    const [row] = await database.read(visible(clock.nowMs()).select('document').where('alert_id', '=', alertId))
+    const alert = row === undefined ? null : (JSON.parse(row.document) as Alert)
+    if (alert === null || !alert.groups.some((group) => groups.includes(group))) {
+      throw new AppError('not_found', 'there is no such alert for your groups')
+    }
+    return alert
+  }
+
+  async function publishAll(): Promise<void> {
+    for (;;) {
+      const rows = await database.read(
+        build
+          .selectFrom('alerts')
+          .select(['alert_id', 'document', 'revision'])
+          .whereRef('published_revision', '<', 'revision')
+          .where('retained_from_ms', '>', clock.nowMs() - deps.retention().matchedMs)
+          .orderBy('alert_id')
+          .limit(PUBLISH_STEP),
+      )
+      if (rows.length === 0) return
+      for (const row of rows) {
+        const alert = JSON.parse(row.document) as Alert
+        for (const group of alert.groups) await deps.publish(group, alert)
+      }
+      await database.writeBatch(
+        rows.map((row) =>
+          build
+            .updateTable('alerts')
+            .set({ published_revision: row.revision })
+            .where('alert_id', '=', row.alert_id)
+            .where('published_revision', '<', row.revision),
+        ),
+      )
+    }
+  }
+
+  /** What the step makes of the alert, or why it may not be taken. Pure. */
+  function plan(alert: Alert, step: AlertStep, nowMs: number, account: string): Alert {
+    if (step.revision !== alert.revision) {
+      throw new AppError('conflict', `the alert is at revision ${alert.revision}, not ${step.revision}`, {
+        hint: 'look at the alert again, then repeat the step',
+      })
+    }
+    const changed = { ...alert, revision: alert.revision + 1, updatedAtMs: nowMs, updatedBy: account }
+    if (step.step === 'closed') {
+      if (!CLOSING_OUTCOMES[alert.state].includes(step.outcome)) {
+        const allowed = CLOSING_OUTCOMES[alert.state]
+        throw new AppError('conflict', `an alert that is ${alert.state} cannot be closed as ${step.outcome}`, {
+          hint: allowed.length === 0 ? 'it is closed already' : `possible: ${allowed.join(', ')}`,
+        })
+      }
+      return { ...changed, state: 'closed', outcome: step.outcome }
+    }
+    const next = NEXT_STATE[alert.state]
+    if (next !== step.step) {
+      throw new AppError('conflict', `${step.step} does not follow ${alert.state}`, {
+        hint: next === null ? 'close it with its outcome' : `the next step is ${next}`,
+      })
+    }
+    if (step.step === 'image_compared') checkComparison(alert, step)
+    return { ...changed, state: step.step }
+  }
+
+  return {
+    raise({ sighting, receivedAtMs, match }) {
+      const { retainedFromMs } = retainedFrom(sighting, receivedAtMs)
+      const alert: Alert = {
+        alertId: deps.newId(),
+        agency: deps.agency,
+        revision: 0,
+        state: 'raised',
+        outcome: null,
+        groups: [...match.groups],
+        raisedAtMs: receivedAtMs,
+        updatedAtMs: receivedAtMs,
+        updatedBy: null,
+        expiresAtMs: retainedFromMs + Math.floor(deps.retention().matchedMs),
+        match: describeMatch(match, sighting),
+        sighting: describeSighting(sighting, receivedAtMs),
+      }
+      const statements: Statement[] = [
+        build.insertInto('alerts').values({
+          alert_id: alert.alertId,
+          camera_id: sighting.cameraId,
+          sighting_id: sighting.sightingId,
+          revision: alert.revision,
+          published_revision: UNPUBLISHED,
+          state: alert.state,
+          raised_at_ms: alert.raisedAtMs,
+          retained_from_ms: retainedFromMs,
+          document: JSON.stringify(alert),
+        }),
+        ...alert.groups.map((group) =>
+          build.insertInto('alert_groups').values({ alert_id: alert.alertId, group_name: group }),
+        ),
+      ]
+      return { alert, statements }
+    },
+    update(alert, { sighting, receivedAtMs, match }) {
+      const read = sighting.plate
+      const updated: Alert = {
+        ...alert,
+        revision: alert.revision + 1,
+        updatedAtMs: receivedAtMs,
+        updatedBy: null,
+        match: match === null ? { ...alert.match, stillMatches: false } : describeMatch(match, sighting),
+        // A final without a readable plate keeps the text of the preview: the alert is about that read.
+        sighting: { ...describeSighting(sighting, receivedAtMs), plate: read ?? alert.sighting.plate },
+      }
+      return { alert: updated, statements: [replace(updated)] }
+    },
+    async ofSighting(cameraId, sightingId) {
+      const [row] = await database.read(
+        build
+          .selectFrom('alerts')
+          .select('document')
+          .where('camera_id', '=', cameraId)
+          .where('sighting_id', '=', sightingId),
+      )
+      return row === undefined ? null : (JSON.parse(row.document) as Alert)
+    },
+    async list({ groups, state, beforeMs, limit }) {
+      if (groups.length === 0) return []
+      let query = visible(clock.nowMs())
+        .select('document')
+        .where(
+          'alert_id',
+          'in',
+          build
+            .selectFrom('alert_groups')
+            .select('alert_id')
+            .where('group_name', 'in', [...groups]),
+        )
+      if (state === 'open') query = query.where('state', '!=', 'closed')
+      else if (state !== null) query = query.where('state', '=', state)
+      if (beforeMs !== null) query = query.where('raised_at_ms', '<', beforeMs)
+      const rows = await database.read(
+        query.orderBy('raised_at_ms', 'desc').orderBy('alert_id', 'desc').limit(Math.min(limit, MAX_ALERT_PAGE)),
+      )
+      return rows.map((row) => JSON.parse(row.document) as Alert)
+    },
+    async get(alertId, groups) {
+      const alert = await find(alertId, groups)
+      const steps = await database.read(
+        build.selectFrom('alert_steps').selectAll().where('alert_id', '=', alertId).orderBy('revision'),
+      )
+      return {
+        alert,
+        steps: steps.map((row) => ({
+          revision: row.revision,
+          step: row.step,
+          account: row.account,
+          atMs: row.at_ms,
+          auditSeq: row.audit_seq,
+        })),
+      }
+    },
+    async step(alertId, step, by) {
+      if (inProgress.has(alertId)) {
+        throw new AppError('conflict', 'somebody is taking a step on this alert right now', {
+          hint: 'look at it again',
+        })
+      }
+      inProgress.add(alertId)
+      try {
+        const alert = await find(alertId, by.groups)
+        const record = auditOf(alert, step, by)
+        let changed: Alert
+        try {
+          changed = plan(alert, step, clock.nowMs(), by.account)
+        } catch (thrown) {
+          const rule = thrown instanceof AppError ? thrown.code : 'internal'
+          await deps.audit.append({ ...record, outcome: 'refused', rule })
+          throw thrown
+        }
+        const { seq } = await deps.audit.append(record)
+        // The step is stored only if the alert is still the one that was read; the audit above took time.
+        const [, replaced] = await database.writeBatch([
+          insertStep(alert, changed, {
+            step: step.step,
+            account: by.account,
+            auditSeq: seq,
+            details: JSON.stringify(step),
+          }),
+          replace(changed),
+        ])
+        if (replaced?.changes !== 1) {
+          // Its sighting's final came between reading and writing; the person must see that first.
+          throw new AppError('conflict', 'the alert has changed meanwhile', {
+            hint: 'look at it again, then repeat the step',
+          })
+        }
+        await this.publishPending()
+        return changed
+      } finally {
+        inProgress.delete(alertId)
+      }
+    },
+    publishPending() {
+      if (publishing !== null) {
+        again = true
+        return publishing
+      }
+      const run = async () => {
+        try {
+          do {
+            again = false
+            await publishAll()
+          } while (again)
+        } finally {
+          publishing = null
+        }
+      }
+      publishing = run()
+      return publishing
+    },
+    async purge(nowMs, limit) {
+      const [deleted] = await database.writeBatch([
+        build.deleteFrom('alerts').where(
+          'alert_id',
+          'in',
+          build
+            .selectFrom('alerts')
+            .select('alert_id')
+            .where('retained_from_ms', '<=', nowMs - deps.retention().matchedMs)
+            .limit(limit),
+        ),
+      ])
+      return deleted?.changes ?? 0
+    },
+  }
+}
+
+/** The officer's own reading of the picture decides, not the machine's. Throws `conflict` with what to do instead. */
+function checkComparison(alert: Alert, step: AlertStep & { step: 'image_compared' }): void {
+  const seen = normalisePlate(step.plateSeen)
+  if (seen !== alert.match.listedPlate) {
+    throw new AppError('conflict', 'the plate you read in the picture is not the listed one', {
+      hint: 'look again and correct a slip, or close the alert as misread',
+    })
+  }
+  const { listedJurisdiction } = alert.match
+  if (listedJurisdiction !== null && step.jurisdictionSeen !== null && step.jurisdictionSeen !== listedJurisdiction) {
+    throw new AppError('conflict', 'the plate is of another jurisdiction than the listed one', {
+      hint: 'close the alert as wrong_jurisdiction',
+    })
+  }
+}
+
+function describeMatch(match: ListMatch, sighting: Sighting): Alert['match'] {
+  return {
+    kind: match.kind,
+    list: match.list,
+    listVersion: match.listVersion,
+    entryId: match.entryId,
+    listedPlate: match.plate,
+    listedJurisdiction: match.jurisdiction,
+    category: match.category,
+    priority: match.priority,
+    cameraAgreed: sighting.match?.entryId === match.entryId,
+    stillMatches: true,
+  }
+}
+
+function describeSighting(sighting: Sighting, receivedAtMs: number): Alert['sighting'] {
+  const { clockTrusted } = retainedFrom(sighting, receivedAtMs)
+  return {
+    sightingId: sighting.sightingId,
+    revision: sighting.revision,
+    cameraId: sighting.cameraId,
+    capturedAtMs: sighting.capturedAtMs,
+    receivedAtMs,
+    clock: clockTrusted ? 'synced' : 'unsynced',
+    plate: sighting.plate ?? '',
+    confidence: sighting.confidence,
+    candidates: sighting.candidates,
+    jurisdiction: sighting.jurisdiction,
+    region: sighting.region,
+    crop: sighting.crop,
+  }
+}
+
+/** What the audit says of a step: its free texts, never the plate that was typed. */
+function auditOf(alert: Alert, step: AlertStep, by: AlertActor): AuditRecord {
+  const detail: Record<string, string | number> = { from: alert.state, revision: alert.revision }
+  if (step.step === 'source_confirmed') {
+    detail.confirmedWith = step.confirmedWith
+    detail.result = step.result
+  }
+  if (step.step === 'closed') {
+    detail.outcome = step.outcome
+    detail.note = step.note
+  }
+  return {
+    operation: `alert.${step.step}`,
+    outcome: 'allowed',
+    actor: by.actor,
+    subject: { kind: 'alert', id: alert.alertId },
+    detail,
+  }
+}

@@ -1,0 +1,334 @@
+/**
+ * What cameras publish, made durable before it is acknowledged: bytes → parse → stored once | quarantined, never half. The
+ * broker calls `accept` inside authorizePublish and sends PUBACK when it resolves [MQTT-4.3.2-2]; all publishes of one
+ * event-loop turn share a transaction. When it throws, the connection is closed without PUBACK and the camera sends again.
+ */
+import type { Clock } from '../shared/clock.ts'
+import { toAppError } from '../shared/errors.ts'
+import type { Log } from '../shared/log.ts'
+import { confusableKey } from '../shared/plate.ts'
+import { sha256Hex } from '../shared/signing.ts'
+import type { Topic } from '../shared/topics.ts'
+import {
+  type Alert,
+  cameraHealthSchema,
+  cameraStatusSchema,
+  hotlistAckSchema,
+  MAX_CROP_BYTES,
+  MAX_SIGHTING_BYTES,
+  parseWire,
+  policyAckSchema,
+  type Sighting,
+  sightingSchema,
+} from '../shared/wire/index.ts'
+import type { Alerts, ListMatch } from './alerts.ts'
+import type { Cameras } from './cameras.ts'
+import type { Database, Statement } from './database/database.ts'
+import { MAX_QUARANTINED_ROWS, type Quarantine, type QuarantineReason } from './quarantine.ts'
+import { type Retention, retainedFrom, type Sightings } from './sightings.ts'
+
+/** Publishes in one transaction; more wait for the next, so that none holds the event loop for long. */
+export const MAX_BATCH = 500
+/** Largest status, health or ack, bytes. */
+export const MAX_REPORT_BYTES = 16 * 1024
+/** Bytes of one quarantine overflow step. */
+const QUARANTINE_CHECK_EVERY = 1_000
+
+export type IngestOutcome = 'stored' | 'duplicate' | 'quarantined' | 'recorded'
+
+export interface Arrival {
+  topic: Topic & { camera: string }
+  topicName: string
+  payload: Buffer
+}
+
+export interface IngestCounters {
+  outcome(kind: Topic['kind'], outcome: IngestOutcome): void
+  quarantined(reason: QuarantineReason): void
+  batch(size: number, durationMs: number): void
+  failed(code: string): void
+  alertRaised(kind: 'exact' | 'near'): void
+  disagreement(): void
+  clockMarked(): void
+}
+
+export interface Ingest {
+  /** Resolves after the commit. Throws `storage_full` or `unavailable`: then nothing of it is stored. */
+  accept(arrival: Arrival): Promise<IngestOutcome>
+}
+
+export interface IngestDeps {
+  database: Database
+  sightings: Sightings
+  quarantine: Quarantine
+  alerts: Alerts
+  cameras: Pick<Cameras, 'recordStatus' | 'recordHealth' | 'recordAck'>
+  /** The current lists' entry for a plate, or null. */
+  match: (plate: string, nowMs: number) => ListMatch | null
+  retention: () => Retention
+  clock: Clock
+  log: Log
+  counters: IngestCounters
+}
+
+interface Waiting {
+  arrival: Arrival
+  receivedAtMs: number
+  resolve(outcome: IngestOutcome): void
+  reject(error: Error): void
+}
+
+/** What the statements of a batch will have stored, seen by later arrivals of the same batch. */
+interface Batch {
+  statements: Statement[]
+  digests: Map<string, string>
+  alerts: Map<string, Alert>
+  alertsChanged: boolean
+  /** Counted once the batch is committed. */
+  afterCommit: (() => void)[]
+}
+
+export function createIngest(deps: IngestDeps): Ingest {
+  const { database, sightings, quarantine, alerts, clock, counters, log } = deps
+  const waiting: Waiting[] = []
+  let flushing = false
+  let sinceQuarantineCheck = 0
+
+  function setAside(batch: Batch, item: Waiting, reason: QuarantineReason, detail: string): IngestOutcome {
+    batch.statements.push(
+      quarantine.insert({
+        cameraId: item.arrival.topic.camera,
+        topic: item.arrival.topicName,
+        reason,
+        detail,
+        payload: item.arrival.payload,
+        receivedAtMs: item.receivedAtMs,
+      }),
+    )
+    batch.afterCommit.push(() => {
+      counters.quarantined(reason)
+      sinceQuarantineCheck += 1
+    })
+    return 'quarantined'
+  }
+
+  async function planSighting(batch: Batch, item: Waiting): Promise<IngestOutcome> {
+    const { arrival, receivedAtMs } = item
+    const parsed = parseWire(sightingSchema, arrival.payload, MAX_SIGHTING_BYTES)
+    if (!parsed.ok) return setAside(batch, item, 'malformed', parsed.reason)
+    const sighting = parsed.value
+    if (sighting.cameraId !== arrival.topic.camera) return setAside(batch, item, 'not_its_own', 'cameraId')
+    const { retainedFromMs, clockTrusted } = retainedFrom(sighting, receivedAtMs)
+    const { matchedMs, unmatchedMs } = deps.retention()
+    if (retainedFromMs <= receivedAtMs - Math.max(matchedMs, unmatchedMs)) {
+      return setAside(batch, item, 'clock_behind', 'capturedAtMs')
+    }
+
+    const key = `${sighting.cameraId}/${sighting.sightingId}/${sighting.revision}`
+    const digest = sha256Hex(arrival.payload)
+    const stored =
+      batch.digests.get(key) ??
+      (await sightings.storedDigest(sighting.cameraId, sighting.sightingId, sighting.revision))
+    if (stored === digest) return 'duplicate'
+    if (stored !== null) return setAside(batch, item, 'conflicting_duplicate', 'sightingId')
+    batch.digests.set(key, digest)
+
+    const match = sighting.plate === null ? null : deps.match(sighting.plate, receivedAtMs)
+    const disagreed = (match?.entryId ?? null) !== (sighting.match?.entryId ?? null)
+    const alert = await planAlert(batch, { sighting, receivedAtMs, match })
+    batch.statements.push(
+      sightings.insert({
+        camera_id: sighting.cameraId,
+        sighting_id: sighting.sightingId,
+        revision: sighting.revision,
+        payload_sha256: digest,
+        captured_at_ms: sighting.capturedAtMs,
+        received_at_ms: receivedAtMs,
+        retained_from_ms: retainedFromMs,
+        clock_trusted: clockTrusted ? 1 : 0,
+        plate: sighting.plate,
+        confusable_key: sighting.plate === null ? null : confusableKey(sighting.plate),
+        matched: match !== null || alert !== null ? 1 : 0,
+        match_disagreed: disagreed ? 1 : 0,
+        crop_sha256: sighting.crop?.sha256 ?? null,
+        document: arrival.payload.toString('utf8'),
+      }),
+    )
+    batch.afterCommit.push(() => {
+      if (disagreed) counters.disagreement()
+      if (!clockTrusted) counters.clockMarked()
+      log.debug('sighting_stored', { sightingId: sighting.sightingId, cameraId: sighting.cameraId })
+    })
+    return 'stored'
+  }
+
+  /** One alert per sighting, raised by whichever revision comes first and updated by the final. */
+  async function planAlert(
+    batch: Batch,
+    found: { sighting: Sighting; receivedAtMs: number; match: ListMatch | null },
+  ): Promise<Alert | null> {
+    const { sighting, match } = found
+    // Most sightings match nothing, neither here nor on the camera, and had no preview: they need no look at the alerts.
+    if (match === null && sighting.match === null) {
+      const preview =
+        sighting.revision === 0 ? null : await sightings.storedDigest(sighting.cameraId, sighting.sightingId, 0)
+      if (preview === null && !batch.digests.has(`${sighting.cameraId}/${sighting.sightingId}/0`)) return null
+    }
+    const key = `${sighting.cameraId}/${sighting.sightingId}`
+    const existing = batch.alerts.get(key) ?? (await alerts.ofSighting(sighting.cameraId, sighting.sightingId))
+    if (existing === null && match === null) return null
+    if (existing !== null && sighting.revision < existing.sighting.revision) return existing
+    const planned =
+      existing !== null ? alerts.update(existing, found) : match !== null ? alerts.raise({ ...found, match }) : null
+    if (planned === null) return null
+    batch.statements.push(...planned.statements)
+    batch.alerts.set(key, planned.alert)
+    batch.alertsChanged = true
+    if (existing === null) {
+      batch.afterCommit.push(() => {
+        counters.alertRaised(planned.alert.match.kind)
+        log.info('alert_raised', { alertId: planned.alert.alertId, sightingId: sighting.sightingId })
+      })
+    }
+    return planned.alert
+  }
+
+  async function planCrop(
+    batch: Batch,
+    item: Waiting & { arrival: { topic: { sightingId: string } } },
+  ): Promise<IngestOutcome> {
+    const { payload, topic } = item.arrival
+    if (payload.length > MAX_CROP_BYTES)
+      return setAside(batch, item, 'crop_mismatch', `at most ${MAX_CROP_BYTES} bytes`)
+    if (!isWholeJpeg(payload)) return setAside(batch, item, 'crop_mismatch', 'not a whole JPEG')
+    const digest = sha256Hex(payload)
+    if (await sightings.hasCrop(topic.camera, topic.sightingId, digest)) return 'duplicate'
+    const announced = await sightings.announcedCrop(topic.camera, topic.sightingId, digest)
+    const inBatch =
+      batch.digests.has(`${topic.camera}/${topic.sightingId}/0`) ||
+      batch.digests.has(`${topic.camera}/${topic.sightingId}/1`)
+    // A camera sends the sighting first; a picture that no sighting announced cannot be told from a forgery.
+    if (announced === null && !inBatch)
+      return setAside(batch, item, 'crop_mismatch', 'no sighting announced this picture')
+    batch.statements.push(
+      sightings.insertCrop({
+        camera_id: topic.camera,
+        sighting_id: topic.sightingId,
+        sha256: digest,
+        jpeg: payload,
+        received_at_ms: item.receivedAtMs,
+        retained_from_ms: announced?.retained_from_ms ?? item.receivedAtMs,
+      }),
+    )
+    return 'stored'
+  }
+
+  async function planReport(batch: Batch, item: Waiting): Promise<IngestOutcome> {
+    const { topic, payload } = item.arrival
+    const { cameras } = deps
+    const at = item.receivedAtMs
+    const refuse = (reason: string) => setAside(batch, item, 'malformed', reason)
+    if (topic.kind === 'status') {
+      const parsed = parseWire(cameraStatusSchema, payload, MAX_REPORT_BYTES)
+      if (!parsed.ok) return refuse(parsed.reason)
+      if (parsed.value.cameraId !== topic.camera) return setAside(batch, item, 'not_its_own', 'cameraId')
+      await cameras.recordStatus(topic.camera, parsed.value, at)
+      return 'recorded'
+    }
+    if (topic.kind === 'health') {
+      const parsed = parseWire(cameraHealthSchema, payload, MAX_REPORT_BYTES)
+      if (!parsed.ok) return refuse(parsed.reason)
+      if (parsed.value.cameraId !== topic.camera) return setAside(batch, item, 'not_its_own', 'cameraId')
+      await cameras.recordHealth(topic.camera, parsed.value, at)
+      return 'recorded'
+    }
+    if (topic.kind === 'ack' && topic.subject === 'policy') {
+      const parsed = parseWire(policyAckSchema, payload, MAX_REPORT_BYTES)
+      if (!parsed.ok) return refuse(parsed.reason)
+      await cameras.recordAck(topic.camera, topic.subject, { ...parsed.value, digest: null }, at)
+      return 'recorded'
+    }
+    if (topic.kind === 'ack' && topic.subject.startsWith('hotlists/')) {
+      const parsed = parseWire(hotlistAckSchema, payload, MAX_REPORT_BYTES)
+      if (!parsed.ok) return refuse(parsed.reason)
+      if (topic.subject !== `hotlists/${parsed.value.list}`) return refuse('list: not the topic’s')
+      await cameras.recordAck(topic.camera, topic.subject, parsed.value, at)
+      return 'recorded'
+    }
+    return setAside(batch, item, 'unknown_topic', topic.kind)
+  }
+
+  function plan(batch: Batch, item: Waiting): Promise<IngestOutcome> {
+    const { topic } = item.arrival
+    if (topic.kind === 'sightings') return planSighting(batch, item)
+    if (topic.kind === 'crop') return planCrop(batch, { ...item, arrival: { ...item.arrival, topic } })
+    return planReport(batch, item)
+  }
+
+  async function flush(): Promise<void> {
+    const items = waiting.splice(0, MAX_BATCH)
+    const startMs = clock.monotonicMs()
+    const batch: Batch = {
+      statements: [],
+      digests: new Map(),
+      alerts: new Map(),
+      alertsChanged: false,
+      afterCommit: [],
+    }
+    try {
+      const outcomes: IngestOutcome[] = []
+      for (const item of items) outcomes.push(await plan(batch, item))
+      if (batch.statements.length > 0) await database.writeBatch(batch.statements)
+      for (const count of batch.afterCommit) count()
+      for (const [i, item] of items.entries()) {
+        const outcome = outcomes[i] ?? 'stored'
+        counters.outcome(item.arrival.topic.kind, outcome)
+        item.resolve(outcome)
+      }
+      counters.batch(items.length, clock.monotonicMs() - startMs)
+    } catch (thrown) {
+      const error = toAppError(thrown)
+      counters.failed(error.code)
+      log.error('ingest_failed', { code: error.code, error: error.message, count: items.length })
+      for (const item of items) item.reject(error)
+      return
+    }
+    // Officers are told after the acknowledgement: a slow queue must not hold up the camera.
+    if (batch.alertsChanged) {
+      alerts.publishPending().catch((thrown: unknown) => {
+        log.error('alerts_not_published', { error: toAppError(thrown).message })
+      })
+    }
+    if (sinceQuarantineCheck >= Math.min(QUARANTINE_CHECK_EVERY, MAX_QUARANTINED_ROWS)) {
+      sinceQuarantineCheck = 0
+      await quarantine.purge(clock.nowMs(), MAX_QUARANTINED_ROWS).catch((thrown: unknown) => {
+        log.warn('quarantine_not_purged', { error: toAppError(thrown).message })
+      })
+    }
+  }
+
+  async function run(): Promise<void> {
+    while (waiting.length > 0) {
+      await flush()
+      // Lets what arrived meanwhile be read from the sockets, so that the next transaction is a full one.
+      if (waiting.length > 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+    flushing = false
+  }
+
+  return {
+    accept(arrival) {
+      return new Promise((resolve, reject) => {
+        waiting.push({ arrival, receivedAtMs: clock.nowMs(), resolve, reject })
+        if (flushing) return
+        flushing = true
+        setImmediate(run)
+      })
+    },
+  }
+}
+
+/** Starts with SOI and ends with EOI [ITU-T T.81, B.1.1.3]: half a picture is none. */
+function isWholeJpeg(bytes: Buffer): boolean {
+  return bytes.length > 4 && bytes.readUInt16BE(0) === 0xffd8 && bytes.readUInt16BE(bytes.length - 2) === 0xffd9
+}

@@ -1,0 +1,238 @@
+/**
+ * Stored sightings and their evidence crops: the inserts that ingest runs, and the only queries that read them, none of which
+ * ever yields a row past its retention. Owns tables sightings and crops.
+ */
+import type { CompiledQuery, SelectQueryBuilder } from 'kysely'
+import { MINUTE_MS } from '../shared/clock.ts'
+import type { Sighting } from '../shared/wire/index.ts'
+import type { Database, Statement } from './database/database.ts'
+import type { CropsTable, Schema, SightingsTable } from './database/schema.ts'
+
+/** A camera whose clock is further ahead than this is marked, and received time rules. */
+export const MAX_CLOCK_AHEAD_MS = 5 * MINUTE_MS
+
+/** How long each class is kept, milliseconds; from the policy in force, so that a shorter one counts at once. */
+export interface Retention {
+  readonly unmatchedMs: number
+  readonly matchedMs: number
+  readonly cropMs: number
+  readonly quarantineMs: number
+}
+
+/** Where retention starts to run: the earlier of captured and received, or received when the camera's clock cannot be trusted. */
+export function retainedFrom(
+  sighting: Pick<Sighting, 'capturedAtMs' | 'clock'>,
+  receivedAtMs: number,
+): { retainedFromMs: number; clockTrusted: boolean } {
+  const clockTrusted = sighting.clock === 'synced' && sighting.capturedAtMs <= receivedAtMs + MAX_CLOCK_AHEAD_MS
+  return { retainedFromMs: clockTrusted ? Math.min(sighting.capturedAtMs, receivedAtMs) : receivedAtMs, clockTrusted }
+}
+
+/** A sighting as it is handed to those who may see it. */
+export interface StoredSighting {
+  sighting: Sighting
+  receivedAtMs: number
+  clockTrusted: boolean
+  matched: boolean
+}
+
+const SIGHTING_COLUMNS = [
+  'camera_id',
+  'sighting_id',
+  'revision',
+  'payload_sha256',
+  'captured_at_ms',
+  'received_at_ms',
+  'retained_from_ms',
+  'clock_trusted',
+  'plate',
+  'confusable_key',
+  'matched',
+  'match_disagreed',
+  'crop_sha256',
+  'document',
+] as const satisfies readonly (keyof SightingsTable)[]
+
+const CROP_COLUMNS = [
+  'camera_id',
+  'sighting_id',
+  'sha256',
+  'jpeg',
+  'received_at_ms',
+  'retained_from_ms',
+] as const satisfies readonly (keyof CropsTable)[]
+
+export type VisibleSightings = SelectQueryBuilder<Schema, 'sightings', object>
+
+export interface Sightings {
+  insert(row: SightingsTable): Statement
+  insertCrop(row: CropsTable): Statement
+  /** SHA-256 of the payload stored under this key, or null. Sees expired rows: they still make a repeat a repeat. */
+  storedDigest(cameraId: string, sightingId: string, revision: number): Promise<string | null>
+  /** What is stored of a sighting for its crop: the announced digest and where retention runs from. */
+  announcedCrop(cameraId: string, sightingId: string, sha256: string): Promise<{ retained_from_ms: number } | null>
+  hasCrop(cameraId: string, sightingId: string, sha256: string): Promise<boolean>
+  /** Every query of people starts here. Never yields an expired row, whether or not the purge has run. */
+  visible(nowMs: number): VisibleSightings
+  /** The latest revision of a visible sighting, or null. */
+  get(sightingId: string, nowMs: number): Promise<StoredSighting | null>
+  /** The evidence picture of a visible sighting, or null when it has not arrived or is past its own retention. */
+  crop(cameraId: string, sightingId: string, nowMs: number): Promise<{ jpeg: Buffer; sha256: string } | null>
+  /** Deletes at most `limit` expired rows of each kind. */
+  purge(nowMs: number, limit: number): Promise<{ sightings: number; crops: number }>
+  counts(): Promise<{ sightings: number; crops: number }>
+}
+
+export function createSightings(deps: { database: Database; retention: () => Retention }): Sightings {
+  const { database } = deps
+  const { build } = database
+  const insertSighting = template(
+    build.insertInto('sightings').values(blank(SIGHTING_COLUMNS) as unknown as SightingsTable),
+  )
+  const insertCrop = template(
+    build
+      .insertInto('crops')
+      .values(blank(CROP_COLUMNS) as unknown as CropsTable)
+      .onConflict((conflict) => conflict.columns(['camera_id', 'sighting_id', 'sha256']).doNothing()),
+  )
+  const digestOf = template(
+    build
+      .selectFrom('sightings')
+      .select('payload_sha256')
+      .where('camera_id', '=', '')
+      .where('sighting_id', '=', '')
+      .where('revision', '=', 0),
+  )
+
+  function visible(nowMs: number): VisibleSightings {
+    const { unmatchedMs, matchedMs } = deps.retention()
+    return build
+      .selectFrom('sightings')
+      .where((where) =>
+        where.or([
+          where.and([where('matched', '=', 1), where('retained_from_ms', '>', nowMs - matchedMs)]),
+          where.and([where('matched', '=', 0), where('retained_from_ms', '>', nowMs - unmatchedMs)]),
+        ]),
+      )
+  }
+
+  return {
+    insert: (row) => insertSighting(SIGHTING_COLUMNS.map((column) => row[column])),
+    insertCrop: (row) => insertCrop(CROP_COLUMNS.map((column) => row[column])),
+    async storedDigest(cameraId, sightingId, revision) {
+      const [row] = (await database.read(digestOf([cameraId, sightingId, revision]))) as { payload_sha256: string }[]
+      return row?.payload_sha256 ?? null
+    },
+    async announcedCrop(cameraId, sightingId, sha256) {
+      const [row] = await database.read(
+        build
+          .selectFrom('sightings')
+          .select('retained_from_ms')
+          .where('camera_id', '=', cameraId)
+          .where('sighting_id', '=', sightingId)
+          .where('crop_sha256', '=', sha256)
+          .limit(1),
+      )
+      return row ?? null
+    },
+    async hasCrop(cameraId, sightingId, sha256) {
+      const rows = await database.read(
+        build
+          .selectFrom('crops')
+          .select('sha256')
+          .where('camera_id', '=', cameraId)
+          .where('sighting_id', '=', sightingId)
+          .where('sha256', '=', sha256),
+      )
+      return rows.length > 0
+    },
+    visible,
+    async get(sightingId, nowMs) {
+      const [row] = await database.read(
+        visible(nowMs).selectAll().where('sighting_id', '=', sightingId).orderBy('revision', 'desc').limit(1),
+      )
+      return row === undefined ? null : toStored(row)
+    },
+    async crop(cameraId, sightingId, nowMs) {
+      const shown = visible(nowMs).select('sighting_id').where('camera_id', '=', cameraId)
+      const [row] = await database.read(
+        build
+          .selectFrom('crops')
+          .select(['jpeg', 'sha256'])
+          .where('camera_id', '=', cameraId)
+          .where('sighting_id', 'in', shown.where('sighting_id', '=', sightingId))
+          .where('retained_from_ms', '>', nowMs - deps.retention().cropMs)
+          .orderBy('received_at_ms', 'desc')
+          .limit(1),
+      )
+      return row ?? null
+    },
+    async purge(nowMs, limit) {
+      const { unmatchedMs, matchedMs, cropMs } = deps.retention()
+      const expired = (matched: 0 | 1, keptMs: number) =>
+        build.deleteFrom('sightings').where((where) =>
+          where(
+            where.refTuple('camera_id', 'sighting_id', 'revision'),
+            'in',
+            build
+              .selectFrom('sightings')
+              .select(['camera_id', 'sighting_id', 'revision'])
+              .where('matched', '=', matched)
+              .where('retained_from_ms', '<=', nowMs - keptMs)
+              .limit(limit)
+              .$asTuple('camera_id', 'sighting_id', 'revision'),
+          ),
+        )
+      const crops = build.deleteFrom('crops').where((where) =>
+        where(
+          where.refTuple('camera_id', 'sighting_id', 'sha256'),
+          'in',
+          build
+            .selectFrom('crops')
+            .select(['camera_id', 'sighting_id', 'sha256'])
+            .where('retained_from_ms', '<=', nowMs - cropMs)
+            .limit(limit)
+            .$asTuple('camera_id', 'sighting_id', 'sha256'),
+        ),
+      )
+      const [unmatched, matched, pictures] = await database.writeBatch([
+        expired(0, unmatchedMs),
+        expired(1, matchedMs),
+        crops,
+      ])
+      return {
+        sightings: (unmatched?.changes ?? 0) + (matched?.changes ?? 0),
+        crops: pictures?.changes ?? 0,
+      }
+    },
+    async counts() {
+      const [sightings] = await database.read(
+        build.selectFrom('sightings').select((eb) => eb.fn.countAll<number>().as('count')),
+      )
+      const [crops] = await database.read(
+        build.selectFrom('crops').select((eb) => eb.fn.countAll<number>().as('count')),
+      )
+      return { sightings: sightings?.count ?? 0, crops: crops?.count ?? 0 }
+    },
+  }
+}
+
+export function toStored(row: SightingsTable): StoredSighting {
+  return {
+    sighting: JSON.parse(row.document) as Sighting,
+    receivedAtMs: row.received_at_ms,
+    clockTrusted: row.clock_trusted === 1,
+    matched: row.matched === 1,
+  }
+}
+
+/** Any value will do: only the statement's text is kept. */
+function blank(columns: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(columns.map((column) => [column, '']))
+}
+
+/** A statement compiled once; compiling anew costs more than SQLite's insert. Parameters in the order of the builder's values. */
+function template(query: { compile(): CompiledQuery }): (parameters: readonly unknown[]) => CompiledQuery {
+  const compiled = query.compile()
+  return (parameters) => ({ ...compiled, parameters })
+}
