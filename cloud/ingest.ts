@@ -226,33 +226,32 @@ export function createIngest(deps: IngestDeps): Ingest {
   async function planReport(batch: Batch, item: Waiting): Promise<IngestOutcome> {
     const { topic, payload } = item.arrival
     const { cameras } = deps
-    const at = item.receivedAtMs
     const refuse = (reason: string) => setAside(batch, item, 'malformed', reason)
     if (topic.kind === 'status') {
       const parsed = parseWire(cameraStatusSchema, payload, MAX_REPORT_BYTES)
       if (!parsed.ok) return refuse(parsed.reason)
       if (parsed.value.cameraId !== topic.camera) return setAside(batch, item, 'not_its_own', 'cameraId')
-      await cameras.recordStatus(topic.camera, parsed.value, at)
+      await cameras.recordStatus(parsed.value)
       return 'recorded'
     }
     if (topic.kind === 'health') {
       const parsed = parseWire(cameraHealthSchema, payload, MAX_REPORT_BYTES)
       if (!parsed.ok) return refuse(parsed.reason)
       if (parsed.value.cameraId !== topic.camera) return setAside(batch, item, 'not_its_own', 'cameraId')
-      await cameras.recordHealth(topic.camera, parsed.value, at)
+      await cameras.recordHealth(parsed.value)
       return 'recorded'
     }
     if (topic.kind === 'ack' && topic.subject === 'policy') {
       const parsed = parseWire(policyAckSchema, payload, MAX_REPORT_BYTES)
       if (!parsed.ok) return refuse(parsed.reason)
-      await cameras.recordAck(topic.camera, topic.subject, { ...parsed.value, digest: null }, at)
+      await cameras.recordAck(topic.camera, topic.subject, parsed.value)
       return 'recorded'
     }
     if (topic.kind === 'ack' && topic.subject.startsWith('hotlists/')) {
       const parsed = parseWire(hotlistAckSchema, payload, MAX_REPORT_BYTES)
       if (!parsed.ok) return refuse(parsed.reason)
       if (topic.subject !== `hotlists/${parsed.value.list}`) return refuse('list: not the topic’s')
-      await cameras.recordAck(topic.camera, topic.subject, parsed.value, at)
+      await cameras.recordAck(topic.camera, topic.subject, parsed.value)
       return 'recorded'
     }
     return setAside(batch, item, 'unknown_topic', topic.kind)

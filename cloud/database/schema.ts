@@ -91,14 +91,6 @@ export interface BrokerOutgoingTable {
   payload: Buffer
 }
 
-export interface BrokerIncomingTable {
-  client_id: string
-  message_id: number
-  retained_from_ms: number
-  packet: string
-  payload: Buffer
-}
-
 export interface BrokerRetainedTable {
   topic: string
   qos: number
@@ -122,7 +114,6 @@ export interface Schema extends AdministrationSchema {
   alert_steps: AlertStepsTable
   broker_subscriptions: BrokerSubscriptionsTable
   broker_outgoing: BrokerOutgoingTable
-  broker_incoming: BrokerIncomingTable
   broker_retained: BrokerRetainedTable
   broker_wills: BrokerWillsTable
 }

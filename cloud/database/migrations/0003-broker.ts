@@ -26,15 +26,6 @@ export const broker: Migration = {
     CREATE INDEX broker_outgoing_by_message ON broker_outgoing (client_id, message_id);
     CREATE INDEX broker_outgoing_by_age ON broker_outgoing (retained_from_ms);
 
-    CREATE TABLE broker_incoming (
-      client_id TEXT NOT NULL,
-      message_id INTEGER NOT NULL,
-      retained_from_ms INTEGER NOT NULL,
-      packet TEXT NOT NULL,
-      payload BLOB NOT NULL,
-      PRIMARY KEY (client_id, message_id)
-    ) STRICT, WITHOUT ROWID;
-
     CREATE TABLE broker_retained (
       topic TEXT PRIMARY KEY,
       qos INTEGER NOT NULL,

@@ -1,0 +1,331 @@
+/**
+ * The broker's memory on SQLite: subscriptions, queues, retained messages and wills survive a restart or SIGKILL of the cloud.
+ * It extends aedes' in-memory store, which keeps the topic tree, and writes through. Queues are bounded; what is past its
+ * retention is never delivered and is purged, for queued alerts hold plates too. Owns the broker_ tables.
+ *
+ * Inbound QoS 2 handshakes stay in memory: ingest is idempotent, so a repeat after a restart does no harm.
+ */
+import { Readable } from 'node:stream'
+import type { Client, Subscription } from 'aedes'
+import MemoryPersistence, { type StoredPacket } from 'aedes-persistence/asyncPersistence.js'
+import type { Clock } from '../shared/clock.ts'
+import { DAY_MS } from '../shared/clock.ts'
+import { AppError } from '../shared/errors.ts'
+import type { Database, Statement } from './database/database.ts'
+import type { BrokerOutgoingTable } from './database/schema.ts'
+
+/** Publishes waiting for one offline session; the oldest is dropped for a newer one, counted. Alerts stay listed over HTTP. */
+export const MAX_QUEUED_PER_SESSION = 1_000
+export const MAX_SUBSCRIPTIONS_PER_SESSION = 32
+/** Persistent sessions, cameras and people together. */
+export const MAX_SESSIONS = 20_000
+/** A session whose client has not come for this long is forgotten. */
+export const SESSION_FORGOTTEN_AFTER_MS = 30 * DAY_MS
+/** Rows read at once while a queue is delivered. */
+const DELIVERY_STEP = 50
+
+export interface SessionsDeps {
+  database: Database
+  clock: Clock
+  /** How long a queued publish may be delivered, milliseconds from `retainedFrom`. */
+  keptMs: () => number
+  /** Where the retention of a queued publish starts to run. */
+  retainedFrom: (packet: { topic: string; payload: Buffer }, nowMs: number) => number
+  /** Subscriptions that the client has no right to are not stored: aedes hands over the whole SUBSCRIBE packet. */
+  mayKeep: (client: { id: string }, topic: string) => boolean
+  onDropped: (count: number) => void
+}
+
+type Named = Pick<Client, 'id'>
+
+export class Sessions extends MemoryPersistence {
+  readonly #deps: SessionsDeps
+  /** Writes one after the other: an update must find what its enqueue stored. */
+  readonly #database: Database
+
+  constructor(deps: SessionsDeps) {
+    super()
+    this.#deps = deps
+    this.#database = deps.database
+  }
+
+  /** Loads what the last run left; called by aedes before it listens. */
+  override async setup(broker: unknown): Promise<void> {
+    await super.setup(broker)
+    const { build } = this.#database
+    for (const row of await this.#database.read(build.selectFrom('broker_subscriptions').selectAll())) {
+      await super.addSubscriptions({ id: row.client_id }, [{ topic: row.topic, qos: row.qos as 0 | 1 | 2 }])
+    }
+    for (const row of await this.#database.read(build.selectFrom('broker_retained').selectAll())) {
+      await super.storeRetained({ cmd: 'publish', topic: row.topic, qos: row.qos, retain: true, payload: row.payload })
+    }
+    for (const row of await this.#database.read(build.selectFrom('broker_wills').selectAll())) {
+      const packet = { ...JSON.parse(row.packet), payload: row.payload }
+      await super.putWill({ id: row.client_id }, packet)
+      // super stamps this broker's id; a will of an earlier run must look like that of a dead broker, so that it is published.
+      packet.brokerId = row.broker_id
+    }
+  }
+
+  override async storeRetained(packet: StoredPacket): Promise<void> {
+    const { build } = this.#database
+    const payload = toBuffer(packet.payload)
+    const row = { topic: packet.topic, qos: packet.qos, stored_at_ms: this.#deps.clock.nowMs(), payload }
+    await this.#database.writeBatch([
+      payload.length === 0
+        ? build.deleteFrom('broker_retained').where('topic', '=', packet.topic)
+        : build
+            .insertInto('broker_retained')
+            .values(row)
+            .onConflict((conflict) => conflict.column('topic').doUpdateSet(row)),
+    ])
+    await super.storeRetained({ ...packet, payload })
+  }
+
+  override async addSubscriptions(client: Named, subscriptions: Subscription[]): Promise<void> {
+    const kept = subscriptions.filter((subscription) => this.#deps.mayKeep(client, subscription.topic))
+    const known = await super.subscriptionsByClient(client)
+    const topics = new Set([...known, ...kept].map((subscription) => subscription.topic))
+    if (topics.size > MAX_SUBSCRIPTIONS_PER_SESSION) {
+      throw new AppError('too_large', `at most ${MAX_SUBSCRIPTIONS_PER_SESSION} subscriptions a session`)
+    }
+    if (known.length === 0 && (await super.countOffline()).clientsCount >= MAX_SESSIONS) {
+      throw new AppError('too_large', `at most ${MAX_SESSIONS} persistent sessions`)
+    }
+    const seen_at_ms = this.#deps.clock.nowMs()
+    await this.#database.writeBatch(
+      kept.map(({ topic, qos }) =>
+        this.#database.build
+          .insertInto('broker_subscriptions')
+          .values({ client_id: client.id, topic, qos, seen_at_ms })
+          .onConflict((conflict) => conflict.columns(['client_id', 'topic']).doUpdateSet({ qos, seen_at_ms })),
+      ),
+    )
+    await super.addSubscriptions(client, kept)
+  }
+
+  override async removeSubscriptions(client: Named, topics: string[]): Promise<void> {
+    await this.#database.writeBatch([
+      this.#database.build
+        .deleteFrom('broker_subscriptions')
+        .where('client_id', '=', client.id)
+        .where('topic', 'in', topics),
+    ])
+    await super.removeSubscriptions(client, topics)
+  }
+
+  /** A clean session, or one that is forgotten: neither its subscriptions nor what was queued for it stays. */
+  override async cleanSubscriptions(client: Named): Promise<void> {
+    const { build } = this.#database
+    const known = await super.subscriptionsByClient(client)
+    const queued = await this.#database.read(
+      build.selectFrom('broker_outgoing').select('position').where('client_id', '=', client.id).limit(1),
+    )
+    // Most clean connections never had a session: then there is nothing to write.
+    if (known.length > 0 || queued.length > 0) {
+      await this.#database.writeBatch([
+        build.deleteFrom('broker_subscriptions').where('client_id', '=', client.id),
+        build.deleteFrom('broker_outgoing').where('client_id', '=', client.id),
+      ])
+    }
+    await super.cleanSubscriptions(client)
+  }
+
+  override async outgoingEnqueue(subscription: { clientId: string }, packet: StoredPacket): Promise<void> {
+    await this.outgoingEnqueueCombi([subscription], packet)
+  }
+
+  override async outgoingEnqueueCombi(subscriptions: { clientId: string }[], packet: StoredPacket): Promise<void> {
+    const clients = [...new Set(subscriptions.map((subscription) => subscription.clientId))]
+    if (clients.length === 0) return
+    const { build } = this.#database
+    const row = this.#toRow(packet)
+    const statements: Statement[] = clients.flatMap((client_id) => [
+      build.insertInto('broker_outgoing').values({ ...row, client_id, message_id: null }),
+      build
+        .deleteFrom('broker_outgoing')
+        .where('client_id', '=', client_id)
+        .where(
+          'position',
+          '<=',
+          build
+            .selectFrom('broker_outgoing')
+            .select('position')
+            .where('client_id', '=', client_id)
+            .orderBy('position', 'desc')
+            .limit(1)
+            .offset(MAX_QUEUED_PER_SESSION),
+        ),
+    ])
+    const written = await this.#database.writeBatch(statements)
+    const dropped = written.reduce((sum, { changes }, i) => (i % 2 === 1 ? sum + changes : sum), 0)
+    if (dropped > 0) this.#deps.onDropped(dropped)
+  }
+
+  override async outgoingUpdate(client: Named, packet: StoredPacket): Promise<void> {
+    const { build } = this.#database
+    const own = build.updateTable('broker_outgoing').where('client_id', '=', client.id)
+    const message_id = packet.messageId ?? null
+    const [named] = await this.#database.writeBatch([
+      own
+        .set({ message_id })
+        .where('broker_id', '=', packet.brokerId ?? '')
+        .where('broker_counter', '=', packet.brokerCounter ?? 0),
+    ])
+    if (named !== undefined && named.changes > 0) return
+    // PUBREL of QoS 2 takes the place of its PUBLISH.
+    const { packet: document, payload } = this.#toRow(packet)
+    const [replaced] = await this.#database.writeBatch([
+      own.set({ packet: document, payload }).where('message_id', '=', message_id),
+    ])
+    if (replaced === undefined || replaced.changes === 0) throw new Error('no such packet')
+  }
+
+  override async outgoingClearMessageId(client: Named, packet: StoredPacket): Promise<StoredPacket | undefined> {
+    if (packet.messageId === undefined || packet.messageId === null) return undefined
+    const { build } = this.#database
+    const [row] = await this.#database.read(
+      build
+        .selectFrom('broker_outgoing')
+        .selectAll()
+        .where('client_id', '=', client.id)
+        .where('message_id', '=', packet.messageId)
+        .orderBy('position')
+        .limit(1),
+    )
+    if (row === undefined) return undefined
+    await this.#database.writeBatch([build.deleteFrom('broker_outgoing').where('position', '=', row.position)])
+    return toPacket(row)
+  }
+
+  /** Oldest first, read in steps; never a packet past its retention. */
+  override outgoingStream(client: Named): Readable {
+    const { build } = this.#database
+    const { clock, keptMs } = this.#deps
+    const database = this.#database
+    async function* stored() {
+      let after = 0
+      for (;;) {
+        const rows = await database.read(
+          build
+            .selectFrom('broker_outgoing')
+            .selectAll()
+            .where('client_id', '=', client.id)
+            .where('position', '>', after)
+            .where('retained_from_ms', '>', clock.nowMs() - keptMs())
+            .orderBy('position')
+            .limit(DELIVERY_STEP),
+        )
+        for (const row of rows) yield toPacket(row)
+        const last = rows.at(-1)
+        if (last === undefined) return
+        after = last.position
+      }
+    }
+    return Readable.from(stored())
+  }
+
+  override async putWill(client: Named, packet: StoredPacket): Promise<void> {
+    await super.putWill(client, packet)
+    const { payload, ...rest } = packet
+    const row = {
+      client_id: client.id,
+      broker_id: packet.brokerId ?? '',
+      packet: JSON.stringify(rest),
+      payload: toBuffer(payload),
+    }
+    await this.#database.writeBatch([
+      this.#database.build
+        .insertInto('broker_wills')
+        .values(row)
+        .onConflict((conflict) => conflict.column('client_id').doUpdateSet(row)),
+    ])
+  }
+
+  override async delWill(client: Named): Promise<StoredPacket | undefined> {
+    const will = await super.delWill(client)
+    if (will !== undefined) {
+      await this.#database.writeBatch([
+        this.#database.build.deleteFrom('broker_wills').where('client_id', '=', client.id),
+      ])
+    }
+    return will
+  }
+
+  /** The session's client is here: it is not forgotten for now. */
+  async touch(clientId: string): Promise<void> {
+    await this.#database.writeBatch([
+      this.#database.build
+        .updateTable('broker_subscriptions')
+        .set({ seen_at_ms: this.#deps.clock.nowMs() })
+        .where('client_id', '=', clientId),
+    ])
+  }
+
+  /** Ends the stored sessions of an account or camera, whose client ids begin with `prefix`. */
+  async forget(prefix: string): Promise<void> {
+    const { build } = this.#database
+    const rows = await this.#database.read(build.selectFrom('broker_subscriptions').select('client_id').distinct())
+    for (const { client_id } of rows) {
+      if (client_id.startsWith(prefix)) await this.cleanSubscriptions({ id: client_id })
+    }
+  }
+
+  /** Deletes at most `limit` queued publishes past retention, and sessions whose client stays away. */
+  async purge(limit: number, isConnected: (clientId: string) => boolean): Promise<number> {
+    const { build } = this.#database
+    const nowMs = this.#deps.clock.nowMs()
+    const idle = await this.#database.read(
+      build
+        .selectFrom('broker_subscriptions')
+        .select('client_id')
+        .distinct()
+        .where('seen_at_ms', '<=', nowMs - SESSION_FORGOTTEN_AFTER_MS)
+        .limit(limit),
+    )
+    for (const { client_id } of idle) {
+      if (isConnected(client_id)) await this.touch(client_id)
+      else await this.cleanSubscriptions({ id: client_id })
+    }
+    const [deleted] = await this.#database.writeBatch([
+      build.deleteFrom('broker_outgoing').where(
+        'position',
+        'in',
+        build
+          .selectFrom('broker_outgoing')
+          .select('position')
+          .where('retained_from_ms', '<=', nowMs - this.#deps.keptMs())
+          .limit(limit),
+      ),
+    ])
+    return deleted?.changes ?? 0
+  }
+
+  #toRow(
+    packet: StoredPacket,
+  ): Pick<BrokerOutgoingTable, 'broker_id' | 'broker_counter' | 'retained_from_ms' | 'packet' | 'payload'> {
+    const { payload, messageId: _assigned, ...rest } = packet
+    const bytes = toBuffer(payload)
+    return {
+      broker_id: packet.brokerId ?? '',
+      broker_counter: packet.brokerCounter ?? 0,
+      retained_from_ms: this.#deps.retainedFrom(
+        { topic: packet.topic ?? '', payload: bytes },
+        this.#deps.clock.nowMs(),
+      ),
+      packet: JSON.stringify(rest),
+      payload: bytes,
+    }
+  }
+}
+
+function toBuffer(payload: string | Buffer | undefined): Buffer {
+  if (payload === undefined) return Buffer.alloc(0)
+  return typeof payload === 'string' ? Buffer.from(payload) : payload
+}
+
+function toPacket(row: Pick<BrokerOutgoingTable, 'packet' | 'payload' | 'message_id'>): StoredPacket {
+  const packet = { ...JSON.parse(row.packet), payload: row.payload } as StoredPacket
+  if (row.message_id !== null) packet.messageId = row.message_id
+  return packet
+}
