@@ -1,0 +1,94 @@
+/**
+ * The only importer of OpenCV. It runs in the vision process alone (one thread; the package is not context-aware), and every Mat
+ * is released in `finally`: with the package's memory tracking on, V8 crashes; with it off, an unreleased Mat is never given back.
+ * The process that imports this has set OPENCV4NODEJS_DISABLE_AUTOBUILD and OPENCV4NODEJS_DISABLE_EXTERNAL_MEM_TRACKING.
+ */
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { cv } from 'opencv4nodejs'
+import type { Corners, Point, Region } from './types.ts'
+
+export type Mat = InstanceType<typeof cv.Mat>
+
+/** A rectangle that may be turned: centre, sides in px, and the direction of its first side in radians. */
+export interface TurnedBox {
+  centre: Point
+  widthPx: number
+  heightPx: number
+  angle: number
+}
+
+/** Runs `work` and releases what it made, whatever happens. */
+export function withMats<T>(work: (keep: <M extends Mat>(mat: M) => M) => T): T {
+  const mats: Mat[] = []
+  try {
+    return work((mat) => {
+      mats.push(mat)
+      return mat
+    })
+  } finally {
+    for (const mat of mats) mat.release()
+  }
+}
+
+/** 8-bit picture of 3 channels (RGB here) over a copy of `pixels`. The caller releases it. */
+export function rgbMat(pixels: Buffer, widthPx: number, heightPx: number): Mat {
+  return new cv.Mat(pixels, heightPx, widthPx, cv.CV_8UC3)
+}
+
+export function resized(mat: Mat, widthPx: number, heightPx: number): Mat {
+  const shrinks = widthPx * heightPx < mat.cols * mat.rows
+  return mat.resize(heightPx, widthPx, 0, 0, shrinks ? cv.INTER_AREA : cv.INTER_LINEAR)
+}
+
+/** The quadrilateral `corners` of `mat`, pulled straight to `widthPx`×`heightPx`; outside the picture its edge is repeated. */
+export function straightened(mat: Mat, corners: Corners, widthPx: number, heightPx: number): Mat {
+  return withMats((keep) => {
+    const from = corners.map((corner) => new cv.Point2(corner.x, corner.y))
+    const to = [
+      new cv.Point2(0, 0),
+      new cv.Point2(widthPx, 0),
+      new cv.Point2(widthPx, heightPx),
+      new cv.Point2(0, heightPx),
+    ]
+    const transform = keep(cv.getPerspectiveTransform(from, to))
+    return mat.warpPerspective(transform, new cv.Size(widthPx, heightPx), cv.INTER_CUBIC, cv.BORDER_REPLICATE)
+  })
+}
+
+export interface Blob {
+  box: TurnedBox
+  bounds: Region
+}
+
+/** Least-area rectangles around the connected parts of a mask (bytes, 0 or not) of `widthPx`×`heightPx`, at most `most`. */
+export function blobs(mask: Buffer, widthPx: number, heightPx: number, most: number): Blob[] {
+  return withMats((keep) => {
+    const mat = keep(new cv.Mat(mask, heightPx, widthPx, cv.CV_8UC1))
+    const contours = mat.findContours(cv.RETR_LIST, cv.CHAIN_APPROX_SIMPLE)
+    return contours
+      .filter((contour) => contour.numPoints >= 4)
+      .slice(0, most)
+      .map((contour) => {
+        const turned = contour.minAreaRect()
+        const bounds = contour.boundingRect()
+        return {
+          box: {
+            centre: { x: turned.center.x, y: turned.center.y },
+            widthPx: turned.size.width,
+            heightPx: turned.size.height,
+            angle: (turned.angle * Math.PI) / 180,
+          },
+          bounds: { x: bounds.x, y: bounds.y, width: bounds.width, height: bounds.height },
+        }
+      })
+  })
+}
+
+/** Folder of the Haar cascades that the package carries. */
+export function cascadeFolder(): string {
+  const packageJson = createRequire(import.meta.url).resolve('opencv4nodejs/package.json')
+  return join(dirname(packageJson), 'src', 'lib', 'haarcascades')
+}
+
+export { cv }
