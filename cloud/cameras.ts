@@ -1,0 +1,290 @@
+/**
+ * Registered cameras: their certificates, what they last said of themselves, and what they acknowledged. The broker asks
+ * `identify` at every connection and disconnects on `onRevoked`. Owns tables cameras, camera_certificates and camera_acks.
+ */
+import { X509Certificate } from 'node:crypto'
+import type { Clock } from '../shared/clock.ts'
+import { AppError } from '../shared/errors.ts'
+import { parseCameraUrn, slugSchema } from '../shared/names.ts'
+import type { CameraHealth, CameraStatus, HotlistAck, PolicyAck } from '../shared/wire/index.ts'
+import { cameraStatusSchema } from '../shared/wire/index.ts'
+import type { Authority, IssuedCertificate } from './authority.ts'
+import type { Database } from './database/database.ts'
+
+/** The largest deployments have some hundreds. */
+export const MAX_CAMERAS = 10_000
+
+export type IdentifyRefusal = 'no_certificate' | 'not_a_camera' | 'other_agency' | 'unknown' | 'revoked' | 'expired'
+export type Identified = { ok: true; camera: string } | { ok: false; reason: IdentifyRefusal }
+
+export interface CameraAck {
+  subject: string
+  version: number
+  digest: string | null
+  result: 'applied' | 'refused'
+  reason: string | null
+  atMs: number
+}
+
+export interface Camera {
+  camera: string
+  state: 'active' | 'revoked'
+  addedAtMs: number
+  addedBy: string
+  certificateExpiresAtMs: number | null
+  /** The last status, and when it came; null: never connected. */
+  status: CameraStatus | null
+  statusAtMs: number | null
+  health: CameraHealth | null
+  healthAtMs: number | null
+  acks: CameraAck[]
+}
+
+export interface Cameras {
+  /**
+   * Who shows this certificate. TLS must have checked already that our authority signed it and that the peer holds its key;
+   * this checks that it is a camera's, of this agency, registered, not revoked and not expired. Synchronous.
+   */
+  identify(peer: { raw?: Buffer } | null | undefined): Identified
+  /** Throws `conflict` for a name in use (also one revoked: see replace), `bad_input` for a name or request. */
+  add(camera: string, csrPem: string, by: string): Promise<IssuedCertificate>
+  /** A new certificate under the same name; the old ones are revoked at once. Throws `not_found`. */
+  replace(camera: string, csrPem: string, by: string): Promise<IssuedCertificate>
+  /** Revokes all certificates of the camera. Throws `not_found`. */
+  revoke(camera: string, by: string): Promise<void>
+  /** Called when certificates are revoked; a connection that shows one of them must be ended. */
+  onRevoked(listener: (camera: string) => void): void
+  list(): Promise<Camera[]>
+  /** Cameras that say to be online. */
+  online(): Promise<number>
+  isRegistered(camera: string): boolean
+  /** An `offline` of another session than the current one is ignored: a late Will must not hide a newer connection. */
+  recordStatus(status: CameraStatus): Promise<void>
+  recordHealth(health: CameraHealth): Promise<void>
+  /** `subject` is `hotlists/{list}` or `policy`. */
+  recordAck(camera: string, subject: string, ack: HotlistAck | PolicyAck): Promise<void>
+}
+
+export interface CamerasDeps {
+  database: Database
+  authority: Authority
+  agency: string
+  clock: Clock
+}
+
+interface KnownCertificate {
+  camera: string
+  expiresAtMs: number
+  revoked: boolean
+}
+
+export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
+  const { database, authority, agency, clock } = deps
+  const { build } = database
+  const listeners: ((camera: string) => void)[] = []
+  /** Fingerprint → certificate. A copy of the table, so that a connection needs no query. */
+  const certificates = new Map<string, KnownCertificate>()
+  const names = new Set<string>()
+
+  for (const row of await database.read(build.selectFrom('cameras').select('camera_id'))) names.add(row.camera_id)
+  for (const row of await database.read(build.selectFrom('camera_certificates').selectAll())) {
+    certificates.set(row.fingerprint, {
+      camera: row.camera_id,
+      expiresAtMs: row.expires_at_ms,
+      revoked: row.revoked_at_ms !== null,
+    })
+  }
+
+  async function find(camera: string) {
+    const [row] = await database.read(build.selectFrom('cameras').selectAll().where('camera_id', '=', camera))
+    return row ?? null
+  }
+
+  function revocation(camera: string, by: string) {
+    return build
+      .updateTable('camera_certificates')
+      .set({ revoked_at_ms: clock.nowMs(), revoked_by: by })
+      .where('camera_id', '=', camera)
+      .where('revoked_at_ms', 'is', null)
+  }
+
+  function insertion(camera: string, issued: IssuedCertificate) {
+    return build.insertInto('camera_certificates').values({
+      fingerprint: issued.fingerprint,
+      camera_id: camera,
+      serial: issued.serial,
+      issued_at_ms: clock.nowMs(),
+      expires_at_ms: issued.expiresAtMs,
+      revoked_at_ms: null,
+      revoked_by: null,
+    })
+  }
+
+  function remember(camera: string, issued: IssuedCertificate): void {
+    names.add(camera)
+    certificates.set(issued.fingerprint, { camera, expiresAtMs: issued.expiresAtMs, revoked: false })
+  }
+
+  function forget(camera: string): void {
+    for (const known of certificates.values()) if (known.camera === camera) known.revoked = true
+    for (const listener of listeners) listener(camera)
+  }
+
+  return {
+    identify(peer) {
+      const raw = peer?.raw
+      if (raw === undefined) return { ok: false, reason: 'no_certificate' }
+      let certificate: X509Certificate
+      try {
+        certificate = new X509Certificate(raw)
+      } catch {
+        return { ok: false, reason: 'no_certificate' }
+      }
+      const urn = /(?:^|, )URI:([^,]+)/.exec(certificate.subjectAltName ?? '')?.[1]
+      const named = urn === undefined ? null : parseCameraUrn(urn)
+      if (named === null) return { ok: false, reason: 'not_a_camera' }
+      if (named.agency !== agency) return { ok: false, reason: 'other_agency' }
+      const known = certificates.get(certificate.fingerprint256)
+      if (known === undefined || known.camera !== named.camera) return { ok: false, reason: 'unknown' }
+      if (known.revoked) return { ok: false, reason: 'revoked' }
+      if (clock.nowMs() >= known.expiresAtMs) return { ok: false, reason: 'expired' }
+      return { ok: true, camera: known.camera }
+    },
+
+    async add(camera, csrPem, by) {
+      if (!slugSchema.safeParse(camera).success) {
+        throw new AppError('bad_input', 'a camera name must be 1-32 of a-z, 0-9 and -')
+      }
+      if (names.size >= MAX_CAMERAS)
+        throw new AppError('too_large', `there are ${MAX_CAMERAS} cameras, the most there may be`)
+      if (names.has(camera)) {
+        throw new AppError('conflict', `there is a camera ${camera} already`, {
+          hint: 'give it a new certificate with `candor camera replace`',
+        })
+      }
+      // Taken before the first await, so that two requests at once cannot both have the name.
+      names.add(camera)
+      try {
+        const issued = await authority.issueCamera(camera, csrPem)
+        await database.writeBatch([
+          build.insertInto('cameras').values({ camera_id: camera, added_at_ms: clock.nowMs(), added_by: by }),
+          insertion(camera, issued),
+        ])
+        remember(camera, issued)
+        return issued
+      } catch (thrown) {
+        names.delete(camera)
+        throw thrown
+      }
+    },
+
+    async replace(camera, csrPem, by) {
+      if (!names.has(camera)) throw new AppError('not_found', `there is no camera ${camera}`)
+      const issued = await authority.issueCamera(camera, csrPem)
+      await database.writeBatch([
+        revocation(camera, by),
+        insertion(camera, issued),
+        build.updateTable('cameras').set({ revoked_at_ms: null }).where('camera_id', '=', camera),
+      ])
+      forget(camera)
+      remember(camera, issued)
+      return issued
+    },
+
+    async revoke(camera, by) {
+      if (!names.has(camera)) throw new AppError('not_found', `there is no camera ${camera}`)
+      await database.writeBatch([
+        revocation(camera, by),
+        build
+          .updateTable('cameras')
+          .set({ revoked_at_ms: clock.nowMs() })
+          .where('camera_id', '=', camera)
+          .where('revoked_at_ms', 'is', null),
+      ])
+      forget(camera)
+    },
+
+    onRevoked(listener) {
+      listeners.push(listener)
+    },
+
+    async list() {
+      const rows = await database.read(build.selectFrom('cameras').selectAll().orderBy('camera_id'))
+      const acks = await database.read(build.selectFrom('camera_acks').selectAll().orderBy('subject'))
+      const byCamera = new Map<string, CameraAck[]>()
+      for (const row of acks) {
+        const ack: CameraAck = {
+          subject: row.subject,
+          version: row.version,
+          digest: row.digest,
+          result: row.result === 'applied' ? 'applied' : 'refused',
+          reason: row.reason,
+          atMs: row.at_ms,
+        }
+        byCamera.set(row.camera_id, [...(byCamera.get(row.camera_id) ?? []), ack])
+      }
+      const expiry = new Map<string, number>()
+      for (const known of certificates.values()) if (!known.revoked) expiry.set(known.camera, known.expiresAtMs)
+      return rows.map((row) => ({
+        camera: row.camera_id,
+        state: row.revoked_at_ms === null ? ('active' as const) : ('revoked' as const),
+        addedAtMs: row.added_at_ms,
+        addedBy: row.added_by,
+        certificateExpiresAtMs: expiry.get(row.camera_id) ?? null,
+        status: row.status === null ? null : (JSON.parse(row.status) as CameraStatus),
+        statusAtMs: row.status_at_ms,
+        health: row.health === null ? null : (JSON.parse(row.health) as CameraHealth),
+        healthAtMs: row.health_at_ms,
+        acks: byCamera.get(row.camera_id) ?? [],
+      }))
+    },
+
+    async online() {
+      const rows = await database.read(
+        build.selectFrom('cameras').select('status').where('status', 'is not', null).where('revoked_at_ms', 'is', null),
+      )
+      return rows.filter((row) => row.status !== null && (JSON.parse(row.status) as CameraStatus).online).length
+    },
+
+    isRegistered: (camera) => names.has(camera),
+
+    async recordStatus(status) {
+      const row = await find(status.cameraId)
+      if (row === null) throw new AppError('not_found', `there is no camera ${status.cameraId}`)
+      const current = row.status === null ? null : cameraStatusSchema.safeParse(JSON.parse(row.status))
+      if (!status.online && current?.success === true && current.data.sessionId !== status.sessionId) return
+      await database.writeBatch([
+        build
+          .updateTable('cameras')
+          .set({ status: JSON.stringify(status), status_at_ms: clock.nowMs() })
+          .where('camera_id', '=', status.cameraId),
+      ])
+    },
+
+    async recordHealth(health) {
+      await database.writeBatch([
+        build
+          .updateTable('cameras')
+          .set({ health: JSON.stringify(health), health_at_ms: clock.nowMs() })
+          .where('camera_id', '=', health.cameraId),
+      ])
+    },
+
+    async recordAck(camera, subject, ack) {
+      const values = {
+        version: ack.version,
+        digest: 'digest' in ack ? ack.digest : null,
+        result: ack.result,
+        reason: ack.reason,
+        at_ms: ack.atMs,
+        received_at_ms: clock.nowMs(),
+      }
+      await database.writeBatch([
+        build
+          .insertInto('camera_acks')
+          .values({ camera_id: camera, subject, ...values })
+          .onConflict((conflict) => conflict.columns(['camera_id', 'subject']).doUpdateSet(values)),
+      ])
+    },
+  }
+}

@@ -1,0 +1,454 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type Clock, DAY_MS, systemClock } from '../shared/clock.ts'
+import { AppError, type ErrorCode } from '../shared/errors.ts'
+import { newId } from '../shared/ids.ts'
+import { silentLog } from '../shared/log.ts'
+import { createSigner, createVerifier, newSigningKeyPem, sha256Hex } from '../shared/signing.ts'
+import { topics } from '../shared/topics.ts'
+import { manifestSchema, SNAPSHOT_CHUNK_BYTES, snapshotEntrySchema } from '../shared/wire/hotlist.ts'
+import type { Database } from './database/database.ts'
+import { openSqlite } from './database/sqlite.ts'
+import {
+  createHotlists,
+  DEFAULT_MAX_AGE_MS,
+  type Hotlists,
+  type ImportReport,
+  type ImportRequest,
+  KEPT_VERSIONS,
+  MAX_GROUPS_PER_LIST,
+  MAX_LISTS,
+  MAX_MAX_AGE_MS,
+} from './hotlists.ts'
+
+const keyPem = newSigningKeyPem().privateKeyPem
+
+interface World {
+  hotlists: Hotlists
+  database: Database
+  /** What is retained on the broker: topic → payload. */
+  retained: Map<string, Buffer>
+  /** Topics in the order in which they were published. */
+  order: string[]
+  nowMs: number
+  import(csv: string, more?: Partial<ImportRequest>): Promise<ImportReport>
+  /** Closes and opens everything again. */
+  restart(): Promise<void>
+}
+
+async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'candor-hotlists-'))
+  const path = join(folder, 'cloud.db')
+  const world = { retained: new Map(), order: [] as string[], nowMs: Date.now() } as World
+  const clock: Clock = { ...systemClock, nowMs: () => world.nowMs }
+  async function open(): Promise<void> {
+    world.database = openSqlite({ path, nowMs: world.nowMs })
+    world.hotlists = await createHotlists({
+      database: world.database,
+      agency: 'springfield',
+      signer: createSigner(keyPem),
+      clock,
+      newId,
+      log: silentLog,
+    })
+    await world.hotlists.publishCurrent(async (topic, payload, options) => {
+      assert.ok(options.retain)
+      world.order.push(topic)
+      if (payload.length === 0) world.retained.delete(topic)
+      else world.retained.set(topic, payload)
+    })
+  }
+  world.import = (csv, more = {}) =>
+    world.hotlists.import({
+      list: 'stolen',
+      bytes: Buffer.from(csv),
+      settings: {},
+      dryRun: false,
+      skipBad: false,
+      allowEmpty: false,
+      by: 'ada',
+      ...more,
+    })
+  world.restart = async () => {
+    await world.database.close()
+    await open()
+  }
+  await open()
+  try {
+    await work(world)
+  } finally {
+    await world.database.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function rejects(work: Promise<unknown>, code: ErrorCode): Promise<AppError> {
+  try {
+    await work
+  } catch (thrown) {
+    assert.instance(thrown, AppError, String(thrown))
+    assert.is((thrown as AppError).code, code)
+    return thrown as AppError
+  }
+  assert.unreachable(`expected ${code}`)
+  throw new Error('unreachable')
+}
+
+const plates = (...all: string[]) => `plate\n${all.join('\n')}\n`
+
+test('an imported list matches exactly, and near only where the list or the entry says so', async () => {
+  await inWorld(async (world) => {
+    const report = await world.import('plate,match,category,priority\nABC1230,,stolen,1\nXYZ8888,near,wanted,2\n')
+    assert.ok(report.applied)
+    assert.is(report.version, 1)
+    const { match } = world.hotlists
+    const exact = match('ABC1230', world.nowMs)
+    assert.is(exact?.kind, 'exact')
+    assert.is(exact?.list, 'stolen')
+    assert.is(exact?.listVersion, 1)
+    assert.is(exact?.category, 'stolen')
+    assert.is(exact?.priority, 1)
+    assert.equal(exact?.groups, ['patrol'])
+    assert.is(match('ABC123O', world.nowMs), null, 'the entry is exact')
+    assert.is(match('XYZB888', world.nowMs)?.kind, 'near')
+    assert.is(match('XYZB888', world.nowMs)?.plate, 'XYZ8888')
+    assert.is(match('XYZBB88', world.nowMs), null, 'two differences')
+    assert.is(match('NOTHERE', world.nowMs), null)
+    await world.import('plate\nABC1230\n', { settings: { rule: 'near' } })
+    assert.is(world.hotlists.match('ABC123O', world.nowMs)?.kind, 'near')
+  })
+})
+
+test('an entry matches from when it is effective until it expires', async () => {
+  await inWorld(async (world) => {
+    await world.import('plate,effective,expires\nABC123,2026-01-02T00:00:00Z,2026-01-03T00:00:00Z\n')
+    const at = (iso: string) => world.hotlists.match('ABC123', Date.parse(iso))
+    assert.is(at('2026-01-01T23:59:59.999Z'), null)
+    assert.ok(at('2026-01-02T00:00:00Z'))
+    assert.ok(at('2026-01-02T23:59:59.999Z'))
+    assert.is(at('2026-01-03T00:00:00Z'), null)
+  })
+})
+
+test('the best of several entries is exact, of the read jurisdiction, and urgent; the groups of all lists are alerted', async () => {
+  await inWorld(async (world) => {
+    await world.import('plate,jurisdiction,priority,case\nABC1230,US-NV,1,1\nABC1230,US-CA,4,2\nABC1230,,2,3\n')
+    await world.import('plate,match,priority\nABC123O,near,1\n', {
+      list: 'amber',
+      settings: { groups: ['detectives'] },
+    })
+    const { match } = world.hotlists
+    assert.is(match('ABC1230', world.nowMs, 'US-CA')?.jurisdiction, 'US-CA')
+    assert.is(match('ABC1230', world.nowMs, 'US-NY')?.jurisdiction, null)
+    assert.is(match('ABC1230', world.nowMs)?.jurisdiction, 'US-NV', 'unknown: the most urgent')
+    const best = match('ABC1230', world.nowMs)
+    assert.is(best?.kind, 'exact')
+    assert.equal(best?.groups, ['detectives', 'patrol'])
+  })
+})
+
+test('a file with one bad row changes nothing; with leave to skip, the good rows are applied', async () => {
+  await inWorld(async (world) => {
+    await world.import(plates('OLD123'))
+    const bad = plates('NEW123', '!', 'NEW456')
+    const report = await world.import(bad)
+    assert.not(report.applied)
+    assert.match(report.notApplied ?? '', /1 bad rows/)
+    assert.equal(
+      report.problems.map((problem) => problem.line),
+      [3],
+    )
+    assert.ok(world.hotlists.match('OLD123', world.nowMs))
+    assert.is(world.hotlists.match('NEW123', world.nowMs), null)
+    const rows = await world.database.read(world.database.build.selectFrom('hotlist_entries').select('plate'))
+    assert.is(rows.length, 1, 'nothing is left of the attempt')
+    const skipped = await world.import(bad, { skipBad: true })
+    assert.ok(skipped.applied)
+    assert.is(skipped.good, 2)
+    assert.is(skipped.bad, 1)
+    assert.is(world.hotlists.match('OLD123', world.nowMs), null)
+    assert.ok(world.hotlists.match('NEW456', world.nowMs))
+  })
+})
+
+test('a dry run reports and changes nothing, not even for a list that does not exist', async () => {
+  await inWorld(async (world) => {
+    const report = await world.import(plates('ABC123'), { dryRun: true })
+    assert.not(report.applied)
+    assert.is(report.good, 1)
+    assert.equal(await world.hotlists.status(), [])
+    assert.is(world.order.length, 0)
+  })
+})
+
+test('a file without a plate column is refused even with leave to skip, and an empty list needs leave', async () => {
+  await inWorld(async (world) => {
+    await world.import(plates('ABC123'))
+    assert.not((await world.import('number\nABC123\n', { skipBad: true })).applied)
+    assert.match((await world.import('plate\n')).notApplied ?? '', /no entry/)
+    assert.ok(world.hotlists.match('ABC123', world.nowMs))
+    assert.ok((await world.import('plate\n', { allowEmpty: true })).applied)
+    assert.is(world.hotlists.match('ABC123', world.nowMs), null)
+    const chunk = world.retained.get(topics.snapshotChunk('springfield', 'stolen', 2, 0))
+    assert.is(chunk, undefined, 'an empty chunk clears its topic, which is what an empty list is')
+  })
+})
+
+test('an entry keeps its id over refreshes as long as plate, jurisdiction and case are the same', async () => {
+  await inWorld(async (world) => {
+    await world.import('plate,case,reason\nABC123,1,a\nBCD234,2,b\n')
+    const id = (plate: string) => world.hotlists.match(plate, world.nowMs)?.entryId
+    const [abc, bcd] = [id('ABC123'), id('BCD234')]
+    await world.import('plate,case,reason\nCDE345,3,\nABC123,1,another reason\nBCD234,9,\n')
+    assert.is(id('ABC123'), abc)
+    assert.is.not(id('BCD234'), bcd)
+  })
+})
+
+test('what is published verifies, adds up and holds no reason and no case number', async () => {
+  await inWorld(async (world) => {
+    const rows = Array.from({ length: 3_000 }, (_, i) => `P${String(i).padStart(6, '0')},secret reason ${i},case-${i}`)
+    await world.import(`plate,reason,case\n${rows.join('\n')}\n`)
+    const verifier = createVerifier([createSigner(keyPem).publicKeyPem])
+    const envelope: unknown = JSON.parse(world.retained.get(topics.manifest('springfield', 'stolen'))?.toString() ?? '')
+    const manifest = manifestSchema.parse(JSON.parse(verifier.open(envelope).toString()))
+    assert.is(manifest.version, 1)
+    assert.is(manifest.entries, 3_000)
+    assert.is(manifest.expiresAtMs - manifest.issuedAtMs, DEFAULT_MAX_AGE_MS)
+    assert.ok(manifest.chunks > 1)
+    const chunks = Array.from({ length: manifest.chunks }, (_, i) => {
+      const chunk = world.retained.get(topics.snapshotChunk('springfield', 'stolen', 1, i))
+      assert.ok(chunk !== undefined && chunk.length <= SNAPSHOT_CHUNK_BYTES)
+      return chunk as Buffer
+    })
+    const snapshot = Buffer.concat(chunks)
+    assert.is(snapshot.length, manifest.bytes)
+    assert.is(sha256Hex(snapshot), manifest.digest)
+    assert.not.match(snapshot.toString(), /secret|case-/)
+    const lines = snapshot.toString().trimEnd().split('\n')
+    const entries = lines.map((line) => snapshotEntrySchema.parse(JSON.parse(line)))
+    assert.is(entries.length, 3_000)
+    const ids = entries.map((entry) => entry.entryId)
+    assert.equal(ids, [...ids].sort())
+    assert.is(world.order.at(-1), topics.manifest('springfield', 'stolen'), 'the manifest goes out last')
+  })
+})
+
+test('a new version clears the chunks of the old one, also when the cloud stopped in between', async () => {
+  await inWorld(async (world) => {
+    const rows = (count: number) => plates(...Array.from({ length: count }, (_, i) => `P${String(i).padStart(6, '0')}`))
+    await world.import(rows(3_000))
+    await world.import(rows(10))
+    const chunkTopics = () => [...world.retained.keys()].filter((topic) => topic.includes('/snapshot/'))
+    assert.equal(chunkTopics(), [topics.snapshotChunk('springfield', 'stolen', 2, 0)])
+    await world.hotlists
+      .publishCurrent(() => Promise.reject(new AppError('unavailable', 'the broker is closing')))
+      .catch(() => {})
+    assert.ok((await world.import(rows(5))).applied, 'a version that cannot be published is in force all the same')
+    await world.restart()
+    assert.equal(chunkTopics(), [topics.snapshotChunk('springfield', 'stolen', 3, 0)])
+    assert.ok(world.hotlists.match('P000004', world.nowMs))
+    assert.is(world.hotlists.match('P000005', world.nowMs), null)
+  })
+})
+
+test('an import that was cut short leaves nothing after the next start', async () => {
+  await inWorld(async (world) => {
+    await world.import(plates('ABC123'))
+    const { build } = world.database
+    await world.database.writeBatch([
+      build.insertInto('hotlist_versions').values({
+        list: 'stolen',
+        version: 2,
+        state: 'staging',
+        entries: 0,
+        chunks: 0,
+        chunks_retained: 0,
+        manifest: null,
+        source_sha256: null,
+        made_at_ms: 1,
+        made_by: 'ada',
+      }),
+      build.insertInto('hotlist_entries').values({
+        list: 'stolen',
+        version: 2,
+        entry_id: newId(),
+        plate: 'HALF11',
+        jurisdiction: null,
+        category: '',
+        priority: 3,
+        rule: 'exact',
+        reason: null,
+        case_number: null,
+        effective_at_ms: null,
+        expires_at_ms: null,
+      }),
+    ])
+    await world.restart()
+    assert.is(world.hotlists.match('HALF11', world.nowMs), null)
+    assert.ok(world.hotlists.match('ABC123', world.nowMs))
+    const rows = await world.database.read(world.database.build.selectFrom('hotlist_entries').select('plate'))
+    assert.is(rows.length, 1)
+  })
+})
+
+test('rolling back makes a new, higher version with the old entries and their ids', async () => {
+  await inWorld(async (world) => {
+    await world.import(plates('ABC123', 'BCD234'))
+    const id = world.hotlists.match('ABC123', world.nowMs)?.entryId
+    await world.import(plates('CDE345'))
+    const rolled = await world.hotlists.rollback('stolen', null, 'ada')
+    assert.equal(rolled, { version: 3, entries: 2 })
+    assert.is(world.hotlists.match('ABC123', world.nowMs)?.entryId, id)
+    assert.is(world.hotlists.match('ABC123', world.nowMs)?.listVersion, 3)
+    assert.is(world.hotlists.match('CDE345', world.nowMs), null)
+    await rejects(world.hotlists.rollback('stolen', 3, 'ada'), 'conflict')
+    await rejects(world.hotlists.rollback('stolen', 99, 'ada'), 'not_found')
+    await rejects(world.hotlists.rollback('none', null, 'ada'), 'not_found')
+  })
+})
+
+test('the last versions are kept and the rows of older ones go', async () => {
+  await inWorld(async (world) => {
+    for (let i = 0; i <= KEPT_VERSIONS; i++) await world.import(plates(`ABC12${i}`))
+    const [status] = await world.hotlists.status()
+    assert.equal(
+      status?.versions.map((version) => [version.version, version.kept]),
+      [
+        [4, true],
+        [3, true],
+        [2, true],
+        [1, false],
+      ],
+    )
+    await rejects(world.hotlists.rollback('stolen', 1, 'ada'), 'not_found')
+    assert.is((await world.hotlists.rollback('stolen', 2, 'ada')).version, 5)
+  })
+})
+
+test('a difference between two versions names what came and went', async () => {
+  await inWorld(async (world) => {
+    await world.import('plate,case\nABC123,1\nBCD234,2\n')
+    await world.import('plate,case\nBCD234,2\nCDE345,3\n')
+    const diff = await world.hotlists.diff('stolen', 1, 2)
+    assert.is(diff.added, 1)
+    assert.is(diff.removed, 1)
+    assert.equal(diff.addedEntries, [{ plate: 'CDE345', jurisdiction: null, caseNumber: '3' }])
+    assert.equal(diff.removedEntries, [{ plate: 'ABC123', jurisdiction: null, caseNumber: '1' }])
+    await rejects(world.hotlists.diff('stolen', 1, 7), 'not_found')
+  })
+})
+
+test('the status tells age and staleness at the limit', async () => {
+  await inWorld(async (world) => {
+    await world.import(plates('ABC123'), { settings: { maxAgeMs: DAY_MS } })
+    world.nowMs += DAY_MS - 1
+    assert.is((await world.hotlists.status())[0]?.stale, false)
+    world.nowMs += 1
+    const [status] = await world.hotlists.status()
+    assert.is(status?.stale, true)
+    assert.is(status?.ageMs, DAY_MS)
+    assert.is(status?.entries, 1)
+  })
+})
+
+test('groups can be changed without a new version', async () => {
+  await inWorld(async (world) => {
+    await world.import(plates('ABC123'))
+    await world.hotlists.configure('stolen', { groups: ['traffic', 'detectives'] })
+    assert.equal(world.hotlists.match('ABC123', world.nowMs)?.groups, ['detectives', 'traffic'])
+    await world.restart()
+    assert.equal(world.hotlists.match('ABC123', world.nowMs)?.groups, ['detectives', 'traffic'])
+    await world.import(plates('ABC123'))
+    assert.equal(world.hotlists.match('ABC123', world.nowMs)?.groups, ['detectives', 'traffic'])
+  })
+})
+
+test('names, groups, ages and the number of lists are bounded', async () => {
+  await inWorld(async (world) => {
+    const csv = plates('ABC123')
+    await rejects(world.import(csv, { list: 'Not A Slug' }), 'bad_input')
+    await rejects(world.import(csv, { settings: { groups: [] } }), 'bad_input')
+    await rejects(world.import(csv, { settings: { groups: ['Nope'] } }), 'bad_input')
+    await rejects(world.import(csv, { settings: { maxAgeMs: 0 } }), 'bad_input')
+    await rejects(world.import(csv, { settings: { maxAgeMs: MAX_MAX_AGE_MS + 1 } }), 'bad_input')
+    const groups = (count: number) => Array.from({ length: count }, (_, i) => `g${i}`)
+    await rejects(world.import(csv, { settings: { groups: groups(MAX_GROUPS_PER_LIST + 1) } }), 'bad_input')
+    assert.ok(
+      (await world.import(csv, { settings: { groups: groups(MAX_GROUPS_PER_LIST), maxAgeMs: MAX_MAX_AGE_MS } }))
+        .applied,
+    )
+    for (let i = 1; i < MAX_LISTS; i++) assert.ok((await world.import(csv, { list: `list-${i}` })).applied)
+    await rejects(world.import(csv, { list: 'one-more' }), 'too_large')
+  })
+})
+
+test('two imports at once: the second is told to come back', async () => {
+  await inWorld(async (world) => {
+    const first = world.import(plates('ABC123'))
+    await rejects(world.import(plates('BCD234')), 'conflict')
+    assert.ok((await first).applied)
+  })
+})
+
+test('when the disk is full the old list stays in force and the next import works', async () => {
+  await inWorld(async (world) => {
+    await world.import(plates('ABC123'))
+    const write = world.database.writeBatch
+    let writes = 0
+    world.database.writeBatch = (statements) => {
+      writes += 1
+      return writes === 2 ? Promise.reject(new AppError('storage_full', 'no space left')) : write(statements)
+    }
+    await rejects(world.import(plates('BCD234')), 'storage_full')
+    assert.ok(world.hotlists.match('ABC123', world.nowMs))
+    const rows = await world.database.read(world.database.build.selectFrom('hotlist_entries').select('plate'))
+    assert.is(rows.length, 1)
+    assert.ok((await world.import(plates('BCD234'))).applied)
+  })
+})
+
+test('an import of 100,000 rows over an older version never stalls the event loop and the old list matches meanwhile', async () => {
+  await inWorld(async (world) => {
+    const rows = (from: number) =>
+      plates(...Array.from({ length: 100_000 }, (_, i) => `P${String(i + from).padStart(7, '0')}`))
+    const first = rows(0)
+    const second = rows(50_000)
+    await world.import(first)
+    const delay = monitorEventLoopDelay({ resolution: 5 })
+    delay.enable()
+    const startMs = performance.now()
+    let matchedOld = 0
+    let done = false
+    const importing = world.import(second).finally(() => {
+      done = true
+    })
+    while (!done) {
+      const match = world.hotlists.match('P0000001', world.nowMs)
+      if (match?.listVersion === 1) matchedOld += 1
+      await systemClock.sleep(5)
+    }
+    const report = await importing
+    delay.disable()
+    const elapsedMs = Math.round(performance.now() - startMs)
+    const longestMs = Math.round(delay.max / 1e6)
+    console.log(`100,000 rows: ${elapsedMs} ms, longest stall ${longestMs} ms`)
+    assert.ok(report.applied)
+    assert.ok(matchedOld > 10)
+    assert.is(world.hotlists.match('P0000001', world.nowMs), null)
+    assert.ok(world.hotlists.match('P0149999', world.nowMs))
+    // 50 ms is the rule; a machine that runs other things at the same time adds its own pauses.
+    assert.ok(longestMs < 150, `stalled ${longestMs} ms`)
+    const matchStart = performance.now()
+    for (let i = 0; i < 100_000; i++) world.hotlists.match(`P${String(i).padStart(7, '0')}`, world.nowMs)
+    const perSecond = Math.round(100_000 / ((performance.now() - matchStart) / 1000))
+    console.log(`${perSecond} matches a second`)
+    assert.ok(perSecond > 50_000)
+  })
+})
+
+test.run()

@@ -1,0 +1,30 @@
+/** Entry of the worker thread that takes a large list file apart. Answers each batch only when the last one was taken. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { describeError } from '../../shared/errors.ts'
+import { type HotlistRow, type ParseOptions, type ParseReport, parseHotlist } from './csv.ts'
+
+export type FromWorker =
+  | { kind: 'rows'; rows: HotlistRow[] }
+  | { kind: 'done'; report: ParseReport }
+  | { kind: 'failed'; message: string }
+
+const port = parentPort
+const { bytes, options } = workerData as { bytes: Uint8Array; options: ParseOptions }
+
+if (port !== null) {
+  const say = (message: FromWorker) => port.postMessage(message)
+  let taken: () => void = () => {}
+  port.on('message', () => taken())
+  parseHotlist(bytes, options, async (rows) => {
+    const wait = new Promise<void>((resolve) => {
+      taken = resolve
+    })
+    say({ kind: 'rows', rows })
+    await wait
+  })
+    .then(
+      (report) => say({ kind: 'done', report }),
+      (thrown: unknown) => say({ kind: 'failed', message: describeError(thrown) }),
+    )
+    .finally(() => port.close())
+}

@@ -1,0 +1,13 @@
+/** Starts a worker thread on a module of ours, in TypeScript or built. */
+import { Worker } from 'node:worker_threads'
+
+/**
+ * `module` is the URL of a file without its ending, beside the caller: `new URL('./parse-worker', import.meta.url)`. In
+ * TypeScript the thread loads tsx first, which a thread does not inherit from the command line of the process.
+ */
+export function startWorker(module: URL, workerData: unknown): Worker {
+  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL(`${module.href}.js`), { workerData })
+  const load = `import(${JSON.stringify(import.meta.resolve('tsx/esm/api'))})
+    .then((tsx) => { tsx.register(); return import(${JSON.stringify(`${module.href}.ts`)}) })`
+  return new Worker(load, { eval: true, workerData })
+}
