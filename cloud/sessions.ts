@@ -304,8 +304,10 @@ export class Sessions extends MemoryPersistence {
   #toRow(
     packet: StoredPacket,
   ): Pick<BrokerOutgoingTable, 'broker_id' | 'broker_counter' | 'retained_from_ms' | 'packet' | 'payload'> {
-    const { payload, messageId: _assigned, ...rest } = packet
-    const bytes = toBuffer(payload)
+    // Only what travels: aedes adds its own bookkeeping to the object, and assigns the message id anew.
+    const { cmd, topic, qos, retain, dup, brokerId, brokerCounter } = new MemoryPersistence.Packet(packet)
+    const rest = { cmd, topic, qos, retain, dup, brokerId, brokerCounter, isText: typeof packet.payload === 'string' }
+    const bytes = toBuffer(packet.payload)
     return {
       broker_id: packet.brokerId ?? '',
       broker_counter: packet.brokerCounter ?? 0,
@@ -325,7 +327,11 @@ function toBuffer(payload: string | Buffer | undefined): Buffer {
 }
 
 function toPacket(row: Pick<BrokerOutgoingTable, 'packet' | 'payload' | 'message_id'>): StoredPacket {
-  const packet = { ...JSON.parse(row.packet), payload: row.payload } as StoredPacket
-  if (row.message_id !== null) packet.messageId = row.message_id
-  return packet
+  const { isText, ...packet } = JSON.parse(row.packet) as StoredPacket & { isText: boolean }
+  if (packet.cmd === 'pubrel') return { cmd: packet.cmd, messageId: row.message_id ?? undefined } as StoredPacket
+  return {
+    ...packet,
+    payload: isText ? row.payload.toString() : row.payload,
+    messageId: row.message_id ?? undefined,
+  }
 }

@@ -11,13 +11,16 @@ declare module 'aedes-persistence/asyncPersistence.js' {
     qos: number
     retain?: boolean
     dup?: boolean
-    messageId?: number
+    messageId?: number | undefined
     brokerId?: string
     brokerCounter?: number
     clientId?: string
   }
 
   export default class MemoryPersistence {
+    static readonly Packet: new (
+      original: StoredPacket,
+    ) => StoredPacket
     setup(broker: unknown): Promise<void>
     storeRetained(packet: object): Promise<void>
     addSubscriptions(client: { id: string }, subscriptions: Pick<Subscription, 'topic' | 'qos'>[]): Promise<void>
@@ -32,6 +35,9 @@ declare module 'aedes-persistence/asyncPersistence.js' {
     outgoingStream(client: { id: string }): Readable
     putWill(client: { id: string }, packet: object): Promise<void>
     delWill(client: { id: string }): Promise<StoredPacket | undefined>
+    subscriptionsByTopic(topic: string): Promise<{ clientId: string; topic: string; qos: number }[]>
+    createRetainedStream(pattern: string): AsyncIterable<StoredPacket>
+    streamWill(brokers: object): AsyncIterable<StoredPacket>
     destroy(): Promise<void>
   }
 }

@@ -1,0 +1,216 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { DAY_MS } from '../shared/clock.ts'
+import { AppError } from '../shared/errors.ts'
+import { installationFolder } from '../shared/version.ts'
+import type { Database } from './database/database.ts'
+import { openSqlite } from './database/sqlite.ts'
+import {
+  MAX_QUEUED_PER_SESSION,
+  MAX_SUBSCRIPTIONS_PER_SESSION,
+  SESSION_FORGOTTEN_AFTER_MS,
+  Sessions,
+} from './sessions.ts'
+
+const KEPT_MS = 30 * DAY_MS
+
+interface World {
+  open(): Promise<Sessions>
+  close(): Promise<void>
+  setNow(ms: number): void
+  dropped: number
+  database: Database
+}
+
+async function inWorld(run: (world: World) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'candor-sessions-'))
+  const path = join(folder, 'a.db')
+  let nowMs = 1_790_000_000_000
+  let database = openSqlite({ path, nowMs })
+  const world: World = {
+    dropped: 0,
+    get database() {
+      return database
+    },
+    async open() {
+      await database.close()
+      database = openSqlite({ path, nowMs })
+      const sessions = new Sessions({
+        database,
+        clock: { nowMs: () => nowMs, monotonicMs: () => nowMs, sleep: async () => {} },
+        keptMs: () => KEPT_MS,
+        retainedFrom: (_packet, now) => now,
+        mayKeep: (_client, topic) => !topic.startsWith('forbidden'),
+        onDropped: (count) => {
+          world.dropped += count
+        },
+      })
+      await sessions.setup({ id: 'broker-1', counter: 0 })
+      return sessions
+    },
+    async close() {
+      await database.close()
+      rmSync(folder, { recursive: true })
+    },
+    setNow(ms) {
+      nowMs = ms
+    },
+  }
+  try {
+    await run(world)
+  } finally {
+    await world.close()
+  }
+}
+
+let counter = 0
+const packet = (topic: string, payload = 'x', retain = false) => ({
+  cmd: 'publish',
+  topic,
+  payload: Buffer.from(payload),
+  qos: 1,
+  retain,
+  dup: false,
+  brokerId: 'broker-1',
+  brokerCounter: ++counter,
+})
+
+async function queued(sessions: Sessions, id: string): Promise<string[]> {
+  const payloads: string[] = []
+  for await (const stored of sessions.outgoingStream({ id })) payloads.push(stored.payload.toString())
+  return payloads
+}
+
+test('it passes the conformance suite of aedes-persistence', () => {
+  const script = `
+    import { test } from 'node:test'
+    import { createRequire } from 'node:module'
+    import { Sessions } from './cloud/sessions.ts'
+    import { openSqlite } from './cloud/database/sqlite.ts'
+    const abs = createRequire(process.cwd() + '/x.js')('aedes-persistence/abstract.js')
+    const clock = { nowMs: () => Date.now(), monotonicMs: () => 0, sleep: async () => {} }
+    abs({ test, testAsync: true, persistence: () => new Sessions({
+      database: openSqlite({ path: ':memory:', nowMs: 0 }), clock, keptMs: () => 1e9,
+      retainedFrom: (_packet, now) => now, mayKeep: () => true, onDropped: () => {},
+    }) })
+  `
+  const output = execFileSync(
+    process.execPath,
+    ['--import', 'tsx', '--test-reporter', 'tap', '--input-type=module', '-e', script],
+    { cwd: installationFolder(), encoding: 'utf8' },
+  )
+  assert.match(output, /^# fail 0$/m)
+  assert.ok(Number(/^# pass (\d+)$/m.exec(output)?.[1]) >= 50, 'the suite ran')
+})
+
+test('subscriptions, queues, retained messages and wills survive a restart', async () => {
+  await inWorld(async (world) => {
+    const before = await world.open()
+    await before.addSubscriptions({ id: 'ann.phone' }, [{ topic: 'alerts/patrol', qos: 1 }])
+    await before.outgoingEnqueueCombi([{ clientId: 'ann.phone' }], packet('alerts/patrol', 'first'))
+    await before.outgoingEnqueueCombi([{ clientId: 'ann.phone' }], packet('alerts/patrol', 'second'))
+    await before.storeRetained(packet('policy', 'doc', true))
+    await before.putWill({ id: 'cam' }, packet('status', 'gone'))
+
+    const after = await world.open()
+    assert.equal(await after.subscriptionsByClient({ id: 'ann.phone' }), [
+      { topic: 'alerts/patrol', qos: 1, rh: undefined, rap: undefined, nl: undefined },
+    ])
+    assert.equal(await queued(after, 'ann.phone'), ['first', 'second'])
+    const retained: string[] = []
+    for await (const stored of after.createRetainedStream('#')) retained.push(stored.payload.toString())
+    assert.equal(retained, ['doc'])
+    const wills: string[] = []
+    for await (const will of after.streamWill({})) wills.push(will.payload.toString())
+    assert.equal(wills, ['gone'])
+  })
+})
+
+test('a subscription without the right to it is not stored, although aedes hands it over', async () => {
+  await inWorld(async (world) => {
+    const sessions = await world.open()
+    await sessions.addSubscriptions({ id: 'ann.phone' }, [
+      { topic: 'alerts/patrol', qos: 1 },
+      { topic: 'forbidden/x', qos: 1 },
+    ])
+    assert.equal((await sessions.subscriptionsByTopic('forbidden/x')).length, 0)
+    assert.equal((await sessions.subscriptionsByClient({ id: 'ann.phone' })).length, 1)
+  })
+})
+
+test('a queue keeps its newest publishes up to the limit and counts what it drops', async () => {
+  await inWorld(async (world) => {
+    const sessions = await world.open()
+    for (let i = 0; i < MAX_QUEUED_PER_SESSION; i++) {
+      await sessions.outgoingEnqueue({ clientId: 'a' }, packet('alerts/patrol', String(i)))
+    }
+    assert.is((await queued(sessions, 'a')).length, MAX_QUEUED_PER_SESSION)
+    assert.is(world.dropped, 0)
+    await sessions.outgoingEnqueue({ clientId: 'a' }, packet('alerts/patrol', 'last'))
+    const kept = await queued(sessions, 'a')
+    assert.is(kept.length, MAX_QUEUED_PER_SESSION)
+    assert.is(kept[0], '1')
+    assert.is(kept.at(-1), 'last')
+    assert.is(world.dropped, 1)
+  })
+})
+
+test('a session holds subscriptions up to the limit', async () => {
+  await inWorld(async (world) => {
+    const sessions = await world.open()
+    const topics = (count: number) => Array.from({ length: count }, (_, i) => ({ topic: `t/${i}`, qos: 1 as const }))
+    await sessions.addSubscriptions({ id: 'a' }, topics(MAX_SUBSCRIPTIONS_PER_SESSION))
+    let code = 'none'
+    try {
+      await sessions.addSubscriptions({ id: 'b' }, topics(MAX_SUBSCRIPTIONS_PER_SESSION + 1))
+    } catch (thrown) {
+      if (thrown instanceof AppError) code = thrown.code
+    }
+    assert.is(code, 'too_large')
+  })
+})
+
+test('a queued publish past its retention is not delivered, purged or not', async () => {
+  await inWorld(async (world) => {
+    const sessions = await world.open()
+    await sessions.outgoingEnqueue({ clientId: 'a' }, packet('alerts/patrol', 'old'))
+    world.setNow(1_790_000_000_000 + KEPT_MS)
+    await sessions.outgoingEnqueue({ clientId: 'a' }, packet('alerts/patrol', 'new'))
+    assert.equal(await queued(sessions, 'a'), ['new'])
+    assert.is(await sessions.purge(100, () => false), 1)
+    assert.is(await sessions.purge(100, () => false), 0)
+  })
+})
+
+test('a session whose client stays away is forgotten, one that is connected is not', async () => {
+  await inWorld(async (world) => {
+    const sessions = await world.open()
+    await sessions.addSubscriptions({ id: 'away' }, [{ topic: 't', qos: 1 }])
+    await sessions.addSubscriptions({ id: 'here' }, [{ topic: 't', qos: 1 }])
+    world.setNow(1_790_000_000_000 + SESSION_FORGOTTEN_AFTER_MS)
+    await sessions.purge(100, (clientId) => clientId === 'here')
+    assert.equal(
+      (await sessions.subscriptionsByTopic('t')).map((sub) => sub.clientId),
+      ['here'],
+    )
+  })
+})
+
+test('forgetting an account ends its sessions and queues and no other', async () => {
+  await inWorld(async (world) => {
+    const sessions = await world.open()
+    for (const id of ['ann.phone', 'anna.phone']) {
+      await sessions.addSubscriptions({ id }, [{ topic: 't', qos: 1 }])
+      await sessions.outgoingEnqueue({ clientId: id }, packet('t', id))
+    }
+    await sessions.forget('ann.')
+    assert.equal(await queued(sessions, 'ann.phone'), [])
+    assert.equal(await queued(sessions, 'anna.phone'), ['anna.phone'])
+  })
+})
+
+test.run()
