@@ -21,7 +21,7 @@ export const manifestSchema = z.strictObject({
   version: z.int().min(1),
   minimumVersion: z.int().min(1).describe('older versions must not be applied or kept'),
   entries: z.int().min(0).max(MAX_LIST_ENTRIES),
-  chunks: z.int().min(1).max(MAX_SNAPSHOT_CHUNKS),
+  chunks: z.int().min(0).max(MAX_SNAPSHOT_CHUNKS).describe('0 for an empty list: there is nothing to wait for'),
   bytes: z.int().min(0),
   digest: sha256Schema.describe('SHA-256 over the snapshot: all chunks in order'),
   issuedAtMs: timeMsSchema,
