@@ -1,0 +1,205 @@
+/**
+ * The camera's configuration: one JSON file, checked strictly; `candor camera add` writes one that is ready to use.
+ * Relative paths are taken from the file's own folder, so that a folder of files can be moved as it is.
+ */
+import { accessSync, constants, readFileSync, statSync } from 'node:fs'
+import { dirname, isAbsolute, join } from 'node:path'
+import { z } from 'zod'
+import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../shared/clock.ts'
+import { loadConfig } from '../shared/config.ts'
+import { AppError, systemCode } from '../shared/errors.ts'
+import { slugSchema } from '../shared/names.ts'
+import { createVerifier } from '../shared/signing.ts'
+import { DEFAULT_RETENTION_DAYS, MAX_CROP_BYTES, MAX_RETENTION_DAYS, MAX_SIGHTING_BYTES } from '../shared/wire/index.ts'
+import { visionConfigSchema } from './vision/types.ts'
+
+const path = z.string().min(1).max(4_096)
+const retentionDays = z.number().gt(0).max(MAX_RETENTION_DAYS).default(DEFAULT_RETENTION_DAYS)
+
+/** `mqtts://host:port`; plain MQTT is not offered. */
+const brokerUrlSchema = z
+  .string()
+  .max(300)
+  .refine((text) => {
+    const url = URL.canParse(text) ? new URL(text) : null
+    return url?.protocol === 'mqtts:' && url.hostname !== '' && url.username === '' && url.pathname.length <= 1
+  }, 'must be mqtts://host:port')
+
+/** Smallest outbox: the largest sighting with the largest crop, or nothing could ever be put. */
+export const MIN_OUTBOX_BYTES = MAX_SIGHTING_BYTES + MAX_CROP_BYTES
+
+const replaySchema = z.strictObject({
+  kind: z.literal('replay'),
+  path: path.describe('a folder of pictures, a picture or a video file'),
+  framesPerSecond: z
+    .number()
+    .gt(0)
+    .max(1_000)
+    .nullable()
+    .default(null)
+    .describe('frames a second; null: as fast as they are read, none dropped'),
+  loop: z.boolean().default(false).describe('start again at the end'),
+  sequence: z
+    .enum(['auto', 'stills', 'video'])
+    .default('auto')
+    .describe(
+      'stills: each picture may show another vehicle; video: neighbouring frames show the same; auto: a folder is stills',
+    ),
+})
+
+export const edgeConfigSchema = z.strictObject({
+  agency: slugSchema.describe('the agency that owns the camera'),
+  cameraId: slugSchema.describe('name of this camera, as in its certificate'),
+  dataFolder: path
+    .default('data')
+    .describe("where the databases are; made when missing; relative: to systemd's StateDirectory, else to this file"),
+  broker: z.strictObject({
+    url: brokerUrlSchema.describe('mqtts://host:port'),
+    caFile: path.default('ca.pem').describe("certificate of the cloud's authority"),
+    certificateFile: path.default('certificate.pem').describe("the camera's certificate"),
+    keyFile: path.default('key.pem').describe("the camera's private key; others must not be able to read it"),
+    keepaliveSeconds: z.int().min(5).max(300).default(30).describe('MQTT keep-alive, seconds'),
+  }),
+  listKeysFile: path.default('list-keys.pem').describe('public keys trusted for hotlists and policy'),
+  source: z.discriminatedUnion('kind', [replaySchema]).describe('where frames come from'),
+  vision: visionConfigSchema.default(() => visionConfigSchema.parse({})),
+  track: z
+    .strictObject({
+      gapMs: z
+        .int()
+        .min(100)
+        .max(MINUTE_MS)
+        .default(1_500)
+        .describe('a vehicle not seen for this long is gone, milliseconds'),
+      repeatWindowMs: z
+        .int()
+        .min(0)
+        .max(DAY_MS)
+        .default(5 * MINUTE_MS)
+        .describe(
+          'a plate seen again within this time of when it was last seen makes no new sighting, milliseconds; 0: always',
+        ),
+    })
+    .prefault({}),
+  outbox: z
+    .strictObject({
+      maxBytes: z
+        .int()
+        .min(MIN_OUTBOX_BYTES)
+        .max(1024 ** 4)
+        .default(1024 ** 3)
+        .describe('sightings and crops that wait, bytes; beyond it the least important are dropped'),
+      maxRows: z.int().min(2).max(10_000_000).default(200_000).describe('sightings and crops that wait'),
+    })
+    .prefault({}),
+  inFlight: z.int().min(1).max(1_000).default(20).describe('publishes that wait for their acknowledgement'),
+  upload: z
+    .enum(['all', 'matches-only'])
+    .default('all')
+    .describe('which sightings may leave the camera until a signed policy says otherwise'),
+  retention: z
+    .strictObject({
+      unmatchedDays: retentionDays.describe('sightings without a match, days'),
+      matchedDays: retentionDays.describe('sightings with a match, days'),
+      cropDays: retentionDays.describe('evidence pictures, days'),
+    })
+    .prefault({})
+    .describe('until a signed policy says otherwise'),
+  healthIntervalMs: z
+    .int()
+    .min(100)
+    .max(HOUR_MS)
+    .default(30 * SECOND_MS)
+    .describe('health report every, milliseconds'),
+  assumeClockSynced: z
+    .boolean()
+    .default(false)
+    .describe('do not ask the system whether its clock is synchronised (containers, trials)'),
+  exitWhenDone: z
+    .boolean()
+    .default(false)
+    .describe('end with exit code 0 when the source has ended and everything is acknowledged'),
+  logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+})
+export type EdgeConfig = z.infer<typeof edgeConfigSchema>
+
+/** Reads `file`, resolves its paths and checks the files it names. Throws `configuration`. */
+export function loadEdgeConfig(
+  file: string,
+  stateFolder: string | null = process.env.STATE_DIRECTORY ?? null,
+): EdgeConfig {
+  const config = resolvePaths(loadConfig(file, edgeConfigSchema), dirname(file), stateFolder)
+  checkFiles(config)
+  return config
+}
+
+/** The same configuration with absolute or caller-relative paths; `folder` is that of the configuration file. */
+export function resolvePaths(config: EdgeConfig, folder: string, stateFolder: string | null): EdgeConfig {
+  const from = (base: string, name: string) => (isAbsolute(name) ? name : join(base, name))
+  return {
+    ...config,
+    dataFolder: from(stateFolder ?? folder, config.dataFolder),
+    broker: {
+      ...config.broker,
+      caFile: from(folder, config.broker.caFile),
+      certificateFile: from(folder, config.broker.certificateFile),
+      keyFile: from(folder, config.broker.keyFile),
+    },
+    listKeysFile: from(folder, config.listKeysFile),
+    source: { ...config.source, path: from(folder, config.source.path) },
+  }
+}
+
+/** Group members may read a private key (systemd's LoadCredential grants by an ACL that shows as group); nobody else may. */
+const KEY_MODE_FORBIDDEN = 0o027
+
+/** Throws `configuration` with one line a problem when a file that the configuration names is missing, unreadable or wrong. */
+export function checkFiles(config: EdgeConfig): void {
+  const problems: string[] = []
+  const pem = (field: string, file: string, label: RegExp): void => {
+    try {
+      accessSync(file, constants.R_OK)
+      if (!label.test(readFileSync(file, 'utf8'))) problems.push(`${field}: no ${label.source} in it (got ${file})`)
+    } catch (thrown) {
+      problems.push(`${field}: ${systemCode(thrown) === 'ENOENT' ? 'no such file' : 'cannot be read'} (got ${file})`)
+    }
+  }
+  const { broker } = config
+  pem('broker.caFile', broker.caFile, /BEGIN CERTIFICATE/)
+  pem('broker.certificateFile', broker.certificateFile, /BEGIN CERTIFICATE/)
+  pem('broker.keyFile', broker.keyFile, /BEGIN ([A-Z]+ )?PRIVATE KEY/)
+  pem('listKeysFile', config.listKeysFile, /BEGIN PUBLIC KEY/)
+  const mode = statSync(broker.keyFile, { throwIfNoEntry: false })?.mode
+  if (mode !== undefined && (mode & KEY_MODE_FORBIDDEN) !== 0) {
+    const shown = (mode & 0o777).toString(8).padStart(4, '0')
+    problems.push(`broker.keyFile: others may read or change the private key: chmod 600 (got mode ${shown})`)
+  }
+  try {
+    accessSync(config.source.path, constants.R_OK)
+  } catch {
+    problems.push(`source.path: cannot be read (got ${config.source.path})`)
+  }
+  if (problems.length > 0) {
+    throw new AppError(
+      'configuration',
+      `${problems.length} problem(s)\n${problems.map((line) => `  ${line}`).join('\n')}`,
+    )
+  }
+}
+
+/** Most keys in the list keys' file: the current one, the next one, and some of before. */
+export const MAX_LIST_KEYS = 8
+
+/** The public keys in `file`, one PEM block each. Throws `configuration`. */
+export function readListKeys(file: string): string[] {
+  const text = readFileSync(file, 'utf8')
+  const keys = text.match(/-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----/g) ?? []
+  if (keys.length === 0 || keys.length > MAX_LIST_KEYS) {
+    throw new AppError(
+      'configuration',
+      `listKeysFile: 1 to ${MAX_LIST_KEYS} public keys are needed (got ${keys.length})`,
+    )
+  }
+  createVerifier(keys)
+  return keys
+}

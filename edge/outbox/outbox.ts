@@ -1,0 +1,340 @@
+/**
+ * The camera's only queue. A sighting exists from its commit here until the cloud's acknowledgement; the uplink reads `oldest`
+ * and calls `remove` on PUBACK. Bounded by rows and bytes; what must be dropped is dropped in a stated order and counted in the
+ * same transaction. Owns tables outbox and outbox_counters and the reserve file beside them.
+ */
+import type { Clock } from '../../shared/clock.ts'
+import { AppError } from '../../shared/errors.ts'
+import { openDatabase, type SqliteDatabase, toStorageError } from '../../shared/sqlite.ts'
+import { MAX_CROP_BYTES, MAX_SIGHTING_BYTES } from '../../shared/wire/index.ts'
+import { makeReserve, useReserve } from './reserve.ts'
+import {
+  bindings,
+  COUNTER_NAMES,
+  type CounterName,
+  type Cutoffs,
+  prepareStatements,
+  RANK,
+  TABLES,
+} from './statements.ts'
+
+export type { Cutoffs }
+
+/**
+ * Pages of write-ahead log between checkpoints (512 KiB at 4 KiB): small enough that one run of it fits the reserve.
+ */
+const CHECKPOINT_PAGES = 128
+/** Rows dropped to make room for one row on a full disk. */
+const MAX_DROPPED_AT_ONCE = 64
+
+/** What one row costs beside its payload: its other columns and its share of index pages, bytes. */
+export const ROW_OVERHEAD_BYTES = 256
+
+export interface OutboxSighting {
+  sightingId: string
+  revision: number
+  /** Also true for the final of a vehicle whose preview matched: it corrects an alert. */
+  matched: boolean
+  capturedAtMs: number
+  clock: 'synced' | 'unsynced'
+  payload: Uint8Array
+}
+
+export interface OutboxRow {
+  rowId: number
+  kind: 'sighting' | 'crop'
+  matched: boolean
+  sightingId: string
+  payload: Buffer
+}
+
+export interface OutboxCounters {
+  evictedCrops: number
+  evictedSightings: number
+  expired: number
+  /** Not stored because the disk was full. */
+  lost: number
+  /** Stored before policy became matches-only, and never sent. */
+  withheld: number
+}
+
+export interface Outbox {
+  /** Durable when it returns, both or neither. Throws `storage_full` (counted as lost), `too_large`. Returns false if it was dropped at once. */
+  put(sighting: OutboxSighting, crop: Uint8Array | null): boolean
+  /** At most `limit` rows in the order of leaving. `setBack`: only rows that were set back, else only those that were not. */
+  oldest(limit: number, exceptIds: ReadonlySet<number>, cutoffs: Cutoffs, setBack: boolean): OutboxRow[]
+  /** One transaction. Throws `storage_full`: the rows are still there. */
+  remove(rowIds: readonly number[]): void
+  /** The row and its sighting's others leave after all rows that were not set back. */
+  setBack(rowId: number): void
+  /** Deletes at most `limit` rows that may not leave any more; returns how many. */
+  purge(cutoffs: Cutoffs, limit: number): number
+  /** Rows stored while the clock was wrong count their age from `nowMs`. */
+  restamp(nowMs: number): void
+  /** Deleted bytes leave the disk; makes the reserve again if it was used. */
+  checkpoint(): void
+  readonly rows: number
+  readonly bytes: number
+  oldestBornAtMs(): number | null
+  counters(): OutboxCounters
+  close(): void
+}
+
+export interface OutboxDeps {
+  /** Database file; the reserve stands beside it. */
+  file: string
+  maxRows: number
+  maxBytes: number
+  clock: Pick<Clock, 'nowMs'>
+  /** Ceiling on the database file, bytes; null: the disk decides. */
+  maxFileBytes?: number | null
+}
+
+interface Cost {
+  rows: number
+  bytes: number
+}
+
+export function openOutbox(deps: OutboxDeps): Outbox {
+  const database = openDatabase(deps.file, { maxBytes: deps.maxFileBytes ?? null })
+  const reserve = `${deps.file}.reserve`
+  try {
+    database.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
+    database.exec(TABLES)
+    const seed = database.prepare('INSERT OR IGNORE INTO outbox_counters (name, value) VALUES (?, 0)')
+    database.transaction(() => {
+      for (const name of COUNTER_NAMES) seed.run(name)
+    })()
+  } catch (thrown) {
+    database.close()
+    throw toStorageError(thrown, deps.file)
+  }
+  makeReserve(reserve)
+  return new SqliteOutbox(deps, database, reserve)
+}
+
+class SqliteOutbox implements Outbox {
+  readonly #deps: OutboxDeps
+  readonly #database: SqliteDatabase
+  readonly #reserve: string
+  readonly #statements: ReturnType<typeof prepareStatements>
+  /** Kept in step with the table by every transaction, so that a put needs no count. */
+  #held: Cost
+  /** Counted while not even a counter could be written. */
+  #unwrittenLost = 0
+
+  constructor(deps: OutboxDeps, database: SqliteDatabase, reserve: string) {
+    this.#deps = deps
+    this.#database = database
+    this.#reserve = reserve
+    this.#statements = prepareStatements(database)
+    this.#held = this.#count()
+  }
+
+  get rows(): number {
+    return this.#held.rows
+  }
+
+  get bytes(): number {
+    return this.#held.bytes
+  }
+
+  put(sighting: OutboxSighting, crop: Uint8Array | null): boolean {
+    if (sighting.payload.length > MAX_SIGHTING_BYTES) {
+      throw new AppError('too_large', `a sighting of ${sighting.payload.length} bytes, at most ${MAX_SIGHTING_BYTES}`)
+    }
+    if (crop !== null && crop.length > MAX_CROP_BYTES) {
+      throw new AppError('too_large', `a crop of ${crop.length} bytes, at most ${MAX_CROP_BYTES}`)
+    }
+    const store = (): boolean => {
+      const stored = this.#store(sighting, sighting.matched ? RANK.matchedSighting : RANK.sighting, sighting.payload)
+      if (stored && crop !== null) this.#store(sighting, sighting.matched ? RANK.matchedCrop : RANK.crop, crop)
+      return stored
+    }
+    try {
+      return this.#transaction(store)
+    } catch (thrown) {
+      if (toStorageError(thrown).code !== 'storage_full') throw thrown
+    }
+    // The disk is full below our own limits: rows of lower importance make room, equals do not.
+    const need = sighting.payload.length + (crop?.length ?? 0) + 2 * ROW_OVERHEAD_BYTES
+    try {
+      return this.#withReserve(() => {
+        const freed = this.#dropLessImportant(sighting.matched ? RANK.matchedSighting : RANK.sighting, need)
+        // Only what takes the place of something else may use the reserve, or new rows would eat it up.
+        if (freed < need) throw new AppError('storage_full', 'no space left, and nothing less important to drop')
+        return store()
+      })
+    } catch (thrown) {
+      const error = toStorageError(thrown, this.#deps.file)
+      if (error.code === 'storage_full') this.#countLost()
+      throw error
+    }
+  }
+
+  #store(sighting: OutboxSighting, rank: number, payload: Uint8Array): boolean {
+    const cost = payload.length + ROW_OVERHEAD_BYTES
+    const { maxRows, maxBytes } = this.#deps
+    while (this.#held.rows + 1 > maxRows || this.#held.bytes + cost > maxBytes) {
+      const victim = this.#statements.victim.get() as { row_id: number; rank: number; bytes: number } | undefined
+      if (victim === undefined || victim.rank < rank) {
+        this.#add(rank === RANK.crop || rank === RANK.matchedCrop ? 'evictedCrops' : 'evictedSightings', 1)
+        return false
+      }
+      this.#drop(victim)
+    }
+    const nowMs = this.#deps.clock.nowMs()
+    this.#statements.insert.run({
+      rank,
+      sightingId: sighting.sightingId,
+      revision: sighting.revision,
+      // Retention runs from the earlier of captured and received.
+      bornAtMs: Math.min(sighting.capturedAtMs, nowMs),
+      unsynced: sighting.clock === 'unsynced' ? 1 : 0,
+      payload,
+    })
+    this.#held = { rows: this.#held.rows + 1, bytes: this.#held.bytes + cost }
+    return true
+  }
+
+  #drop(victim: { row_id: number; rank: number; bytes: number }): void {
+    this.#statements.remove.run(victim.row_id)
+    this.#add(victim.rank === RANK.crop || victim.rank === RANK.matchedCrop ? 'evictedCrops' : 'evictedSightings', 1)
+    this.#held = { rows: this.#held.rows - 1, bytes: this.#held.bytes - victim.bytes - ROW_OVERHEAD_BYTES }
+  }
+
+  #dropLessImportant(rank: number, needBytes: number): number {
+    let freed = 0
+    for (let count = 0; count < MAX_DROPPED_AT_ONCE && freed < needBytes; count++) {
+      const victim = this.#statements.victim.get() as { row_id: number; rank: number; bytes: number } | undefined
+      if (victim === undefined || victim.rank <= rank) break
+      this.#drop(victim)
+      freed += victim.bytes + ROW_OVERHEAD_BYTES
+    }
+    return freed
+  }
+
+  oldest(limit: number, exceptIds: ReadonlySet<number>, cutoffs: Cutoffs, setBack: boolean): OutboxRow[] {
+    const rows = this.#statements[setBack ? 'oldestSetBack' : 'oldest'].all({
+      ...bindings(cutoffs),
+      limit,
+      except: JSON.stringify([...exceptIds]),
+    }) as { row_id: number; rank: number; sighting_id: string; payload: Buffer }[]
+    return rows.map((row) => ({
+      rowId: row.row_id,
+      kind: row.rank === RANK.matchedSighting || row.rank === RANK.sighting ? 'sighting' : 'crop',
+      matched: row.rank === RANK.matchedSighting || row.rank === RANK.matchedCrop,
+      sightingId: row.sighting_id,
+      payload: row.payload,
+    }))
+  }
+
+  remove(rowIds: readonly number[]): void {
+    if (rowIds.length === 0) return
+    const removed = this.#withReserve(() => this.#statements.removeMany.all(JSON.stringify(rowIds)) as number[])
+    this.#forget(removed)
+  }
+
+  setBack(rowId: number): void {
+    this.#withReserve(() => this.#statements.setBack.run(rowId))
+  }
+
+  purge(cutoffs: Cutoffs, limit: number): number {
+    const purged = this.#withReserve(() => {
+      const newestMs = Math.max(cutoffs.unmatchedMs, cutoffs.matchedMs, cutoffs.cropMs)
+      const expired = this.#statements.purgeExpired.all({ ...bindings(cutoffs), newestMs, limit }) as number[]
+      this.#add('expired', expired.length)
+      if (cutoffs.unmatchedMayLeave || expired.length === limit) return expired
+      const withheld = this.#statements.purgeUnmatched.all(limit - expired.length) as number[]
+      this.#add('withheld', withheld.length)
+      return [...expired, ...withheld]
+    })
+    this.#forget(purged)
+    return purged.length
+  }
+
+  restamp(nowMs: number): void {
+    this.#withReserve(() => this.#statements.restamp.run(nowMs))
+  }
+
+  checkpoint(): void {
+    try {
+      if (this.#unwrittenLost > 0) {
+        this.#transaction(() => this.#add('lost', this.#unwrittenLost))
+        this.#unwrittenLost = 0
+      }
+      this.#database.pragma('wal_checkpoint(TRUNCATE)')
+    } catch (thrown) {
+      const error = toStorageError(thrown, this.#deps.file)
+      // The rows stay in the log file, which is as durable; the next checkpoint moves them.
+      if (error.code !== 'storage_full') throw error
+    }
+    makeReserve(this.#reserve)
+  }
+
+  oldestBornAtMs(): number | null {
+    return this.#statements.oldestBorn.get() as number | null
+  }
+
+  counters(): OutboxCounters {
+    const stored = new Map(this.#statements.counters.all() as [CounterName, number][])
+    const value = (name: CounterName) => stored.get(name) ?? 0
+    return {
+      evictedCrops: value('evictedCrops'),
+      evictedSightings: value('evictedSightings'),
+      expired: value('expired'),
+      lost: value('lost') + this.#unwrittenLost,
+      withheld: value('withheld'),
+    }
+  }
+
+  close(): void {
+    this.#database.close()
+  }
+
+  /** All of `run` or nothing, the totals included. */
+  #transaction<T>(run: () => T): T {
+    const before = this.#held
+    try {
+      return this.#database.transaction(run).immediate()
+    } catch (thrown) {
+      this.#held = before
+      throw toStorageError(thrown, this.#deps.file)
+    }
+  }
+
+  /** A transaction that may use the reserve when the disk is full. */
+  #withReserve<T>(run: () => T): T {
+    try {
+      return this.#transaction(run)
+    } catch (thrown) {
+      if (toStorageError(thrown).code !== 'storage_full') throw thrown
+      useReserve(this.#reserve)
+      return this.#transaction(run)
+    }
+  }
+
+  #forget(payloadBytes: readonly number[]): void {
+    const bytes = payloadBytes.reduce((sum, each) => sum + each + ROW_OVERHEAD_BYTES, 0)
+    this.#held = { rows: this.#held.rows - payloadBytes.length, bytes: this.#held.bytes - bytes }
+  }
+
+  #countLost(): void {
+    try {
+      this.#transaction(() => this.#add('lost', 1 + this.#unwrittenLost))
+      this.#unwrittenLost = 0
+    } catch {
+      // Not even the counter fits: it is written with the next checkpoint that does.
+      this.#unwrittenLost += 1
+    }
+  }
+
+  #add(name: CounterName, by: number): void {
+    this.#statements.count.run(by, name)
+  }
+
+  #count(): Cost {
+    const { rows, bytes } = this.#statements.total.get() as { rows: number; bytes: number }
+    return { rows, bytes: bytes + rows * ROW_OVERHEAD_BYTES }
+  }
+}

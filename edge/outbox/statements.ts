@@ -1,0 +1,94 @@
+/** Tables and SQL of the outbox. */
+import type { SqliteDatabase } from '../../shared/sqlite.ts'
+
+/** In the order of leaving; dropping goes the other way round. An alert never waits for a picture. */
+export const RANK = { matchedSighting: 0, matchedCrop: 1, sighting: 2, crop: 3 } as const
+
+/** Rows born at or before these times, or not wanted by policy, never leave. Milliseconds since 1970. */
+export interface Cutoffs {
+  unmatchedMs: number
+  matchedMs: number
+  cropMs: number
+  /** False: rows without a match stay and are purged. */
+  unmatchedMayLeave: boolean
+}
+
+export const COUNTER_NAMES = ['evictedCrops', 'evictedSightings', 'expired', 'lost', 'withheld'] as const
+export type CounterName = (typeof COUNTER_NAMES)[number]
+
+export const TABLES = `
+CREATE TABLE IF NOT EXISTS outbox (
+  row_id INTEGER PRIMARY KEY AUTOINCREMENT,
+  rank INTEGER NOT NULL CHECK (rank BETWEEN 0 AND 3),
+  set_backs INTEGER NOT NULL DEFAULT 0,
+  sighting_id TEXT NOT NULL,
+  revision INTEGER NOT NULL,
+  born_at_ms INTEGER NOT NULL,
+  unsynced INTEGER NOT NULL CHECK (unsynced IN (0, 1)),
+  payload BLOB NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS outbox_by_order ON outbox (set_backs, rank, row_id);
+CREATE INDEX IF NOT EXISTS outbox_by_rank ON outbox (rank, row_id);
+CREATE INDEX IF NOT EXISTS outbox_by_birth ON outbox (born_at_ms);
+CREATE INDEX IF NOT EXISTS outbox_by_sighting ON outbox (sighting_id);
+CREATE TABLE IF NOT EXISTS outbox_counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+`
+
+/** Not past its retention; a crop never outlives what its sighting may. */
+const FRESH = `CASE rank
+  WHEN 0 THEN born_at_ms > @matchedMs
+  WHEN 1 THEN born_at_ms > @matchedMs AND born_at_ms > @cropMs
+  WHEN 2 THEN born_at_ms > @unmatchedMs
+  ELSE born_at_ms > @unmatchedMs AND born_at_ms > @cropMs END`
+const MAY_LEAVE = `(@unmatchedMayLeave OR rank < ${RANK.sighting}) AND ${FRESH}`
+
+export function prepareStatements(database: SqliteDatabase) {
+  const oldest = (setBack: string) =>
+    database.prepare(
+      `SELECT row_id, rank, sighting_id, payload FROM outbox
+       WHERE set_backs ${setBack} AND row_id NOT IN (SELECT value FROM json_each(@except)) AND ${MAY_LEAVE}
+       ORDER BY set_backs, rank, row_id LIMIT @limit`,
+    )
+  return {
+    insert: database.prepare(
+      `INSERT INTO outbox (rank, sighting_id, revision, born_at_ms, unsynced, payload)
+       VALUES (@rank, @sightingId, @revision, @bornAtMs, @unsynced, @payload)`,
+    ),
+    victim: database.prepare(
+      'SELECT row_id, rank, length(payload) AS bytes FROM outbox ORDER BY rank DESC, row_id ASC LIMIT 1',
+    ),
+    remove: database.prepare('DELETE FROM outbox WHERE row_id = ?'),
+    removeMany: database
+      .prepare('DELETE FROM outbox WHERE row_id IN (SELECT value FROM json_each(?)) RETURNING length(payload)')
+      .pluck(),
+    oldest: oldest('= 0'),
+    oldestSetBack: oldest('> 0'),
+    setBack: database.prepare(
+      `UPDATE outbox SET set_backs = set_backs + 1
+       WHERE sighting_id = (SELECT sighting_id FROM outbox WHERE row_id = ?)`,
+    ),
+    // The birth bound lets the index find them; without it each tick would walk the whole table.
+    purgeExpired: database
+      .prepare(
+        `DELETE FROM outbox WHERE row_id IN (
+           SELECT row_id FROM outbox WHERE born_at_ms <= @newestMs AND NOT (${FRESH}) ORDER BY born_at_ms LIMIT @limit
+         ) RETURNING length(payload)`,
+      )
+      .pluck(),
+    purgeUnmatched: database
+      .prepare(
+        `DELETE FROM outbox WHERE row_id IN (SELECT row_id FROM outbox WHERE rank >= ${RANK.sighting} LIMIT ?)
+         RETURNING length(payload)`,
+      )
+      .pluck(),
+    restamp: database.prepare('UPDATE outbox SET born_at_ms = ?, unsynced = 0 WHERE unsynced = 1'),
+    oldestBorn: database.prepare('SELECT min(born_at_ms) FROM outbox').pluck(),
+    counters: database.prepare('SELECT name, value FROM outbox_counters').raw(),
+    count: database.prepare('UPDATE outbox_counters SET value = value + ? WHERE name = ?'),
+    total: database.prepare('SELECT count(*) AS rows, coalesce(sum(length(payload)), 0) AS bytes FROM outbox'),
+  }
+}
+
+export function bindings(cutoffs: Cutoffs) {
+  return { ...cutoffs, unmatchedMayLeave: cutoffs.unmatchedMayLeave ? 1 : 0 }
+}
