@@ -193,8 +193,15 @@ test('a file without a plate column is refused even with leave to skip, and an e
     assert.ok(world.hotlists.match('ABC123', world.nowMs))
     assert.ok((await world.import('plate\n', { allowEmpty: true })).applied)
     assert.is(world.hotlists.match('ABC123', world.nowMs), null)
-    const chunk = world.retained.get(topics.snapshotChunk('springfield', 'stolen', 2, 0))
-    assert.is(chunk, undefined, 'an empty chunk clears its topic, which is what an empty list is')
+    const [version] = (await world.hotlists.status())[0]?.versions ?? []
+    assert.is(version?.entries, 0)
+    const envelope = JSON.parse(world.retained.get(topics.manifest('springfield', 'stolen'))?.toString() ?? '') as {
+      payload: string
+    }
+    const manifest = manifestSchema.parse(JSON.parse(Buffer.from(envelope.payload, 'base64').toString()))
+    assert.is(manifest.chunks, 0)
+    assert.is(manifest.digest, sha256Hex(''))
+    assert.equal([...world.retained.keys()], [topics.manifest('springfield', 'stolen')])
   })
 })
 

@@ -38,9 +38,9 @@ export function createSnapshotWriter(onChunk: (chunk: Buffer, number: number) =>
       waitingBytes += line.length
       totals.entries += 1
     },
-    /** Gives the last chunk; an empty list is one empty chunk. */
+    /** Gives the last chunk; an empty list has none. */
     async end(): Promise<SnapshotTotals> {
-      if (lines.length > 0 || totals.chunks === 0) await flush()
+      if (lines.length > 0) await flush()
       return { ...totals, digest: hash.digest('hex') }
     },
   }

@@ -1,0 +1,133 @@
+/**
+ * The agency's policy: one signed, versioned document that says how long things are kept and what leaves a camera. It exists
+ * from the first start; every change is a new version. Owns table policies. Called by retention, the API and main.
+ */
+import { type Clock, DAY_MS } from '../shared/clock.ts'
+import { AppError } from '../shared/errors.ts'
+import { createVerifier, type Signer } from '../shared/signing.ts'
+import { topics } from '../shared/topics.ts'
+import { DEFAULT_RETENTION_DAYS, type Policy, policySchema } from '../shared/wire/policy.ts'
+import type { Database } from './database/database.ts'
+import type { Publish } from './hotlists.ts'
+
+export interface PolicyChange {
+  upload?: Policy['upload'] | undefined
+  retention?: { [Class in keyof Policy['retention']]?: number | undefined } | undefined
+}
+
+export interface PolicyKeeper {
+  current(): Policy
+  /** In milliseconds, of the policy in force: a shorter one counts from the moment it is set. */
+  retention(): { unmatchedMs: number; matchedMs: number; cropMs: number; quarantineMs: number }
+  /** A new version. `version` is the one that was seen; throws `conflict` for another, `bad_input` for values out of range. */
+  change(version: number, change: PolicyChange, by: string): Promise<Policy>
+  /** Newest first, at most `limit`. */
+  history(limit: number): Promise<{ policy: Policy; issuedBy: string | null }[]>
+  /** Publishes the policy (retained); later versions go out by themselves. */
+  publishCurrent(publish: Publish): Promise<void>
+}
+
+export interface PolicyDeps {
+  database: Database
+  agency: string
+  signer: Signer
+  clock: Clock
+  /** Retention of the first version, days, for every class. */
+  retentionDays?: number
+}
+
+/** Opens the policy, making the first version at first start. Throws `integrity` when the stored one is not ours. */
+export async function createPolicy(deps: PolicyDeps): Promise<PolicyKeeper> {
+  const { database, agency, signer, clock } = deps
+  const { build } = database
+  const verifier = createVerifier([signer.publicKeyPem])
+  let publish: Publish | null = null
+  let changing = false
+
+  function open(envelope: string): Policy {
+    return policySchema.parse(JSON.parse(verifier.open(JSON.parse(envelope)).toString('utf8')))
+  }
+
+  async function store(policy: Policy, by: string | null): Promise<string> {
+    const envelope = JSON.stringify(signer.seal(Buffer.from(JSON.stringify(policy))))
+    await database.writeBatch([
+      build
+        .insertInto('policies')
+        .values({ version: policy.version, envelope, issued_at_ms: policy.issuedAtMs, issued_by: by }),
+    ])
+    return envelope
+  }
+
+  const send = (to: Publish, envelope: string) =>
+    to(topics.policy(agency), Buffer.from(envelope), { qos: 1, retain: true })
+
+  const [newest] = await database.read(build.selectFrom('policies').selectAll().orderBy('version', 'desc').limit(1))
+  let current: Policy
+  let currentEnvelope: string
+  if (newest === undefined) {
+    current = firstPolicy(agency, clock.nowMs(), deps.retentionDays ?? DEFAULT_RETENTION_DAYS)
+    currentEnvelope = await store(current, null)
+  } else {
+    current = open(newest.envelope)
+    currentEnvelope = newest.envelope
+  }
+
+  return {
+    current: () => current,
+    retention() {
+      const { unmatchedDays, matchedDays, cropDays, quarantineDays } = current.retention
+      return {
+        unmatchedMs: unmatchedDays * DAY_MS,
+        matchedMs: matchedDays * DAY_MS,
+        cropMs: cropDays * DAY_MS,
+        quarantineMs: quarantineDays * DAY_MS,
+      }
+    },
+    async change(version, change, by) {
+      if (version !== current.version || changing) {
+        throw new AppError('conflict', `the policy is at version ${current.version}`, {
+          hint: 'read it again, then repeat the change',
+        })
+      }
+      const given = Object.entries(change.retention ?? {}).filter(([, days]) => days !== undefined)
+      const parsed = policySchema.safeParse({
+        ...current,
+        version: current.version + 1,
+        issuedAtMs: clock.nowMs(),
+        upload: change.upload ?? current.upload,
+        retention: { ...current.retention, ...Object.fromEntries(given) },
+      })
+      if (!parsed.success) {
+        const issue = parsed.error.issues[0]
+        throw new AppError('bad_input', `${issue?.path.join('.') ?? 'policy'}: ${issue?.message ?? 'wrong'}`)
+      }
+      changing = true
+      try {
+        currentEnvelope = await store(parsed.data, by)
+        current = parsed.data
+      } finally {
+        changing = false
+      }
+      if (publish !== null) await send(publish, currentEnvelope)
+      return current
+    },
+    async history(limit) {
+      const rows = await database.read(build.selectFrom('policies').selectAll().orderBy('version', 'desc').limit(limit))
+      return rows.map((row) => ({ policy: open(row.envelope), issuedBy: row.issued_by }))
+    },
+    async publishCurrent(to) {
+      publish = to
+      await send(to, currentEnvelope)
+    },
+  }
+}
+
+function firstPolicy(agency: string, nowMs: number, days: number): Policy {
+  return policySchema.parse({
+    agency,
+    version: 1,
+    issuedAtMs: nowMs,
+    upload: 'all',
+    retention: { unmatchedDays: days, matchedDays: days, cropDays: days, quarantineDays: days },
+  })
+}
