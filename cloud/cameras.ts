@@ -13,6 +13,8 @@ import type { Database } from './database/database.ts'
 
 /** The largest deployments have some hundreds. */
 export const MAX_CAMERAS = 10_000
+/** Lists (64, hotlists.ts) and the policy: a camera cannot fill the table with acknowledgements of lists that never were. */
+export const MAX_SUBJECTS_PER_CAMERA = 65
 
 export type IdentifyRefusal = 'no_certificate' | 'not_a_camera' | 'other_agency' | 'unknown' | 'revoked' | 'expired'
 export type Identified = { ok: true; camera: string } | { ok: false; reason: IdentifyRefusal }
@@ -61,8 +63,11 @@ export interface Cameras {
   /** An `offline` of another session than the current one is ignored: a late Will must not hide a newer connection. */
   recordStatus(status: CameraStatus): Promise<void>
   recordHealth(health: CameraHealth): Promise<void>
-  /** `subject` is `hotlists/{list}` or `policy`. */
-  recordAck(camera: string, subject: string, ack: HotlistAck | PolicyAck): Promise<void>
+  /**
+   * `subject` is `hotlists/{list}` or `policy`. false: not recorded, because the camera named more subjects than there can be
+   * (no error: whatever a camera says must not fail the transaction that it arrives in).
+   */
+  recordAck(camera: string, subject: string, ack: HotlistAck | PolicyAck): Promise<boolean>
 }
 
 export interface CamerasDeps {
@@ -250,7 +255,7 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
 
     async recordStatus(status) {
       const row = await find(status.cameraId)
-      if (row === null) throw new AppError('not_found', `there is no camera ${status.cameraId}`)
+      if (row === null) return
       const current = row.status === null ? null : cameraStatusSchema.safeParse(JSON.parse(row.status))
       if (!status.online && current?.success === true && current.data.sessionId !== status.sessionId) return
       await database.writeBatch([
@@ -271,6 +276,16 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
     },
 
     async recordAck(camera, subject, ack) {
+      const known = await database.read(
+        build
+          .selectFrom('camera_acks')
+          .select('subject')
+          .where('camera_id', '=', camera)
+          .limit(MAX_SUBJECTS_PER_CAMERA),
+      )
+      if (known.length >= MAX_SUBJECTS_PER_CAMERA && !known.some((row) => row.subject === subject)) {
+        return false
+      }
       const values = {
         version: ack.version,
         digest: 'digest' in ack ? ack.digest : null,
@@ -285,6 +300,7 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
           .values({ camera_id: camera, subject, ...values })
           .onConflict((conflict) => conflict.columns(['camera_id', 'subject']).doUpdateSet(values)),
       ])
+      return true
     },
   }
 }

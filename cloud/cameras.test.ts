@@ -1,0 +1,181 @@
+import { X509Certificate } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type Clock, systemClock } from '../shared/clock.ts'
+import { AppError } from '../shared/errors.ts'
+import { newId } from '../shared/ids.ts'
+import { type Authority, CAMERA_LIFETIME_MS, newCameraRequest, openAuthority } from './authority.ts'
+import { type Cameras, createCameras, MAX_SUBJECTS_PER_CAMERA } from './cameras.ts'
+import type { Database } from './database/database.ts'
+import { openSqlite } from './database/sqlite.ts'
+
+interface World {
+  cameras: Cameras
+  authority: Authority
+  database: Database
+  folder: string
+  nowMs: number
+  revoked: string[]
+  restart(): Promise<void>
+}
+
+async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'candor-cameras-'))
+  const world = { folder, nowMs: Date.now(), revoked: [] as string[] } as World
+  const clock: Clock = { ...systemClock, nowMs: () => world.nowMs }
+  world.authority = await openAuthority({
+    folder: join(folder, 'ca'),
+    agency: 'springfield',
+    hostnames: ['localhost'],
+    clock,
+  })
+  const open = async () => {
+    world.database = openSqlite({ path: join(folder, 'cloud.db'), nowMs: world.nowMs })
+    world.cameras = await createCameras({
+      database: world.database,
+      authority: world.authority,
+      agency: 'springfield',
+      clock,
+    })
+    world.cameras.onRevoked((camera) => world.revoked.push(camera))
+  }
+  world.restart = async () => {
+    await world.database.close()
+    await open()
+  }
+  await open()
+  try {
+    await work(world)
+  } finally {
+    await world.database.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+const codeOf = (thrown: unknown) => (thrown instanceof AppError ? thrown.code : String(thrown))
+const peer = (certPem: string) => ({ raw: new X509Certificate(certPem).raw })
+const csr = async () => (await newCameraRequest('camera')).csrPem
+
+test('a registered camera is known by its certificate, also after a restart', async () => {
+  await inWorld(async (world) => {
+    const issued = await world.cameras.add('elm-st-1', await csr(), 'ada')
+    assert.equal(world.cameras.identify(peer(issued.certPem)), { ok: true, camera: 'elm-st-1' })
+    await world.restart()
+    assert.equal(world.cameras.identify(peer(issued.certPem)), { ok: true, camera: 'elm-st-1' })
+    assert.ok(world.cameras.isRegistered('elm-st-1'))
+    assert.not(world.cameras.isRegistered('elm-st-2'))
+  })
+})
+
+test('no certificate, noise, a server certificate, another agency and an unregistered one are refused by reason', async () => {
+  await inWorld(async (world) => {
+    const { cameras, authority } = world
+    for (const none of [null, undefined, {}, { raw: Buffer.from('noise') }]) {
+      assert.equal(cameras.identify(none), { ok: false, reason: 'no_certificate' })
+    }
+    assert.equal(cameras.identify(peer(authority.serverCertPem)), { ok: false, reason: 'not_a_camera' })
+    const other = await openAuthority({
+      folder: join(world.folder, 'other'),
+      agency: 'shelbyville',
+      hostnames: ['localhost'],
+      clock: systemClock,
+    })
+    const foreign = await other.issueCamera('elm-st-1', await csr())
+    assert.equal(cameras.identify(peer(foreign.certPem)), { ok: false, reason: 'other_agency' })
+    const unregistered = await authority.issueCamera('elm-st-1', await csr())
+    assert.equal(cameras.identify(peer(unregistered.certPem)), { ok: false, reason: 'unknown' })
+  })
+})
+
+test('a revoked camera is refused at once and after a restart, and whoever listens is told', async () => {
+  await inWorld(async (world) => {
+    const issued = await world.cameras.add('elm-st-1', await csr(), 'ada')
+    await world.cameras.revoke('elm-st-1', 'ada')
+    assert.equal(world.revoked, ['elm-st-1'])
+    assert.equal(world.cameras.identify(peer(issued.certPem)), { ok: false, reason: 'revoked' })
+    await world.restart()
+    assert.equal(world.cameras.identify(peer(issued.certPem)), { ok: false, reason: 'revoked' })
+    assert.is((await world.cameras.list())[0]?.state, 'revoked')
+    assert.is(await world.cameras.revoke('nowhere', 'ada').catch(codeOf), 'not_found')
+  })
+})
+
+test('an expired certificate is refused from its last moment on', async () => {
+  await inWorld(async (world) => {
+    const issued = await world.cameras.add('elm-st-1', await csr(), 'ada')
+    assert.ok(issued.expiresAtMs <= world.nowMs + CAMERA_LIFETIME_MS)
+    world.nowMs = issued.expiresAtMs - 1
+    assert.ok(world.cameras.identify(peer(issued.certPem)).ok)
+    world.nowMs += 1
+    assert.equal(world.cameras.identify(peer(issued.certPem)), { ok: false, reason: 'expired' })
+  })
+})
+
+test('a replacement keeps the name and voids the old certificate', async () => {
+  await inWorld(async (world) => {
+    const old = await world.cameras.add('elm-st-1', await csr(), 'ada')
+    await world.cameras.revoke('elm-st-1', 'ada')
+    const replaced = await world.cameras.replace('elm-st-1', await csr(), 'ada')
+    assert.not(world.cameras.identify(peer(old.certPem)).ok)
+    assert.equal(world.cameras.identify(peer(replaced.certPem)), { ok: true, camera: 'elm-st-1' })
+    const [camera] = await world.cameras.list()
+    assert.is(camera?.state, 'active')
+    assert.is(camera?.certificateExpiresAtMs, replaced.expiresAtMs)
+    assert.is(await world.cameras.replace('nowhere', await csr(), 'ada').catch(codeOf), 'not_found')
+  })
+})
+
+test('a name is given once, also to two requests at the same time, and a bad request does not use it up', async () => {
+  await inWorld(async (world) => {
+    assert.is(await world.cameras.add('elm-st-1', 'nonsense', 'ada').catch(codeOf), 'bad_input')
+    assert.is(await world.cameras.add('Elm St', await csr(), 'ada').catch(codeOf), 'bad_input')
+    const both = await Promise.allSettled([
+      world.cameras.add('elm-st-1', await csr(), 'ada'),
+      world.cameras.add('elm-st-1', await csr(), 'ada'),
+    ])
+    assert.equal(both.map((one) => one.status).sort(), ['fulfilled', 'rejected'])
+  })
+})
+
+test('a late will of an old session does not hide a newer connection', async () => {
+  await inWorld(async (world) => {
+    await world.cameras.add('elm-st-1', await csr(), 'ada')
+    const status = (sessionId: string, online: boolean) =>
+      world.cameras.recordStatus({ cameraId: 'elm-st-1', online, sessionId, sinceMs: world.nowMs, software: '0.1.0' })
+    const [first, second] = [newId(), newId()]
+    await status(first, true)
+    await status(second, true)
+    await status(first, false)
+    assert.is(await world.cameras.online(), 1)
+    await status(second, false)
+    assert.is(await world.cameras.online(), 0)
+    assert.is((await world.cameras.list())[0]?.status?.sessionId, second)
+  })
+})
+
+test('the last acknowledgement of each subject is kept and subjects are bounded', async () => {
+  await inWorld(async (world) => {
+    await world.cameras.add('elm-st-1', await csr(), 'ada')
+    const ack = (subject: string, version: number) =>
+      world.cameras.recordAck('elm-st-1', subject, { version, result: 'applied', reason: null, atMs: world.nowMs })
+    await ack('hotlists/stolen', 1)
+    await ack('hotlists/stolen', 2)
+    await ack('policy', 1)
+    const [camera] = await world.cameras.list()
+    assert.equal(
+      camera?.acks.map((one) => [one.subject, one.version]),
+      [
+        ['hotlists/stolen', 2],
+        ['policy', 1],
+      ],
+    )
+    for (let i = 2; i < MAX_SUBJECTS_PER_CAMERA; i++) await ack(`hotlists/l${i}`, 1)
+    assert.not(await ack('hotlists/one-more', 1))
+    assert.ok(await ack('hotlists/stolen', 3))
+  })
+})
+
+test.run()
