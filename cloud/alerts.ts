@@ -17,6 +17,7 @@ import {
 } from '../shared/wire/index.ts'
 import type { Actor, AuditRecord } from './audit/entry.ts'
 import type { Database, Statement } from './database/database.ts'
+import type { ListMatch } from './hotlists.ts'
 import { type Retention, retainedFrom } from './sightings.ts'
 
 /** Alerts of one page. */
@@ -24,20 +25,6 @@ export const MAX_ALERT_PAGE = 200
 /** Alerts published in one go; the rest follow at once. */
 const PUBLISH_STEP = 100
 const UNPUBLISHED = -1
-
-/** An entry of the cloud's current lists that a plate meets, as far as an alert needs it. */
-export interface ListMatch {
-  kind: 'exact' | 'near'
-  list: string
-  listVersion: number
-  entryId: string
-  /** The listed plate, normalised. */
-  plate: string
-  jurisdiction: string | null
-  category: string
-  priority: number
-  groups: readonly string[]
-}
 
 /** Who takes a step: what the audit writes down, and the groups whose alerts the person may see. */
 export interface AlertActor {

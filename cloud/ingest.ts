@@ -21,9 +21,10 @@ import {
   type Sighting,
   sightingSchema,
 } from '../shared/wire/index.ts'
-import type { Alerts, ListMatch } from './alerts.ts'
+import type { Alerts } from './alerts.ts'
 import type { Cameras } from './cameras.ts'
 import type { Database, Statement } from './database/database.ts'
+import type { ListMatch } from './hotlists.ts'
 import { MAX_QUARANTINED_ROWS, type Quarantine, type QuarantineReason } from './quarantine.ts'
 import { type Retention, retainedFrom, type Sightings } from './sightings.ts'
 
@@ -64,7 +65,7 @@ export interface IngestDeps {
   alerts: Alerts
   cameras: Pick<Cameras, 'recordStatus' | 'recordHealth' | 'recordAck'>
   /** The current lists' entry for a plate, or null. */
-  match: (plate: string, nowMs: number) => ListMatch | null
+  match: (plate: string, nowMs: number, jurisdiction: string | null) => ListMatch | null
   retention: () => Retention
   clock: Clock
   log: Log
@@ -133,7 +134,8 @@ export function createIngest(deps: IngestDeps): Ingest {
     if (stored !== null) return setAside(batch, item, 'conflicting_duplicate', 'sightingId')
     batch.digests.set(key, digest)
 
-    const match = sighting.plate === null ? null : deps.match(sighting.plate, receivedAtMs)
+    const match =
+      sighting.plate === null ? null : deps.match(sighting.plate, receivedAtMs, sighting.jurisdiction?.code ?? null)
     const disagreed = (match?.entryId ?? null) !== (sighting.match?.entryId ?? null)
     const alert = await planAlert(batch, { sighting, receivedAtMs, match })
     batch.statements.push(

@@ -262,12 +262,12 @@ export class Sessions extends MemoryPersistence {
     ])
   }
 
-  /** Ends the stored sessions of an account or camera, whose client ids begin with `prefix`. */
-  async forget(prefix: string): Promise<void> {
+  /** Ends the stored sessions of the clients that match: a camera that was revoked. */
+  async forget(matches: (clientId: string) => boolean): Promise<void> {
     const { build } = this.#database
     const rows = await this.#database.read(build.selectFrom('broker_subscriptions').select('client_id').distinct())
     for (const { client_id } of rows) {
-      if (client_id.startsWith(prefix)) await this.cleanSubscriptions({ id: client_id })
+      if (matches(client_id)) await this.cleanSubscriptions({ id: client_id })
     }
   }
 

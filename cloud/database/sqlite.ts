@@ -80,8 +80,13 @@ function wrap(connection: SqliteDatabase): Database {
       }
     },
     async truncateLog() {
-      const [row] = connection.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
-      if (row?.busy !== 0) throw new AppError('unavailable', 'a reader holds the write-ahead log')
+      let busy = 1
+      try {
+        busy = (connection.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[])[0]?.busy ?? 1
+      } catch (thrown) {
+        throw toStorageError(thrown)
+      }
+      if (busy !== 0) throw new AppError('unavailable', 'a reader holds the write-ahead log')
     },
     async copyTo(path) {
       try {

@@ -1,0 +1,75 @@
+/** Prometheus metrics of the cloud: made here, counted by the parts through small functions, served at /metrics. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Denial } from './broker.ts'
+import type { IngestCounters } from './ingest.ts'
+
+export interface Metrics {
+  readonly ingest: IngestCounters
+  denied(rule: Denial): void
+  connection(change: 1 | -1, kind: 'camera' | 'person'): void
+  queueDropped(count: number): void
+  purged(table: 'sightings' | 'crops' | 'alerts' | 'quarantine' | 'queue', count: number): void
+  auditFailed(): void
+  /** The text that Prometheus reads, with its content type. */
+  render(): Promise<{ contentType: string; text: string }>
+}
+
+export function createMetrics(): Metrics {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry, prefix: 'candor_' })
+  const registers = [registry]
+  const counter = (name: string, help: string, labelNames: string[] = []) =>
+    new Counter({ name: `candor_${name}`, help, labelNames, registers })
+
+  const arrivals = counter('ingest_arrivals_total', 'publishes of cameras by kind and outcome', ['kind', 'outcome'])
+  const quarantined = counter('ingest_quarantined_total', 'publishes that can never be valid', ['reason'])
+  const failed = counter('ingest_failed_batches_total', 'transactions that failed; nothing of them was acknowledged', [
+    'code',
+  ])
+  const raised = counter('alerts_raised_total', 'alerts by kind of match', ['kind'])
+  const disagreed = counter('match_disagreements_total', 'sightings that camera and cloud matched differently')
+  const marked = counter('clock_marked_total', 'sightings of a camera whose clock is not to be trusted')
+  const denied = counter('denied_total', 'refused connections, publishes and subscriptions', ['rule'])
+  const dropped = counter('queue_dropped_total', 'publishes dropped from the full queue of an offline session')
+  const purged = counter('purged_total', 'rows deleted because their retention ended', ['table'])
+  const auditFailures = counter('audit_failures_total', 'audit entries that could not be written')
+  const connections = new Gauge({
+    name: 'candor_connections',
+    help: 'MQTT connections',
+    labelNames: ['kind'],
+    registers,
+  })
+  const batchSize = new Histogram({
+    name: 'candor_ingest_batch_size',
+    help: 'publishes in one transaction',
+    buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500],
+    registers,
+  })
+  const batchSeconds = new Histogram({
+    name: 'candor_ingest_batch_seconds',
+    help: 'from the first publish of a batch to its commit',
+    buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1],
+    registers,
+  })
+
+  return {
+    ingest: {
+      outcome: (kind, outcome) => arrivals.inc({ kind, outcome }),
+      quarantined: (reason) => quarantined.inc({ reason }),
+      batch: (size, durationMs) => {
+        batchSize.observe(size)
+        batchSeconds.observe(durationMs / 1_000)
+      },
+      failed: (code) => failed.inc({ code }),
+      alertRaised: (kind) => raised.inc({ kind }),
+      disagreement: () => disagreed.inc(),
+      clockMarked: () => marked.inc(),
+    },
+    denied: (rule) => denied.inc({ rule }),
+    connection: (change, kind) => connections.inc({ kind }, change),
+    queueDropped: (count) => dropped.inc(count),
+    purged: (table, count) => purged.inc({ table }, count),
+    auditFailed: () => auditFailures.inc(),
+    render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+  }
+}

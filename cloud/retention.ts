@@ -1,0 +1,91 @@
+/**
+ * Forgetting: deletes in small steps what no query yields any more, cuts the freed bytes out of the write-ahead log, and leaves
+ * a receipt in the audit. The queries themselves never yield an expired row; this only makes it true on the disk as well.
+ */
+import { type Clock, MINUTE_MS } from '../shared/clock.ts'
+import { toAppError } from '../shared/errors.ts'
+import type { Log } from '../shared/log.ts'
+import type { Alerts } from './alerts.ts'
+import { type AuditRecord, CLOUD_ACTOR } from './audit/entry.ts'
+import type { Database } from './database/database.ts'
+import type { Metrics } from './metrics.ts'
+import type { Quarantine } from './quarantine.ts'
+import type { Sessions } from './sessions.ts'
+import type { Sightings } from './sightings.ts'
+
+/** Rows of one kind deleted in one transaction; below 50 ms on a small server. */
+export const PURGE_STEP_ROWS = 500
+/** Between two purges. A row is invisible at once all the same. */
+export const PURGE_INTERVAL_MS = MINUTE_MS
+/** Pause between two steps, so that ingest's transactions come through. */
+const STEP_PAUSE_MS = 5
+
+export interface Purged {
+  sightings: number
+  crops: number
+  alerts: number
+  quarantine: number
+  queue: number
+}
+
+export interface RetentionDeps {
+  database: Database
+  sightings: Sightings
+  alerts: Alerts
+  quarantine: Quarantine
+  sessions: Sessions
+  isConnected: (clientId: string) => boolean
+  audit: { append(record: AuditRecord): Promise<{ seq: number }> }
+  metrics: Metrics
+  clock: Clock
+  log: Log
+}
+
+/** Deletes everything that is past its retention now; stops early when the signal aborts. Returns what it deleted. */
+export async function purgeExpired(deps: RetentionDeps, signal: AbortSignal): Promise<Purged> {
+  const total: Purged = { sightings: 0, crops: 0, alerts: 0, quarantine: 0, queue: 0 }
+  while (!signal.aborted) {
+    const nowMs = deps.clock.nowMs()
+    const { sightings, crops } = await deps.sightings.purge(nowMs, PURGE_STEP_ROWS)
+    const quarantined = await deps.quarantine.purge(nowMs, PURGE_STEP_ROWS)
+    const step: Purged = {
+      sightings,
+      crops,
+      alerts: await deps.alerts.purge(nowMs, PURGE_STEP_ROWS),
+      quarantine: quarantined.expired + quarantined.overflow,
+      queue: await deps.sessions.purge(PURGE_STEP_ROWS, deps.isConnected),
+    }
+    for (const key of PURGED_KEYS) {
+      total[key] += step[key]
+      if (step[key] > 0) deps.metrics.purged(key, step[key])
+    }
+    if (PURGED_KEYS.every((key) => step[key] < PURGE_STEP_ROWS)) break
+    await deps.clock.sleep(STEP_PAUSE_MS)
+  }
+  if (PURGED_KEYS.some((key) => total[key] > 0)) {
+    await deps.audit.append({
+      operation: 'retention.purged',
+      outcome: 'allowed',
+      actor: CLOUD_ACTOR,
+      detail: { ...total },
+    })
+    // Deleted bytes stay readable in the log until it is truncated, whatever secure_delete says.
+    await deps.database.truncateLog()
+    deps.log.info('purged', { purged: PURGED_KEYS.reduce((sum, key) => sum + total[key], 0) })
+  }
+  return total
+}
+const PURGED_KEYS = ['sightings', 'crops', 'alerts', 'quarantine', 'queue'] as const
+
+/** Purges at every interval until the signal aborts. A failure is logged and tried again at the next interval. */
+export async function runRetention(deps: RetentionDeps, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await purgeExpired(deps, signal)
+    } catch (thrown) {
+      const error = toAppError(thrown)
+      deps.log.error('purge_failed', { code: error.code, error: error.message })
+    }
+    await deps.clock.sleep(PURGE_INTERVAL_MS, signal).catch(() => {})
+  }
+}
