@@ -72,6 +72,8 @@ export interface Broker {
   /** Ends matching connections at once; returns how many. */
   disconnect(matches: (identity: Identity, sessionId: string | null) => boolean): number
   isConnected(clientId: string): boolean
+  /** May this connected client subscribe to the filter? Asked by the session store before it keeps one. */
+  maySubscribe(client: { id: string }, filter: string): boolean
   connections(): { cameras: number; people: number }
   close(): Promise<void>
 }
@@ -351,6 +353,10 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
       return ended
     },
     isConnected: (clientId) => [...live.keys()].some((client) => client.id === clientId),
+    maySubscribe(client, filter) {
+      const connection = connections.get(client)
+      return connection !== undefined && maySubscribe(connection.identity, filter)
+    },
     connections() {
       let cameras = 0
       for (const { identity } of live.values()) if (identity.kind === 'camera') cameras += 1

@@ -34,6 +34,8 @@ export interface PolicyDeps {
   clock: Clock
   /** Retention of the first version, days, for every class. */
   retentionDays?: number
+  /** What leaves a camera, in the first version. */
+  upload?: Policy['upload']
 }
 
 /** Opens the policy, making the first version at first start. Throws `integrity` when the stored one is not ours. */
@@ -65,7 +67,7 @@ export async function createPolicy(deps: PolicyDeps): Promise<PolicyKeeper> {
   let current: Policy
   let currentEnvelope: string
   if (newest === undefined) {
-    current = firstPolicy(agency, clock.nowMs(), deps.retentionDays ?? DEFAULT_RETENTION_DAYS)
+    current = firstPolicy(deps)
     currentEnvelope = await store(current, null)
   } else {
     current = open(newest.envelope)
@@ -122,12 +124,17 @@ export async function createPolicy(deps: PolicyDeps): Promise<PolicyKeeper> {
   }
 }
 
-function firstPolicy(agency: string, nowMs: number, days: number): Policy {
+function firstPolicy({
+  agency,
+  clock,
+  retentionDays: days = DEFAULT_RETENTION_DAYS,
+  upload = 'all',
+}: PolicyDeps): Policy {
   return policySchema.parse({
     agency,
     version: 1,
-    issuedAtMs: nowMs,
-    upload: 'all',
+    issuedAtMs: clock.nowMs(),
+    upload,
     retention: { unmatchedDays: days, matchedDays: days, cropDays: days, quarantineDays: days },
   })
 }

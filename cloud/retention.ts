@@ -35,6 +35,8 @@ export interface RetentionDeps {
   quarantine: Quarantine
   sessions: Sessions
   isConnected: (clientId: string) => boolean
+  /** Ends log-ins that ran out; returns how many. */
+  endSessions: () => Promise<number>
   audit: { append(record: AuditRecord): Promise<{ seq: number }> }
   metrics: Metrics
   clock: Clock
@@ -81,6 +83,7 @@ const PURGED_KEYS = ['sightings', 'crops', 'alerts', 'quarantine', 'queue'] as c
 export async function runRetention(deps: RetentionDeps, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
+      await deps.endSessions()
       await purgeExpired(deps, signal)
     } catch (thrown) {
       const error = toAppError(thrown)

@@ -6,14 +6,12 @@
 import { Command, CommanderError } from 'commander'
 import { describeError, EXIT, toAppError } from '../shared/errors.ts'
 import { softwareVersion } from '../shared/version.ts'
+import { register as registerCloud } from './candor/cloud.ts'
 import { register as registerContract } from './candor/contract.ts'
 import { register as registerDoctor } from './candor/doctor.ts'
 
 /** In the order in which a newcomer meets them; `--help` prints them so. */
-const REGISTRATIONS = [
-  registerContract,
-  registerDoctor,
-]
+const REGISTRATIONS = [registerCloud, registerContract, registerDoctor]
 
 async function main(argv: readonly string[]): Promise<number> {
   const program = new Command('candor')

@@ -1,0 +1,70 @@
+/**
+ * Refused connections, publishes and subscriptions, into the audit: the first of its kind at once, repeats of the same within a
+ * minute as one entry with their number, so that a hostile client can neither hide nor fill the log.
+ */
+import { type Clock, MINUTE_MS } from '../shared/clock.ts'
+import { toAppError } from '../shared/errors.ts'
+import type { Log } from '../shared/log.ts'
+import { type AuditRecord, CLOUD_ACTOR } from './audit/entry.ts'
+import type { Denied } from './broker.ts'
+
+export const DENIAL_WINDOW_MS = MINUTE_MS
+/** Kinds told apart within a window; beyond that they are counted together. */
+export const MAX_DENIAL_KINDS = 100
+
+export interface DenialAudit {
+  note(denied: Denied): void
+  /** Writes down what was counted and not yet written. */
+  flush(): Promise<void>
+}
+
+interface Counted {
+  denied: Denied
+  repeats: number
+}
+
+export function createDenialAudit(deps: {
+  audit: { append(record: AuditRecord): Promise<{ seq: number }> }
+  clock: Clock
+  log: Log
+}): DenialAudit {
+  let counted = new Map<string, Counted>()
+  let windowStartMs = deps.clock.monotonicMs()
+
+  async function write(denied: Denied, count: number): Promise<void> {
+    try {
+      await deps.audit.append({
+        operation: 'broker.denied',
+        outcome: 'refused',
+        rule: denied.rule,
+        actor: { ...CLOUD_ACTOR, source: denied.address },
+        subject: { kind: 'client', id: (denied.who ?? 'unknown').slice(0, 128) },
+        detail: { count, topic: denied.topic === null ? null : denied.topic.slice(0, 256) },
+      })
+    } catch (thrown) {
+      deps.log.error('denial_not_audited', { code: denied.rule, error: toAppError(thrown).message })
+    }
+  }
+
+  async function flush(): Promise<void> {
+    const done = counted
+    counted = new Map()
+    windowStartMs = deps.clock.monotonicMs()
+    for (const { denied, repeats } of done.values()) if (repeats > 0) await write(denied, repeats)
+  }
+
+  return {
+    note(denied) {
+      if (deps.clock.monotonicMs() - windowStartMs >= DENIAL_WINDOW_MS) void flush()
+      const key = counted.size < MAX_DENIAL_KINDS ? `${denied.rule} ${denied.who} ${denied.address}` : denied.rule
+      const known = counted.get(key)
+      if (known !== undefined) {
+        known.repeats += 1
+        return
+      }
+      counted.set(key, { denied, repeats: 0 })
+      void write(denied, 1)
+    },
+    flush,
+  }
+}

@@ -1,0 +1,285 @@
+/**
+ * The cloud: wires every part, listens, and closes in order. `runCloud` is what the command, the demo and the tests run.
+ * Nothing else builds parts.
+ */
+import { mkdirSync } from 'node:fs'
+import type { AddressInfo, Server } from 'node:net'
+import { type Clock, systemClock } from '../shared/clock.ts'
+import { AppError, systemCode, toAppError } from '../shared/errors.ts'
+import { newId, newSecret } from '../shared/ids.ts'
+import { createLog, type Log } from '../shared/log.ts'
+import { cameraClientId } from '../shared/names.ts'
+import { topics } from '../shared/topics.ts'
+import type { Alert } from '../shared/wire/index.ts'
+import { createAccounts } from './accounts.ts'
+import { createAlerts } from './alerts.ts'
+import { createApi } from './api/api.ts'
+import { openAudit } from './audit/log.ts'
+import { openAuthority } from './authority.ts'
+import { type Broker, type Denied, openBroker } from './broker.ts'
+import { createCameras } from './cameras.ts'
+import { type CloudConfig, cloudPaths } from './config.ts'
+import { openSqlite } from './database/sqlite.ts'
+import { createDenialAudit } from './denials.ts'
+import { createFirstRun } from './first-run.ts'
+import { createHotlists } from './hotlists.ts'
+import { createIngest } from './ingest.ts'
+import { openKeys } from './keys.ts'
+import { createMetrics } from './metrics.ts'
+import type { CloudParts } from './parts.ts'
+import { createPolicy } from './policy.ts'
+import { createQuarantine } from './quarantine.ts'
+import { type RetentionDeps, runRetention } from './retention.ts'
+import { Sessions } from './sessions.ts'
+import { createSightings, retainedFrom } from './sightings.ts'
+
+const MEBIBYTE = 1024 ** 2
+
+export interface CloudDeps {
+  clock?: Clock
+  log?: Log
+}
+
+export interface RunningCloud {
+  readonly mqttPort: number
+  readonly httpsPort: number
+  readonly caPem: string
+  readonly parts: CloudParts
+  /** Ends connections and loops, then closes the database; what was acknowledged is on disk. */
+  close(): Promise<void>
+}
+
+/**
+ * Starts the cloud. `base` is the folder that relative paths start from. Throws `configuration` for a folder that cannot be
+ * written or a port in use, `integrity` when the audit is not what was signed.
+ */
+export async function runCloud(config: CloudConfig, base: string, deps: CloudDeps = {}): Promise<RunningCloud> {
+  const clock = deps.clock ?? systemClock
+  const log = deps.log ?? createLog({ level: config.logLevel, part: 'cloud' })
+  const paths = cloudPaths(config, base)
+  const { agency } = config
+  makeFolder(paths.dataFolder)
+
+  const database = openSqlite({
+    path: paths.databaseFile,
+    nowMs: clock.nowMs(),
+    maxBytes: config.databaseMaxMebibytes === null ? null : config.databaseMaxMebibytes * MEBIBYTE,
+  })
+  const closing: (() => Promise<unknown>)[] = [() => database.close()]
+  try {
+    const metrics = createMetrics()
+    const authority = await openAuthority({ folder: paths.authorityFolder, agency, hostnames: config.hostnames, clock })
+    const keys = await openKeys({ folder: paths.keysFolder, newSecret })
+    const auditLog = await openAudit({
+      database,
+      agency,
+      headPath: paths.auditHeadFile,
+      digestKey: keys.plateDigestKey,
+      signer: keys.audit,
+      clock,
+      log,
+    })
+    closing.unshift(() => auditLog.close())
+    const audit: typeof auditLog = {
+      ...auditLog,
+      append: (record) =>
+        auditLog.append(record).catch((thrown: unknown) => {
+          metrics.auditFailed()
+          throw thrown
+        }),
+    }
+    const accounts = await createAccounts({ database, clock, newId, newSecret, log })
+    const cameras = await createCameras({ database, authority, agency, clock })
+    const hotlists = await createHotlists({ database, agency, signer: keys.lists, clock, newId, log })
+    const policy = await createPolicy({
+      database,
+      agency,
+      signer: keys.lists,
+      clock,
+      retentionDays: config.retentionDays,
+      upload: config.upload,
+    })
+    const retention = () => policy.retention()
+    const sightings = createSightings({ database, retention })
+    const quarantine = createQuarantine({ database, newId, retention })
+    const sessions = new Sessions({
+      database,
+      clock,
+      keptMs: () => retention().matchedMs,
+      retainedFrom: queuedFrom,
+      mayKeep: (client, topic) => broker.maySubscribe(client, topic),
+      onDropped: (count) => metrics.queueDropped(count),
+    })
+    const alerts = createAlerts({
+      database,
+      agency,
+      clock,
+      log,
+      newId,
+      retention,
+      audit,
+      publish: (group, alert) =>
+        broker.publish(topics.alerts(agency, group), Buffer.from(JSON.stringify(alert)), { qos: 1, retain: false }),
+    })
+    const ingest = createIngest({
+      database,
+      sightings,
+      quarantine,
+      alerts,
+      cameras,
+      match: hotlists.match,
+      retention,
+      clock,
+      log,
+      counters: metrics.ingest,
+    })
+    const denials = createDenialAudit({ audit, clock, log })
+    const broker: Broker = await openBroker({
+      agency,
+      tls: { key: authority.serverKeyPem, cert: authority.serverCertPem, ca: authority.caPem },
+      cameras,
+      authenticate: accounts.authenticate,
+      sessions,
+      ingest,
+      log,
+      onDenied: (denied: Denied) => {
+        metrics.denied(denied.rule)
+        denials.note(denied)
+      },
+      onConnection: metrics.connection,
+    })
+    closing.unshift(() => broker.close())
+
+    accounts.onEnded(({ account, sessionId }) => {
+      broker.disconnect(
+        (identity, of) =>
+          identity.kind === 'person' && identity.account === account && (sessionId === null || of === sessionId),
+      )
+    })
+    cameras.onRevoked((camera) => {
+      broker.disconnect((identity) => identity.kind === 'camera' && identity.camera === camera)
+      const revoked = cameraClientId(agency, camera)
+      sessions
+        .forget((clientId) => clientId === revoked)
+        .catch((thrown: unknown) => log.warn('session_not_forgotten', { error: toAppError(thrown).message }))
+    })
+
+    const parts: CloudParts = {
+      agency,
+      clock,
+      newId,
+      log,
+      database,
+      authority,
+      keys,
+      audit,
+      auditFiles: { database: paths.databaseFile, head: paths.auditHeadFile },
+      accounts,
+      cameras,
+      hotlists,
+      policy,
+      sightings,
+      alerts,
+      quarantine,
+      broker,
+      metrics,
+      mqttPort: () => portOf(broker.mqttServer),
+      firstRun: createFirstRun({ file: paths.setupCodeFile, accounts, newSecret }),
+    }
+    const api = await createApi(parts)
+    closing.unshift(() => api.close())
+    api.server.on('upgrade', broker.upgrade)
+
+    // What the last run committed and did not publish goes out before anybody connects.
+    await policy.publishCurrent(broker.publish)
+    await hotlists.publishCurrent(broker.publish)
+    await alerts.publishPending()
+
+    const ending = new AbortController()
+    const retentionDeps: RetentionDeps = {
+      database,
+      sightings,
+      alerts,
+      quarantine,
+      sessions,
+      isConnected: broker.isConnected,
+      endSessions: accounts.endExpired,
+      audit,
+      metrics,
+      clock,
+      log,
+    }
+    const loop = runRetention(retentionDeps, ending.signal)
+    closing.unshift(async () => {
+      ending.abort()
+      await loop
+      await denials.flush()
+    })
+
+    await listen(broker.mqttServer, config.mqttPort, config.host)
+    await listen(api.server, config.httpsPort, config.host)
+    const mqttPort = portOf(broker.mqttServer)
+    const httpsPort = portOf(api.server)
+    log.info('cloud_started', { port: mqttPort, url: `https://${config.hostnames[0]}:${httpsPort}/` })
+    return { mqttPort, httpsPort, caPem: authority.caPem, parts, close: () => closeAll(closing, log) }
+  } catch (thrown) {
+    await closeAll(closing, log)
+    throw thrown
+  }
+}
+
+/** Where the retention of a queued publish starts: for an alert with its sighting, for everything else now. */
+function queuedFrom({ topic, payload }: { topic: string; payload: Buffer }, nowMs: number): number {
+  if (!topic.includes('/alerts/')) return nowMs
+  const { sighting } = JSON.parse(payload.toString('utf8')) as Alert
+  return retainedFrom(sighting, sighting.receivedAtMs).retainedFromMs
+}
+
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+  } catch (cause) {
+    throw new AppError('configuration', `dataFolder: cannot make ${folder}: ${toAppError(cause).message}`, {
+      hint: 'name a folder that this user may write',
+      cause,
+    })
+  }
+}
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: Error) => {
+      const code = systemCode(error)
+      const why =
+        code === 'EADDRINUSE'
+          ? 'is in use'
+          : code === 'EACCES'
+            ? 'may not be used by this user'
+            : `cannot be used: ${error.message}`
+      reject(
+        new AppError('configuration', `port ${port} on ${host} ${why}`, {
+          hint: 'choose another port in the configuration',
+        }),
+      )
+    }
+    server.once('error', failed)
+    server.listen(port, host, () => {
+      server.off('error', failed)
+      resolve()
+    })
+  })
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo | null)?.port ?? 0
+}
+
+async function closeAll(closing: (() => Promise<unknown>)[], log: Log): Promise<void> {
+  for (const close of closing.splice(0)) {
+    try {
+      await close()
+    } catch (thrown) {
+      log.error('close_failed', { error: toAppError(thrown).message })
+    }
+  }
+}

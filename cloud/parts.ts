@@ -1,0 +1,43 @@
+/** All parts of a running cloud, built by main.ts in one place and handed to the API. Types only. */
+import type { Clock } from '../shared/clock.ts'
+import type { NewId } from '../shared/ids.ts'
+import type { Log } from '../shared/log.ts'
+import type { Accounts } from './accounts.ts'
+import type { Alerts } from './alerts.ts'
+import type { Audit } from './audit/log.ts'
+import type { Authority } from './authority.ts'
+import type { Broker } from './broker.ts'
+import type { Cameras } from './cameras.ts'
+import type { Database } from './database/database.ts'
+import type { FirstRun } from './first-run.ts'
+import type { Hotlists } from './hotlists.ts'
+import type { Keys } from './keys.ts'
+import type { Metrics } from './metrics.ts'
+import type { PolicyKeeper } from './policy.ts'
+import type { Quarantine } from './quarantine.ts'
+import type { Sightings } from './sightings.ts'
+
+export interface CloudParts {
+  readonly agency: string
+  readonly clock: Clock
+  readonly newId: NewId
+  readonly log: Log
+  readonly database: Database
+  readonly authority: Authority
+  readonly keys: Keys
+  readonly audit: Audit
+  /** Database and signed head, for a verification in a worker. */
+  readonly auditFiles: { database: string; head: string }
+  readonly accounts: Accounts
+  readonly cameras: Cameras
+  readonly hotlists: Hotlists
+  readonly policy: PolicyKeeper
+  readonly sightings: Sightings
+  readonly alerts: Alerts
+  readonly quarantine: Quarantine
+  readonly broker: Broker
+  readonly metrics: Metrics
+  /** Where a browser reaches MQTT over TLS, for the camera's configuration. */
+  readonly mqttPort: () => number
+  readonly firstRun: FirstRun
+}

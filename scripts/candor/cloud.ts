@@ -1,0 +1,71 @@
+/** `candor cloud`: run the cloud, or write its first configuration. */
+import type { Command } from 'commander'
+
+export function register(program: Command): void {
+  const cloud = program
+    .command('cloud')
+    .description('run the cloud: broker, API and page')
+    .option('--config <file>', 'configuration file (JSON)')
+    .action(async (options: { config?: string }, command: Command) => {
+      const { AppError, EXIT } = await import('../../shared/errors.ts')
+      if (options.config === undefined) {
+        throw new AppError('configuration', 'no configuration named', {
+          hint: 'candor cloud --config FILE; `candor cloud init FOLDER --agency NAME` writes a first one',
+        })
+      }
+      if (command.args.length > 0) throw new AppError('bad_input', `unknown argument ${command.args[0]}`)
+      const { loadConfig } = await import('../../shared/config.ts')
+      const { cloudConfigSchema, configBase } = await import('../../cloud/config.ts')
+      const { runCloud } = await import('../../cloud/main.ts')
+      const cloud = await runCloud(loadConfig(options.config, cloudConfigSchema), configBase(options.config))
+      const code = await cloud.parts.firstRun.code()
+      if (code !== null) {
+        process.stderr.write(
+          `No account exists yet. Make the first administrator at https://HOST:${cloud.httpsPort}/ with the one-time code ${code}\n` +
+            `or here: candor account first --config ${options.config}\n`,
+        )
+      }
+      await new Promise<void>((resolve) => {
+        for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+          process.once(signal, () => {
+            // A second signal ends at once: what was acknowledged is on disk already.
+            process.once(signal, () => process.exit(EXIT.failed))
+            resolve()
+          })
+        }
+      })
+      await cloud.close()
+    })
+
+  cloud
+    .command('init')
+    .description('write a first configuration with safe defaults')
+    .argument('<folder>', 'made if missing; the configuration becomes FOLDER/cloud.json')
+    .requiredOption('--agency <name>', 'name of the agency: a-z, 0-9 and -')
+    .option('--hostname <name...>', 'names and addresses that cameras and browsers reach the server by')
+    .action(async (folder: string, options: { agency: string; hostname?: string[] }) => {
+      const { mkdir, writeFile } = await import('node:fs/promises')
+      const { join } = await import('node:path')
+      const { checkConfig } = await import('../../shared/config.ts')
+      const { AppError, systemCode } = await import('../../shared/errors.ts')
+      const { cloudConfigSchema } = await import('../../cloud/config.ts')
+      const config = checkConfig(
+        {
+          agency: options.agency,
+          dataFolder: 'data',
+          ...(options.hostname === undefined ? {} : { hostnames: options.hostname }),
+        },
+        cloudConfigSchema,
+        'options',
+      )
+      const path = join(folder, 'cloud.json')
+      await mkdir(folder, { recursive: true, mode: 0o700 })
+      try {
+        await writeFile(path, `${JSON.stringify(config, null, 2)}\n`, { flag: 'wx', mode: 0o600 })
+      } catch (cause) {
+        if (systemCode(cause) !== 'EEXIST') throw cause
+        throw new AppError('conflict', `${path} is there already`, { hint: 'edit it, or name another folder', cause })
+      }
+      process.stdout.write(`${path}\nStart it: candor cloud --config ${path}\n`)
+    })
+}
