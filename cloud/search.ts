@@ -1,0 +1,286 @@
+/**
+ * Searching stored reads. Every search needs a case number, an offence type and a reason; it is written into the audit before
+ * the first row is looked at, and how much it found before the answer leaves. No audit, no answer.
+ */
+import type { Clock } from '../shared/clock.ts'
+import { AppError } from '../shared/errors.ts'
+import { comparePlates, confusableKey, normalisePlate, PLATE_MAX_LENGTH } from '../shared/plate.ts'
+import type { Sighting } from '../shared/wire/index.ts'
+import type { Actor, AuditRecord } from './audit/entry.ts'
+import type { Database } from './database/database.ts'
+import type { Sightings } from './sightings.ts'
+
+export const MAX_SEARCH_PAGE = 200
+/** Sightings that one search sorts; more gives `truncated`, and the person narrows it. */
+export const MAX_SEARCH_MATCHES = 5_000
+export const MAX_SEARCH_CAMERAS = 64
+/** A pattern with fewer letters and digits would list half the town. */
+export const MIN_PATTERN_CHARACTERS = 3
+export const MAX_PATTERN_STARS = 3
+/** Letters and digits that a reason must have; "." and "investigation" are what audits elsewhere are full of. */
+export const MIN_REASON_CHARACTERS = 10
+export const MIN_REASON_WORDS = 2
+export const MAX_REASON_CHARACTERS = 500
+export const MAX_PURPOSE_CHARACTERS = 64
+/** Rows looked at in one turn of the event loop by a search with wildcards; about 5 ms. */
+const ROWS_PER_SLICE = 2_000
+
+export interface SearchRequest {
+  /** A plate, or a pattern with `*` (any number of characters) and `?` (one). */
+  plate: string
+  fromMs: number | null
+  toMs: number | null
+  /** Empty: all. */
+  cameras: readonly string[]
+  caseNumber: string
+  offenceType: string
+  reason: string
+  limit: number
+  offset: number
+}
+
+export interface SearchResult {
+  /** `near` is shown as ≈ and never as a fact. */
+  kind: 'exact' | 'near' | 'pattern'
+  sighting: Sighting
+  receivedAtMs: number
+  clockTrusted: boolean
+}
+
+export interface SearchAnswer {
+  /** Number of the audit entry of this search. */
+  auditSeq: number
+  /** Newest first. */
+  results: SearchResult[]
+  /** Sightings found in all; with `truncated` at least so many. */
+  total: number
+  truncated: boolean
+}
+
+export interface Search {
+  /** Throws `bad_input` without a purpose or plate (audited as refused) and `unavailable` when the audit cannot be written. */
+  run(request: SearchRequest, actor: Actor): Promise<SearchAnswer>
+}
+
+export interface SearchDeps {
+  database: Database
+  sightings: Sightings
+  audit: { append(record: AuditRecord): Promise<{ seq: number }>; plateDigest(plate: string): string }
+  clock: Clock
+}
+
+interface Found {
+  cameraId: string
+  sightingId: string
+  capturedAtMs: number
+  kind: SearchResult['kind']
+}
+
+type Query = { kind: 'exact'; plate: string } | { kind: 'pattern'; pattern: string }
+
+export function createSearch(deps: SearchDeps): Search {
+  const { database, sightings, clock } = deps
+
+  const visible = (request: SearchRequest, nowMs: number) => {
+    // A preview that its final has corrected is no answer.
+    let query = sightings
+      .visible(nowMs)
+      .where(({ not, exists, selectFrom }) =>
+        not(
+          exists(
+            selectFrom('sightings as later')
+              .select('later.revision')
+              .whereRef('later.camera_id', '=', 'sightings.camera_id')
+              .whereRef('later.sighting_id', '=', 'sightings.sighting_id')
+              .whereRef('later.revision', '>', 'sightings.revision'),
+          ),
+        ),
+      )
+    if (request.fromMs !== null) query = query.where('captured_at_ms', '>=', request.fromMs)
+    if (request.toMs !== null) query = query.where('captured_at_ms', '<', request.toMs)
+    if (request.cameras.length > 0) query = query.where('camera_id', 'in', [...request.cameras])
+    return query
+  }
+
+  async function findPlate(request: SearchRequest, plate: string, nowMs: number): Promise<Found[]> {
+    const rows = await database.read(
+      visible(request, nowMs)
+        .select(FOUND_COLUMNS)
+        .where('confusable_key', '=', confusableKey(plate))
+        .orderBy('captured_at_ms', 'desc')
+        // Plates of the same key that differ in two places are dropped below.
+        .limit(2 * MAX_SEARCH_MATCHES),
+    )
+    return rows.flatMap((row) => {
+      const kind = row.plate === null ? null : comparePlates(row.plate, plate)
+      return kind === null ? [] : [toFound(row, kind)]
+    })
+  }
+
+  /** Walks the index of plates in slices, so that a search over millions of rows never holds up the broker. */
+  async function findPattern(request: SearchRequest, pattern: string, nowMs: number): Promise<Found[]> {
+    const like = pattern.replaceAll('*', '%').replaceAll('?', '_')
+    const prefix = /^[A-Z0-9]*/.exec(pattern)?.[0] ?? ''
+    // '~' sorts after every character of a plate.
+    const end = prefix === '' ? null : `${prefix}~`
+    const found: Found[] = []
+    let after: string | null = null
+    for (;;) {
+      let slice = database.build.selectFrom('sightings').select('plate').where('plate', 'is not', null)
+      slice = after === null ? slice.where('plate', '>=', prefix) : slice.where('plate', '>', after)
+      if (end !== null) slice = slice.where('plate', '<', end)
+      const [boundary] = await database.read(slice.orderBy('plate').offset(ROWS_PER_SLICE).limit(1))
+      let query = visible(request, nowMs).select(FOUND_COLUMNS).where('plate', 'like', like)
+      query = after === null ? query.where('plate', '>=', prefix) : query.where('plate', '>', after)
+      if (end !== null) query = query.where('plate', '<', end)
+      if (boundary?.plate != null) query = query.where('plate', '<=', boundary.plate)
+      for (const row of await database.read(query.limit(MAX_SEARCH_MATCHES + 1))) found.push(toFound(row, 'pattern'))
+      if (boundary?.plate == null || found.length > MAX_SEARCH_MATCHES) return found
+      after = boundary.plate
+      await clock.sleep(0)
+    }
+  }
+
+  async function load(page: readonly Found[], nowMs: number): Promise<SearchResult[]> {
+    const results: SearchResult[] = []
+    for (const found of page) {
+      const stored = await sightings.get(found.sightingId, nowMs)
+      // Purged between the two queries.
+      if (stored === null || stored.sighting.cameraId !== found.cameraId) continue
+      const { sighting, receivedAtMs, clockTrusted } = stored
+      results.push({ kind: found.kind, sighting, receivedAtMs, clockTrusted })
+    }
+    return results
+  }
+
+  return {
+    async run(request, actor) {
+      const query = parseQuery(request.plate)
+      const record: Omit<AuditRecord, 'outcome'> = {
+        operation: 'search.run',
+        actor,
+        caseNumber: request.caseNumber.slice(0, MAX_PURPOSE_CHARACTERS) || null,
+        offenceType: request.offenceType.slice(0, MAX_PURPOSE_CHARACTERS) || null,
+        reason: request.reason.slice(0, MAX_REASON_CHARACTERS) || null,
+        query: {
+          plateDigest:
+            query === null ? null : deps.audit.plateDigest(query.kind === 'exact' ? query.plate : query.pattern),
+          plateKind: query?.kind ?? null,
+          fromMs: request.fromMs,
+          toMs: request.toMs,
+          cameras: [...request.cameras],
+          limit: request.limit,
+        },
+      }
+      const refusal = refuse(request, query)
+      if (refusal !== null) {
+        const { seq } = await deps.audit.append({ ...record, outcome: 'refused', rule: refusal.rule })
+        throw new AppError('bad_input', `${refusal.message} (refused, audit entry ${seq})`, { hint: refusal.hint })
+      }
+      if (query === null) throw new AppError('internal', 'a search without a plate was not refused')
+      const { seq } = await deps.audit.append({ ...record, outcome: 'allowed' })
+      const nowMs = clock.nowMs()
+      const found =
+        query.kind === 'exact'
+          ? await findPlate(request, query.plate, nowMs)
+          : await findPattern(request, query.pattern, nowMs)
+      const truncated = found.length > MAX_SEARCH_MATCHES
+      const kept = found.sort(newestFirst).slice(0, MAX_SEARCH_MATCHES)
+      const results = await load(
+        kept.slice(request.offset, request.offset + Math.min(request.limit, MAX_SEARCH_PAGE)),
+        nowMs,
+      )
+      await deps.audit.append({
+        operation: 'search.answered',
+        outcome: 'allowed',
+        actor,
+        completes: seq,
+        results: kept.length,
+        detail: { shown: results.length, offset: request.offset, truncated },
+      })
+      return { auditSeq: seq, results, total: kept.length, truncated }
+    },
+  }
+}
+
+const FOUND_COLUMNS = ['camera_id', 'sighting_id', 'captured_at_ms', 'plate'] as const
+
+function toFound(
+  row: { camera_id: string; sighting_id: string; captured_at_ms: number },
+  kind: SearchResult['kind'],
+): Found {
+  return {
+    cameraId: row.camera_id,
+    sightingId: row.sighting_id,
+    capturedAtMs: row.captured_at_ms,
+    kind,
+  }
+}
+
+function newestFirst(a: Found, b: Found): number {
+  return b.capturedAtMs - a.capturedAtMs || (a.sightingId < b.sightingId ? 1 : -1)
+}
+
+/** What is looked for, or null when it is neither a plate nor a pattern narrow enough. */
+export function parseQuery(text: string): Query | null {
+  if (!/[*?]/.test(text)) {
+    const plate = normalisePlate(text)
+    return plate === null ? null : { kind: 'exact', plate }
+  }
+  const pattern = text
+    .toUpperCase()
+    .replace(/[\s.\-·•_/]/gu, '')
+    .replace(/\*+/g, '*')
+  if (!/^[A-Z0-9*?]+$/.test(pattern)) return null
+  const stars = pattern.split('*').length - 1
+  const characters = pattern.replace(/[*?]/g, '').length
+  if (stars > MAX_PATTERN_STARS || characters < MIN_PATTERN_CHARACTERS || pattern.length - stars > PLATE_MAX_LENGTH)
+    return null
+  return { kind: 'pattern', pattern }
+}
+
+interface SearchRefusal {
+  rule: string
+  message: string
+  hint: string
+}
+
+const count = (text: string) => (text.match(/[\p{L}\p{N}]/gu) ?? []).length
+
+/** The first rule that the search breaks, or null. */
+function refuse(request: SearchRequest, query: Query | null): SearchRefusal | null {
+  const purpose = 'every search needs a case number, an offence type and a reason'
+  if (count(request.caseNumber) < 2) {
+    return { rule: 'case_number_missing', message: 'a case number is missing', hint: purpose }
+  }
+  if (count(request.offenceType) < 3) {
+    return { rule: 'offence_type_missing', message: 'an offence type is missing', hint: purpose }
+  }
+  if (count(request.reason) === 0) return { rule: 'reason_missing', message: 'a reason is missing', hint: purpose }
+  const words = request.reason
+    .trim()
+    .split(/\s+/)
+    .filter((word) => count(word) > 0)
+  if (
+    count(request.reason) < MIN_REASON_CHARACTERS ||
+    words.length < MIN_REASON_WORDS ||
+    new Set(request.reason).size < 5
+  ) {
+    return {
+      rule: 'reason_vague',
+      message: 'the reason says too little',
+      hint: `say in at least ${MIN_REASON_WORDS} words and ${MIN_REASON_CHARACTERS} letters what the search is for`,
+    }
+  }
+  if (query === null) {
+    return {
+      rule: 'plate_unusable',
+      message: 'that is no plate and no pattern that is narrow enough',
+      hint: `2-12 letters and digits; with * or ?, at least ${MIN_PATTERN_CHARACTERS} of them and at most ${MAX_PATTERN_STARS} *`,
+    }
+  }
+  if (request.fromMs !== null && request.toMs !== null && request.toMs <= request.fromMs) {
+    return { rule: 'window_empty', message: 'the time window ends before it begins', hint: 'exchange from and to' }
+  }
+  return null
+}
