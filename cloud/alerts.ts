@@ -6,16 +6,10 @@
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
-import { normalisePlate } from '../shared/plate.ts'
-import {
-  type Alert,
-  type AlertState,
-  type AlertStep,
-  CLOSING_OUTCOMES,
-  NEXT_STATE,
-  type Sighting,
-} from '../shared/wire/index.ts'
-import type { Actor, AuditRecord } from './audit/entry.ts'
+import type { Alert, AlertState, AlertStep, Sighting } from '../shared/wire/index.ts'
+import { describeMatch, describeSighting } from './alerts/document.ts'
+import { type AlertActor, auditOf, planStep } from './alerts/steps.ts'
+import type { AuditRecord } from './audit/entry.ts'
 import type { Database, Statement } from './database/database.ts'
 import type { ListMatch } from './hotlists.ts'
 import { type Retention, retainedFrom } from './sightings.ts'
@@ -25,13 +19,6 @@ export const MAX_ALERT_PAGE = 200
 /** Alerts published in one go; the rest follow at once. */
 const PUBLISH_STEP = 100
 const UNPUBLISHED = -1
-
-/** Who takes a step: what the audit writes down, and the groups whose alerts the person may see. */
-export interface AlertActor {
-  actor: Actor
-  account: string
-  groups: readonly string[]
-}
 
 export interface StepTaken {
   revision: number
@@ -55,6 +42,10 @@ export interface Alerts {
     alert: Alert
     statements: Statement[]
   }
+  /**
+   * Runs `work` while no other change of an alert runs: between reading an alert and storing its next revision nobody else may.
+   */
+  exclusively<T>(work: () => Promise<T>): Promise<T>
   /** Of one sighting, expired or not; null when none was raised. */
   ofSighting(cameraId: string, sightingId: string): Promise<Alert | null>
   /** Newest first, of these groups, never an expired one. `before`: raised before that time (null: from the newest). */
@@ -90,6 +81,7 @@ export function createAlerts(deps: AlertsDeps): Alerts {
   const { database, clock } = deps
   const { build } = database
   const inProgress = new Set<string>()
+  let lastChange: Promise<unknown> = Promise.resolve()
   let publishing: Promise<void> | null = null
   let again = false
 
@@ -103,6 +95,14 @@ export function createAlerts(deps: AlertsDeps): Alerts {
       .set({ revision: alert.revision, state: alert.state, document: JSON.stringify(alert) })
       .where('alert_id', '=', alert.alertId)
       .where('revision', '=', alert.revision - 1)
+
+  const insertGroups = (alert: Alert) =>
+    alert.groups.map((group) =>
+      build
+        .insertInto('alert_groups')
+        .values({ alert_id: alert.alertId, group_name: group })
+        .onConflict((conflict) => conflict.columns(['group_name', 'alert_id']).doNothing()),
+    )
 
   const insertStep = (
     from: Alert,
@@ -127,6 +127,12 @@ export function createAlerts(deps: AlertsDeps): Alerts {
           .where('alert_id', '=', from.alertId)
           .where('revision', '=', from.revision),
       )
+
+  function exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const turn = lastChange.then(work, work)
+    lastChange = turn.catch(() => {})
+    return turn
+  }
 
   async function find(alertId: string, groups: readonly string[]): Promise<Alert> {
     const [row] = await database.read(visible(clock.nowMs()).select('document').where('alert_id', '=', alertId))
@@ -165,33 +171,6 @@ export function createAlerts(deps: AlertsDeps): Alerts {
     }
   }
 
-  /** What the step makes of the alert, or why it may not be taken. Pure. */
-  function plan(alert: Alert, step: AlertStep, nowMs: number, account: string): Alert {
-    if (step.revision !== alert.revision) {
-      throw new AppError('conflict', `the alert is at revision ${alert.revision}, not ${step.revision}`, {
-        hint: 'look at the alert again, then repeat the step',
-      })
-    }
-    const changed = { ...alert, revision: alert.revision + 1, updatedAtMs: nowMs, updatedBy: account }
-    if (step.step === 'closed') {
-      if (!CLOSING_OUTCOMES[alert.state].includes(step.outcome)) {
-        const allowed = CLOSING_OUTCOMES[alert.state]
-        throw new AppError('conflict', `an alert that is ${alert.state} cannot be closed as ${step.outcome}`, {
-          hint: allowed.length === 0 ? 'it is closed already' : `possible: ${allowed.join(', ')}`,
-        })
-      }
-      return { ...changed, state: 'closed', outcome: step.outcome }
-    }
-    const next = NEXT_STATE[alert.state]
-    if (next !== step.step) {
-      throw new AppError('conflict', `${step.step} does not follow ${alert.state}`, {
-        hint: next === null ? 'close it with its outcome' : `the next step is ${next}`,
-      })
-    }
-    if (step.step === 'image_compared') checkComparison(alert, step)
-    return { ...changed, state: step.step }
-  }
-
   return {
     raise({ sighting, receivedAtMs, match }) {
       const { retainedFromMs } = retainedFrom(sighting, receivedAtMs)
@@ -221,9 +200,7 @@ export function createAlerts(deps: AlertsDeps): Alerts {
           retained_from_ms: retainedFromMs,
           document: JSON.stringify(alert),
         }),
-        ...alert.groups.map((group) =>
-          build.insertInto('alert_groups').values({ alert_id: alert.alertId, group_name: group }),
-        ),
+        ...insertGroups(alert),
       ]
       return { alert, statements }
     },
@@ -234,12 +211,14 @@ export function createAlerts(deps: AlertsDeps): Alerts {
         revision: alert.revision + 1,
         updatedAtMs: receivedAtMs,
         updatedBy: null,
+        groups: [...new Set([...alert.groups, ...(match?.groups ?? [])])],
         match: match === null ? { ...alert.match, stillMatches: false } : describeMatch(match, sighting),
         // A final without a readable plate keeps the text of the preview: the alert is about that read.
         sighting: { ...describeSighting(sighting, receivedAtMs), plate: read ?? alert.sighting.plate },
       }
-      return { alert: updated, statements: [replace(updated)] }
+      return { alert: updated, statements: [replace(updated), ...insertGroups(updated)] }
     },
+    exclusively,
     async ofSighting(cameraId, sightingId) {
       const [row] = await database.read(
         build
@@ -298,7 +277,7 @@ export function createAlerts(deps: AlertsDeps): Alerts {
         const record = auditOf(alert, step, by)
         let changed: Alert
         try {
-          changed = plan(alert, step, clock.nowMs(), by.account)
+          changed = planStep(alert, step, clock.nowMs(), by.account)
         } catch (thrown) {
           const rule = thrown instanceof AppError ? thrown.code : 'internal'
           await deps.audit.append({ ...record, outcome: 'refused', rule })
@@ -306,15 +285,10 @@ export function createAlerts(deps: AlertsDeps): Alerts {
         }
         const { seq } = await deps.audit.append(record)
         // The step is stored only if the alert is still the one that was read; the audit above took time.
-        const [, replaced] = await database.writeBatch([
-          insertStep(alert, changed, {
-            step: step.step,
-            account: by.account,
-            auditSeq: seq,
-            details: JSON.stringify(step),
-          }),
-          replace(changed),
-        ])
+        const taken = { step: step.step, account: by.account, auditSeq: seq, details: JSON.stringify(step) }
+        const [, replaced] = await exclusively(() =>
+          database.writeBatch([insertStep(alert, changed, taken), replace(changed)]),
+        )
         if (replaced?.changes !== 1) {
           // Its sighting's final came between reading and writing; the person must see that first.
           throw new AppError('conflict', 'the alert has changed meanwhile', {
@@ -359,74 +333,5 @@ export function createAlerts(deps: AlertsDeps): Alerts {
       ])
       return deleted?.changes ?? 0
     },
-  }
-}
-
-/** The officer's own reading of the picture decides, not the machine's. Throws `conflict` with what to do instead. */
-function checkComparison(alert: Alert, step: AlertStep & { step: 'image_compared' }): void {
-  const seen = normalisePlate(step.plateSeen)
-  if (seen !== alert.match.listedPlate) {
-    throw new AppError('conflict', 'the plate you read in the picture is not the listed one', {
-      hint: 'look again and correct a slip, or close the alert as misread',
-    })
-  }
-  const { listedJurisdiction } = alert.match
-  if (listedJurisdiction !== null && step.jurisdictionSeen !== null && step.jurisdictionSeen !== listedJurisdiction) {
-    throw new AppError('conflict', 'the plate is of another jurisdiction than the listed one', {
-      hint: 'close the alert as wrong_jurisdiction',
-    })
-  }
-}
-
-function describeMatch(match: ListMatch, sighting: Sighting): Alert['match'] {
-  return {
-    kind: match.kind,
-    list: match.list,
-    listVersion: match.listVersion,
-    entryId: match.entryId,
-    listedPlate: match.plate,
-    listedJurisdiction: match.jurisdiction,
-    category: match.category,
-    priority: match.priority,
-    cameraAgreed: sighting.match?.entryId === match.entryId,
-    stillMatches: true,
-  }
-}
-
-function describeSighting(sighting: Sighting, receivedAtMs: number): Alert['sighting'] {
-  const { clockTrusted } = retainedFrom(sighting, receivedAtMs)
-  return {
-    sightingId: sighting.sightingId,
-    revision: sighting.revision,
-    cameraId: sighting.cameraId,
-    capturedAtMs: sighting.capturedAtMs,
-    receivedAtMs,
-    clock: clockTrusted ? 'synced' : 'unsynced',
-    plate: sighting.plate ?? '',
-    confidence: sighting.confidence,
-    candidates: sighting.candidates,
-    jurisdiction: sighting.jurisdiction,
-    region: sighting.region,
-    crop: sighting.crop,
-  }
-}
-
-/** What the audit says of a step: its free texts, never the plate that was typed. */
-function auditOf(alert: Alert, step: AlertStep, by: AlertActor): AuditRecord {
-  const detail: Record<string, string | number> = { from: alert.state, revision: alert.revision }
-  if (step.step === 'source_confirmed') {
-    detail.confirmedWith = step.confirmedWith
-    detail.result = step.result
-  }
-  if (step.step === 'closed') {
-    detail.outcome = step.outcome
-    detail.note = step.note
-  }
-  return {
-    operation: `alert.${step.step}`,
-    outcome: 'allowed',
-    actor: by.actor,
-    subject: { kind: 'alert', id: alert.alertId },
-    detail,
   }
 }

@@ -32,7 +32,7 @@ import { type Retention, retainedFrom, type Sightings } from './sightings.ts'
 export const MAX_BATCH = 500
 /** Largest status, health or ack, bytes. */
 export const MAX_REPORT_BYTES = 16 * 1024
-/** Bytes of one quarantine overflow step. */
+/** Quarantined publishes after which the quarantine's bound is looked at. */
 const QUARANTINE_CHECK_EVERY = 1_000
 
 export type IngestOutcome = 'stored' | 'duplicate' | 'quarantined' | 'recorded'
@@ -85,6 +85,8 @@ interface Batch {
   digests: Map<string, string>
   alerts: Map<string, Alert>
   alertsChanged: boolean
+  /** `camera/sighting/sha256` of announced pictures → where their retention starts. */
+  crops: Map<string, number>
   /** Counted once the batch is committed. */
   afterCommit: (() => void)[]
 }
@@ -133,6 +135,9 @@ export function createIngest(deps: IngestDeps): Ingest {
     if (stored === digest) return 'duplicate'
     if (stored !== null) return setAside(batch, item, 'conflicting_duplicate', 'sightingId')
     batch.digests.set(key, digest)
+    if (sighting.crop !== null) {
+      batch.crops.set(`${sighting.cameraId}/${sighting.sightingId}/${sighting.crop.sha256}`, retainedFromMs)
+    }
 
     const match =
       sighting.plate === null ? null : deps.match(sighting.plate, receivedAtMs, sighting.jurisdiction?.code ?? null)
@@ -205,13 +210,11 @@ export function createIngest(deps: IngestDeps): Ingest {
     if (!isWholeJpeg(payload)) return setAside(batch, item, 'crop_mismatch', 'not a whole JPEG')
     const digest = sha256Hex(payload)
     if (await sightings.hasCrop(topic.camera, topic.sightingId, digest)) return 'duplicate'
-    const announced = await sightings.announcedCrop(topic.camera, topic.sightingId, digest)
-    const inBatch =
-      batch.digests.has(`${topic.camera}/${topic.sightingId}/0`) ||
-      batch.digests.has(`${topic.camera}/${topic.sightingId}/1`)
+    const retainedFromMs =
+      batch.crops.get(`${topic.camera}/${topic.sightingId}/${digest}`) ??
+      (await sightings.announcedCrop(topic.camera, topic.sightingId, digest))
     // A camera sends the sighting first; a picture that no sighting announced cannot be told from a forgery.
-    if (announced === null && !inBatch)
-      return setAside(batch, item, 'crop_mismatch', 'no sighting announced this picture')
+    if (retainedFromMs === null) return setAside(batch, item, 'crop_mismatch', 'no sighting announced this picture')
     batch.statements.push(
       sightings.insertCrop({
         camera_id: topic.camera,
@@ -219,7 +222,7 @@ export function createIngest(deps: IngestDeps): Ingest {
         sha256: digest,
         jpeg: payload,
         received_at_ms: item.receivedAtMs,
-        retained_from_ms: announced?.retained_from_ms ?? item.receivedAtMs,
+        retained_from_ms: retainedFromMs,
       }),
     )
     return 'stored'
@@ -266,41 +269,53 @@ export function createIngest(deps: IngestDeps): Ingest {
     return planReport(batch, item)
   }
 
-  async function flush(): Promise<void> {
-    const items = waiting.splice(0, MAX_BATCH)
-    const startMs = clock.monotonicMs()
+  /** One transaction for `items`; throws with nothing stored. */
+  async function store(items: readonly Waiting[]): Promise<IngestOutcome[]> {
     const batch: Batch = {
       statements: [],
       digests: new Map(),
       alerts: new Map(),
       alertsChanged: false,
+      crops: new Map(),
       afterCommit: [],
     }
-    try {
-      const outcomes: IngestOutcome[] = []
-      for (const item of items) outcomes.push(await plan(batch, item))
-      if (batch.statements.length > 0) await database.writeBatch(batch.statements)
-      for (const count of batch.afterCommit) count()
-      for (const [i, item] of items.entries()) {
-        const outcome = outcomes[i] ?? 'stored'
-        counters.outcome(item.arrival.topic.kind, outcome)
-        item.resolve(outcome)
-      }
-      counters.batch(items.length, clock.monotonicMs() - startMs)
-    } catch (thrown) {
-      const error = toAppError(thrown)
-      counters.failed(error.code)
-      log.error('ingest_failed', { code: error.code, error: error.message, count: items.length })
-      for (const item of items) item.reject(error)
-      return
-    }
+    const outcomes: IngestOutcome[] = []
+    for (const item of items) outcomes.push(await plan(batch, item))
+    if (batch.statements.length > 0) await database.writeBatch(batch.statements)
+    for (const count of batch.afterCommit) count()
     // Officers are told after the acknowledgement: a slow queue must not hold up the camera.
     if (batch.alertsChanged) {
       alerts.publishPending().catch((thrown: unknown) => {
         log.error('alerts_not_published', { error: toAppError(thrown).message })
       })
     }
-    if (sinceQuarantineCheck >= Math.min(QUARANTINE_CHECK_EVERY, MAX_QUARANTINED_ROWS)) {
+    return outcomes
+  }
+
+  async function settle(items: readonly Waiting[]): Promise<void> {
+    try {
+      const outcomes = await alerts.exclusively(() => store(items))
+      for (const [i, item] of items.entries()) {
+        const outcome = outcomes[i] ?? 'stored'
+        counters.outcome(item.arrival.topic.kind, outcome)
+        item.resolve(outcome)
+      }
+    } catch (thrown) {
+      const error = toAppError(thrown)
+      counters.failed(error.code)
+      log.error('ingest_failed', { code: error.code, error: error.message, count: items.length })
+      // One arrival that trips over a fault of ours must not take the others with it for ever.
+      if (error.code === 'internal' && items.length > 1) for (const item of items) await settle([item])
+      else for (const item of items) item.reject(error)
+    }
+  }
+
+  async function flush(): Promise<void> {
+    const items = waiting.splice(0, MAX_BATCH)
+    const startMs = clock.monotonicMs()
+    await settle(items)
+    counters.batch(items.length, clock.monotonicMs() - startMs)
+    if (sinceQuarantineCheck >= QUARANTINE_CHECK_EVERY) {
       sinceQuarantineCheck = 0
       await quarantine.purge(clock.nowMs(), MAX_QUARANTINED_ROWS).catch((thrown: unknown) => {
         log.warn('quarantine_not_purged', { error: toAppError(thrown).message })

@@ -69,8 +69,8 @@ export interface Sightings {
   insertCrop(row: CropsTable): Statement
   /** SHA-256 of the payload stored under this key, or null. Sees expired rows: they still make a repeat a repeat. */
   storedDigest(cameraId: string, sightingId: string, revision: number): Promise<string | null>
-  /** What is stored of a sighting for its crop: the announced digest and where retention runs from. */
-  announcedCrop(cameraId: string, sightingId: string, sha256: string): Promise<{ retained_from_ms: number } | null>
+  /** Where the retention of a sighting starts that announced this picture, ms; null when none did. */
+  announcedCrop(cameraId: string, sightingId: string, sha256: string): Promise<number | null>
   hasCrop(cameraId: string, sightingId: string, sha256: string): Promise<boolean>
   /** Every query of people starts here. Never yields an expired row, whether or not the purge has run. */
   visible(nowMs: number): VisibleSightings
@@ -133,7 +133,7 @@ export function createSightings(deps: { database: Database; retention: () => Ret
           .where('crop_sha256', '=', sha256)
           .limit(1),
       )
-      return row ?? null
+      return row?.retained_from_ms ?? null
     },
     async hasCrop(cameraId, sightingId, sha256) {
       const rows = await database.read(

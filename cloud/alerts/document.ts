@@ -1,0 +1,37 @@
+/** The alert's document, as it is stored and published, made from a sighting and what it matched. Pure. */
+import type { Alert, Sighting } from '../../shared/wire/index.ts'
+import type { ListMatch } from '../hotlists.ts'
+import { retainedFrom } from '../sightings.ts'
+
+export function describeMatch(match: ListMatch, sighting: Sighting): Alert['match'] {
+  return {
+    kind: match.kind,
+    list: match.list,
+    listVersion: match.listVersion,
+    entryId: match.entryId,
+    listedPlate: match.plate,
+    listedJurisdiction: match.jurisdiction,
+    category: match.category,
+    priority: match.priority,
+    cameraAgreed: sighting.match?.entryId === match.entryId,
+    stillMatches: true,
+  }
+}
+
+export function describeSighting(sighting: Sighting, receivedAtMs: number): Alert['sighting'] {
+  const { clockTrusted } = retainedFrom(sighting, receivedAtMs)
+  return {
+    sightingId: sighting.sightingId,
+    revision: sighting.revision,
+    cameraId: sighting.cameraId,
+    capturedAtMs: sighting.capturedAtMs,
+    receivedAtMs,
+    clock: clockTrusted ? 'synced' : 'unsynced',
+    plate: sighting.plate ?? '',
+    confidence: sighting.confidence,
+    candidates: sighting.candidates,
+    jurisdiction: sighting.jurisdiction,
+    region: sighting.region,
+    crop: sighting.crop,
+  }
+}

@@ -1,0 +1,75 @@
+/** The rules of an alert's life: which step may follow, and what the audit says of it. Pure. */
+import { AppError } from '../../shared/errors.ts'
+import { normalisePlate } from '../../shared/plate.ts'
+import { type Alert, type AlertStep, CLOSING_OUTCOMES, NEXT_STATE } from '../../shared/wire/index.ts'
+import type { Actor, AuditRecord } from '../audit/entry.ts'
+
+/** Who takes a step: what the audit writes down, and the groups whose alerts the person may see. */
+export interface AlertActor {
+  actor: Actor
+  account: string
+  groups: readonly string[]
+}
+
+/** The alert after the step. Throws `conflict` when it may not be taken: another revision, wrong order, another plate. */
+export function planStep(alert: Alert, step: AlertStep, nowMs: number, account: string): Alert {
+  if (step.revision !== alert.revision) {
+    throw new AppError('conflict', `the alert is at revision ${alert.revision}, not ${step.revision}`, {
+      hint: 'look at the alert again, then repeat the step',
+    })
+  }
+  const changed = { ...alert, revision: alert.revision + 1, updatedAtMs: nowMs, updatedBy: account }
+  if (step.step === 'closed') {
+    if (!CLOSING_OUTCOMES[alert.state].includes(step.outcome)) {
+      const allowed = CLOSING_OUTCOMES[alert.state]
+      throw new AppError('conflict', `an alert that is ${alert.state} cannot be closed as ${step.outcome}`, {
+        hint: allowed.length === 0 ? 'it is closed already' : `possible: ${allowed.join(', ')}`,
+      })
+    }
+    return { ...changed, state: 'closed', outcome: step.outcome }
+  }
+  const next = NEXT_STATE[alert.state]
+  if (next !== step.step) {
+    throw new AppError('conflict', `${step.step} does not follow ${alert.state}`, {
+      hint: next === null ? 'close it with its outcome' : `the next step is ${next}`,
+    })
+  }
+  if (step.step === 'image_compared') checkComparison(alert, step)
+  return { ...changed, state: step.step }
+}
+
+/** The officer's own reading of the picture decides, not the machine's. Throws `conflict` with what to do instead. */
+function checkComparison(alert: Alert, step: AlertStep & { step: 'image_compared' }): void {
+  const seen = normalisePlate(step.plateSeen)
+  if (seen !== alert.match.listedPlate) {
+    throw new AppError('conflict', 'the plate you read in the picture is not the listed one', {
+      hint: 'look again and correct a slip, or close the alert as misread',
+    })
+  }
+  const { listedJurisdiction } = alert.match
+  if (listedJurisdiction !== null && step.jurisdictionSeen !== null && step.jurisdictionSeen !== listedJurisdiction) {
+    throw new AppError('conflict', 'the plate is of another jurisdiction than the listed one', {
+      hint: 'close the alert as wrong_jurisdiction',
+    })
+  }
+}
+
+/** What the audit says of a step: its free texts, never the plate that was typed. */
+export function auditOf(alert: Alert, step: AlertStep, by: AlertActor): AuditRecord {
+  const detail: Record<string, string | number> = { from: alert.state, revision: alert.revision }
+  if (step.step === 'source_confirmed') {
+    detail.confirmedWith = step.confirmedWith
+    detail.result = step.result
+  }
+  if (step.step === 'closed') {
+    detail.outcome = step.outcome
+    detail.note = step.note
+  }
+  return {
+    operation: `alert.${step.step}`,
+    outcome: 'allowed',
+    actor: by.actor,
+    subject: { kind: 'alert', id: alert.alertId },
+    detail,
+  }
+}
