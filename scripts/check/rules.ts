@@ -112,6 +112,8 @@ const DOORS: readonly RegExp[] = [
   /^scripts\//,
   /^(?:edge|cloud)\/(?:main|config)\.ts$/,
   /^shared\/(?:clock|ids)\.ts$/,
+  // The page is a program of its own, in a browser: its clock is the browser's.
+  /^cloud\/web\/(?:page\/|bundle\.ts$)/,
   // A file that is the main program of a child process or a worker thread.
   /(?:^|[/-])(?:child|worker)\.ts$/,
 ]

@@ -1,0 +1,48 @@
+/** The list of alerts: urgent and open first. Shows no plate before its picture was compared. */
+import type { Alert } from '../../../shared/wire/alert.ts'
+import { el, timeOf } from './dom.ts'
+import { categoryText, isReadShown, readText, STATE_WORDS } from './words.ts'
+
+/** Alerts kept on the page; the rest is a search away. */
+export const MAX_ALERTS_SHOWN = 200
+
+const isOpen = (alert: Alert) => alert.state !== 'closed'
+
+/** Open before closed, then by priority, then newest first. */
+export function inOrder(alerts: Iterable<Alert>): Alert[] {
+  return [...alerts].sort(
+    (a, b) =>
+      Number(isOpen(b)) - Number(isOpen(a)) || a.match.priority - b.match.priority || b.raisedAtMs - a.raisedAtMs,
+  )
+}
+
+export function showAlerts(
+  list: HTMLElement,
+  alerts: Iterable<Alert>,
+  selected: string | null,
+  onSelect: (alertId: string) => void,
+): void {
+  const focused = document.activeElement?.getAttribute('data-alert') ?? null
+  const cards = inOrder(alerts)
+    .slice(0, MAX_ALERTS_SHOWN)
+    .map((alert) => {
+      const card = el(
+        'button',
+        {
+          type: 'button',
+          class: `card ${alert.state}${isOpen(alert) && alert.match.priority <= 2 ? ' urgent' : ''}`,
+          'aria-current': alert.alertId === selected ? 'true' : 'false',
+        },
+        el('span', { class: 'card-title' }, isReadShown(alert) ? readText(alert) : 'Compare the picture'),
+        el('span', { class: 'priority', title: 'Priority, 1 is the most urgent' }, `P${alert.match.priority}`),
+        el('span', { class: 'card-what' }, `${categoryText(alert)} · camera ${alert.sighting.cameraId}`),
+        el('span', { class: 'card-when' }, timeOf(alert.sighting.capturedAtMs)),
+        el('span', { class: `state ${alert.state}` }, STATE_WORDS[alert.state]),
+      )
+      card.dataset.alert = alert.alertId
+      card.addEventListener('click', () => onSelect(alert.alertId))
+      return el('li', {}, card)
+    })
+  list.replaceChildren(...(cards.length === 0 ? [el('li', { class: 'empty' }, 'No alerts.')] : cards))
+  if (focused !== null) list.querySelector<HTMLElement>(`[data-alert="${CSS.escape(focused)}"]`)?.focus()
+}

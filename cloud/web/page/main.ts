@@ -1,0 +1,312 @@
+/**
+ * The officer's page: log in, see the link and how old the lists are, get alerts, verify them step by step. Everything that
+ * changes anything goes over HTTP; MQTT only brings.
+ */
+import { z } from 'zod'
+import type { Alert } from '../../../shared/wire/alert.ts'
+import { showAlerts } from './alerts-view.ts'
+import * as api from './api.ts'
+import { byId, duration, el } from './dom.ts'
+import { type Link, type LinkState, openLink } from './link.ts'
+import { createPicture } from './picture.ts'
+import { createSightingsView } from './sightings-view.ts'
+import { createVerifyView } from './verify-view.ts'
+
+// The page's policy forbids making code out of text.
+z.config({ jitless: true })
+
+/** Lists and the session are looked at this often, ms. */
+const STATUS_EVERY_MS = 15_000
+/** Without a touch or a key for this long the page logs out, as the server would [CJIS 5.9.5, AC-11], ms. */
+const IDLE_LIMIT_MS = 30 * 60_000
+/** A token is renewed when less than this is left, ms. */
+const RENEW_BEFORE_MS = 5 * 60_000
+const KEPT = 'candor-session'
+
+const bar = byId('bar', HTMLElement)
+const loginPage = byId('login', HTMLElement)
+const desk = byId('desk', HTMLElement)
+const loginForm = byId('login-form', HTMLFormElement)
+const loginProblem = byId('login-problem', HTMLElement)
+const accountField = byId('account', HTMLInputElement)
+const passwordField = byId('password', HTMLInputElement)
+const linkChip = byId('link', HTMLElement)
+const lists = byId('lists', HTMLElement)
+const alertList = byId('alerts', HTMLElement)
+const detail = byId('detail', HTMLElement)
+const announce = byId('announce', HTMLElement)
+const sightings = createSightingsView(byId('sightings', HTMLElement))
+
+/** All that belongs to one log-in; gone at log-out. */
+interface Desk {
+  session: api.PageSession
+  link: Link | null
+  alerts: Map<string, Alert>
+  steps: Map<string, api.StepTaken[]>
+  selected: string | null
+  timer: number
+  linkState: LinkState
+  linkSinceMs: number
+}
+
+let open: Desk | null = null
+let lastTouchMs = Date.now()
+
+const picture = createPicture(async (alertId) => (open === null ? null : await api.crop(open.session.token, alertId)))
+const verify = createVerifyView({
+  place: detail,
+  picture,
+  onBack: () => select(null),
+  takeStep: async (alert, step) => {
+    const own = open
+    if (own === null) return
+    try {
+      takeIn(own, await api.takeStep(own.session.token, alert.alertId, step))
+    } catch (thrown) {
+      if (thrown instanceof api.ApiError && thrown.status === 409) await refreshSelected(own)
+      throw thrown
+    }
+    await refreshSelected(own)
+  },
+})
+
+function keep(session: api.PageSession | null): void {
+  if (session === null) sessionStorage.removeItem(KEPT)
+  else sessionStorage.setItem(KEPT, JSON.stringify(session))
+}
+
+function showLogin(problem: string): void {
+  bar.hidden = true
+  desk.hidden = true
+  loginPage.hidden = false
+  loginProblem.textContent = problem
+  passwordField.value = ''
+  document.title = 'Candor'
+  ;(accountField.value === '' ? accountField : passwordField).focus()
+}
+
+/** Leaves nothing of the log-in on the page. */
+function leave(problem: string): void {
+  const own = open
+  open = null
+  keep(null)
+  if (own !== null) {
+    clearInterval(own.timer)
+    own.link?.close()
+  }
+  picture.clear()
+  sightings.clear()
+  verify.clear()
+  alertList.replaceChildren()
+  lists.replaceChildren()
+  announce.textContent = ''
+  showLogin(problem)
+}
+
+function showLink(own: Desk): void {
+  const words: Record<LinkState, string> = {
+    connecting: 'Connecting…',
+    connected: 'Connected',
+    lost: `Not connected for ${duration(Date.now() - own.linkSinceMs)}`,
+  }
+  linkChip.textContent = words[own.linkState]
+  linkChip.className = `chip ${own.linkState}`
+}
+
+function setLink(own: Desk, state: LinkState): void {
+  // While it keeps trying, it stays "not connected": the officer needs to know since when.
+  if (own.linkState === 'lost' && state === 'connecting') return
+  if (own.linkState !== state) own.linkSinceMs = Date.now()
+  own.linkState = state
+  showLink(own)
+}
+
+function showLists(status: api.Status): void {
+  lists.replaceChildren(
+    ...status.hotlists.map(({ list, version, entries, ageMs, stale }) =>
+      el(
+        'span',
+        { class: stale ? 'chip stale' : 'chip', title: `${entries} entries` },
+        `${list} v${version}, ${duration(ageMs)} old${stale ? ', stale' : ''}`,
+      ),
+    ),
+  )
+  if (status.hotlists.length === 0) lists.replaceChildren(el('span', { class: 'chip stale' }, 'no hotlist'))
+}
+
+function render(own: Desk): void {
+  showAlerts(alertList, own.alerts.values(), own.selected, select)
+  const waiting = [...own.alerts.values()].filter((alert) => alert.state === 'raised').length
+  document.title = waiting === 0 ? 'Candor' : `(${waiting}) Candor`
+  const alert = own.selected === null ? undefined : own.alerts.get(own.selected)
+  desk.classList.toggle('has-selection', alert !== undefined)
+  if (alert === undefined) verify.clear()
+  else verify.show(alert, own.steps.get(alert.alertId) ?? [])
+}
+
+/** A newer revision replaces an older one, whichever way it came. */
+function takeIn(own: Desk, alert: Alert): void {
+  const known = own.alerts.get(alert.alertId)
+  if (known !== undefined && known.revision >= alert.revision) return
+  own.alerts.set(alert.alertId, alert)
+  if (known === undefined && alert.state === 'raised') {
+    announce.textContent = `New alert, priority ${alert.match.priority}, camera ${alert.sighting.cameraId}`
+  }
+  render(own)
+  if (own.selected === alert.alertId) void refreshSelected(own)
+}
+
+function select(alertId: string | null): void {
+  const own = open
+  if (own === null) return
+  own.selected = alertId
+  render(own)
+  if (alertId === null) {
+    alertList.querySelector<HTMLElement>('button')?.focus()
+    return
+  }
+  void refreshSelected(own)
+  detail.focus({ preventScroll: true })
+  if (matchMedia('(max-width: 760px)').matches) scrollTo({ top: 0 })
+}
+
+async function refreshSelected(own: Desk): Promise<void> {
+  const alertId = own.selected
+  if (alertId === null || open !== own) return
+  try {
+    const { alert, steps } = await api.alertWithSteps(own.session.token, alertId)
+    if (open !== own) return
+    own.steps.set(alertId, steps)
+    const known = own.alerts.get(alertId)
+    if (known === undefined || known.revision < alert.revision) own.alerts.set(alertId, alert)
+    render(own)
+  } catch (thrown) {
+    ended(own, thrown)
+  }
+}
+
+/** Logs out when the server does not know the session any more; every other failure is shown by the link state. */
+function ended(own: Desk, thrown: unknown): void {
+  if (open === own && thrown instanceof api.ApiError && thrown.status === 401) {
+    leave('Your session has ended. Log in again.')
+  }
+}
+
+async function loadAlerts(own: Desk): Promise<void> {
+  try {
+    const alerts = await api.openAlerts(own.session.token)
+    if (open !== own) return
+    for (const alert of alerts) takeIn(own, alert)
+    render(own)
+  } catch (thrown) {
+    ended(own, thrown)
+  }
+}
+
+async function tick(own: Desk): Promise<void> {
+  showLink(own)
+  const now = Date.now()
+  if (now - lastTouchMs > IDLE_LIMIT_MS) {
+    await api.logout(own.session.token).catch(() => {})
+    leave('Logged out after half an hour without use.')
+    return
+  }
+  for (const [alertId, alert] of own.alerts) {
+    if (alert.expiresAtMs <= now) own.alerts.delete(alertId)
+  }
+  try {
+    if (own.session.expiresAtMs - now < RENEW_BEFORE_MS) {
+      own.session = await api.renew(own.session.token)
+      if (open !== own) return
+      keep(own.session)
+      own.link?.useToken(own.session.token)
+    }
+    showLists(await api.status(own.session.token))
+  } catch (thrown) {
+    ended(own, thrown)
+  }
+}
+
+async function start(session: api.PageSession): Promise<void> {
+  const status = await api.status(session.token)
+  keep(session)
+  lastTouchMs = Date.now()
+  const own: Desk = {
+    session,
+    link: null,
+    alerts: new Map(),
+    steps: new Map(),
+    selected: null,
+    timer: 0,
+    linkState: 'connecting',
+    linkSinceMs: Date.now(),
+  }
+  open = own
+  const watchSightings = status.permissions.includes('sightings.watch')
+  byId('live', HTMLElement).hidden = !watchSightings
+  desk.classList.toggle('with-live', watchSightings)
+  byId('who', HTMLElement).textContent = `${session.account} · ${status.agency}`
+  loginPage.hidden = true
+  bar.hidden = false
+  desk.hidden = false
+  passwordField.value = ''
+  loginProblem.textContent = ''
+  showLists(status)
+  render(own)
+  own.link = openLink(
+    session,
+    { agency: status.agency, watchSightings },
+    {
+      onState: (state) => setLink(own, state),
+      onConnected: () => void loadAlerts(own),
+      onAlert: (alert) => takeIn(own, alert),
+      onSighting: (sighting) => sightings.add(sighting),
+      onRefused: () => ended(own, new api.ApiError(401, 'refused', null)),
+    },
+  )
+  own.timer = window.setInterval(() => void tick(own), STATUS_EVERY_MS)
+}
+
+loginForm.addEventListener('submit', (submitted) => {
+  submitted.preventDefault()
+  loginProblem.textContent = ''
+  const submit = loginForm.querySelector('button')
+  if (submit !== null) submit.disabled = true
+  api
+    .login(accountField.value.trim().toLowerCase(), passwordField.value)
+    .then(start)
+    .catch((thrown: unknown) => {
+      showLogin(thrown instanceof Error ? thrown.message : 'Log-in failed.')
+    })
+    .finally(() => {
+      if (submit !== null) submit.disabled = false
+    })
+})
+
+byId('leave', HTMLButtonElement).addEventListener('click', () => {
+  const token = open?.session.token
+  leave('')
+  if (token !== undefined) api.logout(token).catch(() => {})
+})
+
+for (const touch of ['pointerdown', 'keydown'] as const) {
+  addEventListener(touch, () => {
+    lastTouchMs = Date.now()
+  })
+}
+setInterval(() => {
+  if (open !== null) showLink(open)
+}, 1_000)
+
+/** A reload of the tab is no new log-in. */
+const kept = sessionStorage.getItem(KEPT)
+if (kept === null) showLogin('')
+else {
+  start(JSON.parse(kept) as api.PageSession).catch((thrown: unknown) => {
+    leave(
+      thrown instanceof api.ApiError && thrown.status === 401
+        ? 'Your session has ended. Log in again.'
+        : 'Log in again.',
+    )
+  })
+}

@@ -1,0 +1,291 @@
+/**
+ * One alert, step by step: the picture first, then what the officer reads in it, and only then what the machine read and what
+ * the list says. The server refuses a skipped step; the page only shows the one that is due.
+ */
+import { type Alert, type AlertOutcome, type AlertStep, CLOSING_OUTCOMES } from '../../../shared/wire/alert.ts'
+import { ApiError, type StepTaken } from './api.ts'
+import { button, el, timeOf } from './dom.ts'
+import type { Picture } from './picture.ts'
+import { categoryText, confidenceText, isReadShown, OUTCOME_WORDS, readText, STATE_WORDS, STEP_WORDS } from './words.ts'
+
+export interface VerifyView {
+  show(alert: Alert, steps: readonly StepTaken[]): void
+  clear(): void
+}
+
+export interface VerifyDeps {
+  place: HTMLElement
+  picture: Picture
+  takeStep: (alert: Alert, step: AlertStep) => Promise<void>
+  onBack: () => void
+}
+
+type Field = HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement
+
+export function createVerifyView({ place, picture, takeStep, onBack }: VerifyDeps): VerifyView {
+  let shownKey = ''
+  let shownState = ''
+
+  function showEmpty(): void {
+    picture.clear()
+    shownKey = ''
+    shownState = ''
+    place.replaceChildren(el('p', { class: 'empty' }, 'Choose an alert to verify it.'))
+  }
+
+  /** What was typed stays when the alert changes under it (its final sighting arrived) but not when a step was taken. */
+  function typedSoFar(alert: Alert): Map<string, string> {
+    const typed = new Map<string, string>()
+    if (shownState !== `${alert.alertId} ${alert.state}`) return typed
+    for (const field of place.querySelectorAll<Field>('input, select, textarea')) typed.set(field.name, field.value)
+    return typed
+  }
+
+  function form(
+    label: string,
+    problem: HTMLElement,
+    fields: HTMLElement[],
+    makeStep: (values: FormData) => AlertStep,
+    alert: Alert,
+  ) {
+    const submit = el('button', { type: 'submit', class: 'primary' }, label)
+    const made = el('form', { class: 'step-form' }, ...fields, problem, submit)
+    made.addEventListener('submit', (submitted) => {
+      submitted.preventDefault()
+      problem.textContent = ''
+      if (!made.reportValidity()) return
+      submit.disabled = true
+      takeStep(alert, makeStep(new FormData(made)))
+        .catch((thrown: unknown) => {
+          const hint = thrown instanceof ApiError && thrown.hint !== null ? ` – ${thrown.hint}` : ''
+          problem.textContent = `${thrown instanceof Error ? thrown.message : 'failed'}${hint}`
+        })
+        .finally(() => {
+          submit.disabled = false
+        })
+    })
+    return made
+  }
+
+  const problemLine = () => el('p', { class: 'problem', role: 'alert' })
+  const text = (values: FormData, name: string) => String(values.get(name) ?? '').trim()
+
+  function compareForm(alert: Alert): HTMLElement {
+    const made = form(
+      'I have compared the picture',
+      problemLine(),
+      [
+        el('label', { for: 'plate-seen' }, 'The plate, as you read it in the picture'),
+        el('input', {
+          id: 'plate-seen',
+          name: 'plateSeen',
+          class: 'plate-input',
+          autocomplete: 'off',
+          autocapitalize: 'characters',
+          spellcheck: 'false',
+          maxlength: '20',
+          required: true,
+        }),
+        el(
+          'label',
+          { for: 'jurisdiction-seen' },
+          'State or country on the plate (US-CA, RO; empty if it cannot be told)',
+        ),
+        el('input', {
+          id: 'jurisdiction-seen',
+          name: 'jurisdictionSeen',
+          autocomplete: 'off',
+          autocapitalize: 'characters',
+          spellcheck: 'false',
+          maxlength: '6',
+          pattern: '[A-Za-z]{2}(-[A-Za-z0-9]{1,3})?',
+          title: 'Two letters, and for a state a dash and its letters: US-CA, RO',
+        }),
+      ],
+      (values) => ({
+        step: 'image_compared',
+        revision: alert.revision,
+        plateSeen: text(values, 'plateSeen').toUpperCase(),
+        jurisdictionSeen: text(values, 'jurisdictionSeen').toUpperCase() || null,
+      }),
+      alert,
+    )
+    // Nobody can compare a picture that they have not seen.
+    const fields = el('fieldset', {}, made)
+    fields.disabled = !picture.isShown(alert.alertId)
+    picture.show(alert.alertId, alert.sighting.crop?.sha256 ?? '', () => {
+      fields.disabled = false
+    })
+    return el('div', {}, el('p', { class: 'note' }, 'What the camera read is shown after this step.'), fields)
+  }
+
+  const sourceForm = (alert: Alert) =>
+    form(
+      'The source confirms it',
+      problemLine(),
+      [
+        el('label', { for: 'confirmed-with' }, 'Confirmed with (person or system)'),
+        el('input', {
+          id: 'confirmed-with',
+          name: 'confirmedWith',
+          autocomplete: 'off',
+          maxlength: '500',
+          required: true,
+        }),
+        el('label', { for: 'result' }, 'What they said'),
+        el('textarea', { id: 'result', name: 'result', rows: '2', maxlength: '500', required: true }),
+      ],
+      (values) => ({
+        step: 'source_confirmed',
+        revision: alert.revision,
+        confirmedWith: text(values, 'confirmedWith'),
+        result: text(values, 'result'),
+      }),
+      alert,
+    )
+
+  const actionableForm = (alert: Alert) =>
+    form('Mark as actionable', problemLine(), [], () => ({ step: 'actionable', revision: alert.revision }), alert)
+
+  function closeForm(alert: Alert): HTMLElement {
+    const outcomes = CLOSING_OUTCOMES[alert.state]
+    const outcome = el(
+      'select',
+      { id: 'outcome', name: 'outcome', required: true },
+      el('option', { value: '' }, 'Choose an outcome'),
+      ...outcomes.map((value) => el('option', { value }, OUTCOME_WORDS[value])),
+    )
+    const correct = el(
+      'div',
+      {},
+      el('label', { for: 'correct-plate' }, 'What the plate says, if it can be read'),
+      el('input', {
+        id: 'correct-plate',
+        name: 'correctPlate',
+        autocomplete: 'off',
+        autocapitalize: 'characters',
+        spellcheck: 'false',
+        maxlength: '12',
+        pattern: '[A-Za-z0-9]{2,12}',
+        title: '2 to 12 letters and digits',
+      }),
+    )
+    const onlyForMisread = () => {
+      correct.hidden = outcome.value !== 'misread'
+    }
+    outcome.addEventListener('change', onlyForMisread)
+    onlyForMisread()
+    const made = form(
+      'Close the alert',
+      problemLine(),
+      [
+        el('label', { for: 'outcome' }, 'Outcome'),
+        outcome,
+        correct,
+        el('label', { for: 'note' }, 'Note (no names)'),
+        el('textarea', { id: 'note', name: 'note', rows: '2', maxlength: '500' }),
+      ],
+      (values) => ({
+        step: 'closed',
+        revision: alert.revision,
+        outcome: text(values, 'outcome') as AlertOutcome,
+        note: text(values, 'note'),
+        correctPlate: text(values, 'outcome') === 'misread' ? text(values, 'correctPlate').toUpperCase() || null : null,
+      }),
+      alert,
+    )
+    const title = alert.state === 'actionable' ? 'Close with what came of it' : 'Or close it'
+    const details = el('details', { class: 'closing' }, el('summary', {}, title), made)
+    details.open = alert.state === 'actionable'
+    return details
+  }
+
+  /** What the machine and the list say, side by side. */
+  function facts(alert: Alert): HTMLElement {
+    const { match, sighting } = alert
+    const row = (name: string, ...value: (Node | string)[]) => [el('dt', {}, name), el('dd', {}, ...value)]
+    const shown = isReadShown(alert)
+    const kind = match.kind === 'near' ? '≈ near: one character may be confused' : 'exact'
+    return el(
+      'dl',
+      { class: 'facts' },
+      ...(shown
+        ? [
+            ...row(
+              'On the list',
+              el('span', { class: 'plate' }, match.listedPlate),
+              ` ${match.listedJurisdiction ?? ''}`,
+            ),
+            ...row(
+              'Camera read',
+              el('span', { class: 'plate' }, readText(alert)),
+              ` ${sighting.jurisdiction?.code ?? ''} ${confidenceText(sighting.confidence)}`,
+            ),
+            ...row('Match', kind),
+          ]
+        : []),
+      ...row('Why', categoryText(alert), ` · list ${match.list}, version ${match.listVersion}`),
+      ...row('Where', `camera ${sighting.cameraId}`),
+      ...row('When', timeOf(sighting.capturedAtMs), sighting.clock === 'unsynced' ? ' (camera clock not trusted)' : ''),
+    )
+  }
+
+  const DUE: Record<Alert['state'], { title: string; make: ((alert: Alert) => HTMLElement) | null }> = {
+    raised: { title: '1. Compare the picture', make: compareForm },
+    image_compared: { title: '2. Confirm the entry with its source', make: sourceForm },
+    source_confirmed: { title: '3. Decide whether it may be acted on', make: actionableForm },
+    actionable: { title: 'Actionable', make: null },
+    closed: { title: 'Closed', make: null },
+  }
+
+  function warnings(alert: Alert): HTMLElement[] {
+    const found: string[] = []
+    if (!alert.match.stillMatches) found.push('The final read no longer matches the list. Look very carefully.')
+    if (alert.sighting.clock === 'unsynced')
+      found.push('The camera’s clock was wrong; the time is when the cloud received it.')
+    return found.map((warning) => el('p', { class: 'warning' }, warning))
+  }
+
+  return {
+    show(alert, steps) {
+      const key = `${alert.alertId} ${alert.revision} ${steps.length}`
+      if (key === shownKey) return
+      const typed = typedSoFar(alert)
+      const focused = place.contains(document.activeElement) ? document.activeElement?.id : undefined
+      shownKey = key
+      shownState = `${alert.alertId} ${alert.state}`
+      picture.show(alert.alertId, alert.sighting.crop?.sha256 ?? '', () => {})
+      const due = DUE[alert.state]
+      const outcome = alert.outcome === null ? null : el('p', { class: 'outcome' }, OUTCOME_WORDS[alert.outcome])
+      place.replaceChildren(
+        el(
+          'header',
+          { class: 'detail-head' },
+          button('← Alerts', 'back quiet', onBack),
+          el('span', { class: `state ${alert.state}` }, STATE_WORDS[alert.state]),
+          el('span', { class: 'priority' }, `P${alert.match.priority}`),
+        ),
+        ...warnings(alert),
+        picture.element,
+        facts(alert),
+        el('section', { class: 'due' }, el('h3', {}, due.title), outcome, due.make === null ? null : due.make(alert)),
+        alert.state === 'closed' ? '' : closeForm(alert),
+        el(
+          'ol',
+          { class: 'steps', 'aria-label': 'Steps taken' },
+          ...steps.map((taken) =>
+            el('li', {}, timeOf(taken.atMs), ` ${taken.account} ${STEP_WORDS[taken.step] ?? taken.step}`),
+          ),
+        ),
+      )
+      for (const field of place.querySelectorAll<Field>('input, select, textarea')) {
+        const value = typed.get(field.name)
+        if (value === undefined) continue
+        field.value = value
+        field.dispatchEvent(new Event('change'))
+      }
+      if (focused !== undefined && focused !== '') document.getElementById(focused)?.focus()
+    },
+    clear: showEmpty,
+  }
+}
