@@ -57,8 +57,8 @@ export interface Cameras {
   /** Called when certificates are revoked; a connection that shows one of them must be ended. */
   onRevoked(listener: (camera: string) => void): void
   list(): Promise<Camera[]>
-  /** Cameras that say to be online. */
-  online(): Promise<number>
+  /** Cameras that are not revoked, and how many of them say to be online. */
+  counts(): Promise<{ registered: number; online: number }>
   isRegistered(camera: string): boolean
   /** An `offline` of another session than the current one is ignored: a late Will must not hide a newer connection. */
   recordStatus(status: CameraStatus): Promise<void>
@@ -244,11 +244,10 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
       }))
     },
 
-    async online() {
-      const rows = await database.read(
-        build.selectFrom('cameras').select('status').where('status', 'is not', null).where('revoked_at_ms', 'is', null),
-      )
-      return rows.filter((row) => row.status !== null && (JSON.parse(row.status) as CameraStatus).online).length
+    async counts() {
+      const rows = await database.read(build.selectFrom('cameras').select('status').where('revoked_at_ms', 'is', null))
+      const online = rows.filter((row) => row.status !== null && (JSON.parse(row.status) as CameraStatus).online)
+      return { registered: rows.length, online: online.length }
     },
 
     isRegistered: (camera) => names.has(camera),

@@ -13,7 +13,9 @@ export const SETUP_CODE_BYTES = 16
 export interface FirstRun {
   /** The code to print on the terminal, or null when there is an account already. */
   code(): Promise<string | null>
-  /** Throws `forbidden` for a wrong code, `conflict` when set-up is over, `bad_input` for name or password. */
+  /** Throws `forbidden` for a wrong code, `conflict` when set-up is over. */
+  check(code: string): Promise<void>
+  /** Throws as check, and `bad_input` for name or password. */
   complete(first: { code: string; account: string; password: string }): Promise<Account>
 }
 
@@ -23,6 +25,17 @@ export function createFirstRun(deps: {
   newSecret: (byteCount: number) => string
 }): FirstRun {
   const { file, accounts } = deps
+
+  async function check(code: string): Promise<void> {
+    if (!(await accounts.isEmpty())) throw new AppError('conflict', 'set-up is done already')
+    const right = (await readFileIfThere(file))?.trim()
+    if (right === undefined || right === '' || !sameText(code.trim(), right)) {
+      throw new AppError('forbidden', 'the set-up code is not right', {
+        hint: 'it stands in the file `setup-code` in the data folder of the server, and on its terminal',
+      })
+    }
+  }
+
   return {
     async code() {
       if (!(await accounts.isEmpty())) {
@@ -35,14 +48,9 @@ export function createFirstRun(deps: {
       await writeFileDurably(file, `${code}\n`)
       return code
     },
+    check,
     async complete({ code, account, password }) {
-      if (!(await accounts.isEmpty())) throw new AppError('conflict', 'set-up is done already')
-      const right = (await readFileIfThere(file))?.trim()
-      if (right === undefined || right === '' || !sameText(code.trim(), right)) {
-        throw new AppError('forbidden', 'the set-up code is not right', {
-          hint: `it stands in the file ${file} on the server and on its terminal`,
-        })
-      }
+      await check(code)
       const first = await accounts.addFirst({ account, password })
       await removeIfThere(file)
       return first

@@ -107,6 +107,8 @@ export interface Hotlists {
   /** A new version with the rows of an older one (default: the one before). Throws `not_found` when its rows are gone. */
   rollback(list: string, toVersion: number | null, by: string): Promise<{ version: number; entries: number }>
   diff(list: string, from: number, to: number): Promise<ListDiff>
+  /** What the list says of an entry, for the person who verifies an alert; null when no kept version has it. */
+  source(list: string, entryId: string): Promise<{ reason: string | null; caseNumber: string | null } | null>
   /** Groups, rule for later imports, maximum age. A new age counts from the next version on, for it is signed. */
   configure(list: string, settings: Partial<ListSettings>): Promise<ListStatus>
   status(): Promise<ListStatus[]>
@@ -573,6 +575,27 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
         addedEntries: added.entries,
         removedEntries: removed.entries,
       }
+    },
+    async source(list, entryId) {
+      const [row] = await database.read(
+        build
+          .selectFrom('hotlist_entries')
+          .select(['reason', 'case_number'])
+          .where('list', '=', list)
+          .where('entry_id', '=', entryId)
+          .where(
+            'version',
+            'in',
+            build
+              .selectFrom('hotlist_versions')
+              .select('version')
+              .where('list', '=', list)
+              .where('state', '=', 'ready'),
+          )
+          .orderBy('version', 'desc')
+          .limit(1),
+      )
+      return row === undefined ? null : { reason: row.reason, caseNumber: row.case_number }
     },
     configure: (list, settings) =>
       alone(async () => {

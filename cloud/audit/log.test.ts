@@ -10,6 +10,7 @@ import { AppError, type ErrorCode } from '../../shared/errors.ts'
 import { silentLog } from '../../shared/log.ts'
 import { createSigner, newSigningKeyPem } from '../../shared/signing.ts'
 import { openDatabase, type SqliteDatabase } from '../../shared/sqlite.ts'
+import { takeSnapshot } from '../database/copy.ts'
 import type { Database } from '../database/database.ts'
 import { openSqlite } from '../database/sqlite.ts'
 import { type AuditRecord, CLOUD_ACTOR, makeRow } from './entry.ts'
@@ -601,10 +602,12 @@ test('a process killed at random moments never leaves a log that cannot go on', 
 
 test('copies of the files verify elsewhere', async () => {
   await inWorld(async (world) => {
-    const { audit, close, database } = await world.open()
+    const { audit, close } = await world.open()
     await appendMany(audit, 5)
     const copy = join(world.folder, 'copy.db')
-    await database.copyTo(copy)
+    const snapshot = takeSnapshot(join(world.folder, 'cloud.db'))
+    await snapshot.copyTo(copy, () => {})
+    snapshot.close()
     const head = join(world.folder, 'copy-head.json')
     copyFileSync(world.headPath, head)
     chmodSync(copy, 0o400)

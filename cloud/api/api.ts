@@ -1,0 +1,128 @@
+/**
+ * The HTTP side of the cloud: API, page, health and metrics on one HTTPS server, which also carries MQTT over WebSocket (main.ts
+ * attaches that). Every route runs permit → parse → audit → call → reply; permission comes first, so that nobody's body is
+ * read who may not send one. The OpenAPI document is made from the same zod schemas that check requests and replies.
+ */
+import fastifyRateLimit from '@fastify/rate-limit'
+import fastifySwagger from '@fastify/swagger'
+import fastify, { type FastifyInstance } from 'fastify'
+import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import { MINUTE_MS, SECOND_MS } from '../../shared/clock.ts'
+import { AppError } from '../../shared/errors.ts'
+import { softwareVersion } from '../../shared/version.ts'
+import type { CloudParts } from '../parts.ts'
+import { PAGE_HEADERS, registerPages } from '../web/pages.ts'
+import { registerAlerts } from './alerts.ts'
+import { registerAudit } from './audit.ts'
+import { createDoor, typed } from './door.ts'
+import { registerErrors } from './errors.ts'
+import { registerFleet } from './fleet.ts'
+import { registerLists } from './lists.ts'
+import { registerPeople } from './people.ts'
+import { registerSearch } from './search.ts'
+
+/** Body of every request but a list file, bytes. */
+export const MAX_BODY_BYTES = 64 * 1024
+/** From one address in a minute; a department behind one router stays below. */
+export const MAX_REQUESTS_PER_MINUTE = 3_000
+/** A list of 64 MiB over a slow line. */
+const REQUEST_TIMEOUT_MS = 5 * MINUTE_MS
+const HEADERS_TIMEOUT_MS = 15 * SECOND_MS
+/** Addresses whose requests are counted. */
+const COUNTED_ADDRESSES = 10_000
+
+/** TLS 1.2 and later with AES-GCM [CJIS 5.9.5, SC-8, SC-13]. */
+const CIPHERS =
+  'TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256'
+
+/** Ready to listen: `api.server` is a plain HTTPS server. */
+export async function createApi(parts: CloudParts): Promise<FastifyInstance> {
+  const { log, clock } = parts
+  const app: FastifyInstance = fastify({
+    https: {
+      key: parts.authority.serverKeyPem,
+      cert: parts.authority.serverCertPem,
+      minVersion: 'TLSv1.2',
+      ciphers: CIPHERS,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+    },
+    logger: false,
+    bodyLimit: MAX_BODY_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    routerOptions: { maxParamLength: 128 },
+  }) as unknown as FastifyInstance
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
+  app.decorateRequest('session', null)
+  app.decorateRequest('token', '')
+  registerErrors(app, log)
+
+  app.addContentTypeParser('text/csv', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  app.addHook('onSend', async (request, reply) => {
+    if (!request.url.startsWith('/api/')) return
+    for (const [name, value] of Object.entries(PAGE_HEADERS)) reply.header(name, value)
+    // Reads and pictures must not stay in a browser's cache.
+    reply.header('cache-control', 'no-store')
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    // The route's pattern, never the address: that may hold what was asked for.
+    const operation = `${request.method} ${request.routeOptions.url ?? 'none'}`
+    log.debug('request', { operation, status: reply.statusCode, durationMs: Math.round(reply.elapsedTime) })
+  })
+  app.addHook('preClose', async () => app.server.closeAllConnections())
+
+  await app.register(fastifyRateLimit, {
+    max: MAX_REQUESTS_PER_MINUTE,
+    timeWindow: MINUTE_MS,
+    cache: COUNTED_ADDRESSES,
+  })
+  await app.register(fastifySwagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Candor',
+        version: softwareVersion(),
+        description:
+          'Licence-plate reading that can prove to outsiders how it is used. Errors: `{error: {code, message, hint}}`.',
+      },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      security: [{ token: [] }],
+    },
+    transform: jsonSchemaTransform,
+  })
+
+  await app.register(async (scope) => {
+    const api = typed(scope)
+    const door = createDoor(parts)
+    registerPeople(api, parts, door)
+    registerFleet(api, parts, door)
+    registerLists(api, parts, door)
+    registerAlerts(api, parts, door)
+    registerSearch(api, parts, door)
+    registerAudit(api, parts, door)
+  })
+
+  app.get('/api/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+  app.get('/health/live', { schema: { hide: true } }, async () => ({ status: 'live' }))
+  app.get('/health/ready', { schema: { hide: true } }, async () => {
+    // Throws what the door says, such as `integrity` or `unavailable`.
+    await parts.accounts.isEmpty()
+    return { status: 'ready', nowMs: clock.nowMs() }
+  })
+  app.get('/metrics', { schema: { hide: true } }, async (request, reply) => {
+    // Figures of use are for the agency; a collector elsewhere comes through a tunnel to the server itself.
+    if (!LOOPBACK.has(request.ip)) throw new AppError('forbidden', 'metrics are served to the server itself only')
+    const { contentType, text } = await parts.metrics.render()
+    return reply.header('content-type', contentType).send(text)
+  })
+  try {
+    await registerPages(app)
+  } catch (thrown) {
+    if (!(thrown instanceof AppError && thrown.code === 'configuration')) throw thrown
+    log.warn('page_missing', { hint: thrown.hint ?? '' })
+  }
+  await app.ready()
+  return app
+}
+
+const LOOPBACK = new Set(['127.0.0.1', '::1', '::ffff:127.0.0.1'])

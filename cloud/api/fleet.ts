@@ -1,0 +1,215 @@
+/** Routes of cameras, the policy, and what everybody may know about the state of things. */
+import { z } from 'zod'
+import { slugSchema } from '../../shared/names.ts'
+import { cameraHealthSchema, cameraStatusSchema, policySchema, timeMsSchema } from '../../shared/wire/index.ts'
+import { MAX_CSR_CHARACTERS } from '../authority.ts'
+import type { CloudParts } from '../parts.ts'
+import { PERMISSIONS, permissionsOf } from '../permissions.ts'
+import type { Door, TypedApi } from './door.ts'
+
+const MAX_POLICY_HISTORY = 100
+
+const ackSchema = z.object({
+  subject: z.string(),
+  version: z.int(),
+  digest: z.string().nullable(),
+  result: z.enum(['applied', 'refused']),
+  reason: z.string().nullable(),
+  atMs: timeMsSchema,
+})
+
+const cameraSchema = z.object({
+  camera: slugSchema,
+  state: z.enum(['active', 'revoked']),
+  addedAtMs: timeMsSchema,
+  addedBy: slugSchema,
+  certificateExpiresAtMs: timeMsSchema.nullable(),
+  status: cameraStatusSchema.nullable(),
+  statusAtMs: timeMsSchema.nullable(),
+  health: cameraHealthSchema.nullable(),
+  healthAtMs: timeMsSchema.nullable(),
+  acks: z.array(ackSchema),
+})
+
+/** Everything that a camera's folder needs besides its own key. */
+const issuedSchema = z.object({
+  agency: slugSchema,
+  camera: slugSchema,
+  certificatePem: z.string(),
+  serial: z.string(),
+  expiresAtMs: timeMsSchema,
+  caPem: z.string(),
+  listKeysPem: z.string().describe('public keys trusted for lists and policy'),
+  mqttPort: z.int(),
+})
+
+const csrSchema = z.string().max(MAX_CSR_CHARACTERS).describe('certificate request, PKCS #10 PEM, P-256')
+const days = z.number().optional()
+
+export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): void {
+  const { cameras, policy, agency } = parts
+  const subject = (camera: string) => ({ kind: 'camera', id: camera })
+  const by = (request: Parameters<Door['session']>[0]) => door.session(request).account
+
+  const describe = (camera: string, issued: Awaited<ReturnType<typeof cameras.add>>) => ({
+    agency,
+    camera,
+    certificatePem: issued.certPem,
+    serial: issued.serial,
+    expiresAtMs: issued.expiresAtMs,
+    caPem: parts.authority.caPem,
+    listKeysPem: parts.keys.lists.publicKeyPem,
+    mqttPort: parts.mqttPort(),
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/api/v1/cameras',
+    onRequest: door.guard('cameras.read'),
+    schema: {
+      summary: 'Cameras with what they last said of themselves',
+      response: { 200: z.object({ cameras: z.array(cameraSchema) }) },
+    },
+    handler: async () => ({ cameras: await cameras.list() }),
+  })
+
+  app.route({
+    method: 'POST',
+    url: '/api/v1/cameras',
+    onRequest: door.guard('cameras.write'),
+    schema: {
+      summary: 'Registers a camera and signs its certificate',
+      body: z.strictObject({ camera: slugSchema, csrPem: csrSchema }),
+      response: { 201: issuedSchema },
+    },
+    async handler(request, reply) {
+      const { camera, csrPem } = request.body
+      const issued = await door.audited(request, { operation: 'camera.add', subject: subject(camera) }, () =>
+        cameras.add(camera, csrPem, by(request)),
+      )
+      return reply.code(201).send(describe(camera, issued))
+    },
+  })
+
+  app.route({
+    method: 'POST',
+    url: '/api/v1/cameras/:camera/replace',
+    onRequest: door.guard('cameras.write'),
+    schema: {
+      summary: 'A new certificate under the same name; the old one is revoked at once',
+      params: z.object({ camera: slugSchema }),
+      body: z.strictObject({ csrPem: csrSchema }),
+      response: { 200: issuedSchema },
+    },
+    async handler(request) {
+      const { camera } = request.params
+      const issued = await door.audited(request, { operation: 'camera.replace', subject: subject(camera) }, () =>
+        cameras.replace(camera, request.body.csrPem, by(request)),
+      )
+      return describe(camera, issued)
+    },
+  })
+
+  app.route({
+    method: 'POST',
+    url: '/api/v1/cameras/:camera/revoke',
+    onRequest: door.guard('cameras.write'),
+    schema: {
+      summary: 'Revokes the camera’s certificate and ends its connection',
+      params: z.object({ camera: slugSchema }),
+      response: { 204: z.null() },
+    },
+    async handler(request, reply) {
+      const { camera } = request.params
+      await door.audited(request, { operation: 'camera.revoke', subject: subject(camera) }, () =>
+        cameras.revoke(camera, by(request)),
+      )
+      return reply.code(204).send(null)
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/api/v1/policy',
+    onRequest: door.guard(null),
+    schema: {
+      summary: 'The policy in force and the ones before; whoever is logged in may know it',
+      response: {
+        200: z.object({
+          policy: policySchema,
+          history: z.array(z.object({ policy: policySchema, issuedBy: slugSchema.nullable() })),
+        }),
+      },
+    },
+    handler: async () => ({ policy: policy.current(), history: await policy.history(MAX_POLICY_HISTORY) }),
+  })
+
+  app.route({
+    method: 'PATCH',
+    url: '/api/v1/policy',
+    onRequest: door.guard('policy.write'),
+    schema: {
+      summary: 'A new version of the policy',
+      body: z.strictObject({
+        version: z.int().describe('the version that was seen'),
+        upload: policySchema.shape.upload.optional(),
+        retention: z
+          .strictObject({ unmatchedDays: days, matchedDays: days, cropDays: days, quarantineDays: days })
+          .optional(),
+      }),
+      response: { 200: policySchema },
+    },
+    async handler(request) {
+      const { version, ...change } = request.body
+      const detail: Record<string, string | number> = { version }
+      if (change.upload !== undefined) detail.upload = change.upload
+      for (const [name, value] of Object.entries(change.retention ?? {})) if (value !== undefined) detail[name] = value
+      return door.audited(request, { operation: 'policy.change', detail }, () =>
+        policy.change(version, change, by(request)),
+      )
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/api/v1/status',
+    onRequest: door.guard(null),
+    schema: {
+      summary: 'List versions and ages, cameras online, and what I may do',
+      response: {
+        200: z.object({
+          agency: slugSchema,
+          account: slugSchema,
+          permissions: z.array(z.enum(PERMISSIONS as [string, ...string[]])),
+          nowMs: timeMsSchema,
+          hotlists: z.array(
+            z.object({
+              list: slugSchema,
+              version: z.int(),
+              entries: z.int(),
+              ageMs: z.int(),
+              stale: z.boolean(),
+            }),
+          ),
+          cameras: z.object({ registered: z.int(), online: z.int() }),
+          policyVersion: z.int(),
+        }),
+      },
+    },
+    async handler(request) {
+      const session = door.session(request)
+      const lists = await parts.hotlists.status()
+      return {
+        agency,
+        account: session.account,
+        permissions: permissionsOf(session.roles),
+        nowMs: parts.clock.nowMs(),
+        hotlists: lists.flatMap(({ list, version, entries, ageMs, stale }) =>
+          version === null || ageMs === null ? [] : [{ list, version, entries, ageMs, stale }],
+        ),
+        cameras: await cameras.counts(),
+        policyVersion: policy.current().version,
+      }
+    },
+  })
+}

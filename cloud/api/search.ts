@@ -1,0 +1,88 @@
+/** Routes of searching stored reads. The plate travels in the body, never in an address that a log could keep. */
+import { z } from 'zod'
+import { AppError } from '../../shared/errors.ts'
+import { slugSchema } from '../../shared/names.ts'
+import { sightingSchema, timeMsSchema } from '../../shared/wire/index.ts'
+import type { CloudParts } from '../parts.ts'
+import {
+  createSearch,
+  MAX_PURPOSE_CHARACTERS,
+  MAX_REASON_CHARACTERS,
+  MAX_SEARCH_CAMERAS,
+  MAX_SEARCH_MATCHES,
+  MAX_SEARCH_PAGE,
+} from '../search.ts'
+import type { Door, TypedApi } from './door.ts'
+
+/** Letters of a pattern with separators. */
+const MAX_PLATE_FIELD = 32
+
+export function registerSearch(app: TypedApi, parts: CloudParts, door: Door): void {
+  const { sightings, clock } = parts
+  const search = createSearch(parts)
+
+  app.route({
+    method: 'POST',
+    url: '/api/v1/search',
+    onRequest: door.guard('search.run'),
+    schema: {
+      summary: 'Searches stored reads; refused, and audited, without case number, offence type and reason',
+      body: z.strictObject({
+        plate: z.string().max(MAX_PLATE_FIELD).describe('a plate, or a pattern with * and ?'),
+        fromMs: timeMsSchema.nullable().default(null),
+        toMs: timeMsSchema.nullable().default(null),
+        cameras: z.array(slugSchema).max(MAX_SEARCH_CAMERAS).default([]),
+        // Missing ones are refused by the search itself, so that the refusal is audited.
+        caseNumber: z.string().max(MAX_PURPOSE_CHARACTERS).default(''),
+        offenceType: z.string().max(MAX_PURPOSE_CHARACTERS).default(''),
+        reason: z.string().max(MAX_REASON_CHARACTERS).default(''),
+        limit: z.int().min(1).max(MAX_SEARCH_PAGE).default(50),
+        offset: z.int().min(0).max(MAX_SEARCH_MATCHES).default(0),
+      }),
+      response: {
+        200: z.object({
+          auditSeq: z.int().describe('number of this search in the audit'),
+          results: z.array(
+            z.object({
+              kind: z.enum(['exact', 'near', 'pattern']),
+              sighting: sightingSchema,
+              receivedAtMs: timeMsSchema,
+              clockTrusted: z.boolean(),
+            }),
+          ),
+          total: z.int(),
+          truncated: z.boolean(),
+        }),
+      },
+    },
+    handler: (request) => search.run(request.body, door.actor(request)),
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/api/v1/sightings/:sightingId/crop',
+    onRequest: door.guard('sightings.view'),
+    schema: {
+      summary: 'The evidence picture of a sighting that a search found (image/jpeg)',
+      params: z.object({ sightingId: z.uuidv7() }),
+      querystring: z.strictObject({
+        search: z.coerce.number().int().min(1).describe('audit number of the search that found it'),
+      }),
+      produces: ['image/jpeg'],
+    },
+    async handler(request, reply) {
+      const { sightingId } = request.params
+      const nowMs = clock.nowMs()
+      const stored = await sightings.get(sightingId, nowMs)
+      const crop = stored === null ? null : await sightings.crop(stored.sighting.cameraId, sightingId, nowMs)
+      if (crop === null) throw new AppError('not_found', 'there is no such picture, or it is past its retention')
+      await door.audit(request, {
+        operation: 'sighting.crop_viewed',
+        subject: { kind: 'sighting', id: sightingId },
+        completes: request.query.search,
+        detail: { sha256: crop.sha256 },
+      })
+      return reply.type('image/jpeg').send(crop.jpeg)
+    },
+  })
+}
