@@ -25,7 +25,5 @@ export interface Database {
   writeBatch(statements: readonly Statement[]): Promise<Written[]>
   /** Bytes that deletes freed but the log still holds are cut away. Throws `unavailable` while a reader is in the way. */
   truncateLog(): Promise<void>
-  /** Writes a consistent copy to `path`, which must not exist. */
-  copyTo(path: string): Promise<void>
   close(): Promise<void>
 }

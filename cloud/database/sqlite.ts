@@ -88,13 +88,6 @@ function wrap(connection: SqliteDatabase): Database {
       }
       if (busy !== 0) throw new AppError('unavailable', 'a reader holds the write-ahead log')
     },
-    async copyTo(path) {
-      try {
-        await connection.backup(path)
-      } catch (thrown) {
-        throw toStorageError(thrown, path)
-      }
-    },
     async close() {
       if (connection.open) connection.close()
     },
