@@ -3,8 +3,6 @@
  * is released in `finally`: with the package's memory tracking on, V8 crashes; with it off, an unreleased Mat is never given back.
  * The process that imports this has set OPENCV4NODEJS_DISABLE_AUTOBUILD and OPENCV4NODEJS_DISABLE_EXTERNAL_MEM_TRACKING.
  */
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
 import { cv } from 'opencv4nodejs'
 import type { Corners, Point, Region } from './types.ts'
 
@@ -85,10 +83,40 @@ export function blobs(mask: Buffer, widthPx: number, heightPx: number, most: num
   })
 }
 
-/** Folder of the Haar cascades that the package carries. */
-export function cascadeFolder(): string {
-  const packageJson = createRequire(import.meta.url).resolve('opencv4nodejs/package.json')
-  return join(dirname(packageJson), 'src', 'lib', 'haarcascades')
+/** Finds what a Haar or LBP cascade was trained for. */
+export function openCascade(path: string): (grey: Mat, leastWidthPx: number) => Region[] {
+  const cascade = new cv.CascadeClassifier(path)
+  return (grey, leastWidthPx) => {
+    const minSize = new cv.Size(leastWidthPx, Math.round(leastWidthPx / 3))
+    const { objects } = cascade.detectMultiScale(grey, { scaleFactor: 1.1, minNeighbors: 2, minSize })
+    return objects.map(({ x, y, width, height }) => ({ x, y, width, height }))
+  }
 }
 
-export { cv }
+/**
+ * Places with many upright edges close together, as a line of characters has: black-hat, horizontal gradient, closing, threshold.
+ * `grey` is of 8 bits; `characterHeightPx` is about how high the characters are.
+ */
+export function edgeBlobs(grey: Mat, characterHeightPx: number, most: number): Blob[] {
+  return withMats((keep) => {
+    const dark = cv.getStructuringElement(
+      cv.MORPH_RECT,
+      new cv.Size(characterHeightPx * 2, Math.round(characterHeightPx / 2)),
+    )
+    const hat = keep(grey.morphologyEx(keep(dark), cv.MORPH_BLACKHAT))
+    const gradient = keep(keep(hat.sobel(cv.CV_32F, 1, 0, 3)).convertScaleAbs(1, 0))
+    const join = keep(
+      cv.getStructuringElement(cv.MORPH_RECT, new cv.Size(characterHeightPx, Math.round(characterHeightPx / 3))),
+    )
+    const closed = keep(keep(gradient.gaussianBlur(new cv.Size(5, 5), 0)).morphologyEx(join, cv.MORPH_CLOSE))
+    const mask = keep(closed.threshold(0, 255, cv.THRESH_BINARY + cv.THRESH_OTSU))
+    const small = keep(cv.getStructuringElement(cv.MORPH_RECT, new cv.Size(3, 3)))
+    const opened = keep(mask.morphologyEx(small, cv.MORPH_OPEN))
+    return blobs(opened.getData(), grey.cols, grey.rows, most)
+  })
+}
+
+/** 8-bit grey of an RGB picture. The caller releases it. */
+export function grey(picture: Mat): Mat {
+  return picture.cvtColor(cv.COLOR_RGB2GRAY)
+}

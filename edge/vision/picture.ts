@@ -1,6 +1,7 @@
 /** Encoded bytes → pixels. The only importer of sharp; every limit on pictures is held here, before anything is decoded. */
 import sharp from 'sharp'
 import { AppError } from '../../shared/errors.ts'
+import type { Region } from './types.ts'
 
 /** Longest encoded picture, bytes: a 40-megapixel JPEG at the best quality is about 30 MB. */
 export const MAX_PICTURE_BYTES = 48 * 1024 * 1024
@@ -58,4 +59,41 @@ export async function decodePicture(encoded: Uint8Array): Promise<Picture> {
     if (cause instanceof AppError) throw cause
     throw new AppError('bad_input', 'the picture is damaged or cut short', { cause })
   }
+}
+
+/** Part of a plate's sides that its crop shows around it. */
+const CROP_MARGIN = 0.35
+/** Tried in this order, then again at half the size, until the JPEG fits. */
+const CROP_QUALITIES = [88, 75, 60, 45] as const
+const MIN_CROP_WIDTH_PX = 40
+
+/** JPEG of `region` with a margin, at most `maxBytes`; without any metadata. Throws `bad_input` and `too_large`. */
+export async function cutJpeg(encoded: Uint8Array, region: Region, maxBytes: number): Promise<Buffer> {
+  const { widthPx, heightPx, pixels } = await decodePicture(encoded)
+  const left = Math.max(0, Math.floor(region.x - region.width * CROP_MARGIN))
+  const top = Math.max(0, Math.floor(region.y - region.height * CROP_MARGIN))
+  const right = Math.min(widthPx, Math.ceil(region.x + region.width * (1 + CROP_MARGIN)))
+  const bottom = Math.min(heightPx, Math.ceil(region.y + region.height * (1 + CROP_MARGIN)))
+  if (right - left < 1 || bottom - top < 1) throw new AppError('bad_input', 'the region lies outside the picture')
+  for (let width = right - left; width >= Math.min(MIN_CROP_WIDTH_PX, right - left); width = Math.ceil(width / 2)) {
+    for (const quality of CROP_QUALITIES) {
+      const jpeg = await sharp(pixels, { raw: { width: widthPx, height: heightPx, channels: 3 } })
+        .extract({ left, top, width: right - left, height: bottom - top })
+        .resize({ width })
+        .jpeg({ quality })
+        .toBuffer()
+      if (jpeg.byteLength <= maxBytes) return jpeg
+    }
+    if (width === 1) break
+  }
+  throw new AppError('too_large', `no crop of at most ${maxBytes} bytes can be made`)
+}
+
+/** PNG of 8-bit grey pixels with their contrast stretched and a white border. */
+export async function encodeGrey(pixels: Buffer, widthPx: number, heightPx: number, borderPx: number): Promise<Buffer> {
+  return sharp(pixels, { raw: { width: widthPx, height: heightPx, channels: 1 } })
+    .normalise()
+    .extend({ top: borderPx, bottom: borderPx, left: borderPx, right: borderPx, background: '#fff' })
+    .png({ compressionLevel: 1 })
+    .toBuffer()
 }

@@ -1,0 +1,229 @@
+/**
+ * The one door to vision, on the parent's side. The child is started at once, again with a growing pause when it dies, and killed
+ * when a frame passes the time limit. The frame that it died of is never sent again.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { AppError } from '../../shared/errors.ts'
+import type { FrameRequest, FromChild, OpenRequest, Versions } from './messages.ts'
+import type { EvidenceCrop, FrameReading, VisionConfig, VisionDeps, VisionDoor } from './types.ts'
+
+/** Loading the models takes 1 s; a slow card and a cold disk take more. */
+export const START_TIMEOUT_MS = 60_000
+/** Pause before the child is started again: the first, then twice the last up to the most; back to the first after a frame is read. */
+export const RESTART_PAUSE_MS = { first: 100, most: 10_000 } as const
+/** An ending child gets this long before it is killed. */
+const CLOSE_TIMEOUT_MS = 2_000
+
+interface Waiting {
+  id: number
+  done(value: FrameReading | EvidenceCrop): void
+  failed(error: AppError): void
+}
+
+type Unsent = FrameRequest extends infer R ? (R extends FrameRequest ? Omit<R, 'id'> : never) : never
+
+export async function openVision(config: VisionConfig, deps: VisionDeps): Promise<VisionDoor> {
+  const vision = new Vision(config, deps)
+  await vision.open()
+  return vision
+}
+
+class Vision implements VisionDoor {
+  restarts = 0
+  readonly #config: VisionConfig
+  readonly #deps: VisionDeps
+  readonly #closing = new AbortController()
+  #child: ChildProcess | null = null
+  #ready: Promise<void> = Promise.resolve()
+  #waiting: Waiting | null = null
+  /** Calls run one after another; this is the end of the queue. */
+  #last: Promise<unknown> = Promise.resolve()
+  #nextId = 1
+  #pauseMs: number = RESTART_PAUSE_MS.first
+  #versions: Versions = { detector: 'unknown', reader: 'unknown' }
+
+  constructor(config: VisionConfig, deps: VisionDeps) {
+    this.#config = config
+    this.#deps = deps
+  }
+
+  get pid(): number | null {
+    return this.#child?.pid ?? null
+  }
+
+  get versions(): Versions {
+    return this.#versions
+  }
+
+  async open(): Promise<void> {
+    try {
+      await this.#start()
+    } catch (thrown) {
+      await this.close()
+      throw thrown
+    }
+  }
+
+  async read(frame: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<FrameReading> {
+    return (await this.#call({ kind: 'read', frame }, options.signal)) as FrameReading
+  }
+
+  async crop(frame: Uint8Array, region: EvidenceRegion, maxBytes: number): Promise<EvidenceCrop> {
+    const crop = (await this.#call({ kind: 'crop', frame, region, maxBytes })) as EvidenceCrop
+    // A Buffer comes over the pipe as a plain Uint8Array.
+    return { ...crop, jpeg: Buffer.from(crop.jpeg.buffer, crop.jpeg.byteOffset, crop.jpeg.byteLength) }
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    const child = this.#child
+    if (child === null) return
+    const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+    if (child.connected) child.disconnect()
+    const stop = new AbortController()
+    const late = this.#deps.clock.sleep(CLOSE_TIMEOUT_MS, stop.signal).then(
+      () => child.kill('SIGKILL'),
+      () => {},
+    )
+    await gone
+    stop.abort()
+    await late
+  }
+
+  async #call(request: Unsent, signal?: AbortSignal): Promise<FrameReading | EvidenceCrop> {
+    const before = this.#last
+    const mine = (async () => {
+      await before
+      signal?.throwIfAborted()
+      return this.#exchange(request)
+    })()
+    this.#last = mine.catch(() => {})
+    if (signal === undefined) return mine
+    return abortable(mine, signal)
+  }
+
+  async #exchange(request: Unsent): Promise<FrameReading | EvidenceCrop> {
+    if (this.#closing.signal.aborted) throw new AppError('unavailable', 'vision is closed')
+    await this.#ready
+    const child = this.#child
+    if (child === null) throw new AppError('unavailable', 'the vision process is not running')
+    const id = this.#nextId++
+    const timer = new AbortController()
+    try {
+      return await new Promise((done, failed) => {
+        this.#waiting = { id, done, failed }
+        child.send({ ...request, id }, (error) => {
+          if (error !== null) failed(new AppError('unavailable', 'the vision process is gone', { cause: error }))
+        })
+        this.#deps.clock.sleep(this.#config.frameTimeoutMs, timer.signal).then(
+          () => {
+            this.#deps.log.warn('vision_frame_too_slow', { limit: this.#config.frameTimeoutMs })
+            failed(new AppError('unavailable', `the frame took more than ${this.#config.frameTimeoutMs} ms`))
+            this.#child = null
+            child.kill('SIGKILL')
+          },
+          () => {},
+        )
+      })
+    } finally {
+      timer.abort()
+      this.#waiting = null
+    }
+  }
+
+  /** Resolves when the child is ready; rejects when it refuses its configuration or dies before. */
+  #start(): Promise<void> {
+    const child = startChild()
+    this.#child = child
+    const ready = new Promise<void>((resolve, reject) => {
+      const timer = new AbortController()
+      this.#deps.clock.sleep(START_TIMEOUT_MS, timer.signal).then(
+        () => child.kill('SIGKILL'),
+        () => {},
+      )
+      child.on('message', (message: FromChild) => {
+        if (message.kind === 'ready') {
+          timer.abort()
+          this.#versions = message.versions
+          resolve()
+        } else if (message.kind === 'refused') {
+          reject(new AppError(message.code, message.message, { hint: message.hint ?? '' }))
+          child.kill('SIGKILL')
+        } else {
+          this.#answered(message)
+        }
+      })
+      // `error` comes without `exit` when the process could not be started at all.
+      child.on('error', (cause) => {
+        reject(new AppError('unavailable', 'the vision process cannot be started', { cause }))
+      })
+      child.once('exit', (exitCode, signal) => {
+        timer.abort()
+        const died = new AppError('unavailable', `the vision process ended (${signal ?? `exit ${exitCode}`})`)
+        reject(died)
+        this.#exited(child, died, { exitCode, signal })
+      })
+    })
+    const request: OpenRequest = { kind: 'open', config: this.#config }
+    child.send(request)
+    this.#ready = ready
+    // Who waits for a frame sees the rejection; nobody may be waiting.
+    ready.catch(() => {})
+    return ready
+  }
+
+  #answered(message: Extract<FromChild, { id: number }>): void {
+    const waiting = this.#waiting
+    if (waiting === null || waiting.id !== message.id) return
+    this.#pauseMs = RESTART_PAUSE_MS.first
+    if (message.kind === 'done') waiting.done(message.value)
+    else
+      waiting.failed(new AppError(message.code, message.message, message.hint === null ? {} : { hint: message.hint }))
+  }
+
+  #exited(child: ChildProcess, died: AppError, how: { exitCode: number | null; signal: string | null }): void {
+    if (this.#child === child) this.#child = null
+    this.#waiting?.failed(died)
+    if (this.#closing.signal.aborted) return
+    const pauseMs = this.#pauseMs
+    this.#pauseMs = Math.min(RESTART_PAUSE_MS.most, pauseMs * 2)
+    this.#deps.log.warn('vision_died', { ...how, retryInMs: pauseMs })
+    this.#ready = this.#deps.clock.sleep(pauseMs, this.#closing.signal).then(
+      () => {
+        this.restarts += 1
+        return this.#start()
+      },
+      () => {
+        throw new AppError('unavailable', 'vision is closed')
+      },
+    )
+    this.#ready.catch(() => {})
+  }
+}
+
+type EvidenceRegion = Parameters<VisionDoor['crop']>[1]
+
+function startChild(): ChildProcess {
+  const fromSource = import.meta.url.endsWith('.ts')
+  const path = fileURLToPath(new URL(fromSource ? './child.ts' : './child.js', import.meta.url))
+  return fork(path, [], {
+    serialization: 'advanced',
+    execArgv: fromSource ? ['--import', import.meta.resolve('tsx')] : [],
+    // OpenCV's loader writes to standard output, which belongs to the command that runs us.
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
+}
+
+async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  let abort = (): void => {}
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason)
+    signal.addEventListener('abort', abort)
+  })
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}

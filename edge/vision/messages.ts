@@ -1,0 +1,26 @@
+/** What goes between the door (parent) and the vision process (child), structured-cloned over the pipe. */
+import type { ErrorCode } from '../../shared/errors.ts'
+import type { EvidenceCrop, FrameReading, Region, VisionConfig } from './types.ts'
+
+/** First message to the child; it answers `ready` or `refused`. */
+export interface OpenRequest {
+  kind: 'open'
+  config: VisionConfig
+}
+
+export type FrameRequest =
+  | { kind: 'read'; id: number; frame: Uint8Array }
+  | { kind: 'crop'; id: number; frame: Uint8Array; region: Region; maxBytes: number }
+
+export type ToChild = OpenRequest | FrameRequest
+
+export interface Versions {
+  detector: string
+  reader: string
+}
+
+export type FromChild =
+  | { kind: 'ready'; versions: Versions }
+  | { kind: 'refused'; code: ErrorCode; message: string; hint: string | null }
+  | { kind: 'done'; id: number; value: FrameReading | EvidenceCrop }
+  | { kind: 'failed'; id: number; code: ErrorCode; message: string; hint: string | null }

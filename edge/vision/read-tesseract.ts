@@ -1,0 +1,51 @@
+/**
+ * Reads a plate's line of text with Tesseract's LSTM network, offline. The only importer of tesseract.js. Kept as a measure and for
+ * other scripts; `candor bench reading` shows how far it is behind.
+ */
+import { createWorker, OEM, PSM } from 'tesseract.js'
+import { PLATE_ALPHABET } from './ctc.ts'
+import { cornersOf, grown } from './geometry.ts'
+import { grey, straightened } from './opencv.ts'
+import { encodeGrey } from './picture.ts'
+import type { PlateReader } from './stages.ts'
+
+/** Tesseract was trained on capitals of about 30 px. */
+const LINE_HEIGHT_PX = 60
+const MAX_LINE_WIDTH_PX = 600
+/** White around the line, px; Tesseract drops characters that touch the edge. */
+const BORDER_PX = 12
+
+export async function openTesseractReader(folder: string): Promise<PlateReader> {
+  const worker = await createWorker(
+    'eng',
+    OEM.LSTM_ONLY,
+    { langPath: folder, gzip: true, cacheMethod: 'none' },
+    { load_system_dawg: '0', load_freq_dawg: '0' },
+  )
+  await worker.setParameters({ tessedit_char_whitelist: PLATE_ALPHABET, tessedit_pageseg_mode: PSM.SINGLE_LINE })
+  return {
+    version: 'tesseract.js-7-eng-best-int',
+    async read(picture, region) {
+      const box = grown(region.text, { left: 0.1, right: 0.1, top: 0, bottom: 0 })
+      const width = Math.min(MAX_LINE_WIDTH_PX, Math.round((LINE_HEIGHT_PX * box.widthPx) / box.heightPx))
+      const line = straightened(picture, cornersOf(box), width, LINE_HEIGHT_PX)
+      let png: Buffer
+      try {
+        const light = grey(line)
+        try {
+          png = await encodeGrey(light.getData(), width, LINE_HEIGHT_PX, BORDER_PX)
+        } finally {
+          light.release()
+        }
+      } finally {
+        line.release()
+      }
+      const { data } = await worker.recognize(png)
+      const text = data.text.replace(/[^A-Z0-9]/g, '')
+      return text === '' ? [] : [{ text, probability: data.confidence / 100 }]
+    },
+    async close() {
+      await worker.terminate()
+    },
+  }
+}
