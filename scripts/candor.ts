@@ -6,12 +6,15 @@
 import { Command, CommanderError } from 'commander'
 import { describeError, EXIT, toAppError } from '../shared/errors.ts'
 import { softwareVersion } from '../shared/version.ts'
+import { register as registerBench } from './candor/bench.ts'
 import { register as registerCloud } from './candor/cloud.ts'
 import { register as registerContract } from './candor/contract.ts'
 import { register as registerDoctor } from './candor/doctor.ts'
+import { register as registerEdge } from './candor/edge.ts'
+import { register as registerRead } from './candor/read.ts'
 
 /** In the order in which a newcomer meets them; `--help` prints them so. */
-const REGISTRATIONS = [registerCloud, registerContract, registerDoctor]
+const REGISTRATIONS = [registerRead, registerEdge, registerCloud, registerContract, registerDoctor, registerBench]
 
 async function main(argv: readonly string[]): Promise<number> {
   const program = new Command('candor')

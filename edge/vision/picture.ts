@@ -1,14 +1,8 @@
 /** Encoded bytes → pixels. The only importer of sharp; every limit on pictures is held here, before anything is decoded. */
 import sharp from 'sharp'
 import { AppError } from '../../shared/errors.ts'
+import { MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS, MIN_PICTURE_SIDE_PX } from './limits.ts'
 import type { Region } from './types.ts'
-
-/** Longest encoded picture, bytes: a 40-megapixel JPEG at the best quality is about 30 MB. */
-export const MAX_PICTURE_BYTES = 48 * 1024 * 1024
-/** Most pixels, width × height: above any camera's sensor that the project knows (OV64A binned, 24-megapixel DSLR). */
-export const MAX_PICTURE_PIXELS = 40_000_000
-/** Shortest side in which a plate could be read, px. */
-export const MIN_PICTURE_SIDE_PX = 16
 
 const FORMATS: ReadonlySet<string> = new Set(['jpeg', 'png', 'webp', 'tiff', 'heif', 'gif'])
 

@@ -1,0 +1,29 @@
+/** `candor bench …`: figures that anyone can measure again. */
+import { type Command, Option } from 'commander'
+
+export function register(program: Command): void {
+  const bench = program.command('bench').description('measure this machine and this version')
+
+  bench
+    .command('reading')
+    .description('how many plates of labelled pictures are read, and how fast')
+    .option('--plates <folder>', 'holds us, eu, br, each with labels.tsv (default: $CANDOR_PLATES)')
+    .addOption(new Option('--detector <name>', 'only this one').choices(['ppocr', 'cascade']))
+    .addOption(new Option('--reader <name>', 'only this one').choices(['ppocr', 'tesseract']))
+    .option('--json', 'one JSON document')
+    .action(async (options: Record<string, string | boolean>) => {
+      const { run } = await import('../bench/reading.ts')
+      await run(options)
+    })
+
+  bench
+    .command('ingest')
+    .description('how many sightings a second the cloud stores')
+    .option('--seconds <n>', 'length of the measurement', '10')
+    .option('--cameras <n>', 'connections', '50')
+    .option('--json', 'one JSON document')
+    .action(async (options: Record<string, string | boolean>) => {
+      const { run } = await import('../bench/ingest.ts')
+      await run(options)
+    })
+}

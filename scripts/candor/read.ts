@@ -1,0 +1,130 @@
+/** `candor read`: pictures in, one JSON line each out. Asks vision through the same door as the camera. */
+import type { Stats } from 'node:fs'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { extname, join } from 'node:path'
+import { type Command, Option } from 'commander'
+import type { DetectorName, FrameReading, PlateRead, ReaderName } from '../../edge/vision/types.ts'
+
+/** Names of pictures in a folder; a file named on its own is read whatever its name. */
+export const PICTURE_EXTENSIONS: ReadonlySet<string> = new Set(['.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif'])
+
+interface ReadOptions {
+  json?: boolean
+  detector?: DetectorName
+  reader?: ReaderName
+}
+
+export function register(program: Command): void {
+  program
+    .command('read')
+    .description('read the plates in pictures')
+    .argument('<path...>', 'pictures, or folders of pictures (not the folders within)')
+    .option('--json', 'one JSON line a picture')
+    .addOption(new Option('--detector <name>', 'what finds plates').choices(['ppocr', 'cascade']))
+    .addOption(new Option('--reader <name>', 'what reads their text').choices(['ppocr', 'tesseract']))
+    .action(async (paths: string[], options: ReadOptions) => {
+      const { EXIT } = await import('../../shared/errors.ts')
+      if (!(await readPictures(paths, options))) process.exitCode = EXIT.failed
+    })
+}
+
+/** True when every picture could be read. */
+async function readPictures(paths: readonly string[], options: ReadOptions): Promise<boolean> {
+  const { openVision } = await import('../../edge/vision/door.ts')
+  const { visionConfigSchema } = await import('../../edge/vision/types.ts')
+  const { MAX_PICTURE_BYTES } = await import('../../edge/vision/limits.ts')
+  const { systemClock } = await import('../../shared/clock.ts')
+  const { describeError, AppError } = await import('../../shared/errors.ts')
+  const { createLog } = await import('../../shared/log.ts')
+  const { detector, reader } = options
+  const config = visionConfigSchema.parse({ ...(detector && { detector }), ...(reader && { reader }) })
+  const vision = await openVision(config, { clock: systemClock, log: createLog({ level: 'error', part: 'read' }) })
+  const print = options.json === true ? printJson : printForPeople
+  let whole = true
+  try {
+    for await (const found of picturesOf(paths)) {
+      try {
+        if ('error' in found) throw found.error
+        // Looked at before it is read, so that a huge file is never held in memory.
+        if (found.bytes > MAX_PICTURE_BYTES) {
+          throw new AppError('too_large', `the file has ${found.bytes} bytes; the limit is ${MAX_PICTURE_BYTES}`)
+        }
+        print(found.file, await vision.read(await readFile(found.file)))
+      } catch (thrown) {
+        whole = false
+        const error = describeError(thrown)
+        if (options.json === true) process.stdout.write(`${JSON.stringify({ file: found.file, error })}\n`)
+        else process.stdout.write(`${found.file}\n  cannot be read: ${error}\n`)
+      }
+    }
+  } finally {
+    await vision.close()
+  }
+  return whole
+}
+
+type Found = { file: string; bytes: number } | { file: string; error: unknown }
+
+/** The pictures that `paths` name, folders in order of name. */
+async function* picturesOf(paths: readonly string[]): AsyncGenerator<Found> {
+  for (const path of paths) {
+    let named: Stats
+    try {
+      named = await stat(path)
+    } catch (error) {
+      yield { file: path, error }
+      continue
+    }
+    if (!named.isDirectory()) {
+      yield { file: path, bytes: named.size }
+      continue
+    }
+    const entries = await readdir(path, { withFileTypes: true })
+    const names = entries
+      .filter((entry) => !entry.isDirectory() && PICTURE_EXTENSIONS.has(extname(entry.name).toLowerCase()))
+      .map((entry) => entry.name)
+      .sort()
+    for (const name of names) {
+      const file = join(path, name)
+      try {
+        yield { file, bytes: (await stat(file)).size }
+      } catch (error) {
+        yield { file, error }
+      }
+    }
+  }
+}
+
+/** Ten thousandths are enough for a share of one, and hundredths of a pixel for a place. */
+function rounded(value: number, parts: number): number {
+  return Math.round(value * parts) / parts
+}
+
+function forJson(read: PlateRead): object {
+  const pixel = (value: number) => rounded(value, 100)
+  const { x, y, width, height } = read.region
+  return {
+    plate: read.plate,
+    confidence: rounded(read.confidence, 10_000),
+    region: { x: pixel(x), y: pixel(y), width: pixel(width), height: pixel(height) },
+    ...(read.corners && { corners: read.corners.map((corner) => ({ x: pixel(corner.x), y: pixel(corner.y) })) }),
+    jurisdiction: read.jurisdiction,
+    candidates: read.candidates.map(({ plate, confidence }) => ({ plate, confidence: rounded(confidence, 10_000) })),
+  }
+}
+
+function printJson(file: string, reading: FrameReading): void {
+  const { widthPx, heightPx, elapsedMs, reads } = reading
+  const line = { file, widthPx, heightPx, elapsedMs: rounded(elapsedMs, 10), plates: reads.map(forJson) }
+  process.stdout.write(`${JSON.stringify(line)}\n`)
+}
+
+function printForPeople(file: string, reading: FrameReading): void {
+  process.stdout.write(`${file}\n`)
+  if (reading.reads.length === 0) process.stdout.write('  no plate\n')
+  for (const { plate, confidence, candidates } of reading.reads) {
+    const others = candidates.slice(1, 4).map((other) => `${other.plate} ${(other.confidence * 100).toFixed(0)} %`)
+    const or = others.length === 0 ? '' : `   or ${others.join(', ')}`
+    process.stdout.write(`  ${(plate ?? '?').padEnd(12)} ${(confidence * 100).toFixed(0)} %${or}\n`)
+  }
+}
