@@ -1,0 +1,39 @@
+/** HTTP of the demo and the trials: JSON over TLS that trusts one authority and nothing else. */
+import { request } from 'node:https'
+import { AppError } from '../../shared/errors.ts'
+
+export interface Https {
+  /** The parsed answer. Throws with the server's own message when it is no success. */
+  call(method: string, path: string, options?: { token?: string; json?: unknown; text?: string }): Promise<unknown>
+  readonly origin: string
+}
+
+export function createHttps(origin: string, caPem: string): Https {
+  return {
+    origin,
+    call: (method, path, { token, json, text } = {}) =>
+      new Promise((resolve, reject) => {
+        const body = text ?? (json === undefined ? undefined : JSON.stringify(json))
+        const headers: Record<string, string> = {}
+        if (token !== undefined) headers.authorization = `Bearer ${token}`
+        if (body !== undefined) headers['content-type'] = text === undefined ? 'application/json' : 'text/csv'
+        const sent = request(new URL(path, origin), { method, headers, ca: caPem, timeout: 60_000 }, (reply) => {
+          const chunks: Buffer[] = []
+          reply.on('data', (chunk: Buffer) => chunks.push(chunk))
+          reply.once('error', reject)
+          reply.once('end', () => {
+            const answer = Buffer.concat(chunks).toString('utf8')
+            const status = reply.statusCode ?? 0
+            if (status < 200 || status >= 300) {
+              reject(new AppError('unavailable', `${method} ${path}: ${status} ${answer}`))
+              return
+            }
+            resolve(answer === '' ? null : JSON.parse(answer))
+          })
+        })
+        sent.once('timeout', () => sent.destroy(new Error('timed out')))
+        sent.once('error', reject)
+        sent.end(body)
+      }),
+  }
+}
