@@ -1,0 +1,60 @@
+/** The camera's own account of itself: one document at intervals, QoS 0, made from the counters of all parts. Run by main.ts. */
+import type { Clock } from '../shared/clock.ts'
+import type { Log } from '../shared/log.ts'
+import { type CameraHealth, EARLIEST_TIME_MS } from '../shared/wire/index.ts'
+import type { ClockState } from './clock-state.ts'
+import type { Hotlists } from './hotlist/hotlist.ts'
+import type { Outbox } from './outbox/outbox.ts'
+import type { Pipeline } from './pipeline.ts'
+import type { Uplink } from './uplink/uplink.ts'
+import type { VisionDoor } from './vision/types.ts'
+
+export interface HealthDeps {
+  cameraId: string
+  pipeline: Pick<Pipeline, 'counters'>
+  /** Frames that capture replaced by newer ones, and files that were no pictures. */
+  source: { readonly dropped: number; readonly rejected: number }
+  vision: Pick<VisionDoor, 'restarts'>
+  outbox: Pick<Outbox, 'rows' | 'bytes' | 'oldestBornAtMs' | 'counters'>
+  hotlists: Pick<Hotlists, 'status'>
+  uplink: Pick<Uplink, 'sessionId' | 'publishHealth' | 'connected'>
+  clockState: Pick<ClockState, 'state'>
+  clock: Clock
+  log: Log
+  /** Monotonic milliseconds at the start of the process. */
+  startedAtMs: number
+}
+
+export function cameraHealth(deps: HealthDeps): CameraHealth {
+  const { pipeline, source, outbox, clock } = deps
+  const nowMs = clock.nowMs()
+  const counters = outbox.counters()
+  const bornAtMs = outbox.oldestBornAtMs()
+  const { read, rejected, failed, made, matched, withheld } = pipeline.counters
+  return {
+    cameraId: deps.cameraId,
+    sessionId: deps.uplink.sessionId,
+    atMs: Math.max(EARLIEST_TIME_MS, nowMs),
+    uptimeMs: Math.round(clock.monotonicMs() - deps.startedAtMs),
+    clock: deps.clockState.state,
+    frames: { read, dropped: source.dropped, rejected: source.rejected + rejected, failed },
+    vision: { restarts: deps.vision.restarts },
+    sightings: { made, matched, withheld: withheld + counters.withheld, lost: counters.lost },
+    outbox: {
+      rows: outbox.rows,
+      bytes: outbox.bytes,
+      oldestAgeMs: bornAtMs === null ? 0 : Math.max(0, Math.round(nowMs - bornAtMs)),
+      evicted: { crops: counters.evictedCrops, sightings: counters.evictedSightings },
+      expired: counters.expired,
+    },
+    hotlists: deps.hotlists.status(nowMs),
+  }
+}
+
+/** Reports at once and then every `intervalMs` until `signal` aborts. */
+export async function runHealth(deps: HealthDeps, intervalMs: number, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    if (deps.uplink.connected) deps.uplink.publishHealth(Buffer.from(JSON.stringify(cameraHealth(deps))))
+    await deps.clock.sleep(intervalMs, signal).catch(() => {})
+  }
+}

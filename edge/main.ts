@@ -1,0 +1,243 @@
+/**
+ * The camera process: builds all parts, runs them, closes them in order. Tests run `runEdge` as it is; `candor edge` calls
+ * `edgeProcess`, which alone knows signals and exit codes. The only file of edge that touches the process.
+ */
+import { mkdirSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Clock, SECOND_MS, systemClock } from '../shared/clock.ts'
+import { AppError, describeError, EXIT, toAppError } from '../shared/errors.ts'
+import { type NewId, newId, type Random, random } from '../shared/ids.ts'
+import { createLog, type Log } from '../shared/log.ts'
+import { createVerifier } from '../shared/signing.ts'
+import { openDatabase } from '../shared/sqlite.ts'
+import { softwareVersion } from '../shared/version.ts'
+import type { CameraHealth } from '../shared/wire/index.ts'
+import { openReplay } from './capture/replay.ts'
+import type { CaptureSource } from './capture/types.ts'
+import { openClockState, systemClockIsSynced } from './clock-state.ts'
+import { type EdgeConfig, loadEdgeConfig, readListKeys } from './config.ts'
+import { cameraHealth, type HealthDeps, runHealth } from './health.ts'
+import { createHotlists } from './hotlist/hotlist.ts'
+import { openOutbox } from './outbox/outbox.ts'
+import { createPipeline, type PipelineCounters } from './pipeline.ts'
+import { createPolicy } from './policy.ts'
+import { createRepeats } from './repeats.ts'
+import { runRetention } from './retention.ts'
+import { createTracker } from './track.ts'
+import { createUplink, type UplinkCounters } from './uplink/uplink.ts'
+import { openVision } from './vision/door.ts'
+import type { VisionDoor } from './vision/types.ts'
+
+/** From SIGTERM until the process must be gone, milliseconds. */
+export const SHUTDOWN_MS = 5 * SECOND_MS
+/** Of these, for what is being read and for what is in flight, milliseconds. */
+const FINISH_READING_MS = 1_500
+const FINISH_SENDING_MS = 1_000
+/** Between looks whether all has been sent, milliseconds. */
+const DONE_CHECK_MS = 100
+
+export interface EdgeDeps {
+  clock: Clock
+  newId: NewId
+  random: Random
+  log: Log
+  openVision(config: EdgeConfig['vision'], deps: { clock: Clock; log: Log }): Promise<VisionDoor>
+  openSource(config: EdgeConfig['source'], deps: { clock: Clock; log: Log }): Promise<CaptureSource>
+  isClockSynced(): Promise<boolean>
+}
+
+export interface RunningEdge {
+  health(): CameraHealth
+  readonly connected: boolean
+  readonly pipeline: Readonly<PipelineCounters>
+  readonly uplink: Readonly<UplinkCounters>
+  readonly policyVersion: number
+  /** Process id of the vision child, for tests that kill it. */
+  readonly visionPid: number | null
+  /** Resolves when the source has ended and everything that was seen is in the outbox. */
+  readonly sourceEnded: Promise<void>
+  /** Resolves when all parts are closed; rejects with what ended the camera. */
+  readonly stopped: Promise<void>
+  /** Stops taking frames, stores what was being followed, waits shortly for acknowledgements, closes. Never rejects. */
+  close(): Promise<void>
+}
+
+export const systemDeps = (log: Log): EdgeDeps => ({
+  clock: systemClock,
+  newId,
+  random,
+  log,
+  openVision,
+  openSource: openReplay,
+  isClockSynced: systemClockIsSynced,
+})
+
+/** Rejects if a part cannot be opened; afterwards only `stopped` tells of failure. */
+export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortSignal): Promise<RunningEdge> {
+  const { clock, log } = deps
+  const startedAtMs = clock.monotonicMs()
+  const verifier = createVerifier(readListKeys(config.listKeysFile))
+  const sequence = await sequenceOf(config.source)
+  const closers: (() => void | Promise<void>)[] = []
+  const closeAll = async () => {
+    for (const close of closers.reverse()) await close()
+  }
+  try {
+    mkdirSync(config.dataFolder, { recursive: true, mode: 0o700 })
+    const outbox = openOutbox({ file: join(config.dataFolder, 'outbox.db'), ...config.outbox, clock })
+    closers.push(() => outbox.close())
+    // A file of its own: a large list must not take the outbox's room, nor its checkpoints hold up a sighting.
+    const lists = openDatabase(join(config.dataFolder, 'lists.db'))
+    closers.push(() => void lists.close())
+    const signed = { database: lists, verifier, agency: config.agency, clock, log }
+    const hotlists = createHotlists(signed)
+    const policy = createPolicy({ ...signed, defaults: { upload: config.upload, retention: config.retention } })
+    const clockState = await openClockState(config.assumeClockSynced ? async () => true : deps.isClockSynced, clock)
+    const vision = await deps.openVision(config.vision, { clock, log })
+    closers.push(() => vision.close())
+    const source = await deps.openSource(config.source, { clock, log })
+    closers.push(() => source.close())
+
+    const software = softwareVersion()
+    const uplink = createUplink({ config, outbox, hotlists, policy, software, ...deps })
+    const pipeline = createPipeline({
+      cameraId: config.cameraId,
+      gapMs: config.track.gapMs,
+      versions: { software, detector: config.vision.detector, reader: config.vision.reader },
+      vision,
+      tracker: createTracker({ gapMs: config.track.gapMs, sequence }, deps.newId),
+      repeats: createRepeats({ windowMs: config.track.repeatWindowMs, sequence }),
+      hotlists,
+      policy,
+      outbox,
+      clockState,
+      clock,
+      random: deps.random,
+      log,
+      onStored: () => uplink.wake(),
+    })
+    const healthDeps: HealthDeps = {
+      ...{ cameraId: config.cameraId, pipeline, source, vision, outbox, hotlists, uplink, clockState, clock, log },
+      startedAtMs,
+    }
+
+    // Frames stop first, so that the last sightings can still be sent.
+    const frames = new AbortController()
+    const rest = new AbortController()
+    let failure: unknown = null
+    const fail = (thrown: unknown) => {
+      failure ??= thrown
+      frames.abort()
+    }
+    const sourceEnded = pipeline.run(source, frames.signal)
+    sourceEnded.catch(fail)
+    const others = Promise.all(
+      [
+        uplink.run(rest.signal),
+        runRetention({ outbox, hotlists, policy, clockState, clock, log }, rest.signal),
+        runHealth(healthDeps, config.healthIntervalMs, rest.signal),
+        clockState.run(rest.signal),
+      ].map((part) => part.catch(fail)),
+    )
+    if (signal.aborted) frames.abort()
+    signal.addEventListener('abort', () => frames.abort(), { once: true })
+
+    const isEmpty = () => outbox.rows === 0 && uplink.inFlight === 0
+    async function untilEmpty(limitMs: number): Promise<void> {
+      const endMs = clock.monotonicMs() + limitMs
+      while (!isEmpty() && clock.monotonicMs() < endMs) await clock.sleep(Math.min(DONE_CHECK_MS, limitMs))
+    }
+
+    async function life(): Promise<void> {
+      const done = config.exitWhenDone
+        ? sourceEnded.then(() => untilEmpty(Number.POSITIVE_INFINITY))
+        : new Promise(() => {})
+      await Promise.race([done.catch(() => {}), aborted(frames.signal)])
+      frames.abort()
+      await Promise.race([sourceEnded.catch(() => {}), clock.sleep(FINISH_READING_MS)])
+      if (failure === null && uplink.connected) await untilEmpty(FINISH_SENDING_MS)
+      rest.abort()
+      await others
+      await closeAll()
+      log.info('edge_stopped', { count: pipeline.counters.made })
+      if (failure !== null) throw failure
+    }
+
+    const stopped = life()
+    stopped.catch(() => {})
+    log.info('edge_started', {
+      cameraId: config.cameraId,
+      version: software,
+      detector: config.vision.detector,
+      reader: config.vision.reader,
+    })
+    return {
+      health: () => cameraHealth(healthDeps),
+      get connected() {
+        return uplink.connected
+      },
+      pipeline: pipeline.counters,
+      uplink: uplink.counters,
+      get policyVersion() {
+        return policy.version
+      },
+      get visionPid() {
+        return vision.pid
+      },
+      sourceEnded,
+      stopped,
+      async close() {
+        frames.abort()
+        await stopped.catch(() => {})
+      },
+    }
+  } catch (thrown) {
+    await closeAll()
+    throw thrown
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
+/** A folder of pictures shows another vehicle in each, unless said otherwise. */
+async function sequenceOf(source: EdgeConfig['source']): Promise<'stills' | 'video'> {
+  if (source.sequence !== 'auto') return source.sequence
+  const found = await stat(source.path).catch((cause: unknown) => {
+    throw new AppError('configuration', `source.path: cannot be read (got ${source.path})`, { cause })
+  })
+  return found.isDirectory() ? 'stills' : 'video'
+}
+
+/** `candor edge --config F`: runs until a signal or, with exitWhenDone, until all is sent. Resolves with the exit code. */
+export async function edgeProcess(configFile: string): Promise<number> {
+  const config = loadEdgeConfig(configFile)
+  const log = createLog({ level: config.logLevel, part: 'edge' }).with({ cameraId: config.cameraId })
+  const stop = new AbortController()
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (stop.signal.aborted) process.exit(EXIT.failed)
+    log.info('edge_stopping', { signal })
+    stop.abort()
+    // A part that hangs must not outlive what systemd waits for; the outbox is safe at any moment.
+    setTimeout(() => process.exit(EXIT.failed), SHUTDOWN_MS).unref()
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+  try {
+    const running = await runEdge(config, systemDeps(log), stop.signal)
+    await running.stopped
+    return EXIT.done
+  } catch (thrown) {
+    const error = toAppError(thrown)
+    log.error('edge_failed', { code: error.code, error: describeError(error) })
+    throw error
+  } finally {
+    process.off('SIGTERM', onSignal)
+    process.off('SIGINT', onSignal)
+  }
+}

@@ -1,0 +1,271 @@
+/**
+ * THE loop of the camera: frame → regions and reads → track → sighting → match → outbox. One frame at a time; everything that
+ * can fail is counted here, and the next frame is taken. Vision is another process and the outbox is a local commit, so nothing
+ * in here ever waits for the network.
+ */
+import type { Clock } from '../shared/clock.ts'
+import { SECOND_MS } from '../shared/clock.ts'
+import { toAppError } from '../shared/errors.ts'
+import type { Random } from '../shared/ids.ts'
+import type { Log } from '../shared/log.ts'
+import { createBackOff } from '../shared/retry.ts'
+import {
+  type CameraHealth,
+  EARLIEST_TIME_MS,
+  type HotlistMatch,
+  LATEST_TIME_MS,
+  MAX_CROP_BYTES,
+  type Region,
+  type Sighting,
+  sightingSchema,
+} from '../shared/wire/index.ts'
+import type { CaptureSource, Frame } from './capture/types.ts'
+import type { Hotlists } from './hotlist/hotlist.ts'
+import type { Outbox } from './outbox/outbox.ts'
+import type { CameraPolicy } from './policy.ts'
+import type { Repeats } from './repeats.ts'
+import type { FrameTime, Observation, Track, Tracker } from './track.ts'
+import type { EvidenceCrop, VisionDoor } from './vision/types.ts'
+
+export interface PipelineCounters {
+  read: number
+  /** Frames that are no pictures. */
+  rejected: number
+  /** Frames that were not read because vision was down or too slow, and crops that could not be made. */
+  failed: number
+  made: number
+  matched: number
+  /** Not stored for sending, by policy. */
+  withheld: number
+  /** Seen again within the window. */
+  repeats: number
+}
+
+export interface PipelineDeps {
+  cameraId: string
+  /** How long to wait for a frame before looking for vehicles that are gone, milliseconds. */
+  gapMs: number
+  versions: Sighting['versions']
+  vision: Pick<VisionDoor, 'read' | 'crop'>
+  tracker: Tracker
+  repeats: Repeats
+  hotlists: Pick<Hotlists, 'match'>
+  policy: Pick<CameraPolicy, 'upload'>
+  outbox: Pick<Outbox, 'put'>
+  clockState: { readonly state: CameraHealth['clock'] }
+  clock: Clock
+  random: Random
+  log: Log
+  /** Something is new in the outbox. */
+  onStored(): void
+}
+
+export interface Pipeline {
+  readonly counters: Readonly<PipelineCounters>
+  /** Until the source ends or `signal` aborts; what was being followed then is stored. */
+  run(source: CaptureSource, signal: AbortSignal): Promise<void>
+}
+
+/** What the pipeline adds to a track: its picture with the frame it is of, and whether a preview has left. */
+interface Followed {
+  picture: { crop: EvidenceCrop; capturedAtMs: number; clock: 'synced' | 'unsynced'; region: Region } | null
+  preview: HotlistMatch | null
+  /** The picture is in the outbox; a second one under the same id would be another picture. */
+  cropStored: boolean
+}
+
+/** While vision is starting again, frames fail at once; waiting keeps the loop from spinning. */
+const VISION_BACK_OFF = { firstMs: 50, mostMs: 2 * SECOND_MS }
+
+export function createPipeline(deps: PipelineDeps): Pipeline {
+  const { vision, tracker, repeats, hotlists, policy, outbox, clock, log } = deps
+  const counters: PipelineCounters = { read: 0, rejected: 0, failed: 0, made: 0, matched: 0, withheld: 0, repeats: 0 }
+  const followed = new WeakMap<Track, Followed>()
+  const backOff = createBackOff(VISION_BACK_OFF, deps.random)
+
+  async function run(source: CaptureSource, signal: AbortSignal): Promise<void> {
+    const frames = source[Symbol.asyncIterator]()
+    // Asked for only when the frame before is done with: the newest frame wins at that moment.
+    let awaited: Promise<IteratorResult<Frame>> | null = null
+    while (!signal.aborted) {
+      const next: Promise<IteratorResult<Frame>> = awaited ?? frames.next()
+      const arrived = await frameOrNull(next, signal)
+      if (arrived === null) {
+        awaited = next
+        // It is looked at again in the next round; until then a failure has nobody else to go to.
+        next.catch(() => {})
+        end(tracker.expire(clock.monotonicMs()))
+        continue
+      }
+      awaited = null
+      if (arrived.done === true) break
+      await look(arrived.value, signal)
+    }
+    end(tracker.finish())
+  }
+
+  /** The next frame, or null when none came within the gap. */
+  async function frameOrNull(next: Promise<IteratorResult<Frame>>, signal: AbortSignal) {
+    const waiting = new AbortController()
+    const stop = () => waiting.abort()
+    signal.addEventListener('abort', stop, { once: true })
+    try {
+      const nothing = clock.sleep(deps.gapMs, waiting.signal).then(
+        () => null,
+        () => null,
+      )
+      return await Promise.race([next, nothing])
+    } finally {
+      signal.removeEventListener('abort', stop)
+      waiting.abort()
+    }
+  }
+
+  async function look(frame: Frame, signal: AbortSignal): Promise<void> {
+    const takenAtMs = clock.monotonicMs()
+    try {
+      const { reads } = await vision.read(frame.encoded, { signal })
+      counters.read += 1
+      backOff.reset()
+      const time: FrameTime = {
+        capturedAtMs: inRange(frame.capturedAtMs),
+        clock: clockOf(frame),
+        takenAtMs,
+        readAtMs: clock.monotonicMs(),
+      }
+      const { observed, ended } = tracker.observe(time, reads)
+      for (const observation of observed) await follow(observation, frame, time)
+      end(ended)
+    } catch (thrown) {
+      const error = toAppError(thrown)
+      if (signal.aborted) return
+      if (error.code === 'bad_input' || error.code === 'too_large') counters.rejected += 1
+      else counters.failed += 1
+      log.warn('frame_not_read', { seq: frame.seq, code: error.code, error: error.message })
+      if (error.code === 'internal') throw error
+      if (error.code === 'unavailable') await clock.sleep(backOff.nextMs(), signal).catch(() => {})
+    }
+  }
+
+  const clockOf = (frame: Frame) =>
+    frame.clock === 'synced' && deps.clockState.state === 'synced' ? 'synced' : 'unsynced'
+
+  /** Keeps the best picture of a vehicle, and sends a preview at once when it is on a list. */
+  /** Keeps the best picture of a vehicle, and sends a preview at once when it is on a list. */
+  async function follow({ track, improved }: Observation, frame: Frame, time: FrameTime): Promise<void> {
+    const state = stateOf(track)
+    const vote = track.vote()
+    const match = vote.plate === null ? null : hotlists.match(vote.plate, clock.nowMs())
+    // After a preview the picture is in the outbox, and another one under the same id would contradict it.
+    if (state.preview !== null || repeats.isRepeat(vote.plate, track.region, match, clock.monotonicMs())) return
+    // A picture is only taken of what may leave the camera.
+    if (match === null && policy.upload !== 'all') return
+    if (improved || state.picture === null) {
+      const { capturedAtMs, clock: clockThen } = time
+      const crop = await cropOf(track, frame)
+      if (crop !== null) state.picture = { crop, capturedAtMs, clock: clockThen, region: track.region }
+    }
+    if (match === null) return
+    state.preview = match
+    store(track, state, match, 0)
+  }
+
+  function stateOf(track: Track): Followed {
+    const state = followed.get(track) ?? { picture: null, preview: null, cropStored: false }
+    followed.set(track, state)
+    return state
+  }
+
+  async function cropOf(track: Track, frame: Frame): Promise<EvidenceCrop | null> {
+    try {
+      return await vision.crop(frame.encoded, track.region, MAX_CROP_BYTES)
+    } catch (thrown) {
+      const error = toAppError(thrown)
+      counters.failed += 1
+      log.warn('crop_not_made', { sightingId: track.sightingId, code: error.code, error: error.message })
+      // A sighting without its picture is better than none.
+      return null
+    }
+  }
+
+  function end(tracks: readonly Track[]): void {
+    for (const track of tracks) {
+      const state = stateOf(track)
+      const { plate } = track.vote()
+      const match = plate === null ? null : hotlists.match(plate, clock.nowMs())
+      const isRepeat = state.preview === null && repeats.isRepeat(plate, track.region, match, clock.monotonicMs())
+      repeats.saw(plate, track.region, match ?? state.preview, clock.monotonicMs())
+      if (isRepeat) counters.repeats += 1
+      else store(track, state, match, 1)
+    }
+  }
+
+  function store(track: Track, state: Followed, match: HotlistMatch | null, revision: 0 | 1): void {
+    // A final corrects the preview before it, so it leaves as that one did, whatever it says.
+    const isMatched = match !== null || state.preview !== null
+    if (revision === 1) counters.made += 1
+    if (revision === 1 && match !== null) counters.matched += 1
+    if (!isMatched && policy.upload !== 'all') {
+      counters.withheld += 1
+      return
+    }
+    const sighting = sightingOf(track, state, match, revision)
+    const checked = sightingSchema.safeParse(sighting)
+    if (!checked.success) {
+      counters.failed += 1
+      log.error('sighting_invalid', {
+        sightingId: track.sightingId,
+        field: checked.error.issues[0]?.path.join('.') ?? '',
+      })
+      return
+    }
+    const crop = state.cropStored ? null : (state.picture?.crop.jpeg ?? null)
+    try {
+      const { sightingId, capturedAtMs, clock: clockNow } = sighting
+      outbox.put(
+        {
+          sightingId,
+          revision,
+          matched: isMatched,
+          capturedAtMs,
+          clock: clockNow,
+          payload: Buffer.from(JSON.stringify(sighting)),
+        },
+        crop,
+      )
+      state.cropStored ||= crop !== null
+      log.info('sighting_stored', { sightingId, revision, ageMs: Math.round(clock.nowMs() - capturedAtMs) })
+      deps.onStored()
+    } catch (thrown) {
+      const error = toAppError(thrown)
+      if (error.code !== 'storage_full' && error.code !== 'unavailable') throw error
+      // The outbox has counted it; the camera goes on.
+      log.error('sighting_lost', { sightingId: track.sightingId, code: error.code, error: error.message })
+    }
+  }
+
+  function sightingOf(track: Track, state: Followed, match: HotlistMatch | null, revision: 0 | 1): Sighting {
+    // Time, place and picture are of one frame.
+    const { capturedAtMs, clock: clockThen, region } = state.picture ?? track.evidence
+    const crop = state.picture?.crop ?? null
+    return {
+      sightingId: track.sightingId,
+      revision,
+      cameraId: deps.cameraId,
+      capturedAtMs,
+      clock: clockThen,
+      ...track.vote(),
+      region,
+      match,
+      crop: crop === null ? null : { sha256: crop.sha256, bytes: crop.jpeg.length },
+      versions: deps.versions,
+    }
+  }
+
+  return { counters, run }
+}
+
+/** A camera that starts without a clock must still make sightings that the wire takes; they are marked as unsynced. */
+function inRange(capturedAtMs: number): number {
+  return Math.min(LATEST_TIME_MS, Math.max(EARLIEST_TIME_MS, Math.round(capturedAtMs)))
+}

@@ -1,0 +1,288 @@
+/**
+ * Reads of one passing vehicle over frames → one sighting. Pure: no clock, no storage; the pipeline hands in reads and takes
+ * out tracks. A vehicle is followed by its plate text, and between neighbouring video frames also by place; what its plate says
+ * is voted over all frames.
+ */
+import type { NewId } from '../shared/ids.ts'
+import { confusableKey } from '../shared/plate.ts'
+import { type Candidate, MAX_CANDIDATES, MAX_FRAMES_PER_SIGHTING, type Region } from '../shared/wire/index.ts'
+import type { PlateRead } from './vision/types.ts'
+
+/** Vehicles followed at a time; beyond it the one not seen for longest is ended early. */
+export const MAX_OPEN_TRACKS = 64
+/** Plates taken from one frame, best first. */
+export const MAX_READS_PER_FRAME = 32
+/** Texts that can be voted for in one track; a text that comes later is not counted. */
+export const MAX_TEXTS_PER_TRACK = 64
+/** A vehicle that stays in view is reported after this long; what follows is a repeat. Milliseconds. */
+export const MAX_TRACK_MS = 10_000
+/**
+ * Neighbouring video frames: texts that differ in this many characters are one plate if the regions overlap, in one fewer
+ * wherever they are.
+ */
+const MAX_NEIGHBOUR_EDITS = 2
+/** Overlap (intersection over union) from which a region in the next frame is the same plate. */
+const MIN_OVERLAP = 0.3
+
+/** When and how a frame was taken. */
+export interface FrameTime {
+  capturedAtMs: number
+  clock: 'synced' | 'unsynced'
+  /** Monotonic milliseconds: when the frame was taken up, and when it was read. */
+  takenAtMs: number
+  readAtMs: number
+}
+
+/** The frame that stands for the vehicle: time, place and picture of a sighting are all of this one frame. */
+export interface Evidence {
+  capturedAtMs: number
+  clock: 'synced' | 'unsynced'
+  region: Region
+  confidence: number
+}
+
+export interface Vote {
+  plate: string | null
+  confidence: number
+  candidates: Candidate[]
+  jurisdiction: { code: string; confidence: number } | null
+  /** Frames that voted. */
+  frames: number
+}
+
+export interface Track {
+  readonly sightingId: string
+  readonly evidence: Evidence
+  vote(): Vote
+  /** Where the vehicle was last. */
+  readonly region: Region
+}
+
+/** What one frame did to a track; `improved`: the frame now stands for the vehicle. */
+export interface Observation {
+  track: Track
+  improved: boolean
+}
+
+export interface Tracker {
+  /** One frame's reads. `ended` are tracks that are over. */
+  observe(frame: FrameTime, reads: readonly PlateRead[]): { observed: Observation[]; ended: Track[] }
+  /** Tracks not seen for the gap; call when no frame comes. `nowMs` is monotonic. */
+  expire(nowMs: number): Track[]
+  /** All that is open: the source has ended. */
+  finish(): Track[]
+  readonly open: number
+  /** Reads not taken because a frame had more than MAX_READS_PER_FRAME, or showed a plate twice. */
+  readonly ignored: number
+}
+
+export interface TrackerConfig {
+  /** A vehicle not seen for this long is gone, milliseconds. */
+  gapMs: number
+  /** Stills: each picture may show another vehicle, so place says nothing. */
+  sequence: 'stills' | 'video'
+}
+
+interface OpenTrack extends Track {
+  readonly openedAtMs: number
+  evidence: Evidence
+  region: Region
+  lastSeenMs: number
+  /** Number of the frame that last showed it. */
+  lastFrame: number
+  /** Summed confidence by text. */
+  readonly texts: Map<string, number>
+  readonly jurisdictions: Map<string, { sum: number; count: number }>
+  frames: number
+  unreadable: { frames: number; confidence: number }
+}
+
+export function createTracker(config: TrackerConfig, newId: NewId): Tracker {
+  const tracks = new Set<OpenTrack>()
+  let frameNumber = 0
+  let ignored = 0
+
+  function end(over: (track: OpenTrack) => boolean): Track[] {
+    const ended = [...tracks].filter(over)
+    for (const track of ended) tracks.delete(track)
+    return ended
+  }
+
+  function sameVehicle(track: OpenTrack, read: PlateRead): number {
+    const neighbour = config.sequence === 'video' && track.lastFrame === frameNumber - 1
+    const near = neighbour ? overlap(track.region, read.region) : 0
+    const text = track.vote().plate
+    if (read.plate === null || text === null) return near >= MIN_OVERLAP ? near : 0
+    if (read.plate === text) return 4 + near
+    if (confusableKey(read.plate) === confusableKey(text)) return 3 + near
+    if (!neighbour) return 0
+    // Fleets have plates in a row: two other characters are the same vehicle only where it could have driven.
+    const most = near >= MIN_OVERLAP ? MAX_NEIGHBOUR_EDITS : MAX_NEIGHBOUR_EDITS - 1
+    const edits = editDistance(read.plate, text, most)
+    return edits <= most ? 2 - edits / 2 + near : 0
+  }
+
+  function bestTrack(read: PlateRead, taken: ReadonlySet<OpenTrack>): OpenTrack | null {
+    let best: OpenTrack | null = null
+    let bestScore = 0
+    for (const track of tracks) {
+      const score = taken.has(track) ? 0 : sameVehicle(track, read)
+      if (score > bestScore) [best, bestScore] = [track, score]
+    }
+    return best
+  }
+
+  return {
+    observe(frame, reads) {
+      frameNumber += 1
+      const ended = end((track) => frame.takenAtMs - track.lastSeenMs > config.gapMs)
+      const seen = new Set<OpenTrack>()
+      const plates = new Set<string>()
+      const observed: Observation[] = []
+      for (const [index, read] of reads.entries()) {
+        if (index >= MAX_READS_PER_FRAME || (read.plate !== null && plates.has(read.plate))) {
+          ignored += 1
+          continue
+        }
+        if (read.plate !== null) plates.add(read.plate)
+        let track = bestTrack(read, seen)
+        const isNew = track === null
+        if (track === null) {
+          if (tracks.size >= MAX_OPEN_TRACKS) ended.push(...endOldest(tracks))
+          track = openTrack(newId(), frame, read)
+          tracks.add(track)
+        }
+        seen.add(track)
+        observed.push({ track, improved: addRead(track, frame, read, frameNumber) || isNew })
+      }
+      ended.push(
+        ...end((track) => frame.readAtMs - track.openedAtMs > MAX_TRACK_MS || track.frames >= MAX_FRAMES_PER_SIGHTING),
+      )
+      return { observed, ended }
+    },
+    expire: (nowMs) => end((track) => nowMs - track.lastSeenMs > config.gapMs),
+    finish: () => end(() => true),
+    get open() {
+      return tracks.size
+    },
+    get ignored() {
+      return ignored
+    },
+  }
+}
+
+function endOldest(tracks: Set<OpenTrack>): Track[] {
+  let oldest: OpenTrack | null = null
+  for (const track of tracks) if (oldest === null || track.lastSeenMs < oldest.lastSeenMs) oldest = track
+  if (oldest === null) return []
+  tracks.delete(oldest)
+  return [oldest]
+}
+
+function openTrack(sightingId: string, frame: FrameTime, read: PlateRead): OpenTrack {
+  const track: OpenTrack = {
+    sightingId,
+    openedAtMs: frame.takenAtMs,
+    evidence: evidenceOf(frame, read),
+    region: read.region,
+    lastSeenMs: frame.readAtMs,
+    lastFrame: 0,
+    texts: new Map(),
+    jurisdictions: new Map(),
+    frames: 0,
+    unreadable: { frames: 0, confidence: 0 },
+    vote: () => voteOf(track),
+  }
+  return track
+}
+
+const evidenceOf = (frame: FrameTime, read: PlateRead): Evidence => ({
+  capturedAtMs: frame.capturedAtMs,
+  clock: frame.clock,
+  region: read.region,
+  confidence: read.plate === null ? 0 : read.confidence,
+})
+
+/** True when the frame is better evidence than the one before. */
+function addRead(track: OpenTrack, frame: FrameTime, read: PlateRead, frameNumber: number): boolean {
+  track.lastSeenMs = frame.readAtMs
+  track.lastFrame = frameNumber
+  track.region = read.region
+  if (read.plate === null) {
+    track.unreadable = {
+      frames: track.unreadable.frames + 1,
+      confidence: Math.max(track.unreadable.confidence, read.confidence),
+    }
+    return false
+  }
+  track.frames += 1
+  const scores = new Map(read.candidates.map(({ plate, confidence }) => [plate, confidence]))
+  scores.set(read.plate, read.confidence)
+  for (const [text, confidence] of scores) {
+    if (!track.texts.has(text) && track.texts.size >= MAX_TEXTS_PER_TRACK) continue
+    track.texts.set(text, (track.texts.get(text) ?? 0) + confidence)
+  }
+  if (read.jurisdiction !== null) {
+    const { code, confidence } = read.jurisdiction
+    const before = track.jurisdictions.get(code) ?? { sum: 0, count: 0 }
+    track.jurisdictions.set(code, { sum: before.sum + confidence, count: before.count + 1 })
+  }
+  if (track.frames > 1 && read.confidence <= track.evidence.confidence) return false
+  track.evidence = evidenceOf(frame, read)
+  return true
+}
+
+/**
+ * The text with the highest sum of confidences; its confidence is the mean over all frames that voted, so that frames that
+ * read something else lower it. An even vote goes to the text that was there first.
+ */
+function voteOf(track: OpenTrack): Vote {
+  if (track.frames === 0) {
+    const { frames, confidence } = track.unreadable
+    return {
+      plate: null,
+      confidence,
+      candidates: [],
+      jurisdiction: null,
+      frames: Math.max(1, Math.min(frames, MAX_FRAMES_PER_SIGHTING)),
+    }
+  }
+  const candidates = [...track.texts]
+    .map(([plate, sum]) => ({ plate, confidence: Math.min(1, sum / track.frames) }))
+    .sort((a, b) => b.confidence - a.confidence)
+    .slice(0, MAX_CANDIDATES)
+  const [state] = [...track.jurisdictions].sort((a, b) => b[1].sum - a[1].sum)
+  return {
+    plate: candidates[0]?.plate ?? null,
+    confidence: candidates[0]?.confidence ?? 0,
+    candidates,
+    jurisdiction:
+      state === undefined ? null : { code: state[0], confidence: Math.min(1, state[1].sum / state[1].count) },
+    frames: track.frames,
+  }
+}
+
+/** Intersection over union, 0-1. */
+export function overlap(a: Region, b: Region): number {
+  const width = Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x)
+  const height = Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y)
+  if (width <= 0 || height <= 0) return 0
+  const shared = width * height
+  return shared / (a.width * a.height + b.width * b.height - shared)
+}
+
+/** Insertions, deletions and substitutions from `a` to `b`; `most + 1` as soon as it must be more than `most`. */
+export function editDistance(a: string, b: string, most: number): number {
+  if (Math.abs(a.length - b.length) > most) return most + 1
+  let before = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const swap = (before[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      row.push(Math.min(swap, (before[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1))
+    }
+    if (Math.min(...row) > most) return most + 1
+    before = row
+  }
+  return Math.min(before[b.length] ?? 0, most + 1)
+}

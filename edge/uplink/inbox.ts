@@ -1,0 +1,116 @@
+/** What the cloud sends to a camera: hotlist manifests and chunks, policy, commands. Each is bounded, checked and acknowledged. */
+import { toAppError } from '../../shared/errors.ts'
+import type { Log } from '../../shared/log.ts'
+import { parseTopic, topics } from '../../shared/topics.ts'
+import { type HotlistAck, MAX_MANIFEST_BYTES, type PolicyAck, SNAPSHOT_CHUNK_BYTES } from '../../shared/wire/index.ts'
+import type { Hotlists } from '../hotlist/hotlist.ts'
+import type { CameraPolicy } from '../policy.ts'
+import type { Connection } from './connection.ts'
+
+export interface InboxDeps {
+  agency: string
+  cameraId: string
+  hotlists: Pick<Hotlists, 'takeManifest' | 'takeChunk' | 'wanted' | 'advance' | 'asked'>
+  policy: Pick<CameraPolicy, 'take'>
+  log: Log
+  /** Something was received that is not for this camera, too long, or cannot be stored. */
+  onRefused(): void
+}
+
+export interface Inbox {
+  /** Subscribes to all that this camera follows; manifests and policy come again, as they are retained. */
+  open(connection: Connection): Promise<void>
+  receive(topic: string, payload: Buffer): void
+  /** Takes downloads on; call now and then. Never rejects. */
+  advance(): Promise<void>
+}
+
+export function createInbox(deps: InboxDeps): Inbox {
+  const { agency, cameraId, hotlists, policy, log } = deps
+  let connection: Connection | null = null
+  /** The snapshot filter subscribed to on the present connection. */
+  let subscribed: string | null = null
+  let advancing = false
+
+  function refuse(reason: string, bytes: number): void {
+    deps.onRefused()
+    log.warn('received_refused', { reason, bytes })
+  }
+
+  function send(subject: string, ack: HotlistAck | PolicyAck | null): void {
+    if (ack === null || connection === null) return
+    const topic = topics.ack(agency, cameraId, subject)
+    // Lost with the connection: the retained manifest comes again with the next one, and so does its ack.
+    connection.publish(topic, Buffer.from(JSON.stringify(ack)), { qos: 1 }).catch(() => {})
+  }
+
+  /** The one download's chunks are subscribed to, and nothing else. */
+  async function follow(): Promise<void> {
+    const wanted = hotlists.wanted
+    const filter = wanted === null ? null : topics.snapshotChunks(agency, wanted.list, wanted.version)
+    if (connection === null || filter === subscribed) return
+    const before = subscribed
+    subscribed = filter
+    if (before !== null) await connection.unsubscribe(before)
+    if (filter !== null) {
+      hotlists.asked()
+      await connection.subscribe([filter])
+    }
+  }
+
+  async function advance(): Promise<void> {
+    if (advancing) return
+    advancing = true
+    try {
+      for (;;) {
+        const ack = await hotlists.advance()
+        if (ack !== null) send(`hotlists/${ack.list}`, ack)
+        await follow()
+        if (ack === null) return
+      }
+    } catch (thrown) {
+      const error = toAppError(thrown)
+      if (error.code === 'unavailable') return
+      refuse(error.message, 0)
+    } finally {
+      advancing = false
+    }
+  }
+
+  /** Why it is refused, or null. An empty payload is a retained document that was cleared: nobody signed the end of what it said. */
+  function take(topicName: string, payload: Buffer): string | null {
+    const topic = parseTopic(topicName)
+    if (topic === null || topic.agency !== agency) return 'not a topic of this agency'
+    if (payload.length > (topic.kind === 'snapshot' ? SNAPSHOT_CHUNK_BYTES : MAX_MANIFEST_BYTES))
+      return `${topic.kind} too long`
+    if (payload.length === 0) return null
+    if (topic.kind === 'manifest') send(`hotlists/${topic.list}`, hotlists.takeManifest(topic.list, payload))
+    else if (topic.kind === 'snapshot') hotlists.takeChunk(topic.list, topic.version, topic.chunk, payload)
+    else if (topic.kind === 'policy') send('policy', policy.take(payload))
+    else if (topic.kind === 'command') return `this version knows no command ${topic.operation}`
+    else return `a camera does not take ${topic.kind}`
+    return null
+  }
+
+  return {
+    async open(opened) {
+      connection = opened
+      subscribed = null
+      await opened.subscribe([topics.manifests(agency), topics.policy(agency), topics.commands(agency, cameraId)])
+      await follow()
+    },
+    receive(topicName, payload) {
+      try {
+        const reason = take(topicName, payload)
+        if (reason !== null) refuse(reason, payload.length)
+      } catch (thrown) {
+        const error = toAppError(thrown)
+        if (error.code === 'internal') throw error
+        // The disk is full or busy: the download stalls, is given up and asked for again later.
+        refuse(error.message, payload.length)
+      }
+      void advance()
+    },
+    advance,
+  }
+}
