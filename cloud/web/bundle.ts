@@ -38,6 +38,7 @@ await build({
   define: { global: 'globalThis' },
 })
 await writeFile(`${out}index.html`, await readFile(`${page}index.html`))
+await writeFile(`${out}assets/icon.svg`, await readFile(`${page}icon.svg`))
 // A phone at the edge of the cell waits for every byte; the server sends these to browsers that take them.
 for (const file of ['assets/page.js', 'assets/style.css']) {
   await writeFile(`${out}${file}.br`, await promisify(brotliCompress)(await readFile(out + file)))

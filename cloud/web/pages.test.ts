@@ -50,6 +50,9 @@ test('the page has neither inline script nor style, and loads nothing from elsew
 
 test('a browser that takes brotli gets it', async () => {
   await withPage(async (app) => {
+    const encodings = { 'accept-encoding': 'gzip, deflate, br, zstd' }
+    assert.is((await app.inject({ url: '/', headers: encodings })).statusCode, 200)
+    assert.is((await app.inject({ url: '/assets/page.js.LEGAL.txt', headers: encodings })).statusCode, 200)
     const reply = await app.inject({ url: '/assets/page.js', headers: { 'accept-encoding': 'br, gzip' } })
     assert.is(reply.headers['content-encoding'], 'br')
     assert.match(String(reply.headers['content-type']), 'javascript')

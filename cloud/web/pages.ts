@@ -2,9 +2,9 @@
  * Serves the page that dist/web holds (built by bundle.ts) at `/`, with headers that allow nothing but its own script, style
  * and connections. Called by the API, once.
  */
-import { existsSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import fastifyStatic from '@fastify/static'
 import type { FastifyInstance } from 'fastify'
 import { AppError } from '../../shared/errors.ts'
 
@@ -33,22 +33,37 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'cache-control': 'no-cache',
 }
 
-/** Throws `configuration` when the page was not built. `folder`: where the built page lies. */
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.txt': 'text/plain; charset=utf-8',
+}
+
+/**
+ * Reads the built page once and serves it from memory: a handful of files, so no path that somebody sends is ever looked up
+ * on the disk. Throws `configuration` when the page was not built. `folder`: where the built page lies.
+ */
 export async function registerPages(app: FastifyInstance, folder: string = BUILT): Promise<void> {
-  if (!existsSync(`${folder}/index.html`)) {
+  let names: string[]
+  try {
+    names = await readdir(folder, { recursive: true })
+  } catch (cause) {
+    throw new AppError('configuration', 'the page is not built', { hint: 'run ./scripts/setup', cause })
+  }
+  for (const name of names) {
+    const type = TYPES[extname(name)]
+    if (type === undefined) continue
+    const plain = await readFile(join(folder, name))
+    const compressed = names.includes(`${name}.br`) ? await readFile(join(folder, `${name}.br`)) : null
+    app.get(name === 'index.html' ? '/' : `/${name}`, { schema: { hide: true } }, async (request, reply) => {
+      reply.headers({ ...PAGE_HEADERS, 'content-type': type, vary: 'accept-encoding' })
+      const takesBrotli = /(?:^|[,\s])br(?:$|[,;\s])/.test(request.headers['accept-encoding'] ?? '')
+      return compressed !== null && takesBrotli ? reply.header('content-encoding', 'br').send(compressed) : plain
+    })
+  }
+  if (!names.includes('index.html')) {
     throw new AppError('configuration', 'the page is not built', { hint: 'run ./scripts/setup' })
   }
-  await app.register(fastifyStatic, {
-    root: folder,
-    prefix: '/',
-    index: 'index.html',
-    // Only files that stand there now; everything else is the API's 404.
-    wildcard: false,
-    decorateReply: false,
-    preCompressed: true,
-    cacheControl: false,
-    setHeaders: (reply) => {
-      for (const [name, value] of Object.entries(PAGE_HEADERS)) reply.setHeader(name, value)
-    },
-  })
 }

@@ -34,7 +34,6 @@ const statusSchema = z.object({
 export type Status = z.infer<typeof statusSchema>
 
 const stepTakenSchema = z.object({ revision: z.number(), step: z.string(), account: z.string(), atMs: z.number() })
-export type StepTaken = z.infer<typeof stepTakenSchema>
 
 const errorSchema = z.object({
   error: z.object({ code: z.string(), message: z.string(), hint: z.string().nullable().optional() }),
@@ -68,6 +67,11 @@ async function request(path: string, options: { method?: string; token?: string;
   return response
 }
 
+/** Makes the first administrator of a new installation. */
+export async function setUp(first: { code: string; account: string; password: string }): Promise<void> {
+  await request('/api/v1/setup', { method: 'POST', body: first })
+}
+
 export async function login(account: string, password: string): Promise<PageSession> {
   const response = await request('/api/v1/login', { method: 'POST', body: { account, password } })
   return sessionSchema.parse(await response.json())
@@ -92,10 +96,16 @@ export async function openAlerts(token: string): Promise<Alert[]> {
   return z.object({ alerts: z.array(alertSchema) }).parse(await response.json()).alerts
 }
 
-/** One alert with the steps that people took on it. */
-export async function alertWithSteps(token: string, alertId: string): Promise<{ alert: Alert; steps: StepTaken[] }> {
-  const response = await request(`/api/v1/alerts/${encodeURIComponent(alertId)}`, { token })
-  return z.object({ alert: alertSchema, steps: z.array(stepTakenSchema) }).parse(await response.json())
+const detailSchema = z.object({
+  alert: alertSchema,
+  steps: z.array(stepTakenSchema),
+  source: z.object({ reason: z.string().nullable(), caseNumber: z.string().nullable() }).nullable(),
+})
+export type AlertDetail = z.infer<typeof detailSchema>
+
+/** One alert with the steps that people took on it, and what the list says of the plate. */
+export async function alertDetail(token: string, alertId: string): Promise<AlertDetail> {
+  return detailSchema.parse(await (await request(`/api/v1/alerts/${encodeURIComponent(alertId)}`, { token })).json())
 }
 
 /** The evidence picture, or null while it has not arrived. */

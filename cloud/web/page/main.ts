@@ -2,7 +2,7 @@
  * The officer's page: log in, see the link and how old the lists are, get alerts, verify them step by step. Everything that
  * changes anything goes over HTTP; MQTT only brings.
  */
-import { z } from 'zod'
+import './no-code-from-text.ts'
 import type { Alert } from '../../../shared/wire/alert.ts'
 import { showAlerts } from './alerts-view.ts'
 import * as api from './api.ts'
@@ -11,9 +11,6 @@ import { type Link, type LinkState, openLink } from './link.ts'
 import { createPicture } from './picture.ts'
 import { createSightingsView } from './sightings-view.ts'
 import { createVerifyView } from './verify-view.ts'
-
-// The page's policy forbids making code out of text.
-z.config({ jitless: true })
 
 /** Lists and the session are looked at this often, ms. */
 const STATUS_EVERY_MS = 15_000
@@ -42,7 +39,7 @@ interface Desk {
   session: api.PageSession
   link: Link | null
   alerts: Map<string, Alert>
-  steps: Map<string, api.StepTaken[]>
+  details: Map<string, api.AlertDetail>
   selected: string | null
   timer: number
   linkState: LinkState
@@ -66,7 +63,6 @@ const verify = createVerifyView({
       if (thrown instanceof api.ApiError && thrown.status === 409) await refreshSelected(own)
       throw thrown
     }
-    await refreshSelected(own)
   },
 })
 
@@ -141,7 +137,7 @@ function render(own: Desk): void {
   const alert = own.selected === null ? undefined : own.alerts.get(own.selected)
   desk.classList.toggle('has-selection', alert !== undefined)
   if (alert === undefined) verify.clear()
-  else verify.show(alert, own.steps.get(alert.alertId) ?? [])
+  else verify.show(alert, own.details.get(alert.alertId) ?? null)
 }
 
 /** A newer revision replaces an older one, whichever way it came. */
@@ -174,9 +170,10 @@ async function refreshSelected(own: Desk): Promise<void> {
   const alertId = own.selected
   if (alertId === null || open !== own) return
   try {
-    const { alert, steps } = await api.alertWithSteps(own.session.token, alertId)
+    const shown = await api.alertDetail(own.session.token, alertId)
     if (open !== own) return
-    own.steps.set(alertId, steps)
+    const { alert } = shown
+    own.details.set(alertId, shown)
     const known = own.alerts.get(alertId)
     if (known === undefined || known.revision < alert.revision) own.alerts.set(alertId, alert)
     render(own)
@@ -212,7 +209,9 @@ async function tick(own: Desk): Promise<void> {
     return
   }
   for (const [alertId, alert] of own.alerts) {
-    if (alert.expiresAtMs <= now) own.alerts.delete(alertId)
+    if (alert.expiresAtMs > now) continue
+    own.alerts.delete(alertId)
+    own.details.delete(alertId)
   }
   try {
     if (own.session.expiresAtMs - now < RENEW_BEFORE_MS) {
@@ -235,7 +234,7 @@ async function start(session: api.PageSession): Promise<void> {
     session,
     link: null,
     alerts: new Map(),
-    steps: new Map(),
+    details: new Map(),
     selected: null,
     timer: 0,
     linkState: 'connecting',
@@ -280,6 +279,29 @@ loginForm.addEventListener('submit', (submitted) => {
     })
     .finally(() => {
       if (submit !== null) submit.disabled = false
+    })
+})
+
+const setupForm = byId('setup-form', HTMLFormElement)
+setupForm.addEventListener('submit', (submitted) => {
+  submitted.preventDefault()
+  const values = new FormData(setupForm)
+  const value = (name: string) => String(values.get(name) ?? '')
+  const first = {
+    code: value('code').trim(),
+    account: value('account').trim().toLowerCase(),
+    password: value('password'),
+  }
+  api
+    .setUp(first)
+    .then(() => api.login(first.account, first.password))
+    .then((session) => {
+      setupForm.reset()
+      return start(session)
+    })
+    .catch((thrown: unknown) => {
+      const hint = thrown instanceof api.ApiError && thrown.hint !== null ? ` – ${thrown.hint}` : ''
+      byId('setup-problem', HTMLElement).textContent = `${thrown instanceof Error ? thrown.message : 'failed'}${hint}`
     })
 })
 

@@ -3,13 +3,13 @@
  * the list says. The server refuses a skipped step; the page only shows the one that is due.
  */
 import { type Alert, type AlertOutcome, type AlertStep, CLOSING_OUTCOMES } from '../../../shared/wire/alert.ts'
-import { ApiError, type StepTaken } from './api.ts'
+import { type AlertDetail, ApiError } from './api.ts'
 import { button, el, timeOf } from './dom.ts'
 import type { Picture } from './picture.ts'
 import { categoryText, confidenceText, isReadShown, OUTCOME_WORDS, readText, STATE_WORDS, STEP_WORDS } from './words.ts'
 
 export interface VerifyView {
-  show(alert: Alert, steps: readonly StepTaken[]): void
+  show(alert: Alert, detail: AlertDetail | null): void
   clear(): void
 }
 
@@ -201,7 +201,7 @@ export function createVerifyView({ place, picture, takeStep, onBack }: VerifyDep
   }
 
   /** What the machine and the list say, side by side. */
-  function facts(alert: Alert): HTMLElement {
+  function facts(alert: Alert, detail: AlertDetail | null): HTMLElement {
     const { match, sighting } = alert
     const row = (name: string, ...value: (Node | string)[]) => [el('dt', {}, name), el('dd', {}, ...value)]
     const shown = isReadShown(alert)
@@ -225,6 +225,8 @@ export function createVerifyView({ place, picture, takeStep, onBack }: VerifyDep
           ]
         : []),
       ...row('Why', categoryText(alert), ` · list ${match.list}, version ${match.listVersion}`),
+      ...(shown && detail?.source?.reason ? row('Reason', detail.source.reason) : []),
+      ...(shown && detail?.source?.caseNumber ? row('Case', detail.source.caseNumber) : []),
       ...row('Where', `camera ${sighting.cameraId}`),
       ...row('When', timeOf(sighting.capturedAtMs), sighting.clock === 'unsynced' ? ' (camera clock not trusted)' : ''),
     )
@@ -247,7 +249,8 @@ export function createVerifyView({ place, picture, takeStep, onBack }: VerifyDep
   }
 
   return {
-    show(alert, steps) {
+    show(alert, detail) {
+      const steps = detail?.steps ?? []
       const key = `${alert.alertId} ${alert.revision} ${steps.length}`
       if (key === shownKey) return
       const typed = typedSoFar(alert)
@@ -267,7 +270,7 @@ export function createVerifyView({ place, picture, takeStep, onBack }: VerifyDep
         ),
         ...warnings(alert),
         picture.element,
-        facts(alert),
+        facts(alert, detail),
         el('section', { class: 'due' }, el('h3', {}, due.title), outcome, due.make === null ? null : due.make(alert)),
         alert.state === 'closed' ? '' : closeForm(alert),
         el(

@@ -1,0 +1,38 @@
+/**
+ * Chromium that trusts one authority the way a person's browser would: by its own certificate store, in a home folder of its
+ * own. No certificate check is switched off.
+ */
+import { execFile } from 'node:child_process'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { type BrowserContext, chromium } from 'playwright-core'
+
+export const CHROMIUM = '/usr/bin/chromium'
+
+/** Makes `home` a home folder whose browser certificate store trusts `caPem` for servers. */
+export async function trustAuthority(home: string, caPem: string): Promise<void> {
+  const store = join(home, '.pki', 'nssdb')
+  const file = join(home, 'ca.pem')
+  await mkdir(store, { recursive: true })
+  await writeFile(file, caPem)
+  const certutil = (...args: string[]) => promisify(execFile)('certutil', ['-d', `sql:${store}`, ...args])
+  await certutil('-N', '--empty-password')
+  await certutil('-A', '-t', 'C,,', '-n', 'candor', '-i', file)
+}
+
+/** A browser with that home, without a window. */
+export async function openBrowser(home: string, options: { phone?: boolean } = {}): Promise<BrowserContext> {
+  const { CANDOR_PLATES: _, ...environment } = process.env
+  return await chromium.launchPersistentContext(join(home, options.phone === true ? 'phone' : 'desktop'), {
+    executablePath: CHROMIUM,
+    headless: true,
+    viewport: options.phone === true ? { width: 390, height: 844 } : { width: 1440, height: 900 },
+    isMobile: options.phone === true,
+    hasTouch: options.phone === true,
+    deviceScaleFactor: 1,
+    env: { ...environment, HOME: home } as Record<string, string>,
+    // Chromium's sandbox cannot be set up by root (a container); everybody else keeps it.
+    chromiumSandbox: process.getuid?.() !== 0,
+  })
+}
