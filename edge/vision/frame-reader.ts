@@ -1,11 +1,12 @@
 /** One frame in, its plates out: decode → detect → read → rank. Runs in the vision process; edge/vision/child.ts calls it. */
 import { createHash } from 'node:crypto'
-import { AppError } from '../../shared/errors.ts'
 import type { Candidate, Region } from '../../shared/wire/sighting.ts'
 import { MAX_CANDIDATES } from '../../shared/wire/sighting.ts'
+import type { DecodedText } from './ctc.ts'
 import { openCascadeDetector } from './detect-cascade.ts'
 import { openPpocrDetector } from './detect-ppocr.ts'
 import { overlap } from './geometry.ts'
+import { settleLookalikes } from './layouts.ts'
 import { modelPaths } from './models.ts'
 import { rgbMat } from './opencv.ts'
 import { cutJpeg, decodePicture, limitDecodingThreads } from './picture.ts'
@@ -67,21 +68,25 @@ export async function openFrameReader(config: ReaderConfig): Promise<FrameReader
   }
 }
 
-function toRead(region: TextRegion, texts: readonly { text: string; probability: number }[]): PlateRead | null {
-  const candidates: Candidate[] = texts
+function toRead(region: TextRegion, texts: readonly DecodedText[]): PlateRead | null {
+  const read: Candidate[] = texts
     .filter(({ text }) => text.length >= MIN_READ_LENGTH && text.length <= MAX_READ_LENGTH)
     .map(({ text, probability }) => ({ plate: text, confidence: confidenceOf(text, probability, region.text) }))
     .filter(({ confidence }) => confidence > 0)
-    .slice(0, MAX_CANDIDATES)
-  const best = candidates[0]
-  if (best === undefined || best.plate !== texts[0]?.text) return null
+    .sort((a, b) => b.confidence - a.confidence)
+  const first = read[0]
+  if (first === undefined) return null
+  const settled = settleLookalikes(first.plate)
+  const best = settled === null ? first : { plate: settled.text, confidence: first.confidence }
+  const others = settled === null ? read.slice(1) : read.filter(({ plate }) => plate !== settled.text)
   return {
     plate: best.plate,
     confidence: best.confidence,
     region: region.region,
     corners: region.corners,
     jurisdiction: null,
-    candidates,
+    candidates: [best, ...others].slice(0, MAX_CANDIDATES),
+    ...(settled !== null && { format: settled.layout }),
   }
 }
 
@@ -92,11 +97,4 @@ function withoutRepeats(reads: readonly PlateRead[]): PlateRead[] {
     if (kept.every((better) => overlap(better.region, read.region) <= SAME_PLATE_OVERLAP)) kept.push(read)
   }
   return kept
-}
-
-/** A Mat's or a network's own exception says nothing to a caller. */
-export function asVisionError(thrown: unknown): AppError {
-  return thrown instanceof AppError
-    ? thrown
-    : new AppError('internal', 'the frame could not be read', { cause: thrown })
 }

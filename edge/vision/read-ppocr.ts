@@ -26,13 +26,13 @@ interface Cut {
 }
 
 const FIRST_CUTS: readonly Cut[] = [
-  { left: 0.25, right: 0.25, top: 0, bottom: 0, stretch: 1 },
-  { left: 0.15, right: 0.15, top: 0.12, bottom: 0.12, stretch: 1 },
+  { left: 0.1, right: 0.1, top: -0.08, bottom: -0.08, stretch: 1 },
+  { left: 0.2, right: 0.2, top: 0.12, bottom: 0.12, stretch: 0.85 },
 ]
 /** Cut when the first ones are not sure. */
 const MORE_CUTS: readonly Cut[] = [
-  { left: 0.25, right: 0.25, top: 0, bottom: 0, stretch: 1.2 },
-  { left: 0.05, right: 0.05, top: -0.08, bottom: -0.08, stretch: 1 },
+  { left: 0.1, right: 0.1, top: 0.15, bottom: 0, stretch: 1 },
+  { left: 0.1, right: 0.1, top: 0, bottom: 0.15, stretch: 1 },
 ]
 /** A text at least so likely needs no more cuts. */
 const SURE = 0.9

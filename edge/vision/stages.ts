@@ -25,10 +25,15 @@ export interface PlateReader {
 }
 
 /**
- * The plate around its line of text. Plates leave between 10 % (EU) and 60 % (Brazil, its town above) of the text's height free;
- * this lies between, and overlaps the labels of all three measured sets by over a half.
+ * The plate around its line of text, from the text's shape alone. Plates whose text is short and high (US) are twice as wide as high, text
+ * nearly from edge to edge; long ones leave 10 % (EU) to 60 % (Brazil, its town above) of the text's height, so the middle is taken.
+ * Measured on the labels of three sets.
  */
 export function plateOutline(text: TextBox): { region: Region; corners: Corners } {
-  const corners = cornersOf(grown(text, { left: 0.12, right: 0.12, top: 0.3, bottom: 0.15 }))
+  const aspect = text.widthPx / text.heightPx
+  const tall = Math.max(0, aspect < 3.5 ? 0.515 * aspect - 1 : 0.33)
+  const sides = aspect < 3.5 ? 0.03 : 0.15
+  const above = aspect < 3.5 ? 0.55 : 0.7
+  const corners = cornersOf(grown(text, { left: sides, right: sides, top: tall * above, bottom: tall * (1 - above) }))
   return { region: boundsOf(corners), corners }
 }

@@ -34,6 +34,8 @@ export interface PlateRead {
   jurisdiction: { code: string; confidence: number } | null
   /** Best first, at most MAX_CANDIDATES, the plate itself being the first. */
   candidates: Candidate[]
+  /** Layout such as LLDDDLL that decided between O and 0 or I and 1 (layouts.ts); absent when the text stands as it was read. */
+  format?: string
 }
 
 export interface FrameReading {

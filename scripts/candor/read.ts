@@ -110,6 +110,7 @@ function forJson(read: PlateRead): object {
     ...(read.corners && { corners: read.corners.map((corner) => ({ x: pixel(corner.x), y: pixel(corner.y) })) }),
     jurisdiction: read.jurisdiction,
     candidates: read.candidates.map(({ plate, confidence }) => ({ plate, confidence: rounded(confidence, 10_000) })),
+    ...(read.format && { format: read.format }),
   }
 }
 

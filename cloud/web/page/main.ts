@@ -37,6 +37,7 @@ const sightings = createSightingsView(byId('sightings', HTMLElement))
 /** All that belongs to one log-in; gone at log-out. */
 interface Desk {
   session: api.PageSession
+  permissions: readonly string[]
   link: Link | null
   alerts: Map<string, Alert>
   details: Map<string, api.AlertDetail>
@@ -54,6 +55,7 @@ const verify = createVerifyView({
   place: detail,
   picture,
   onBack: () => select(null),
+  mayVerify: () => open?.permissions.includes('alerts.verify') ?? false,
   takeStep: async (alert, step) => {
     const own = open
     if (own === null) return
@@ -190,6 +192,7 @@ function ended(own: Desk, thrown: unknown): void {
 }
 
 async function loadAlerts(own: Desk): Promise<void> {
+  if (!own.permissions.includes('alerts.read')) return
   try {
     const alerts = await api.openAlerts(own.session.token)
     if (open !== own) return
@@ -232,6 +235,7 @@ async function start(session: api.PageSession): Promise<void> {
   lastTouchMs = Date.now()
   const own: Desk = {
     session,
+    permissions: status.permissions,
     link: null,
     alerts: new Map(),
     details: new Map(),
@@ -242,7 +246,11 @@ async function start(session: api.PageSession): Promise<void> {
   }
   open = own
   const watchSightings = status.permissions.includes('sightings.watch')
+  const readAlerts = status.permissions.includes('alerts.read')
   byId('live', HTMLElement).hidden = !watchSightings
+  byId('no-alerts', HTMLElement).hidden = readAlerts
+  byId('alerts-section', HTMLElement).hidden = !readAlerts
+  detail.hidden = !readAlerts
   desk.classList.toggle('with-live', watchSightings)
   byId('who', HTMLElement).textContent = `${session.account} · ${status.agency}`
   loginPage.hidden = true

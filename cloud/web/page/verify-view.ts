@@ -18,11 +18,13 @@ export interface VerifyDeps {
   picture: Picture
   takeStep: (alert: Alert, step: AlertStep) => Promise<void>
   onBack: () => void
+  /** false: this person sees alerts and takes no steps. */
+  mayVerify: () => boolean
 }
 
 type Field = HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement
 
-export function createVerifyView({ place, picture, takeStep, onBack }: VerifyDeps): VerifyView {
+export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }: VerifyDeps): VerifyView {
   let shownKey = ''
   let shownState = ''
 
@@ -271,8 +273,14 @@ export function createVerifyView({ place, picture, takeStep, onBack }: VerifyDep
         ...warnings(alert),
         picture.element,
         facts(alert, detail),
-        el('section', { class: 'due' }, el('h3', {}, due.title), outcome, due.make === null ? null : due.make(alert)),
-        alert.state === 'closed' ? '' : closeForm(alert),
+        el(
+          'section',
+          { class: 'due' },
+          el('h3', {}, due.title),
+          outcome,
+          due.make === null || !mayVerify() ? null : due.make(alert),
+        ),
+        alert.state === 'closed' || !mayVerify() ? '' : closeForm(alert),
         el(
           'ol',
           { class: 'steps', 'aria-label': 'Steps taken' },

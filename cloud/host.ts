@@ -1,0 +1,81 @@
+/**
+ * What a command on the server itself may do without a session: the first administrator, unlocking, and reading the audit. It
+ * works on the database beside a running cloud, and every act is in the audit with the system's user name.
+ */
+import { systemClock } from '../shared/clock.ts'
+import { AppError } from '../shared/errors.ts'
+import { newId, newSecret } from '../shared/ids.ts'
+import { silentLog } from '../shared/log.ts'
+import { type Account, type Accounts, createAccounts } from './accounts.ts'
+import type { Actor, AuditRecord } from './audit/entry.ts'
+import { type Audit, openAudit } from './audit/log.ts'
+import { type CloudConfig, cloudPaths } from './config.ts'
+import { openSqlite } from './database/sqlite.ts'
+import { openKeys } from './keys.ts'
+import { removeIfThere } from './secret-file.ts'
+
+const HOST_ACTOR: Actor = { account: null, roles: [], session: null, source: 'host' }
+
+export interface Host {
+  firstAdministrator(first: { account: string; password: string }): Promise<Account>
+  unlock(account: string): Promise<Account>
+  listAudit: Audit['list']
+  close(): Promise<void>
+}
+
+/** `user`: name of the system's account that runs the command. Throws as the parts do. */
+export async function openHost(config: CloudConfig, base: string, user: string): Promise<Host> {
+  const paths = cloudPaths(config, base)
+  const database = openSqlite({ path: paths.databaseFile, nowMs: systemClock.nowMs() })
+  let audit: Audit
+  let accounts: Accounts
+  try {
+    const keys = await openKeys({ folder: paths.keysFolder, newSecret })
+    audit = await openAudit({
+      database,
+      agency: config.agency,
+      headPath: paths.auditHeadFile,
+      digestKey: keys.plateDigestKey,
+      signer: keys.audit,
+      clock: systemClock,
+      log: silentLog,
+    })
+    accounts = await createAccounts({ database, clock: systemClock, newId, newSecret, log: silentLog })
+  } catch (thrown) {
+    await database.close()
+    throw thrown
+  }
+
+  async function audited<T>(
+    record: Pick<AuditRecord, 'operation' | 'subject' | 'detail'>,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const whole = { ...record, actor: HOST_ACTOR, detail: { ...record.detail, user } }
+    const { seq } = await audit.append({ ...whole, outcome: 'allowed' })
+    try {
+      return await work()
+    } catch (thrown) {
+      const rule = thrown instanceof AppError ? thrown.code : 'internal'
+      await audit.append({ ...whole, outcome: 'refused', rule, completes: seq })
+      throw thrown
+    }
+  }
+
+  return {
+    firstAdministrator: (first) =>
+      audited({ operation: 'account.first', subject: { kind: 'account', id: first.account } }, async () => {
+        const account = await accounts.addFirst(first)
+        await removeIfThere(paths.setupCodeFile)
+        return account
+      }),
+    unlock: (account) =>
+      audited({ operation: 'account.unlock', subject: { kind: 'account', id: account } }, () =>
+        accounts.unlock(account),
+      ),
+    listAudit: (page) => audited({ operation: 'audit.list', detail: { ...page } }, () => audit.list(page)),
+    async close() {
+      await audit.close()
+      await database.close()
+    },
+  }
+}

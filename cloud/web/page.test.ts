@@ -1,0 +1,304 @@
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { connectAsync } from 'mqtt'
+import type { Page } from 'playwright-core'
+import sharp from 'sharp'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { CHROMIUM, openBrowser, trustAuthority } from '../../scripts/trial/browser.ts'
+import { type CameraFiles, enrolCamera } from '../../scripts/trial/cameras.ts'
+import { GROUP, openTrialCloud, startCloud, type TrialCloud } from '../../scripts/trial/cloud.ts'
+import type { Person } from '../../scripts/trial/people.ts'
+import { newId } from '../../shared/ids.ts'
+import { createLog, type Log } from '../../shared/log.ts'
+import { topics } from '../../shared/topics.ts'
+import type { RunningCloud } from '../main.ts'
+
+const AGENCY = 'test'
+const scene = fileURLToPath(new URL('../../scripts/sample-scenes/pictures/scene-002.jpg', import.meta.url))
+/** A folder to keep pictures of the page in, to look at; nothing is kept without it. */
+const screenshots = process.env.CANDOR_SCREENSHOTS
+
+interface World {
+  folder: string
+  trial: TrialCloud
+  log: Log
+  person: Person
+  camera: CameraFiles
+}
+
+async function withWorld(roles: readonly string[], use: (world: World) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'candor-page-'))
+  const log = createLog({ level: 'silent', part: 'test' })
+  const trial = await openTrialCloud(join(folder, 'cloud'), AGENCY, log)
+  try {
+    const person = await trial.addPerson('lee', roles)
+    const camera = await enrolCamera(trial.https, trial.administratorToken, 'north', join(folder, 'north'))
+    await trial.https.call('PUT', `/api/v1/hotlists/stolen?match=near&groups=${GROUP}`, {
+      token: trial.administratorToken,
+      text: 'plate,jurisdiction,category,priority,reason,case\nKXH4234,,stolen vehicle,1,taken from a driveway,C-1\nTJ977FA,,wanted,3,,\n',
+    })
+    await trustAuthority(join(folder, 'home'), trial.cloud.caPem)
+    await use({ folder, trial, log, person, camera })
+  } finally {
+    await trial.cloud.close().catch(() => {})
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** What a camera publishes of one passing vehicle, with its picture unless `crop` is false. */
+async function pass(
+  cloud: RunningCloud,
+  camera: CameraFiles,
+  plate: string,
+  options: { crop?: boolean } = {},
+): Promise<string> {
+  const client = await connectAsync(`mqtts://localhost:${cloud.mqttPort}`, {
+    clientId: `${AGENCY}.north`,
+    key: camera.keyPem,
+    cert: camera.certificatePem,
+    ca: camera.caPem,
+    clean: true,
+  })
+  try {
+    const jpeg = await sharp(await readFile(scene))
+      .extract({ left: 480, top: 430, width: 320, height: 140 })
+      .jpeg()
+      .toBuffer()
+    const sightingId = newId()
+    const sighting = {
+      sightingId,
+      revision: 1,
+      cameraId: 'north',
+      capturedAtMs: Date.now(),
+      clock: 'synced',
+      plate,
+      confidence: 0.93,
+      candidates: [{ plate, confidence: 0.93 }],
+      jurisdiction: { code: 'RO', confidence: 0.6 },
+      region: { x: 546, y: 480, width: 190, height: 44 },
+      frames: 1,
+      match: null,
+      crop: { sha256: createHash('sha256').update(jpeg).digest('hex'), bytes: jpeg.length },
+      versions: { software: '0', detector: 'd', reader: 'r' },
+    }
+    await client.publishAsync(topics.sightings(AGENCY, 'north'), JSON.stringify(sighting), { qos: 1 })
+    if (options.crop !== false) await client.publishAsync(topics.crop(AGENCY, 'north', sightingId), jpeg, { qos: 1 })
+    return sightingId
+  } finally {
+    await client.endAsync()
+  }
+}
+
+async function logIn(page: Page, origin: string, person: Person): Promise<void> {
+  await page.goto(`${origin}/`)
+  await page.fill('#account', person.account)
+  await page.fill('#password', person.password)
+  await page.click('#login-form button')
+  await page.waitForSelector('#link.connected')
+}
+
+async function keepPicture(page: Page, name: string): Promise<void> {
+  if (screenshots !== undefined) await page.screenshot({ path: join(screenshots, `${name}.png`) })
+}
+
+/** Errors that the page itself made; a refused request is also told by the page. */
+function listenForErrors(page: Page): string[] {
+  const errors: string[] = []
+  page.on('pageerror', (error) => errors.push(String(error)))
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !/net::ERR_|WebSocket connection|status of 4/.test(message.text())) {
+      errors.push(message.text())
+    }
+  })
+  return errors
+}
+
+const available = existsSync(CHROMIUM)
+const browserTest: (name: string, run: () => Promise<void>) => void = available ? test : test.skip
+
+browserTest('an officer logs in, sees a sighting arrive, and takes an alert through every state', async () => {
+  await withWorld(['supervisor'], async ({ folder, trial, person, camera }) => {
+    const browser = await openBrowser(join(folder, 'home'))
+    try {
+      const page = browser.pages()[0] ?? (await browser.newPage())
+      const errors = listenForErrors(page)
+      await page.goto(`${trial.https.origin}/`)
+      await page.fill('#account', person.account)
+      await page.fill('#password', 'not the password')
+      await page.click('#login-form button')
+      await page.waitForSelector('#login-problem:not(:empty)')
+      assert.match(String(await page.textContent('#login-problem')), 'not right')
+
+      await logIn(page, trial.https.origin, person)
+      assert.match(String(await page.textContent('#lists')), /stolen v1, \d+ s old/)
+
+      await pass(trial.cloud, camera, 'AB123CD')
+      await page.waitForSelector('#sightings li')
+      assert.match(String(await page.textContent('#sightings li')), 'AB123CD')
+
+      await pass(trial.cloud, camera, 'TJ977FA')
+      await page.waitForSelector('#alerts .card')
+      const card = String(await page.textContent('#alerts .card'))
+      assert.match(card, 'Compare the picture')
+      assert.not.match(card, 'TJ977FA')
+      assert.is(await page.title(), '(1) Candor')
+
+      await page.click('#alerts .card')
+      await page.waitForSelector('#detail .picture img')
+      await page.waitForFunction(() => document.querySelector<HTMLImageElement>('.picture img')?.naturalWidth === 320)
+      assert.not.match(String(await page.textContent('#detail')), 'TJ977FA')
+      await keepPicture(page, 'desktop-raised')
+
+      // The officer's own reading decides: another plate is refused, and the read stays hidden.
+      await page.fill('#plate-seen', 'TJ977FB')
+      await page.click('.due button.primary')
+      await page.waitForSelector('.due .problem:not(:empty)')
+      assert.match(String(await page.textContent('.due .problem')), 'not the listed one')
+      await keepPicture(page, 'desktop-refused')
+      await page.fill('#plate-seen', 'tj 977 fa')
+      await page.click('.due button.primary')
+
+      await page.waitForSelector('#confirmed-with')
+      assert.match(String(await page.textContent('#detail .facts')), 'TJ977FA')
+      await page.fill('#confirmed-with', 'state system')
+      await page.fill('#result', 'entry stands')
+      await keepPicture(page, 'desktop-compared')
+      await page.click('.due button.primary')
+      await page.waitForSelector('.due h3:has-text("Decide")')
+      await page.click('.due button.primary')
+      await page.waitForSelector('.detail-head .state.actionable')
+      await keepPicture(page, 'desktop-actionable')
+      await page.selectOption('#outcome', 'located')
+      await page.fill('#note', 'recovered')
+      await page.click('.closing button.primary')
+      await page.waitForSelector('.detail-head .state.closed')
+      await page.waitForFunction(() => document.querySelectorAll('.steps li').length === 4)
+      assert.match(String(await page.textContent('.due')), 'Located')
+      assert.is(await page.title(), 'Candor')
+      await keepPicture(page, 'desktop-closed')
+      assert.equal(errors, [])
+    } finally {
+      await browser.close()
+    }
+  })
+})
+
+browserTest(
+  'the link state shows that the cloud stopped, and the alert that was missed arrives after its restart',
+  async () => {
+    await withWorld(['officer'], async ({ folder, trial, log, person, camera }) => {
+      const ports = { mqttPort: trial.cloud.mqttPort, httpsPort: trial.cloud.httpsPort }
+      const browser = await openBrowser(join(folder, 'home'))
+      let second: RunningCloud | null = null
+      try {
+        const page = browser.pages()[0] ?? (await browser.newPage())
+        const errors = listenForErrors(page)
+        await logIn(page, trial.https.origin, person)
+        assert.is(await page.isVisible('#live'), false, 'an officer does not watch plain reads')
+
+        await trial.cloud.close()
+        await page.waitForSelector('#link.lost')
+        assert.match(String(await page.textContent('#link')), /Not connected for \d+ s/)
+        await keepPicture(page, 'desktop-lost')
+
+        // Raised while the page is away: it is only told of it by its session's queue and the list of open alerts.
+        await page.route('**/mqtt', (route) => route.abort())
+        await browser.setOffline(true)
+        second = await startCloud(join(folder, 'cloud'), AGENCY, log, ports)
+        await pass(second, camera, 'KXH4Z34')
+        assert.is(await page.isVisible('#alerts .card'), false)
+        await page.unroute('**/mqtt')
+        await browser.setOffline(false)
+        await page.waitForSelector('#link.connected')
+        await page.waitForSelector('#alerts .card.urgent')
+
+        // A near match is marked once the picture was compared.
+        await page.click('#alerts .card')
+        await page.waitForSelector('.picture img')
+        await page.fill('#plate-seen', 'KXH4234')
+        await page.click('.due button.primary')
+        await page.waitForSelector('#confirmed-with')
+        assert.match(String(await page.textContent('#detail .facts')), '≈ KXH4Z34')
+        assert.match(String(await page.textContent('#detail .facts')), 'taken from a driveway')
+        await keepPicture(page, 'desktop-near')
+        assert.equal(errors, [])
+      } finally {
+        await browser.close()
+        await second?.close()
+      }
+    })
+  },
+)
+
+browserTest(
+  'on a phone the alert fills the page, its picture may come later, and it can be closed as misread',
+  async () => {
+    await withWorld(['supervisor'], async ({ folder, trial, person, camera }) => {
+      const browser = await openBrowser(join(folder, 'home'), { phone: true })
+      try {
+        const page = browser.pages()[0] ?? (await browser.newPage())
+        const errors = listenForErrors(page)
+        await logIn(page, trial.https.origin, person)
+        await pass(trial.cloud, camera, 'AB123CD')
+        await pass(trial.cloud, camera, 'TJ977FA', { crop: false })
+        await page.waitForSelector('#alerts .card')
+        await keepPicture(page, 'phone-list')
+        await page.tap('#alerts .card')
+        await page.waitForSelector('.picture .waiting')
+        assert.is(await page.isVisible('#alerts'), false)
+        assert.is(await page.isDisabled('#plate-seen'), true, 'nobody compares a picture that is not there')
+        await keepPicture(page, 'phone-waiting')
+        const wide = await page.evaluate(
+          () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+        )
+        assert.is(wide, 0, 'nothing is wider than the screen')
+
+        await page.tap('.closing summary')
+        await page.selectOption('#outcome', 'misread')
+        await page.fill('#correct-plate', 'tj977fb')
+        await keepPicture(page, 'phone-closing')
+        await page.tap('.closing button.primary')
+        await page.waitForSelector('.detail-head .state.closed')
+        await page.tap('.back')
+        await page.waitForSelector('#alerts .card.closed')
+        await keepPicture(page, 'phone-closed')
+        assert.equal(errors, [])
+      } finally {
+        await browser.close()
+      }
+    })
+  },
+)
+
+browserTest('logging out ends the session and leaves nothing on the page; a reload before does not', async () => {
+  await withWorld(['supervisor'], async ({ folder, trial, person, camera }) => {
+    const browser = await openBrowser(join(folder, 'home'))
+    try {
+      const page = browser.pages()[0] ?? (await browser.newPage())
+      await logIn(page, trial.https.origin, person)
+      await pass(trial.cloud, camera, 'TJ977FA')
+      await page.waitForSelector('#alerts .card')
+      await page.reload()
+      await page.waitForSelector('#alerts .card')
+      const token = await page.evaluate(
+        () => JSON.parse(sessionStorage.getItem('candor-session') ?? '{}').token as string,
+      )
+      await page.click('#leave')
+      await page.waitForSelector('#login:not([hidden])')
+      assert.is(await page.locator('#alerts .card').count(), 0)
+      assert.is(await page.evaluate(() => sessionStorage.length), 0)
+      await page.waitForTimeout(300)
+      const refused = await trial.https.call('GET', '/api/v1/status', { token }).catch(String)
+      assert.match(String(refused), '401')
+    } finally {
+      await browser.close()
+    }
+  })
+})
+
+test.run()

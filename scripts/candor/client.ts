@@ -1,0 +1,211 @@
+/**
+ * The command line's way to the cloud: HTTPS that trusts exactly one authority. A session comes from `candor login` (a file
+ * only its owner can read) or, for scripts, from CANDOR_CLOUD, CANDOR_CA, CANDOR_ACCOUNT and CANDOR_PASSWORD_FILE.
+ */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:https'
+import { homedir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { z } from 'zod'
+import { AppError, ERROR_CODES, systemCode } from '../../shared/errors.ts'
+
+/** A list of 64 MiB over a slow line, milliseconds. */
+const TIMEOUT_MS = 5 * 60_000
+/** Largest answer that is read, bytes. */
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+const sessionSchema = z.object({ token: z.string(), expiresAtMs: z.number(), account: z.string() })
+
+const savedSchema = z.object({ url: z.string(), caPem: z.string(), account: z.string(), token: z.string() })
+type Saved = z.infer<typeof savedSchema>
+
+const failureSchema = z.object({
+  error: z.object({ code: z.string(), message: z.string(), hint: z.string().nullable() }),
+})
+
+export interface Client {
+  readonly url: string
+  readonly account: string
+  /** The answer checked by `schema`. Throws AppError with the cloud's own code, message and hint. */
+  call<T>(schema: z.ZodType<T>, method: string, path: string, body?: { json?: unknown; csv?: Buffer }): Promise<T>
+  /** Ends a session that was opened for this command alone. */
+  close(): Promise<void>
+}
+
+/** Opens a session with account and password. */
+export async function logIn(options: {
+  url: string
+  caPem: string
+  account: string
+  password: string
+}): Promise<Saved> {
+  const { url, caPem, account, password } = options
+  const answer = await send({ url, caPem, token: null }, 'POST', '/api/v1/login', { json: { account, password } })
+  return { url, caPem, account, token: sessionSchema.parse(JSON.parse(answer.toString('utf8'))).token }
+}
+
+/** The session to work with. Throws `unauthenticated` when there is none. */
+export async function connect(): Promise<Client> {
+  const {
+    CANDOR_CLOUD: url,
+    CANDOR_CA: caFile,
+    CANDOR_ACCOUNT: account,
+    CANDOR_PASSWORD_FILE: passwordFile,
+  } = process.env
+  if (url !== undefined && caFile !== undefined && account !== undefined && passwordFile !== undefined) {
+    const saved = await logIn({ url, caPem: readText(caFile), account, password: readPasswordFile(passwordFile) })
+    return clientOf(saved, async () => {
+      await send(saved, 'POST', '/api/v1/logout')
+    })
+  }
+  return clientOf(readSaved(), async () => {})
+}
+
+/** Runs `work` with a session and closes it. */
+export async function withClient<T>(work: (client: Client) => Promise<T>): Promise<T> {
+  const client = await connect()
+  try {
+    return await work(client)
+  } finally {
+    // What the command did stands, whether or not its session could be ended.
+    await client.close().catch(() => {})
+  }
+}
+
+function clientOf(saved: Saved, close: () => Promise<void>): Client {
+  return {
+    url: saved.url,
+    account: saved.account,
+    async call(schema, method, path, body = {}) {
+      const answer = await send(saved, method, path, body)
+      return schema.parse(answer.length === 0 ? null : JSON.parse(answer.toString('utf8')))
+    },
+    close,
+  }
+}
+
+export function sessionFile(): string {
+  const { CANDOR_SESSION, XDG_CONFIG_HOME } = process.env
+  return CANDOR_SESSION ?? join(XDG_CONFIG_HOME ?? join(homedir(), '.config'), 'candor', 'session.json')
+}
+
+export function save(session: Saved): string {
+  const path = sessionFile()
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  // A file that is there keeps its mode when it is written over.
+  rmSync(path, { force: true })
+  writeFileSync(path, `${JSON.stringify(session)}\n`, { mode: 0o600, flag: 'wx' })
+  return path
+}
+
+export function forget(): void {
+  rmSync(sessionFile(), { force: true })
+}
+
+function readSaved(): Saved {
+  const hint = 'candor login --cloud https://HOST:8443 --ca ca.pem --account NAME'
+  let text: string
+  try {
+    text = readFileSync(sessionFile(), 'utf8')
+  } catch (cause) {
+    throw new AppError('unauthenticated', 'you are not logged in', { hint, cause })
+  }
+  try {
+    return savedSchema.parse(JSON.parse(text))
+  } catch (cause) {
+    throw new AppError('unauthenticated', `${sessionFile()} is damaged`, { hint, cause })
+  }
+}
+
+export function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (cause) {
+    throw new AppError('not_found', `${path} cannot be read: ${systemCode(cause) ?? ''}`, { cause })
+  }
+}
+
+/** The first line of the file. */
+export function readPasswordFile(path: string): string {
+  return readText(path).split(/\r?\n/)[0] ?? ''
+}
+
+function send(
+  to: { url: string; caPem: string; token: string | null },
+  method: string,
+  path: string,
+  body: { json?: unknown; csv?: Buffer } = {},
+): Promise<Buffer> {
+  const bytes = body.csv ?? (body.json === undefined ? null : Buffer.from(JSON.stringify(body.json)))
+  const headers: Record<string, string | number> = {}
+  if (to.token !== null) headers.authorization = `Bearer ${to.token}`
+  if (bytes !== null) {
+    headers['content-type'] = body.csv === undefined ? 'application/json' : 'text/csv'
+    headers['content-length'] = bytes.length
+  }
+  if (!URL.canParse(path, to.url) || !to.url.startsWith('https://')) {
+    throw new AppError('bad_input', `not an address of a cloud: ${to.url}`, { hint: 'it begins with https://' })
+  }
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      new URL(path, to.url),
+      { method, headers, ca: to.caPem, timeout: TIMEOUT_MS },
+      (incoming) => {
+        const chunks: Buffer[] = []
+        let size = 0
+        incoming.on('data', (chunk: Buffer) => {
+          size += chunk.length
+          if (size > MAX_ANSWER_BYTES) outgoing.destroy(new AppError('too_large', 'the cloud answers too much'))
+          else chunks.push(chunk)
+        })
+        incoming.once('error', (cause) => reject(toLinkError(cause, to.url)))
+        incoming.once('end', () => {
+          const answer = Buffer.concat(chunks)
+          const status = incoming.statusCode ?? 0
+          if (status >= 200 && status < 300) resolve(answer)
+          else reject(toAnswerError(status, answer))
+        })
+      },
+    )
+    outgoing.once('timeout', () => outgoing.destroy(new AppError('unavailable', `${to.url} does not answer`)))
+    outgoing.once('error', (cause) => reject(toLinkError(cause, to.url)))
+    outgoing.end(bytes ?? undefined)
+  })
+}
+
+function toAnswerError(status: number, answer: Buffer): AppError {
+  let json: unknown = null
+  try {
+    json = JSON.parse(answer.toString('utf8'))
+  } catch {
+    // Something else than our cloud answers there; the status is all there is to say.
+  }
+  const parsed = failureSchema.safeParse(json)
+  if (!parsed.success) return new AppError('unavailable', `the server answered ${status}`)
+  const { code, message, hint } = parsed.data.error
+  const known = ERROR_CODES.find((one) => one === code) ?? 'unavailable'
+  return new AppError(known, message, hint === null ? {} : { hint })
+}
+
+/** Codes that mean: that server is not ours [Node.js, TLS errors]. */
+const TRUST_CODES = new Set([
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'CERT_SIGNATURE_FAILURE',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'CERT_HAS_EXPIRED',
+])
+
+function toLinkError(cause: unknown, url: string): AppError {
+  if (cause instanceof AppError) return cause
+  const code = systemCode(cause) ?? ''
+  if (TRUST_CODES.has(code)) {
+    return new AppError('integrity', `the server at ${url} does not show a certificate of your authority (${code})`, {
+      hint: 'take ca.pem from the cloud’s own data folder, and the host name from its configuration',
+      cause,
+    })
+  }
+  return new AppError('unavailable', `the cloud at ${url} cannot be reached: ${code}`, { cause })
+}

@@ -1,0 +1,191 @@
+/** `candor hotlist`: import, status, rollback, diff. */
+import type { Command } from 'commander'
+import type { ImportReport } from '../../cloud/hotlists.ts'
+
+interface ImportOptions {
+  list: string
+  match?: string
+  groups?: string
+  maxAge?: string
+  dryRun?: boolean
+  skipBad?: boolean
+  allowEmpty?: boolean
+  json?: boolean
+}
+
+export function register(program: Command): void {
+  const hotlist = program.command('hotlist').description('lists of wanted plates')
+
+  hotlist
+    .command('import')
+    .description('import a delimited file as a new version of a list; all rows or none')
+    .argument(
+      '<file>',
+      'with a header row: plate (or LIC), jurisdiction (or LIS), category, priority, reason, case, effective, expires, match',
+    )
+    .requiredOption('--list <name>', 'name of the list; made when new')
+    .option('--match <rule>', 'exact or near: default of the list for rows that do not say')
+    .option('--groups <names>', 'groups that its alerts go to, comma-separated (default of a new list: patrol)')
+    .option('--max-age <hours>', 'the list counts as stale when older')
+    .option('--dry-run', 'check the file and change nothing')
+    .option('--skip-bad', 'apply the good rows although there are bad ones')
+    .option('--allow-empty', 'take a file without entries, which ends all matching of the list')
+    .option('--json', 'one JSON document')
+    .action(async (file: string, options: ImportOptions) => {
+      const { z } = await import('zod')
+      const { readFile } = await import('node:fs/promises')
+      const { EXIT, toAppError } = await import('../../shared/errors.ts')
+      const { withClient } = await import('./client.ts')
+      const { printJson } = await import('./terminal.ts')
+      const csv = await readFile(file).catch((thrown: unknown) => {
+        throw toAppError(thrown)
+      })
+      const query = new URLSearchParams()
+      if (options.match !== undefined) query.set('match', options.match)
+      if (options.groups !== undefined) query.set('groups', options.groups)
+      if (options.maxAge !== undefined) query.set('maxAgeMs', String(Math.round(Number(options.maxAge) * 3_600_000)))
+      for (const name of ['dryRun', 'skipBad', 'allowEmpty'] as const)
+        if (options[name] === true) query.set(name, 'true')
+      const path = `/api/v1/hotlists/${encodeURIComponent(options.list)}?${query}`
+      const report = await withClient((client) => client.call(z.custom<ImportReport>(), 'PUT', path, { csv }))
+      if (options.json === true) printJson(report)
+      else process.stdout.write(describe(report))
+      if (!report.applied && !(options.dryRun === true && report.bad === 0 && !report.unusable))
+        process.exitCode = EXIT.failed
+    })
+
+  hotlist
+    .command('status')
+    .description('lists with versions, entries and ages, and which camera has which version')
+    .option('--json', 'one JSON document')
+    .action(async (options: { json?: boolean }) => {
+      const { z } = await import('zod')
+      const { withClient } = await import('./client.ts')
+      const { age, printJson, table } = await import('./terminal.ts')
+      const schema = z.object({
+        hotlists: z.array(
+          z.object({
+            list: z.string(),
+            version: z.int().nullable(),
+            entries: z.int(),
+            ageMs: z.int().nullable(),
+            stale: z.boolean(),
+            rule: z.string(),
+            groups: z.array(z.string()),
+            maxAgeMs: z.int(),
+            versions: z.array(
+              z.object({
+                version: z.int(),
+                entries: z.int(),
+                madeAtMs: z.int(),
+                madeBy: z.string(),
+                kept: z.boolean(),
+              }),
+            ),
+          }),
+        ),
+        cameras: z.array(
+          z.object({
+            camera: z.string(),
+            list: z.string(),
+            version: z.int(),
+            result: z.string(),
+            reason: z.string().nullable(),
+            atMs: z.int(),
+          }),
+        ),
+      })
+      const status = await withClient((client) => client.call(schema, 'GET', '/api/v1/hotlists'))
+      if (options.json === true) return printJson(status)
+      const lists = status.hotlists.map((one) => [
+        one.list,
+        one.version === null ? 'none' : String(one.version),
+        String(one.entries),
+        `${one.ageMs === null ? '' : age(one.ageMs)}${one.stale ? ' STALE' : ''}`,
+        one.rule,
+        one.groups.join(','),
+        one.versions
+          .filter((version) => version.kept)
+          .map((version) => version.version)
+          .join(' '),
+      ])
+      process.stdout.write(table(['list', 'version', 'entries', 'age', 'match', 'groups', 'kept'], lists))
+      if (status.cameras.length === 0) return
+      const cameras = status.cameras.map((one) => [
+        one.camera,
+        one.list,
+        String(one.version),
+        one.result,
+        one.reason ?? '',
+      ])
+      process.stdout.write(`\n${table(['camera', 'list', 'version', 'result', 'reason'], cameras)}`)
+    })
+
+  hotlist
+    .command('rollback')
+    .description('bring the entries of an older version back, as a new version')
+    .argument('<list>')
+    .option('--to <version>', 'default: the one before')
+    .action(async (list: string, options: { to?: string }) => {
+      const { z } = await import('zod')
+      const { withClient } = await import('./client.ts')
+      const version = options.to === undefined ? null : Number(options.to)
+      const done = await withClient((client) =>
+        client.call(
+          z.object({ version: z.int(), entries: z.int() }),
+          'POST',
+          `/api/v1/hotlists/${encodeURIComponent(list)}/rollback`,
+          { json: { version } },
+        ),
+      )
+      process.stdout.write(`${list} is at version ${done.version} with ${done.entries} entries.\n`)
+    })
+
+  hotlist
+    .command('diff')
+    .description('what came and went between two kept versions')
+    .argument('<list>')
+    .requiredOption('--from <version>')
+    .requiredOption('--to <version>')
+    .option('--json', 'one JSON document')
+    .action(async (list: string, options: { from: string; to: string; json?: boolean }) => {
+      const { z } = await import('zod')
+      const { withClient } = await import('./client.ts')
+      const { printJson } = await import('./terminal.ts')
+      const entries = z.array(
+        z.object({ plate: z.string(), jurisdiction: z.string().nullable(), caseNumber: z.string().nullable() }),
+      )
+      const schema = z.object({ added: z.int(), removed: z.int(), addedEntries: entries, removedEntries: entries })
+      const query = new URLSearchParams({ from: options.from, to: options.to })
+      const diff = await withClient((client) =>
+        client.call(schema, 'GET', `/api/v1/hotlists/${encodeURIComponent(list)}/diff?${query}`),
+      )
+      if (options.json === true) return printJson(diff)
+      for (const [sign, side] of [
+        ['-', diff.removedEntries],
+        ['+', diff.addedEntries],
+      ] as const) {
+        for (const one of side) {
+          process.stdout.write(
+            `${sign} ${[one.plate, one.jurisdiction ?? '', one.caseNumber ?? ''].join(' ').trimEnd()}\n`,
+          )
+        }
+      }
+      process.stdout.write(`${diff.added} added, ${diff.removed} removed.\n`)
+    })
+}
+
+function describe(report: ImportReport): string {
+  const lines = report.problems.map(({ line, problem }) => (line === null ? problem : `line ${line}: ${problem}`))
+  const unnamed = report.bad - report.problems.length
+  if (unnamed > 0) lines.push(`and ${unnamed} more`)
+  if (report.unknownColumns.length > 0) lines.push(`columns not used: ${report.unknownColumns.join(', ')}`)
+  if (report.prohibited > 0) lines.push(`${report.prohibited} rows of a prohibited category dropped`)
+  lines.push(`${report.rows} rows: ${report.good} good, ${report.bad} bad.`)
+  lines.push(
+    report.applied
+      ? `${report.list} is at version ${report.version} with ${report.good} entries.`
+      : `Nothing applied: ${report.notApplied}.`,
+  )
+  return `${lines.join('\n')}\n`
+}

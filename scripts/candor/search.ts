@@ -1,0 +1,80 @@
+/** `candor search`: stored reads of a plate, for a stated purpose. */
+import type { Command } from 'commander'
+
+interface Options {
+  plate: string
+  from?: string
+  to?: string
+  camera: string[]
+  case?: string
+  offence?: string
+  reason?: string
+  limit: string
+  offset: string
+  json?: boolean
+}
+
+export function register(program: Command): void {
+  program
+    .command('search')
+    .description('search stored reads; case number, offence type and reason are required, and every search is audited')
+    .requiredOption('--plate <plate>', 'a plate, or a pattern with * (any characters) and ? (one)')
+    .option('--from <time>', 'captured from: 2026-01-31 or 2026-01-31T08:00:00Z')
+    .option('--to <time>', 'captured before; a date counts to its end')
+    .option('--camera <name>', 'only this camera; may be repeated', (value, before: string[]) => [...before, value], [])
+    // Not required by the parser: a search without them must reach the cloud, be refused there and stand in the audit.
+    .option('--case <number>', 'case number (required)')
+    .option('--offence <type>', 'offence type (required)')
+    .option('--reason <text>', 'what the search is for (required)')
+    .option('--limit <count>', 'results of one page, at most 200', '50')
+    .option('--offset <count>', 'results to skip', '0')
+    .option('--json', 'one JSON document')
+    .action(async (options: Options) => {
+      const { z } = await import('zod')
+      const { sightingSchema } = await import('../../shared/wire/index.ts')
+      const { withClient } = await import('./client.ts')
+      const { parseTime, printJson, table, time } = await import('./terminal.ts')
+      const answerSchema = z.object({
+        auditSeq: z.int(),
+        total: z.int(),
+        truncated: z.boolean(),
+        results: z.array(
+          z.object({
+            kind: z.enum(['exact', 'near', 'pattern']),
+            sighting: sightingSchema,
+            receivedAtMs: z.int(),
+            clockTrusted: z.boolean(),
+          }),
+        ),
+      })
+      const answer = await withClient((client) =>
+        client.call(answerSchema, 'POST', '/api/v1/search', {
+          json: {
+            plate: options.plate,
+            fromMs: options.from === undefined ? null : parseTime(options.from, 'start'),
+            toMs: options.to === undefined ? null : parseTime(options.to, 'end'),
+            cameras: options.camera,
+            caseNumber: options.case ?? '',
+            offenceType: options.offence ?? '',
+            reason: options.reason ?? '',
+            limit: Number(options.limit),
+            offset: Number(options.offset),
+          },
+        }),
+      )
+      if (options.json === true) return printJson(answer)
+      const marks = { exact: '=', near: '≈', pattern: '~' }
+      const rows = answer.results.map(({ kind, sighting, clockTrusted }) => [
+        `${time(sighting.capturedAtMs)}${clockTrusted ? '' : ' (clock not trusted)'}`,
+        sighting.cameraId,
+        `${marks[kind]} ${sighting.plate ?? ''}`,
+        sighting.jurisdiction?.code ?? '',
+        sighting.confidence.toFixed(2),
+        sighting.sightingId,
+      ])
+      if (rows.length > 0)
+        process.stdout.write(table(['captured', 'camera', 'plate', 'of', 'confidence', 'sighting'], rows))
+      const more = answer.truncated ? ' or more; narrow the search' : ''
+      process.stdout.write(`${answer.total} sightings${more}. Audit entry ${answer.auditSeq}.\n`)
+    })
+}

@@ -1,0 +1,95 @@
+/** What commands share on the terminal: tables, ages, and passwords that are not shown. */
+import { createInterface } from 'node:readline'
+import { Writable } from 'node:stream'
+import { AppError } from '../../shared/errors.ts'
+import { readPasswordFile } from './client.ts'
+
+/** Columns as wide as their widest cell, two spaces apart. */
+export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = header.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]?.length ?? 0)))
+  const line = (cells: readonly string[]) =>
+    cells
+      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .join('  ')
+      .trimEnd()
+  return [header, ...rows].map((cells) => `${line(cells)}\n`).join('')
+}
+
+/** `3 d 4 h`, `12 min`, `8 s`. */
+export function age(ms: number): string {
+  const seconds = Math.floor(ms / 1_000)
+  if (seconds < 60) return `${seconds} s`
+  const minutes = Math.floor(seconds / 60)
+  if (minutes < 60) return `${minutes} min`
+  const hours = Math.floor(minutes / 60)
+  if (hours < 24) return `${hours} h ${minutes % 60} min`
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`
+}
+
+export function time(ms: number): string {
+  return new Date(ms)
+    .toISOString()
+    .replace('T', ' ')
+    .replace(/\.\d+Z$/, 'Z')
+}
+
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`)
+}
+
+/** A time with its zone, or a date (UTC). `end`: the midnight after a date. */
+export function parseTime(text: string, edge: 'start' | 'end'): number {
+  const day = /^\d{4}-\d{2}-\d{2}$/.test(text)
+  const ms = Date.parse(day ? `${text}T00:00:00Z` : text)
+  if (!Number.isFinite(ms) || (!day && !/(Z|[+-]\d{2}:?\d{2})$/i.test(text))) {
+    throw new AppError('bad_input', `${text}: not a date or a time with its zone`, {
+      hint: '2026-01-31 or 2026-01-31T08:00:00Z',
+    })
+  }
+  return day && edge === 'end' ? ms + 86_400_000 : ms
+}
+
+/** From the file when one is named, else asked for without showing it; a new one is asked for twice. */
+export async function readPassword(
+  file: string | undefined,
+  kind: 'known' | 'new',
+  label = 'Password',
+): Promise<string> {
+  if (file !== undefined) return readPasswordFile(file)
+  if (!process.stdin.isTTY) {
+    throw new AppError('bad_input', 'no terminal to ask for the password on', {
+      hint: 'name a file with --password-file',
+    })
+  }
+  const first = await ask(`${label}: `)
+  if (kind === 'new' && (await ask(`${label} again: `)) !== first) throw new AppError('bad_input', 'the two differ')
+  return first
+}
+
+function ask(question: string): Promise<string> {
+  process.stderr.write(question)
+  const silent = new Writable({ write: (_chunk, _encoding, done) => done() })
+  const lines = createInterface({ input: process.stdin, output: silent, terminal: true })
+  return new Promise((resolve, reject) => {
+    lines.once('line', (line) => {
+      lines.close()
+      process.stderr.write('\n')
+      resolve(line)
+    })
+    lines.once('SIGINT', () => {
+      lines.close()
+      reject(new AppError('bad_input', 'broken off'))
+    })
+  })
+}
+
+/** For options that may be given several times or with commas. */
+export function collect(value: string, before: string[]): string[] {
+  return [
+    ...before,
+    ...value
+      .split(',')
+      .map((one) => one.trim())
+      .filter((one) => one !== ''),
+  ]
+}
