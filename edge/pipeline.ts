@@ -151,7 +151,6 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     frame.clock === 'synced' && deps.clockState.state === 'synced' ? 'synced' : 'unsynced'
 
   /** Keeps the best picture of a vehicle, and sends a preview at once when it is on a list. */
-  /** Keeps the best picture of a vehicle, and sends a preview at once when it is on a list. */
   async function follow({ track, improved }: Observation, frame: Frame, time: FrameTime): Promise<void> {
     const state = stateOf(track)
     const vote = track.vote()

@@ -6,15 +6,38 @@
 import { Command, CommanderError } from 'commander'
 import { describeError, EXIT, toAppError } from '../shared/errors.ts'
 import { softwareVersion } from '../shared/version.ts'
+import { register as registerAccount } from './candor/account.ts'
+import { register as registerAlert } from './candor/alert.ts'
+import { register as registerAudit } from './candor/audit.ts'
+import { register as registerBackup } from './candor/backup.ts'
 import { register as registerBench } from './candor/bench.ts'
+import { register as registerCamera } from './candor/camera.ts'
 import { register as registerCloud } from './candor/cloud.ts'
 import { register as registerContract } from './candor/contract.ts'
 import { register as registerDoctor } from './candor/doctor.ts'
 import { register as registerEdge } from './candor/edge.ts'
+import { register as registerHotlist } from './candor/hotlist.ts'
+import { register as registerLogin } from './candor/login.ts'
 import { register as registerRead } from './candor/read.ts'
+import { register as registerSearch } from './candor/search.ts'
 
 /** In the order in which a newcomer meets them; `--help` prints them so. */
-const REGISTRATIONS = [registerRead, registerEdge, registerCloud, registerContract, registerDoctor, registerBench]
+const REGISTRATIONS = [
+  registerRead,
+  registerEdge,
+  registerCloud,
+  registerLogin,
+  registerAccount,
+  registerCamera,
+  registerHotlist,
+  registerAlert,
+  registerSearch,
+  registerAudit,
+  registerBackup,
+  registerContract,
+  registerDoctor,
+  registerBench,
+]
 
 async function main(argv: readonly string[]): Promise<number> {
   const program = new Command('candor')

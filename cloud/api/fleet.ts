@@ -181,6 +181,7 @@ export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): voi
           agency: slugSchema,
           account: slugSchema,
           permissions: z.array(z.enum(PERMISSIONS as [string, ...string[]])),
+          groups: z.array(slugSchema).describe('whose alerts I get'),
           nowMs: timeMsSchema,
           hotlists: z.array(
             z.object({
@@ -203,6 +204,7 @@ export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): voi
         agency,
         account: session.account,
         permissions: permissionsOf(session.roles),
+        groups: [...session.groups],
         nowMs: parts.clock.nowMs(),
         hotlists: lists.flatMap(({ list, version, entries, ageMs, stale }) =>
           version === null || ageMs === null ? [] : [{ list, version, entries, ageMs, stale }],

@@ -150,7 +150,7 @@ browserTest('an officer logs in, sees a sighting arrive, and takes an alert thro
 
       await page.click('#alerts .card')
       await page.waitForSelector('#detail .picture img')
-      await page.waitForFunction(() => document.querySelector<HTMLImageElement>('.picture img')?.naturalWidth === 320)
+      await page.waitForFunction("document.querySelector('.picture img')?.naturalWidth === 320")
       assert.not.match(String(await page.textContent('#detail')), 'TJ977FA')
       await keepPicture(page, 'desktop-raised')
 
@@ -177,7 +177,7 @@ browserTest('an officer logs in, sees a sighting arrive, and takes an alert thro
       await page.fill('#note', 'recovered')
       await page.click('.closing button.primary')
       await page.waitForSelector('.detail-head .state.closed')
-      await page.waitForFunction(() => document.querySelectorAll('.steps li').length === 4)
+      await page.waitForFunction("document.querySelectorAll('.steps li').length === 4")
       assert.match(String(await page.textContent('.due')), 'Located')
       assert.is(await page.title(), 'Candor')
       await keepPicture(page, 'desktop-closed')
@@ -253,9 +253,7 @@ browserTest(
         assert.is(await page.isVisible('#alerts'), false)
         assert.is(await page.isDisabled('#plate-seen'), true, 'nobody compares a picture that is not there')
         await keepPicture(page, 'phone-waiting')
-        const wide = await page.evaluate(
-          () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-        )
+        const wide = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
         assert.is(wide, 0, 'nothing is wider than the screen')
 
         await page.tap('.closing summary')
@@ -285,13 +283,11 @@ browserTest('logging out ends the session and leaves nothing on the page; a relo
       await page.waitForSelector('#alerts .card')
       await page.reload()
       await page.waitForSelector('#alerts .card')
-      const token = await page.evaluate(
-        () => JSON.parse(sessionStorage.getItem('candor-session') ?? '{}').token as string,
-      )
+      const token = await page.evaluate<string>("JSON.parse(sessionStorage.getItem('candor-session') ?? '{}').token")
       await page.click('#leave')
       await page.waitForSelector('#login:not([hidden])')
       assert.is(await page.locator('#alerts .card').count(), 0)
-      assert.is(await page.evaluate(() => sessionStorage.length), 0)
+      assert.is(await page.evaluate('sessionStorage.length'), 0)
       await page.waitForTimeout(300)
       const refused = await trial.https.call('GET', '/api/v1/status', { token }).catch(String)
       assert.match(String(refused), '401')

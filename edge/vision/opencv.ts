@@ -1,9 +1,12 @@
 /**
- * The only importer of OpenCV. It runs in the vision process alone (one thread; the package is not context-aware), and every Mat
- * is released in `finally`: with the package's memory tracking on, V8 crashes; with it off, an unreleased Mat is never given back.
- * The process that imports this has set OPENCV4NODEJS_DISABLE_AUTOBUILD and OPENCV4NODEJS_DISABLE_EXTERNAL_MEM_TRACKING.
+ * The only importer of OpenCV. It runs in the vision process and the video process alone, one thread each (the package is not
+ * context-aware), and every Mat is released in `finally`: with the package's memory tracking on, V8 crashes; with it off, an
+ * unreleased Mat is never given back. The process that imports this has set OPENCV4NODEJS_DISABLE_AUTOBUILD and
+ * OPENCV4NODEJS_DISABLE_EXTERNAL_MEM_TRACKING.
  */
 import { cv } from 'opencv4nodejs'
+import { AppError } from '../../shared/errors.ts'
+import { MAX_PICTURE_PIXELS } from './limits.ts'
 import type { Corners, Point, Region } from './types.ts'
 
 export type Mat = InstanceType<typeof cv.Mat>
@@ -83,6 +86,16 @@ export function blobs(mask: Buffer, widthPx: number, heightPx: number, most: num
   })
 }
 
+/** Decodes a BMP, which the other decoder does not know, into RGB bytes without padding; null when it is damaged. */
+export function decodeBmp(encoded: Buffer): { widthPx: number; heightPx: number; pixels: Buffer } | null {
+  return withMats((keep) => {
+    const mat = keep(cv.imdecode(encoded, cv.IMREAD_COLOR))
+    if (mat.empty) return null
+    const rgb = keep(mat.cvtColor(cv.COLOR_BGR2RGB))
+    return { widthPx: rgb.cols, heightPx: rgb.rows, pixels: rgb.getData() }
+  })
+}
+
 /** Finds what a Haar or LBP cascade was trained for. */
 export function openCascade(path: string): (grey: Mat, leastWidthPx: number) => Region[] {
   const cascade = new cv.CascadeClassifier(path)
@@ -119,4 +132,40 @@ export function edgeBlobs(grey: Mat, characterHeightPx: number, most: number): B
 /** 8-bit grey of an RGB picture. The caller releases it. */
 export function grey(picture: Mat): Mat {
   return picture.cvtColor(cv.COLOR_RGB2GRAY)
+}
+
+/** Quality at which frames of a video become JPEG: high, since a small plate is what suffers first. */
+const VIDEO_JPEG_QUALITY = 95
+
+export interface Video {
+  /** Frames as the header says, an estimate; 0 when it says nothing. */
+  frames: number
+  /** JPEG of the next frame, null at the end or where it can be decoded no further. */
+  next(): Buffer | null
+  close(): void
+}
+
+/** Opens a video file. Throws `bad_input` when it is none, `too_large` when its frames are. */
+export function openVideo(path: string): Video {
+  let capture: InstanceType<typeof cv.VideoCapture>
+  try {
+    capture = new cv.VideoCapture(path, cv.CAP_FFMPEG)
+  } catch (cause) {
+    throw new AppError('bad_input', `${path} is no video that can be decoded`, { cause })
+  }
+  const pixels = capture.get(cv.CAP_PROP_FRAME_WIDTH) * capture.get(cv.CAP_PROP_FRAME_HEIGHT)
+  if (pixels > MAX_PICTURE_PIXELS) {
+    capture.release()
+    throw new AppError('too_large', `frames of ${pixels} pixels; the limit is ${MAX_PICTURE_PIXELS}`)
+  }
+  const frames = capture.get(cv.CAP_PROP_FRAME_COUNT)
+  return {
+    frames: Number.isFinite(frames) && frames > 0 ? frames : 0,
+    next: () =>
+      withMats((keep) => {
+        const mat = keep(capture.read())
+        return mat.empty ? null : cv.imencode('.jpg', mat, [cv.IMWRITE_JPEG_QUALITY, VIDEO_JPEG_QUALITY])
+      }),
+    close: () => capture.release(),
+  }
 }

@@ -1,7 +1,8 @@
-/** Encoded bytes → pixels. The only importer of sharp; every limit on pictures is held here, before anything is decoded. */
+/** Encoded bytes → pixels. The only importer of sharp (BMP goes to OpenCV); every limit on pictures is held here, before anything is decoded. */
 import sharp from 'sharp'
 import { AppError } from '../../shared/errors.ts'
 import { MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS, MIN_PICTURE_SIDE_PX } from './limits.ts'
+import { decodeBmp } from './opencv.ts'
 import type { Region } from './types.ts'
 
 const FORMATS: ReadonlySet<string> = new Set(['jpeg', 'png', 'webp', 'tiff', 'heif', 'gif'])
@@ -26,20 +27,13 @@ export async function decodePicture(encoded: Uint8Array): Promise<Picture> {
   if (encoded.byteLength > MAX_PICTURE_BYTES) {
     throw new AppError('too_large', `the picture has ${encoded.byteLength} bytes; the limit is ${MAX_PICTURE_BYTES}`)
   }
+  if (encoded[0] === 0x42 && encoded[1] === 0x4d) return decodeBmpPicture(encoded)
   const image = sharp(encoded, { failOn: 'error', limitInputPixels: false, pages: 1 })
   const header = await image.metadata().catch((cause: unknown) => {
     throw new AppError('bad_input', 'not a picture that can be read', { cause })
   })
   if (!FORMATS.has(header.format)) throw new AppError('bad_input', `pictures of format ${header.format} are not read`)
-  if (header.width * header.height > MAX_PICTURE_PIXELS) {
-    throw new AppError(
-      'too_large',
-      `the picture has ${header.width}×${header.height} pixels; the limit is ${MAX_PICTURE_PIXELS} in all`,
-    )
-  }
-  if (Math.min(header.width, header.height) < MIN_PICTURE_SIDE_PX) {
-    throw new AppError('bad_input', `the picture is smaller than ${MIN_PICTURE_SIDE_PX} pixels`)
-  }
+  checkSize(header.width, header.height)
   try {
     const { data, info } = await image
       .autoOrient()
@@ -53,6 +47,42 @@ export async function decodePicture(encoded: Uint8Array): Promise<Picture> {
     if (cause instanceof AppError) throw cause
     throw new AppError('bad_input', 'the picture is damaged or cut short', { cause })
   }
+}
+
+function checkSize(widthPx: number, heightPx: number): void {
+  if (widthPx * heightPx > MAX_PICTURE_PIXELS) {
+    throw new AppError(
+      'too_large',
+      `the picture has ${widthPx}×${heightPx} pixels; the limit is ${MAX_PICTURE_PIXELS} in all`,
+    )
+  }
+  if (Math.min(widthPx, heightPx) < MIN_PICTURE_SIDE_PX) {
+    throw new AppError('bad_input', `the picture is smaller than ${MIN_PICTURE_SIDE_PX} pixels`)
+  }
+}
+
+/** File header of 14 bytes and the 40 of BITMAPINFOHEADER [Microsoft, Bitmap Storage]. */
+const BMP_HEADER_BYTES = 54
+const BMP_UNCOMPRESSED = 0
+
+/** Only uncompressed BMP: there the header says how long the file must be, so that one cut short is told from a whole one. */
+function decodeBmpPicture(encoded: Uint8Array): Picture {
+  const bytes = Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength)
+  if (bytes.length < BMP_HEADER_BYTES || bytes.readUInt32LE(14) < 40) {
+    throw new AppError('bad_input', 'not a picture that can be read')
+  }
+  const widthPx = bytes.readInt32LE(18)
+  // Negative: rows from the top.
+  const heightPx = Math.abs(bytes.readInt32LE(22))
+  checkSize(widthPx, heightPx)
+  const bitsPerPixel = bytes.readUInt16LE(28)
+  if (bytes.readUInt32LE(30) !== BMP_UNCOMPRESSED) throw new AppError('bad_input', 'compressed BMP is not read')
+  const rowBytes = Math.ceil((widthPx * bitsPerPixel) / 32) * 4
+  const picture = bytes.length < bytes.readUInt32LE(10) + rowBytes * heightPx ? null : decodeBmp(bytes)
+  if (picture === null || picture.widthPx !== widthPx || picture.heightPx !== heightPx) {
+    throw new AppError('bad_input', 'the picture is damaged or cut short')
+  }
+  return picture
 }
 
 /** Part of a plate's sides that its crop shows around it. */

@@ -22,7 +22,12 @@ export async function openTesseractReader(folder: string): Promise<PlateReader> 
     { langPath: folder, gzip: true, cacheMethod: 'none' },
     { load_system_dawg: '0', load_freq_dawg: '0' },
   )
-  await worker.setParameters({ tessedit_char_whitelist: PLATE_ALPHABET, tessedit_pageseg_mode: PSM.SINGLE_LINE })
+  await worker.setParameters({
+    tessedit_char_whitelist: PLATE_ALPHABET,
+    tessedit_pageseg_mode: PSM.SINGLE_LINE,
+    // The pictures say none, and each would bring a warning; this is the value it would then take.
+    user_defined_dpi: '70',
+  })
   return {
     version: 'tesseract.js-7-eng-best-int',
     async read(picture, region) {

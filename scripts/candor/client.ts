@@ -26,8 +26,14 @@ const failureSchema = z.object({
 export interface Client {
   readonly url: string
   readonly account: string
+  readonly caPem: string
+  readonly token: string
   /** The answer checked by `schema`. Throws AppError with the cloud's own code, message and hint. */
   call<T>(schema: z.ZodType<T>, method: string, path: string, body?: { json?: unknown; csv?: Buffer }): Promise<T>
+  /** The answer as it is: a picture. */
+  bytes(path: string): Promise<Buffer>
+  /** A new token for the same session, kept where the old one was. */
+  renew(): Promise<string>
   /** Ends a session that was opened for this command alone. */
   close(): Promise<void>
 }
@@ -54,11 +60,14 @@ export async function connect(): Promise<Client> {
   } = process.env
   if (url !== undefined && caFile !== undefined && account !== undefined && passwordFile !== undefined) {
     const saved = await logIn({ url, caPem: readText(caFile), account, password: readPasswordFile(passwordFile) })
-    return clientOf(saved, async () => {
-      await send(saved, 'POST', '/api/v1/logout')
+    return clientOf(saved, {
+      renewed: () => {},
+      close: async (session) => {
+        await send(session, 'POST', '/api/v1/logout')
+      },
     })
   }
-  return clientOf(readSaved(), async () => {})
+  return clientOf(readSaved(), { renewed: (session) => void save(session), close: async () => {} })
 }
 
 /** Runs `work` with a session and closes it. */
@@ -72,15 +81,32 @@ export async function withClient<T>(work: (client: Client) => Promise<T>): Promi
   }
 }
 
-function clientOf(saved: Saved, close: () => Promise<void>): Client {
+interface Keeping {
+  renewed(session: Saved): void
+  close(session: Saved): Promise<void>
+}
+
+function clientOf(saved: Saved, keeping: Keeping): Client {
+  let session = saved
   return {
     url: saved.url,
     account: saved.account,
+    caPem: saved.caPem,
+    get token() {
+      return session.token
+    },
     async call(schema, method, path, body = {}) {
-      const answer = await send(saved, method, path, body)
+      const answer = await send(session, method, path, body)
       return schema.parse(answer.length === 0 ? null : JSON.parse(answer.toString('utf8')))
     },
-    close,
+    bytes: (path) => send(session, 'GET', path),
+    async renew() {
+      const answer = await send(session, 'POST', '/api/v1/token')
+      session = { ...session, token: sessionSchema.parse(JSON.parse(answer.toString('utf8'))).token }
+      keeping.renewed(session)
+      return session.token
+    },
+    close: () => keeping.close(session),
   }
 }
 

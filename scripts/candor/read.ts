@@ -1,12 +1,7 @@
 /** `candor read`: pictures in, one JSON line each out. Asks vision through the same door as the camera. */
-import type { Stats } from 'node:fs'
-import { readdir, readFile, stat } from 'node:fs/promises'
-import { extname, join } from 'node:path'
+import { stat } from 'node:fs/promises'
 import { type Command, Option } from 'commander'
 import type { DetectorName, FrameReading, PlateRead, ReaderName } from '../../edge/vision/types.ts'
-
-/** Names of pictures in a folder; a file named on its own is read whatever its name. */
-export const PICTURE_EXTENSIONS: ReadonlySet<string> = new Set(['.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif'])
 
 interface ReadOptions {
   json?: boolean
@@ -32,9 +27,9 @@ export function register(program: Command): void {
 async function readPictures(paths: readonly string[], options: ReadOptions): Promise<boolean> {
   const { openVision } = await import('../../edge/vision/door.ts')
   const { visionConfigSchema } = await import('../../edge/vision/types.ts')
-  const { MAX_PICTURE_BYTES } = await import('../../edge/vision/limits.ts')
+  const { listPictures, loadPicture } = await import('../../edge/capture/pictures.ts')
   const { systemClock } = await import('../../shared/clock.ts')
-  const { describeError, AppError } = await import('../../shared/errors.ts')
+  const { describeError } = await import('../../shared/errors.ts')
   const { createLog } = await import('../../shared/log.ts')
   const { detector, reader } = options
   const config = visionConfigSchema.parse({ ...(detector && { detector }), ...(reader && { reader }) })
@@ -42,14 +37,10 @@ async function readPictures(paths: readonly string[], options: ReadOptions): Pro
   const print = options.json === true ? printJson : printForPeople
   let whole = true
   try {
-    for await (const found of picturesOf(paths)) {
+    for await (const found of picturesOf(paths, listPictures)) {
       try {
         if ('error' in found) throw found.error
-        // Looked at before it is read, so that a huge file is never held in memory.
-        if (found.bytes > MAX_PICTURE_BYTES) {
-          throw new AppError('too_large', `the file has ${found.bytes} bytes; the limit is ${MAX_PICTURE_BYTES}`)
-        }
-        print(found.file, await vision.read(await readFile(found.file)))
+        print(found.file, await vision.read(await loadPicture(found.file)))
       } catch (thrown) {
         whole = false
         const error = describeError(thrown)
@@ -63,34 +54,19 @@ async function readPictures(paths: readonly string[], options: ReadOptions): Pro
   return whole
 }
 
-type Found = { file: string; bytes: number } | { file: string; error: unknown }
+type Found = { file: string } | { file: string; error: unknown }
 
 /** The pictures that `paths` name, folders in order of name. */
-async function* picturesOf(paths: readonly string[]): AsyncGenerator<Found> {
+async function* picturesOf(
+  paths: readonly string[],
+  listPictures: (folder: string) => Promise<string[]>,
+): AsyncGenerator<Found> {
   for (const path of paths) {
-    let named: Stats
     try {
-      named = await stat(path)
+      if (!(await stat(path)).isDirectory()) yield { file: path }
+      else for (const file of await listPictures(path)) yield { file }
     } catch (error) {
       yield { file: path, error }
-      continue
-    }
-    if (!named.isDirectory()) {
-      yield { file: path, bytes: named.size }
-      continue
-    }
-    const entries = await readdir(path, { withFileTypes: true })
-    const names = entries
-      .filter((entry) => !entry.isDirectory() && PICTURE_EXTENSIONS.has(extname(entry.name).toLowerCase()))
-      .map((entry) => entry.name)
-      .sort()
-    for (const name of names) {
-      const file = join(path, name)
-      try {
-        yield { file, bytes: (await stat(file)).size }
-      } catch (error) {
-        yield { file, error }
-      }
     }
   }
 }

@@ -36,3 +36,26 @@ export async function openBrowser(home: string, options: { phone?: boolean } = {
     chromiumSandbox: process.getuid?.() !== 0,
   })
 }
+
+/** A window of Chromium, in that home, on the page, logged in: what the demo opens where there is a screen. */
+export async function openWindow(
+  home: string,
+  caPem: string,
+  origin: string,
+  person: { account: string; password: string },
+): Promise<BrowserContext> {
+  await trustAuthority(home, caPem)
+  const context = await chromium.launchPersistentContext(join(home, 'desktop'), {
+    executablePath: CHROMIUM,
+    headless: false,
+    viewport: null,
+    env: { ...process.env, HOME: home } as Record<string, string>,
+    chromiumSandbox: process.getuid?.() !== 0,
+  })
+  const page = context.pages()[0] ?? (await context.newPage())
+  await page.goto(`${origin}/`)
+  await page.fill('#account', person.account)
+  await page.fill('#password', person.password)
+  await page.click('#login-form button')
+  return context
+}

@@ -1,4 +1,5 @@
 /** The cloud of a demo or trial: the real one, in this process, with throw-away authority, keys and accounts. */
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { cloudConfigSchema } from '../../cloud/config.ts'
 import { type RunningCloud, runCloud } from '../../cloud/main.ts'
@@ -40,6 +41,9 @@ export async function openTrialCloud(
 ): Promise<TrialCloud> {
   const cloud = await startCloud(folder, agency, log, ports)
   try {
+    // With the ports it got, so that `candor cloud --config` can run it on.
+    const { mqttPort, httpsPort } = cloud
+    await writeFile(join(folder, 'cloud.json'), JSON.stringify(rawConfig(agency, { mqttPort, httpsPort }), null, 2))
     const https = createHttps(originOf(cloud), cloud.caPem)
     const code = await cloud.parts.firstRun.code()
     if (code === null) throw new AppError('conflict', `${folder} already holds a cloud`)
@@ -67,12 +71,12 @@ export async function openTrialCloud(
 
 /** The cloud alone, in a folder that may already hold one: a restart. */
 export function startCloud(folder: string, agency: string, log: Log, ports: TrialPorts): Promise<RunningCloud> {
-  const config = checkConfig(
-    { agency, dataFolder: 'data', host: '127.0.0.1', ...ports, hostnames: ['localhost', '127.0.0.1'] },
-    cloudConfigSchema,
-    join(folder, 'cloud.json'),
-  )
+  const config = checkConfig(rawConfig(agency, ports), cloudConfigSchema, join(folder, 'cloud.json'))
   return runCloud(config, folder, { log })
+}
+
+function rawConfig(agency: string, ports: TrialPorts) {
+  return { agency, dataFolder: 'data', host: '127.0.0.1', ...ports, hostnames: ['localhost', '127.0.0.1'] }
 }
 
 export function originOf(cloud: RunningCloud): string {

@@ -1,5 +1,6 @@
 /** HTTP of the demo and the trials: JSON over TLS that trusts one authority and nothing else. */
 import { request } from 'node:https'
+import { z } from 'zod'
 import { AppError } from '../../shared/errors.ts'
 
 export interface Https {
@@ -25,7 +26,7 @@ export function createHttps(origin: string, caPem: string): Https {
             const answer = Buffer.concat(chunks).toString('utf8')
             const status = reply.statusCode ?? 0
             if (status < 200 || status >= 300) {
-              reject(new AppError('unavailable', `${method} ${path}: ${status} ${answer}`))
+              reject(refusal(`${method} ${path}: ${status}`, answer))
               return
             }
             resolve(answer === '' ? null : JSON.parse(answer))
@@ -36,4 +37,20 @@ export function createHttps(origin: string, caPem: string): Https {
         sent.end(body)
       }),
   }
+}
+
+const refusalSchema = z.object({ error: z.object({ message: z.string(), hint: z.string().nullable().optional() }) })
+
+/** The server's own words where there are any. */
+function refusal(request: string, answer: string): AppError {
+  let json: unknown = null
+  try {
+    json = JSON.parse(answer)
+  } catch {
+    // Said below, as it came.
+  }
+  const { data } = refusalSchema.safeParse(json)
+  if (data === undefined) return new AppError('unavailable', `${request} ${answer}`)
+  const { message, hint } = data.error
+  return new AppError('unavailable', `${request} ${message}`, hint == null ? {} : { hint })
 }

@@ -1,0 +1,180 @@
+/** `candor alert`: the officer's work from a terminal: see alerts arrive, compare the picture, confirm, decide, close. */
+import type { Command } from 'commander'
+import type { Alert, AlertStep } from '../../shared/wire/index.ts'
+import type { Client } from './client.ts'
+
+export function register(program: Command): void {
+  const alert = program.command('alert').description('alerts of your groups; each must be verified by a person')
+
+  alert
+    .command('watch')
+    .description(
+      'alerts (and, for supervisors, sightings) as they arrive, until Ctrl-C; those missed meanwhile come first',
+    )
+    .option('--json', 'one JSON line each')
+    .action(async (options: { json?: boolean }) => {
+      const { watch } = await import('./watch.ts')
+      await watch(options.json === true)
+    })
+
+  alert
+    .command('list')
+    .description('open alerts, newest first')
+    .option('--state <state>', 'open, or one state', 'open')
+    .option('--json', 'one JSON document')
+    .action(async (options: { state: string; json?: boolean }) => {
+      const { z } = await import('zod')
+      const { alertSchema } = await import('../../shared/wire/index.ts')
+      const { withClient } = await import('./client.ts')
+      const { printJson, table, time } = await import('./terminal.ts')
+      const query = new URLSearchParams({ state: options.state, limit: '200' })
+      const { alerts } = await withClient((client) =>
+        client.call(z.object({ alerts: z.array(alertSchema) }), 'GET', `/api/v1/alerts?${query}`),
+      )
+      if (options.json === true) return printJson(alerts)
+      const rows = alerts.map((one) => [
+        one.alertId,
+        time(one.sighting.capturedAtMs),
+        one.sighting.cameraId,
+        one.outcome ?? one.state,
+        plateOf(one),
+        one.match.category,
+      ])
+      process.stdout.write(table(['alert', 'captured', 'camera', 'state', 'plate', 'category'], rows))
+    })
+
+  alert
+    .command('show')
+    .description('one alert; --picture saves its evidence picture to look at')
+    .argument('<id>')
+    .option('--picture <file>', 'where the JPEG is written')
+    .option('--json', 'one JSON document')
+    .action(async (id: string, options: { picture?: string; json?: boolean }) => {
+      const { withClient } = await import('./client.ts')
+      const { printJson } = await import('./terminal.ts')
+      await withClient(async (client) => {
+        const detail = await detailOf(client, id)
+        if (options.picture !== undefined) {
+          const { writeFile } = await import('node:fs/promises')
+          await writeFile(options.picture, await client.bytes(`${path(id)}/crop`), { mode: 0o600 })
+        }
+        if (options.json === true) return printJson(detail)
+        process.stdout.write(await describe(detail))
+      })
+    })
+
+  alert
+    .command('compare')
+    .description('first step: what you read in the picture yourself; another plate than the listed one is refused')
+    .argument('<id>')
+    .requiredOption('--plate <plate>', 'the plate as you read it in the picture')
+    .option('--jurisdiction <code>', 'state or country as you see it in the picture')
+    .action((id: string, options: { plate: string; jurisdiction?: string }) =>
+      step(id, (revision) => ({
+        step: 'image_compared',
+        revision,
+        plateSeen: options.plate,
+        jurisdictionSeen: options.jurisdiction ?? null,
+      })),
+    )
+
+  alert
+    .command('confirm')
+    .description('second step: the list’s source confirms that the entry stands')
+    .argument('<id>')
+    .requiredOption('--with <who>', 'who or what system confirmed it')
+    .requiredOption('--result <text>', 'what they said')
+    .action((id: string, options: { with: string; result: string }) =>
+      step(id, (revision) => ({
+        step: 'source_confirmed',
+        revision,
+        confirmedWith: options.with,
+        result: options.result,
+      })),
+    )
+
+  alert
+    .command('decide')
+    .description('third step: the alert may be acted on')
+    .argument('<id>')
+    .action((id: string) => step(id, (revision) => ({ step: 'actionable', revision })))
+
+  alert
+    .command('close')
+    .description(
+      'close with an outcome: misread, cleared, stale, wrong_jurisdiction; once actionable also located, not_located',
+    )
+    .argument('<id>')
+    .requiredOption('--outcome <outcome>')
+    .option('--note <text>', 'for the record', '')
+    .option('--correct-plate <plate>', 'for a misread: what the plate says')
+    .action(async (id: string, options: { outcome: string; note: string; correctPlate?: string }) => {
+      const { alertStepSchema } = await import('../../shared/wire/index.ts')
+      const { AppError } = await import('../../shared/errors.ts')
+      const wanted = { outcome: options.outcome, note: options.note, correctPlate: options.correctPlate ?? null }
+      const checked = alertStepSchema.safeParse({ step: 'closed', revision: 0, ...wanted })
+      if (!checked.success) {
+        const { path: field, message } = checked.error.issues[0] ?? { path: [], message: 'not valid' }
+        throw new AppError('bad_input', `${field.join('.')}: ${message}`)
+      }
+      await step(id, (revision) => ({ ...checked.data, revision }))
+    })
+}
+
+const path = (id: string) => `/api/v1/alerts/${encodeURIComponent(id)}`
+
+/** Until somebody has compared the picture, the read is not shown: who knows it sees it in the picture. */
+function plateOf(alert: Alert): string {
+  if (alert.state === 'raised') return '(compare first)'
+  return `${alert.match.kind === 'near' ? '≈ ' : ''}${alert.sighting.plate}`
+}
+
+async function detailOf(client: Client, id: string) {
+  const { z } = await import('zod')
+  const { alertSchema } = await import('../../shared/wire/index.ts')
+  const schema = z.object({
+    alert: alertSchema,
+    steps: z.array(z.object({ step: z.string(), account: z.string(), atMs: z.number() })),
+    source: z.object({ reason: z.string().nullable(), caseNumber: z.string().nullable() }).nullable(),
+  })
+  return client.call(schema, 'GET', path(id))
+}
+
+/** One step on, from the revision that the cloud has now; somebody who is faster makes it a conflict. */
+async function step(id: string, make: (revision: number) => AlertStep): Promise<void> {
+  const { alertSchema } = await import('../../shared/wire/index.ts')
+  const { withClient } = await import('./client.ts')
+  const after = await withClient(async (client) => {
+    const { alert } = await detailOf(client, id)
+    return client.call(alertSchema, 'POST', `${path(id)}/steps`, { json: make(alert.revision) })
+  })
+  process.stdout.write(`${after.alertId} is ${after.outcome === null ? after.state : `closed: ${after.outcome}`}.\n`)
+}
+
+const NEXT: Readonly<Record<Alert['state'], string>> = {
+  raised: 'candor alert compare ID --plate PLATE   (what you read in the picture: candor alert show ID --picture FILE)',
+  image_compared: 'candor alert confirm ID --with WHO --result TEXT',
+  source_confirmed: 'candor alert decide ID',
+  actionable: 'candor alert close ID --outcome located|not_located',
+  closed: '',
+}
+
+async function describe({ alert, steps, source }: Awaited<ReturnType<typeof detailOf>>): Promise<string> {
+  const { time } = await import('./terminal.ts')
+  const { match, sighting } = alert
+  const lines = [
+    `${alert.alertId}  ${alert.outcome ?? alert.state}`,
+    `  seen by ${sighting.cameraId} at ${time(sighting.capturedAtMs)}`,
+    `  list ${match.list}: ${match.category}, priority ${match.priority}`,
+    `  plate ${plateOf(alert)}${alert.state === 'raised' ? '' : ` (${(sighting.confidence * 100).toFixed(0)} %), listed ${match.listedPlate}`}`,
+  ]
+  if (alert.state !== 'raised' && source !== null) {
+    lines.push(
+      `  source: ${source.reason ?? 'no reason given'}${source.caseNumber === null ? '' : `, case ${source.caseNumber}`}`,
+    )
+  }
+  if (!match.stillMatches) lines.push('  THE FINAL READ NO LONGER MATCHES THE ENTRY')
+  for (const one of steps) lines.push(`  ${time(one.atMs)}  ${one.account}: ${one.step}`)
+  if (alert.state !== 'closed') lines.push(`  next: ${NEXT[alert.state].replaceAll('ID', alert.alertId)}`)
+  return `${lines.join('\n')}\n`
+}

@@ -1,0 +1,65 @@
+/** Alerts and sightings on the terminal as they arrive: MQTT over secure WebSocket, with the session that survives an absence. */
+import { hostname } from 'node:os'
+import { z } from 'zod'
+import { type Alert, alertSchema, type Sighting } from '../../shared/wire/index.ts'
+import { connectPerson } from '../trial/person-link.ts'
+import { connect } from './client.ts'
+import { time } from './terminal.ts'
+
+/** A token lives 30 minutes; renewing keeps the MQTT session. */
+const RENEW_MS = 10 * 60_000
+
+const statusSchema = z.object({ agency: z.string(), permissions: z.array(z.string()), groups: z.array(z.string()) })
+
+export async function watch(json: boolean): Promise<void> {
+  const client = await connect()
+  try {
+    const status = await client.call(statusSchema, 'GET', '/api/v1/status')
+    const device = hostname()
+      .toLowerCase()
+      .replace(/[^a-z0-9-]/g, '-')
+      .slice(0, 27)
+    const link = await connectPerson(
+      {
+        ...{ origin: client.url, caPem: client.caPem, account: client.account, token: client.token },
+        device: `term-${device}`,
+        agency: status.agency,
+        groups: status.groups,
+        watchSightings: status.permissions.includes('sightings.watch'),
+      },
+      {
+        onAlert: (alert) => process.stdout.write(json ? `${JSON.stringify({ alert })}\n` : alertLine(alert)),
+        onSighting: (sighting) =>
+          process.stdout.write(json ? `${JSON.stringify({ sighting })}\n` : sightingLine(sighting)),
+        onState: (state) => process.stderr.write(`link ${state}\n`),
+      },
+    )
+    const renewal = setInterval(() => {
+      client.renew().then(
+        (token) => link.useToken(token),
+        () => process.stderr.write('the session could not be renewed; log in again\n'),
+      )
+    }, RENEW_MS)
+    await new Promise<void>((resolve) => {
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
+    })
+    clearInterval(renewal)
+    await link.close()
+  } finally {
+    await client.close()
+  }
+}
+
+export function sightingLine({ capturedAtMs, cameraId, plate, confidence, revision }: Sighting): string {
+  if (revision === 0) return ''
+  return `${time(capturedAtMs)}  ${cameraId}  ${plate ?? '(unreadable)'}  ${(confidence * 100).toFixed(0)} %\n`
+}
+
+export function alertLine(alert: Alert): string {
+  const parsed = alertSchema.parse(alert)
+  const { sighting, match } = parsed
+  const head = `${time(parsed.updatedAtMs)}  ${sighting.cameraId}  ALERT ${parsed.outcome ?? parsed.state}: ${match.category} (list ${match.list})`
+  return parsed.state === 'raised'
+    ? `${head}\n    verify before you act: candor alert show ${parsed.alertId} --picture plate.jpg\n`
+    : `${head}  ${parsed.alertId}\n`
+}
