@@ -2,8 +2,8 @@
  * Reads a plate's line of text with Tesseract's LSTM network, offline. The only importer of tesseract.js. Kept as a measure and for
  * other scripts; `candor bench reading` shows how far it is behind.
  */
-import { createWorker, OEM, PSM } from 'tesseract.js'
-import { PLATE_ALPHABET } from './ctc.ts'
+import { type Block, createWorker, OEM, PSM } from 'tesseract.js'
+import { type DecodedText, PLATE_ALPHABET } from './ctc.ts'
 import { cornersOf, grown } from './geometry.ts'
 import { grey, straightened } from './opencv.ts'
 import { encodeGrey } from './picture.ts'
@@ -45,12 +45,26 @@ export async function openTesseractReader(folder: string): Promise<PlateReader> 
       } finally {
         line.release()
       }
-      const { data } = await worker.recognize(png)
-      const text = data.text.replace(/[^A-Z0-9]/g, '')
-      return text === '' ? [] : [{ text, probability: data.confidence / 100 }]
+      const { data } = await worker.recognize(png, {}, { text: true, blocks: true })
+      return plateText(data.blocks ?? [])
     },
     async close() {
       await worker.terminate()
     },
   }
+}
+
+/** Text of all symbols; its probability is the product of theirs, since the page's own confidence is 0 with a whitelist. */
+function plateText(blocks: readonly Block[]): DecodedText[] {
+  const symbols = blocks
+    .flatMap((block) => block.paragraphs.flatMap((paragraph) => paragraph.lines.flatMap((line) => line.words)))
+    .flatMap((word) => word.symbols)
+    .filter((symbol) => PLATE_ALPHABET.includes(symbol.text))
+  if (symbols.length === 0) return []
+  return [
+    {
+      text: symbols.map((symbol) => symbol.text).join(''),
+      probability: symbols.reduce((product, symbol) => product * (symbol.confidence / 100), 1),
+    },
+  ]
 }

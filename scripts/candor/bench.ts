@@ -19,7 +19,7 @@ export function register(program: Command): void {
   bench
     .command('ingest')
     .description('how many sightings a second the cloud stores')
-    .option('--seconds <n>', 'length of the measurement', '10')
+    .option('--seconds <n>', 'length of the measurement of each server', '10')
     .option('--cameras <n>', 'connections', '50')
     .option('--json', 'one JSON document')
     .action(async (options: Record<string, string | boolean>) => {

@@ -1,0 +1,307 @@
+/**
+ * `candor bench ingest`: durable sightings a second (PUBACK after the commit) of the real cloud, beside mosquitto's plain QoS 1,
+ * which stores nothing: same client, same certificates, TLS on both, in turns.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { connectAsync, type MqttClient } from 'mqtt'
+import { AppError } from '../../shared/errors.ts'
+import { newId } from '../../shared/ids.ts'
+import { createLog } from '../../shared/log.ts'
+import { openDatabase } from '../../shared/sqlite.ts'
+import { topics } from '../../shared/topics.ts'
+import type { Sighting } from '../../shared/wire/index.ts'
+import { type CameraFiles, enrolCamera } from '../trial/cameras.ts'
+import { openTrialCloud } from '../trial/cloud.ts'
+import { createHttps } from '../trial/https.ts'
+import { quantile } from './score.ts'
+
+const AGENCY = 'bench'
+/** Unacknowledged publishes of one camera; half of what a camera uses by default. */
+const IN_FLIGHT = 10
+/** Turns of each server; the median counts. */
+const ROUNDS = 5
+const WARM_UP_MS = 1_000
+const START_TIMEOUT_MS = 20_000
+const MOSQUITTO = '/usr/sbin/mosquitto'
+const CANDOR = fileURLToPath(new URL('../candor.ts', import.meta.url))
+const TSX = fileURLToPath(import.meta.resolve('tsx'))
+
+interface Camera {
+  name: string
+  files: CameraFiles
+}
+
+interface Round {
+  server: 'candor' | 'mosquitto'
+  perSecond: number
+}
+
+interface Report {
+  cameras: number
+  inFlight: number
+  sightingBytes: number
+  rounds: Round[]
+  candorPerSecond: number
+  mosquittoPerSecond: number | null
+  /** candor / mosquitto. */
+  ratio: number | null
+  acknowledged: number
+  stored: number
+}
+
+export async function run(options: Record<string, string | boolean>): Promise<void> {
+  const seconds = wholeNumber('--seconds', options.seconds, 1, 600)
+  const count = wholeNumber('--cameras', options.cameras, 1, 500)
+  const json = options.json === true
+  const say = (text: string) => {
+    if (!json) process.stderr.write(`${text}\n`)
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'candor-bench-'))
+  const children: ChildProcess[] = []
+  try {
+    say(`enrolling ${count} cameras`)
+    const cameras = await prepare(folder, count)
+    const cloudPort = await startCloud(folder, children)
+    const mosquittoPort = existsSync(MOSQUITTO) ? await startMosquitto(folder, children) : null
+    if (mosquittoPort === null) say('mosquitto is not installed: no comparison (./scripts/setup installs it)')
+    const servers = [
+      { server: 'candor' as const, port: cloudPort },
+      ...(mosquittoPort === null ? [] : [{ server: 'mosquitto' as const, port: mosquittoPort }]),
+    ]
+    const rounds: Round[] = []
+    let acknowledged = 0
+    for (let round = 0; round < ROUNDS; round += 1) {
+      // Who goes first changes, so that neither always finds the warmer machine.
+      for (const { server, port } of round % 2 === 0 ? servers : [...servers].reverse()) {
+        const measured = await measure(cameras, port, (seconds * 1_000) / ROUNDS)
+        rounds.push({ server, perSecond: measured.perSecond })
+        if (server === 'candor') acknowledged += measured.acknowledged
+        say(`round ${round + 1}  ${server.padEnd(9)}  ${Math.round(measured.perSecond)} a second`)
+      }
+    }
+    await Promise.all(children.map(stop))
+    const report = summary(rounds, cameras.length, acknowledged, storedRows(folder))
+    if (json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
+    else print(report)
+    if (report.stored < report.acknowledged) throw new AppError('integrity', 'not all that was acknowledged is stored')
+  } finally {
+    await Promise.all(children.map(stop))
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+function wholeNumber(name: string, value: string | boolean | undefined, least: number, most: number): number {
+  const number = Number(value)
+  if (Number.isInteger(number) && number >= least && number <= most) return number
+  throw new AppError('bad_input', `${name} must be a whole number from ${least} to ${most} (got ${value})`)
+}
+
+/** A cloud that is set up once and closed again; its folder is what the measured process starts from. */
+async function prepare(folder: string, count: number): Promise<Camera[]> {
+  const trial = await openTrialCloud(folder, AGENCY, createLog({ level: 'error', part: 'bench' }))
+  try {
+    const cameras: Camera[] = []
+    for (let index = 0; index < count; index += 1) {
+      const name = `camera-${index}`
+      const files = await enrolCamera(trial.https, trial.administratorToken, name, join(folder, 'cameras', name))
+      cameras.push({ name, files })
+    }
+    return cameras
+  } finally {
+    await trial.cloud.close()
+  }
+}
+
+async function startCloud(folder: string, children: ChildProcess[]): Promise<number> {
+  const configFile = join(folder, 'cloud.json')
+  const config = { ...JSON.parse(await readFile(configFile, 'utf8')), logLevel: 'error' }
+  await writeFile(configFile, JSON.stringify(config))
+  const child = spawn(process.execPath, ['--import', TSX, CANDOR, 'cloud', '--config', configFile], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  children.push(child)
+  const caPem = await readFile(join(folder, 'data', 'authority', 'ca.pem'), 'utf8')
+  const https = createHttps(`https://localhost:${config.httpsPort}`, caPem)
+  await answering('the cloud', child, () => https.call('GET', '/health/ready'))
+  return config.mqttPort
+}
+
+async function startMosquitto(folder: string, children: ChildProcess[]): Promise<number> {
+  const port = await freePort()
+  const authority = join(folder, 'data', 'authority')
+  const configFile = join(folder, 'mosquitto.conf')
+  await writeFile(
+    configFile,
+    [
+      `listener ${port} 127.0.0.1`,
+      `cafile ${join(authority, 'ca.pem')}`,
+      `certfile ${join(authority, 'server.pem')}`,
+      `keyfile ${join(authority, 'server-key.pem')}`,
+      'require_certificate true',
+      'allow_anonymous true',
+      'persistence false',
+      'log_type error',
+      // Started by root it would become a user who may not read the key.
+      ...(process.getuid?.() === 0 ? ['user root'] : []),
+      '',
+    ].join('\n'),
+  )
+  const child = spawn(MOSQUITTO, ['-c', configFile], { stdio: ['ignore', 'inherit', 'inherit'] })
+  children.push(child)
+  const { createConnection } = await import('node:net')
+  await answering('mosquitto', child, async () => {
+    await new Promise<void>((resolve, reject) => {
+      const socket = createConnection(port, '127.0.0.1', () => {
+        socket.destroy()
+        resolve()
+      })
+      socket.once('error', reject)
+    })
+  })
+  return port
+}
+
+async function answering(what: string, child: ChildProcess, ask: () => Promise<unknown>): Promise<void> {
+  const deadline = performance.now() + START_TIMEOUT_MS
+  for (;;) {
+    if (child.exitCode !== null) throw new AppError('unavailable', `${what} ended with ${child.exitCode}`)
+    try {
+      await ask()
+      return
+    } catch (cause) {
+      if (performance.now() > deadline) throw new AppError('unavailable', `${what} does not answer`, { cause })
+      await sleep(50)
+    }
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
+
+/** All cameras publish for `forMs` with IN_FLIGHT each; what is in flight at the end is waited for, and not in the rate. */
+async function measure(
+  cameras: readonly Camera[],
+  port: number,
+  forMs: number,
+): Promise<{ perSecond: number; acknowledged: number }> {
+  const clients = await Promise.all(cameras.map((camera) => connectCamera(camera, port)))
+  try {
+    let acknowledged = 0
+    let running = true
+    const publishing = clients.flatMap((client, index) => {
+      const camera = (cameras[index] as Camera).name
+      const topic = topics.sightings(AGENCY, camera)
+      return Array.from({ length: IN_FLIGHT }, async () => {
+        while (running) {
+          await client.publishAsync(topic, JSON.stringify(sightingOf(camera)), { qos: 1 })
+          acknowledged += 1
+        }
+      })
+    })
+    await sleep(WARM_UP_MS)
+    const before = { acknowledged, atMs: performance.now() }
+    await sleep(forMs)
+    const perSecond = ((acknowledged - before.acknowledged) * 1_000) / (performance.now() - before.atMs)
+    running = false
+    await Promise.all(publishing)
+    return { perSecond, acknowledged }
+  } finally {
+    await Promise.all(clients.map((client) => client.endAsync()))
+  }
+}
+
+function connectCamera({ name, files }: Camera, port: number): Promise<MqttClient> {
+  return connectAsync(`mqtts://localhost:${port}`, {
+    clientId: `${AGENCY}.${name}`,
+    protocolVersion: 4,
+    key: files.keyPem,
+    cert: files.certificatePem,
+    ca: files.caPem,
+    reconnectPeriod: 0,
+  })
+}
+
+/** As a camera sends it: final, unmatched, with the usual few candidates. */
+function sightingOf(camera: string): Sighting {
+  const sightingId = newId()
+  const plate = `B${sightingId.slice(-6).toUpperCase()}`
+  return {
+    sightingId,
+    revision: 1,
+    cameraId: camera,
+    capturedAtMs: Date.now(),
+    clock: 'synced',
+    plate,
+    confidence: 0.94,
+    candidates: [
+      { plate, confidence: 0.94 },
+      { plate: `8${plate.slice(1)}`, confidence: 0.31 },
+    ],
+    jurisdiction: null,
+    region: { x: 512.5, y: 420.25, width: 118, height: 40.5 },
+    frames: 4,
+    match: null,
+    crop: null,
+    versions: { software: '0.1.0', detector: 'ppocr', reader: 'ppocr' },
+  }
+}
+
+function storedRows(folder: string): number {
+  const database = openDatabase(join(folder, 'data', 'candor.db'), { readonly: true })
+  try {
+    return Number(database.prepare('SELECT count(*) FROM sightings').pluck().get())
+  } finally {
+    database.close()
+  }
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const ended = new Promise((resolve) => child.once('exit', resolve))
+  child.kill('SIGTERM')
+  await ended
+}
+
+function summary(rounds: Round[], cameras: number, acknowledged: number, stored: number): Report {
+  const median = (server: Round['server']) => {
+    const rates = rounds.filter((round) => round.server === server).map((round) => round.perSecond)
+    return rates.length === 0 ? null : Math.round(quantile(rates, 0.5))
+  }
+  const candorPerSecond = median('candor') ?? 0
+  const mosquittoPerSecond = median('mosquitto')
+  return {
+    cameras,
+    inFlight: IN_FLIGHT,
+    sightingBytes: JSON.stringify(sightingOf('camera-0')).length,
+    rounds: rounds.map(({ server, perSecond }) => ({ server, perSecond: Math.round(perSecond) })),
+    candorPerSecond,
+    mosquittoPerSecond,
+    ratio: mosquittoPerSecond === null ? null : Math.round((100 * candorPerSecond) / mosquittoPerSecond) / 100,
+    acknowledged,
+    stored,
+  }
+}
+
+function print(report: Report): void {
+  const { cameras, inFlight, sightingBytes, candorPerSecond, mosquittoPerSecond, ratio, acknowledged, stored } = report
+  process.stdout.write(
+    `${cameras} cameras, ${inFlight} in flight each, sightings of ${sightingBytes} bytes, TLS; medians of ${ROUNDS} rounds in turns\n` +
+      `  candor     ${candorPerSecond} durable sightings a second (acknowledged after the commit, SQLite synchronous FULL)\n` +
+      (mosquittoPerSecond === null
+        ? ''
+        : `  mosquitto  ${mosquittoPerSecond} QoS 1 publishes a second (stores nothing)\n  ratio      ${ratio}\n`) +
+      `  acknowledged ${acknowledged}, stored ${stored}\n`,
+  )
+}
