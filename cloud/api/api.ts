@@ -3,6 +3,7 @@
  * attaches that). Every route runs permit → parse → audit → call → reply; permission comes first, so that nobody's body is
  * read who may not send one. The OpenAPI document is made from the same zod schemas that check requests and replies.
  */
+import type { Socket } from 'node:net'
 import fastifyRateLimit from '@fastify/rate-limit'
 import fastifySwagger from '@fastify/swagger'
 import fastify, { type FastifyInstance } from 'fastify'
@@ -69,7 +70,7 @@ export async function createApi(parts: CloudParts): Promise<FastifyInstance> {
     const operation = `${request.method} ${request.routeOptions.url ?? 'none'}`
     log.debug('request', { operation, status: reply.statusCode, durationMs: Math.round(reply.elapsedTime) })
   })
-  app.addHook('preClose', async () => app.server.closeAllConnections())
+  endConnectionsAtClose(app)
 
   await app.register(fastifyRateLimit, {
     max: MAX_REQUESTS_PER_MINUTE,
@@ -126,3 +127,21 @@ export async function createApi(parts: CloudParts): Promise<FastifyInstance> {
 }
 
 const LOOPBACK = new Set(['127.0.0.1', '::1', '::ffff:127.0.0.1'])
+
+/** Also those that became a WebSocket or have not asked for anything yet: the server would wait for them for ever. */
+function endConnectionsAtClose(app: FastifyInstance): void {
+  const sockets = new Set<Socket>()
+  let closing = false
+  app.server.on('connection', (socket: Socket) => {
+    if (closing) {
+      socket.destroy()
+      return
+    }
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  app.addHook('preClose', async () => {
+    closing = true
+    for (const socket of sockets) socket.destroy()
+  })
+}

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { AppError } from '../../shared/errors.ts'
+import { AppError, toAppError } from '../../shared/errors.ts'
 import type { FrameRequest, FromChild, OpenRequest, Versions } from './messages.ts'
 import type { EvidenceCrop, FrameReading, VisionConfig, VisionDeps, VisionDoor } from './types.ts'
 
@@ -12,6 +12,8 @@ import type { EvidenceCrop, FrameReading, VisionConfig, VisionDeps, VisionDoor }
 export const START_TIMEOUT_MS = 60_000
 /** Pause before the child is started again: the first, then twice the last up to the most; back to the first after a frame is read. */
 export const RESTART_PAUSE_MS = { first: 100, most: 10_000 } as const
+/** A child that died this often in a row while the camera starts will not get better by itself. */
+export const MAX_START_ATTEMPTS = 5
 /** An ending child gets this long before it is killed. */
 const CLOSE_TIMEOUT_MS = 2_000
 
@@ -56,12 +58,20 @@ class Vision implements VisionDoor {
     return this.#versions
   }
 
+  /** A child that dies while it starts is started again; one that dies each time, or refuses, is told. */
   async open(): Promise<void> {
-    try {
-      await this.#start()
-    } catch (thrown) {
-      await this.close()
-      throw thrown
+    let starting = this.#start()
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await starting
+        return
+      } catch (thrown) {
+        if (toAppError(thrown).code !== 'unavailable' || attempt >= MAX_START_ATTEMPTS) {
+          await this.close()
+          throw thrown
+        }
+        starting = this.#ready
+      }
     }
   }
 

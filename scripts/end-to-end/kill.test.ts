@@ -152,9 +152,13 @@ test('cloud, camera and vision child are killed ten times each and every committ
         await kill(camera.process)
         camera = startCamera('north', cameraFolder, config)
       } else {
-        const parent = camera.process.pid ?? 0
-        await waitFor('a vision child is there', () => visionPids(parent).length > 0)
-        for (const pid of visionPids(parent)) process.kill(pid, 'SIGKILL')
+        const { process: parent, logFile } = camera
+        await waitFor('a vision child is there', () => {
+          const { exitCode } = parent
+          if (exitCode !== null) throw new Error(`the camera ended with ${exitCode}:\n${endOf(logFile)}`)
+          return visionPids(parent.pid ?? 0).length > 0
+        })
+        for (const pid of visionPids(parent.pid ?? 0)) process.kill(pid, 'SIGKILL')
         visionKills += 1
       }
     }
@@ -164,7 +168,7 @@ test('cloud, camera and vision child are killed ten times each and every committ
     await kill(camera.process)
     await writeEdgeConfig(cameraFolder, { ...replay, loop: false, exitWhenDone: true })
     camera = startCamera('north', cameraFolder, config)
-    assert.is(await camera.exited, 0, readFileSync(camera.logFile, 'utf8').slice(-2_000))
+    assert.is(await camera.exited, 0, endOf(camera.logFile))
 
     const outbox = openDatabase(outboxFile, { readonly: true })
     const committed = outbox.prepare('SELECT sighting_id, revision FROM witness ORDER BY 1, 2').all()
@@ -188,6 +192,10 @@ test('cloud, camera and vision child are killed ten times each and every committ
     rmSync(folder, { recursive: true, force: true })
   }
 })
+
+function endOf(logFile: string): string {
+  return readFileSync(logFile, 'utf8').slice(-2_000)
+}
 
 async function waitFor(what: string, is: () => boolean): Promise<void> {
   const deadline = Date.now() + START_TIMEOUT_MS

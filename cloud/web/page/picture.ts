@@ -6,7 +6,7 @@ const ASK_AGAIN_MS = 3_000
 
 export interface Picture {
   readonly element: HTMLElement
-  /** Shows the picture of this alert; `onArrived` once it can be seen. */
+  /** Shows the picture of this alert; the newest `onArrived` is called once it can be seen, at once when it can. */
   show(alertId: string, version: string, onArrived: () => void): void
   isShown(alertId: string): boolean
   clear(): void
@@ -16,15 +16,17 @@ export function createPicture(fetchCrop: (alertId: string) => Promise<Blob | nul
   const element = el('figure', { class: 'picture' })
   let shown: { alertId: string; version: string; url: string | null } | null = null
   let timer: number | undefined
+  let arrived = () => {}
 
   const clear = () => {
     clearTimeout(timer)
     if (shown !== null && shown.url !== null) URL.revokeObjectURL(shown.url)
     shown = null
+    arrived = () => {}
     element.replaceChildren()
   }
 
-  async function ask(alertId: string, version: string, onArrived: () => void): Promise<void> {
+  async function ask(alertId: string, version: string): Promise<void> {
     const current = () => shown !== null && shown.alertId === alertId && shown.version === version
     let problem = 'The picture has not arrived yet. It is asked for again.'
     try {
@@ -36,7 +38,7 @@ export function createPicture(fetchCrop: (alertId: string) => Promise<Blob | nul
         image.addEventListener('load', () => {
           if (!current()) return
           shown = { alertId, version, url }
-          onArrived()
+          arrived()
         })
         image.addEventListener('error', () => {
           if (current()) element.replaceChildren(el('p', { class: 'problem' }, 'The picture cannot be shown.'))
@@ -50,17 +52,22 @@ export function createPicture(fetchCrop: (alertId: string) => Promise<Blob | nul
       problem = `The picture cannot be fetched: ${thrown instanceof Error ? thrown.message : ''}. It is asked for again.`
     }
     element.replaceChildren(el('p', { class: 'waiting', role: 'status' }, problem))
-    timer = window.setTimeout(() => void ask(alertId, version, onArrived), ASK_AGAIN_MS)
+    timer = window.setTimeout(() => void ask(alertId, version), ASK_AGAIN_MS)
   }
 
   return {
     element,
     show(alertId, version, onArrived) {
-      if (shown !== null && shown.alertId === alertId && shown.version === version) return
+      if (shown !== null && shown.alertId === alertId && shown.version === version) {
+        arrived = onArrived
+        if (shown.url !== null) onArrived()
+        return
+      }
       clear()
+      arrived = onArrived
       shown = { alertId, version, url: null }
       element.replaceChildren(el('p', { class: 'waiting', role: 'status' }, 'Fetching the picture…'))
-      void ask(alertId, version, onArrived)
+      void ask(alertId, version)
     },
     isShown: (alertId) => shown !== null && shown.alertId === alertId && shown.url !== null,
     clear,
