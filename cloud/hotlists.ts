@@ -200,6 +200,14 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     await deleteRows(list, version)
     await database.writeBatch([
       build.deleteFrom('hotlist_versions').where('list', '=', list).where('version', '=', version),
+      // A list whose first version was refused was never made.
+      build
+        .deleteFrom('hotlists')
+        .where('list', '=', list)
+        .where('current_version', 'is', null)
+        .where(({ not, exists, selectFrom }) =>
+          not(exists(selectFrom('hotlist_versions').select('version').where('hotlist_versions.list', '=', list))),
+        ),
     ])
   }
 

@@ -1,0 +1,327 @@
+/** The commands as people and machines call them: real processes against a real cloud in this one. */
+import { execFile } from 'node:child_process'
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { silentLog } from '../../shared/log.ts'
+import { enrolCamera, startCamera, writeEdgeConfig } from '../trial/cameras.ts'
+import { openTrialCloud, type TrialCloud } from '../trial/cloud.ts'
+
+const CANDOR = fileURLToPath(new URL('../candor.ts', import.meta.url))
+const TSX = fileURLToPath(import.meta.resolve('tsx'))
+const SCENES = fileURLToPath(new URL('../sample-scenes/pictures', import.meta.url))
+
+interface Result {
+  code: number
+  out: string
+  err: string
+}
+
+interface World {
+  folder: string
+  trial: TrialCloud
+  /** Makes the account and a way to run commands as it. */
+  as(account: string, roles: readonly string[]): Promise<(...args: string[]) => Promise<Result>>
+  asAdministrator(...args: string[]): Promise<Result>
+}
+
+function candor(args: readonly string[], environment: Record<string, string> = {}): Promise<Result> {
+  return new Promise((resolve) => {
+    const child = execFile(
+      process.execPath,
+      ['--import', TSX, CANDOR, ...args],
+      { env: { ...process.env, ...environment }, maxBuffer: 64 * 1024 * 1024 },
+      (_, out, err) => resolve({ code: child.exitCode ?? -1, out, err }),
+    )
+  })
+}
+
+async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'candor-commands-'))
+  const trial = await openTrialCloud(join(folder, 'cloud'), 'springfield', silentLog)
+  const environmentOf = async ({ account, password }: { account: string; password: string }) => {
+    await writeFile(join(folder, `${account}.password`), `${password}\n`)
+    await writeFile(join(folder, 'ca.pem'), trial.cloud.caPem)
+    return {
+      CANDOR_CLOUD: trial.https.origin,
+      CANDOR_CA: join(folder, 'ca.pem'),
+      CANDOR_ACCOUNT: account,
+      CANDOR_PASSWORD_FILE: join(folder, `${account}.password`),
+      CANDOR_SESSION: join(folder, `${account}.session`),
+    }
+  }
+  try {
+    const administrator = await environmentOf(trial.administrator)
+    await work({
+      folder,
+      trial,
+      asAdministrator: (...args) => candor(args, administrator),
+      async as(account, roles) {
+        const environment = await environmentOf(await trial.addPerson(account, roles))
+        return (...args) => candor(args, environment)
+      },
+    })
+  } finally {
+    await trial.cloud.close()
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** Reads all sample scenes once with a real camera and waits until everything is acknowledged. */
+async function replayScenes({ folder, trial }: World): Promise<void> {
+  const cameraFolder = join(folder, 'camera')
+  await enrolCamera(trial.https, trial.administratorToken, 'north', cameraFolder)
+  const config = await writeEdgeConfig(cameraFolder, {
+    agency: trial.agency,
+    camera: 'north',
+    mqttPort: trial.cloud.mqttPort,
+    framesFolder: SCENES,
+    framesPerSecond: null,
+    loop: false,
+    repeatWindowMs: 0,
+    exitWhenDone: true,
+  })
+  const camera = startCamera('north', cameraFolder, config)
+  assert.is(await camera.exited, 0, await readFile(camera.logFile, 'utf8'))
+}
+
+test('--help lists every command; what is not understood exits with 2 and says how to get help', async () => {
+  const help = await candor(['--help'])
+  assert.is(help.code, 0)
+  for (const name of ['read', 'edge', 'cloud', 'login', 'account', 'camera', 'hotlist', 'alert', 'search', 'audit']) {
+    assert.match(help.out, new RegExp(`^  ${name}\\b`, 'm'))
+  }
+  const unknown = await candor(['reed'])
+  assert.is(unknown.code, 2)
+  assert.match(unknown.err, /Did you mean read/)
+  assert.is((await candor(['read'])).code, 2)
+})
+
+test('a wrong configuration exits with 78 and names each problem', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'candor-config-'))
+  try {
+    const file = join(folder, 'edge.json')
+    await writeFile(file, JSON.stringify({ agency: 'Not A Slug', cameraId: 'north', extra: 1 }))
+    const edge = await candor(['edge', '--config', file])
+    assert.is(edge.code, 78)
+    assert.match(edge.err, /agency: .*got/)
+    assert.match(edge.err, /extra/)
+    assert.is((await candor(['cloud'])).code, 78)
+    assert.is((await candor(['cloud', '--config', join(folder, 'none.json')])).code, 78)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})
+
+test('schema and topics print the contract', async () => {
+  const schemas = JSON.parse((await candor(['schema'])).out)
+  assert.ok(schemas.sighting.properties.plate)
+  const topics = JSON.parse((await candor(['topics', '--json'])).out)
+  assert.ok(topics.some((row: { topic: string }) => row.topic === 'candor/v1/{agency}/cameras/{camera}/sightings'))
+  assert.is((await candor(['schema', 'nothing'])).code, 1)
+})
+
+test('read gives one JSON line a picture, tells the broken ones and goes on, and exits with 1 for them', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'candor-read-'))
+  try {
+    const scene = await readFile(join(SCENES, 'scene-002.jpg'))
+    await writeFile(join(folder, 'a.jpg'), 'not a picture')
+    await writeFile(join(folder, 'b.jpg'), scene.subarray(0, scene.length / 2))
+    await writeFile(join(folder, 'c.jpg'), scene)
+    await writeFile(join(folder, 'd.txt'), 'not looked at')
+    const { code, out } = await candor(['read', '--json', folder])
+    assert.is(code, 1)
+    const lines = out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    assert.is(lines.length, 3)
+    assert.match(lines[0].error, /not a picture/)
+    assert.match(lines[1].error, /damaged|cut short/)
+    assert.is(lines[2].plates[0].plate, 'TJ977FA')
+    assert.ok(lines[2].widthPx > 0 && lines[2].elapsedMs > 0)
+    assert.equal(Object.keys(lines[2].plates[0].region), ['x', 'y', 'width', 'height'])
+    assert.is((await candor(['read', '--json', join(folder, 'c.jpg')])).code, 0)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})
+
+test('a list is imported whole or not at all, and each bad row is told with its line', async () => {
+  await inWorld(async ({ folder, asAdministrator }) => {
+    const file = join(folder, 'list.csv')
+    // A mark at the start, CRLF, quotes, a column that is not known, and three rows that cannot be.
+    await writeFile(
+      file,
+      '\uFEFFplate,reason,colour\r\n"ABC 123","taken, at night",red\r\n!!,bad,\r\nABC123,again,\r\nTOOLONGPLATE99,bad,\r\nXYZ789,,\r\n',
+    )
+    const refused = await asAdministrator('hotlist', 'import', file, '--list', 'stolen')
+    assert.is(refused.code, 1)
+    assert.match(refused.out, /line 3: /)
+    assert.match(refused.out, /line 5: /)
+    assert.match(refused.out, /columns not used: colour/)
+    assert.match(refused.out, /Nothing applied/)
+    assert.is(JSON.parse((await asAdministrator('hotlist', 'status', '--json')).out).hotlists.length, 0)
+
+    await writeFile(file, 'plate,reason\nABC123,taken\nXYZ789,\n')
+    assert.match((await asAdministrator('hotlist', 'import', file, '--list', 'stolen')).out, /version 1 with 2 entries/)
+    await writeFile(file, 'plate\nABC123\nNEW456\n')
+    assert.is((await asAdministrator('hotlist', 'import', file, '--list', 'stolen')).code, 0)
+    const diff = await asAdministrator('hotlist', 'diff', 'stolen', '--from', '1', '--to', '2')
+    assert.match(diff.out, /- XYZ789/)
+    assert.match(diff.out, /\+ NEW456/)
+    assert.match((await asAdministrator('hotlist', 'rollback', 'stolen')).out, /version 3 with 2 entries/)
+
+    await writeFile(file, 'number\nABC123\n')
+    const missing = await asAdministrator('hotlist', 'import', file, '--list', 'stolen')
+    assert.is(missing.code, 1)
+    assert.match(missing.out + missing.err, /plate/)
+  })
+})
+
+test('accounts and cameras are managed from the terminal, and people without the role are refused', async () => {
+  await inWorld(async ({ folder, trial, as, asAdministrator }) => {
+    const lee = await as('lee', ['officer'])
+    const refused = await lee('hotlist', 'status')
+    assert.is(refused.code, 1)
+    assert.match(refused.err, /permission/)
+
+    await writeFile(join(folder, 'new.password'), 'a password for kim 1\n')
+    const password = ['--password-file', join(folder, 'new.password')]
+    const added = await asAdministrator('account', 'add', 'kim', '--role', 'auditor,investigator', ...password)
+    assert.is(added.code, 0, added.err)
+    assert.is((await asAdministrator('account', 'disable', 'kim')).code, 0)
+    const accounts = JSON.parse((await asAdministrator('account', 'list', '--json')).out)
+    assert.is(accounts.find((one: { account: string }) => one.account === 'kim').state, 'disabled')
+
+    const out = join(folder, 'north')
+    const camera = await asAdministrator('camera', 'add', 'north', '--out', out, '--frames', SCENES)
+    assert.is(camera.code, 0, camera.err)
+    assert.match(await readFile(join(out, 'key.pem'), 'utf8'), /PRIVATE KEY/)
+    const config = JSON.parse(await readFile(join(out, 'edge.json'), 'utf8'))
+    assert.is(config.broker.url, `mqtts://localhost:${trial.cloud.mqttPort}`)
+    assert.is((await asAdministrator('camera', 'add', 'north', '--out', out)).code, 1)
+    assert.is((await asAdministrator('camera', 'revoke', 'north')).code, 0)
+    assert.match((await asAdministrator('camera', 'list')).out, /north +revoked/)
+  })
+})
+
+test('an officer takes an alert from its picture to its outcome, and an investigator must say what a search is for', async () => {
+  await inWorld(async (world) => {
+    const { folder, as, asAdministrator } = world
+    const file = join(folder, 'list.csv')
+    await writeFile(file, 'plate,reason,case\nTJ977FA,taken,C-1\n')
+    await asAdministrator('hotlist', 'import', file, '--list', 'stolen')
+    await replayScenes(world)
+
+    const lee = await as('lee', ['officer'])
+    const [alert, ...others] = JSON.parse((await lee('alert', 'list', '--json')).out)
+    assert.equal(others, [])
+    assert.is(alert.match.listedPlate, 'TJ977FA')
+    assert.not.match((await lee('alert', 'list')).out, /TJ977FA/, 'the picture is compared before the read is shown')
+    const picture = join(folder, 'plate.jpg')
+    assert.match((await lee('alert', 'show', alert.alertId, '--picture', picture)).out, /alert compare/)
+    assert.is((await readFile(picture)).readUInt16BE(0), 0xffd8)
+    const wrong = await lee('alert', 'compare', alert.alertId, '--plate', 'TJ977FB')
+    assert.is(wrong.code, 1)
+    const skipped = await lee('alert', 'decide', alert.alertId)
+    assert.is(skipped.code, 1, 'no step can be skipped')
+    assert.is((await lee('alert', 'compare', alert.alertId, '--plate', 'TJ 977 FA')).code, 0)
+    assert.is((await lee('alert', 'confirm', alert.alertId, '--with', 'state', '--result', 'stands')).code, 0)
+    assert.is((await lee('alert', 'decide', alert.alertId)).code, 0)
+    const closed = await lee('alert', 'close', alert.alertId, '--outcome', 'located')
+    assert.match(closed.out, /closed: located/)
+    assert.match((await lee('alert', 'show', alert.alertId)).out, /case C-1/)
+    assert.is((await lee('alert', 'close', alert.alertId, '--outcome', 'nonsense')).code, 1)
+
+    const ines = await as('ines', ['investigator'])
+    const bare = await ines('search', '--plate', 'TJ977FA')
+    assert.is(bare.code, 1)
+    assert.match(bare.err, /case number is missing \(refused, audit entry \d+\)/)
+    const stated = ['--case', 'C-1', '--offence', 'theft', '--reason', 'where was it seen']
+    const found = JSON.parse((await ines('search', '--plate', 'TJ977FA', ...stated, '--json')).out)
+    assert.is(found.total, 1)
+    assert.is(found.results[0].sighting.plate, 'TJ977FA')
+
+    const ada = await as('ada', ['auditor'])
+    const entries = (await ada('audit', 'list', '--limit', '100', '--json')).out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    const searches = entries.filter((entry) => entry.operation === 'search.run')
+    assert.equal(searches.map((entry) => entry.outcome).sort(), ['allowed', 'refused'])
+    assert.not.match(JSON.stringify(entries), /TJ977FA/, 'plates stand in the audit as digests')
+  })
+})
+
+test('log-in keeps a session that only its owner can read, until log-out', async () => {
+  await inWorld(async ({ folder, trial, asAdministrator }) => {
+    const environment = { CANDOR_SESSION: join(folder, 'session.json'), CANDOR_PASSWORD_FILE: '' }
+    await asAdministrator('account', 'list')
+    const options = ['--cloud', trial.https.origin, '--ca', join(folder, 'ca.pem'), '--account', 'admin']
+    const login = await candor(['login', ...options, '--password-file', join(folder, 'admin.password')], environment)
+    assert.is(login.code, 0, login.err)
+    const { stat } = await import('node:fs/promises')
+    assert.is((await stat(environment.CANDOR_SESSION)).mode & 0o777, 0o600)
+    assert.is((await candor(['account', 'list'], environment)).code, 0)
+    assert.is((await candor(['logout'], environment)).code, 0)
+    const after = await candor(['account', 'list'], environment)
+    assert.is(after.code, 1)
+    assert.match(after.err, /not logged in/)
+    const foreign = await candor(
+      ['login', ...options.with(3, join(folder, 'other.pem')), '--password-file', join(folder, 'admin.password')],
+      environment,
+    )
+    assert.is(foreign.code, 1)
+  })
+})
+
+test('the audit verifies on the server and from copies, and on the server the record itself is written in', async () => {
+  await inWorld(async ({ folder, trial, asAdministrator }) => {
+    await asAdministrator('account', 'list')
+    const config = join(trial.folder, 'cloud.json')
+    const whole = await candor(['audit', 'verify', '--config', config])
+    assert.is(whole.code, 0, whole.out + whole.err)
+    assert.match(whole.out, /is whole: \d+ entries/)
+    const listed = await candor(['audit', 'list', '--config', config])
+    assert.match(listed.out, /audit\.list/)
+
+    const data = join(trial.folder, 'data')
+    const head = join(folder, 'head.json')
+    await copyFile(join(data, 'audit', 'head.json'), head)
+    const text = await readFile(head, 'utf8')
+    await writeFile(
+      head,
+      text.replace(/"signature":"(.)/, (_, first) => `"signature":"${first === 'A' ? 'B' : 'A'}`),
+    )
+    const forged = await candor([
+      ...['audit', 'verify', '--json', '--database', join(data, 'candor.db'), '--head', head],
+      ...['--key', join(data, 'keys', 'audit-signing.public.pem')],
+    ])
+    assert.is(forged.code, 1)
+    assert.is(JSON.parse(forged.out).ok, false)
+  })
+})
+
+test('a backup made while the cloud runs is restored into a folder that starts', async () => {
+  await inWorld(async ({ folder, trial }) => {
+    const made = await candor([
+      'backup',
+      join(folder, 'backups'),
+      '--config',
+      join(trial.folder, 'cloud.json'),
+      '--json',
+    ])
+    assert.is(made.code, 0, made.err)
+    const to = join(folder, 'restored')
+    const restored = await candor(['restore', JSON.parse(made.out).folder, '--to', to])
+    assert.is(restored.code, 0, restored.err)
+    const verified = await candor(['audit', 'verify', '--config', join(to, 'cloud.json')])
+    assert.is(verified.code, 0, verified.out + verified.err)
+  })
+})
+
+test.run()
