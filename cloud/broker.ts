@@ -215,7 +215,7 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
         done(null, null)
         return
       }
-      // Watching is for now, not for later: sightings are never queued for a person.
+      // Watching is live: sightings are never queued for a person.
       if (parseTopic(subscription.topic.replace('/+/', '/x/'))?.kind === 'sightings') subscription.qos = 0
       done(null, subscription)
     },

@@ -13,17 +13,9 @@ import { topics } from '../shared/topics.ts'
 import { manifestSchema, SNAPSHOT_CHUNK_BYTES, snapshotEntrySchema } from '../shared/wire/hotlist.ts'
 import type { Database } from './database/database.ts'
 import { openSqlite } from './database/sqlite.ts'
-import {
-  createHotlists,
-  DEFAULT_MAX_AGE_MS,
-  type Hotlists,
-  type ImportReport,
-  type ImportRequest,
-  KEPT_VERSIONS,
-  MAX_GROUPS_PER_LIST,
-  MAX_LISTS,
-  MAX_MAX_AGE_MS,
-} from './hotlists.ts'
+import { KEPT_VERSIONS, MAX_LISTS } from './hotlists/rows.ts'
+import { DEFAULT_MAX_AGE_MS, MAX_GROUPS_PER_LIST, MAX_MAX_AGE_MS } from './hotlists/settings.ts'
+import { createHotlists, type Hotlists, type ImportReport, type ImportRequest } from './hotlists.ts'
 
 const keyPem = newSigningKeyPem().privateKeyPem
 

@@ -252,7 +252,7 @@ export class Sessions extends MemoryPersistence {
     return will
   }
 
-  /** The session's client is here: it is not forgotten for now. */
+  /** The session's client is here: its time to be forgotten starts again when it leaves. */
   async touch(clientId: string): Promise<void> {
     await this.#database.writeBatch([
       this.#database.build

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { slugSchema } from '../../shared/names.ts'
 import { matchRuleSchema, timeMsSchema } from '../../shared/wire/index.ts'
 import { MAX_IMPORT_BYTES } from '../hotlists/csv.ts'
-import { MAX_GROUPS_PER_LIST, MAX_MAX_AGE_MS } from '../hotlists.ts'
+import { MAX_GROUPS_PER_LIST, MAX_MAX_AGE_MS } from '../hotlists/settings.ts'
 import type { CloudParts } from '../parts.ts'
 import type { Door, TypedApi } from './door.ts'
 

@@ -1,0 +1,361 @@
+/**
+ * The rows of all lists: versions staged, brought in step by step, compared, counted and deleted, each step short enough that the
+ * event loop does not wait. Writes the tables that hotlists.ts owns, and is called by it alone.
+ */
+import type { Clock } from '../../shared/clock.ts'
+import { AppError } from '../../shared/errors.ts'
+import type { Database } from '../database/database.ts'
+import type { HotlistEntriesTable, HotlistsTable } from '../database/schema-administration.ts'
+import type { HotlistRow } from './csv.ts'
+import { type ListSettings, settingsRow, toSettings } from './settings.ts'
+
+export const MAX_LISTS = 64
+/** Versions whose rows are kept: the current one and those that can be rolled back to. */
+export const KEPT_VERSIONS = 3
+/** Rows read, written or deleted in one turn of the event loop; about 10 ms. */
+const ROWS_PER_STEP = 500
+/** Entries named by `diff` on each side; all are counted. */
+export const MAX_DIFF_ENTRIES = 100
+
+export interface ListStatus extends ListSettings {
+  list: string
+  version: number | null
+  entries: number
+  issuedAtMs: number | null
+  ageMs: number | null
+  /** Older than its maximum age: matches are still raised, marked as of a stale list. */
+  stale: boolean
+  /** Newest first, with their rows kept or not. */
+  versions: { version: number; entries: number; madeAtMs: number; madeBy: string; kept: boolean }[]
+}
+
+export interface DiffEntry {
+  plate: string
+  jurisdiction: string | null
+  caseNumber: string | null
+}
+
+export interface ListDiff {
+  from: number
+  to: number
+  added: number
+  removed: number
+  addedEntries: DiffEntry[]
+  removedEntries: DiffEntry[]
+}
+
+export type ListRows = ReturnType<typeof createListRows>
+
+export function createListRows(deps: { database: Database; clock: Clock; newId: () => string }) {
+  const { database, clock } = deps
+  const { build } = database
+
+  async function find(list: string): Promise<HotlistsTable | null> {
+    const [row] = await database.read(build.selectFrom('hotlists').selectAll().where('list', '=', list))
+    return row ?? null
+  }
+
+  async function get(list: string): Promise<HotlistsTable> {
+    const row = await find(list)
+    if (row === null) throw new AppError('not_found', `there is no list ${list}`)
+    return row
+  }
+
+  async function* entriesOf(list: string, version: number): AsyncGenerator<HotlistEntriesTable> {
+    let after = ''
+    for (;;) {
+      const rows = await database.read(
+        build
+          .selectFrom('hotlist_entries')
+          .selectAll()
+          .where('list', '=', list)
+          .where('version', '=', version)
+          .where('entry_id', '>', after)
+          .orderBy('entry_id')
+          .limit(ROWS_PER_STEP),
+      )
+      yield* rows
+      const last = rows.at(-1)
+      if (rows.length < ROWS_PER_STEP || last === undefined) return
+      after = last.entry_id
+      await clock.sleep(0)
+    }
+  }
+
+  async function deleteRows(list: string, version: number): Promise<void> {
+    for (;;) {
+      const page = build
+        .selectFrom('hotlist_entries')
+        .select('entry_id')
+        .where('list', '=', list)
+        .where('version', '=', version)
+        .limit(ROWS_PER_STEP)
+      const [deleted] = await database.writeBatch([
+        build
+          .deleteFrom('hotlist_entries')
+          .where('list', '=', list)
+          .where('version', '=', version)
+          .where('entry_id', 'in', page),
+      ])
+      if ((deleted?.changes ?? 0) < ROWS_PER_STEP) return
+      await clock.sleep(0)
+    }
+  }
+
+  async function discard(list: string, version: number): Promise<void> {
+    await deleteRows(list, version)
+    await database.writeBatch([
+      build.deleteFrom('hotlist_versions').where('list', '=', list).where('version', '=', version),
+      // A list whose first version was refused was never made.
+      build
+        .deleteFrom('hotlists')
+        .where('list', '=', list)
+        .where('current_version', 'is', null)
+        .where(({ not, exists, selectFrom }) =>
+          not(exists(selectFrom('hotlist_versions').select('version').where('hotlist_versions.list', '=', list))),
+        ),
+    ])
+  }
+
+  /** The ids that the same entries have in `version`, so that an entry keeps its id over refreshes. */
+  async function knownIds(
+    list: string,
+    version: number | null,
+    rows: readonly HotlistRow[],
+  ): Promise<Map<string, string>> {
+    if (version === null) return new Map()
+    const known = await database.read(
+      build
+        .selectFrom('hotlist_entries')
+        .select(['entry_id', 'plate', 'jurisdiction', 'case_number'])
+        .where('list', '=', list)
+        .where('version', '=', version)
+        .where('plate', 'in', [...new Set(rows.map((row) => row.plate))]),
+    )
+    return new Map(known.map((row) => [identity(row.plate, row.jurisdiction, row.case_number), row.entry_id]))
+  }
+
+  async function stage(
+    list: string,
+    version: number,
+    current: number | null,
+    rows: readonly HotlistRow[],
+  ): Promise<void> {
+    const ids = await knownIds(list, current, rows)
+    await database.writeBatch([
+      build.insertInto('hotlist_entries').values(
+        rows.map((row) => ({
+          list,
+          version,
+          entry_id: ids.get(identity(row.plate, row.jurisdiction, row.caseNumber)) ?? deps.newId(),
+          plate: row.plate,
+          jurisdiction: row.jurisdiction,
+          category: row.category,
+          priority: row.priority,
+          rule: row.rule,
+          reason: row.reason,
+          case_number: row.caseNumber,
+          effective_at_ms: row.effectiveAtMs,
+          expires_at_ms: row.expiresAtMs,
+        })),
+      ),
+    ])
+    await clock.sleep(0)
+  }
+
+  async function openVersion(list: string, by: string, sourceSha256: string | null): Promise<number> {
+    const [last] = await database.read(
+      build
+        .selectFrom('hotlist_versions')
+        .select('version')
+        .where('list', '=', list)
+        .orderBy('version', 'desc')
+        .limit(1),
+    )
+    const version = (last?.version ?? 0) + 1
+    await database.writeBatch([
+      build.insertInto('hotlist_versions').values({
+        list,
+        version,
+        state: 'staging',
+        entries: 0,
+        chunks: 0,
+        chunks_retained: 0,
+        manifest: null,
+        source_sha256: sourceSha256,
+        made_at_ms: clock.nowMs(),
+        made_by: by,
+      }),
+    ])
+    return version
+  }
+
+  async function retire(list: string, current: number): Promise<void> {
+    const kept = await database.read(
+      build
+        .selectFrom('hotlist_versions')
+        .select('version')
+        .where('list', '=', list)
+        .where('state', '=', 'ready')
+        .where('version', '<=', current)
+        .orderBy('version', 'desc')
+        .offset(KEPT_VERSIONS)
+        .limit(KEPT_VERSIONS),
+    )
+    for (const { version } of kept) {
+      await deleteRows(list, version)
+      await database.writeBatch([
+        build
+          .updateTable('hotlist_versions')
+          .set({ state: 'retired' })
+          .where('list', '=', list)
+          .where('version', '=', version),
+      ])
+    }
+  }
+
+  async function ensureList(list: string, settings: ListSettings): Promise<void> {
+    if ((await find(list)) !== null) return
+    const lists = await database.read(build.selectFrom('hotlists').select('list').limit(MAX_LISTS))
+    if (lists.length >= MAX_LISTS)
+      throw new AppError('too_large', `there are ${MAX_LISTS} lists, the most there may be`)
+    await database.writeBatch([
+      build.insertInto('hotlists').values({ list, created_at_ms: clock.nowMs(), ...settingsRow(settings) }),
+    ])
+  }
+
+  async function requireKept(list: string, version: number): Promise<void> {
+    const [row] = await database.read(
+      build.selectFrom('hotlist_versions').select('state').where('list', '=', list).where('version', '=', version),
+    )
+    if (row?.state !== 'ready') {
+      throw new AppError('not_found', `version ${version} of ${list} is not kept`, {
+        hint: `the last ${KEPT_VERSIONS} versions are; \`candor hotlist status\` shows them`,
+      })
+    }
+  }
+
+  async function diffSide(list: string, inVersion: number, notIn: number) {
+    const only = build
+      .selectFrom('hotlist_entries as one')
+      .where('one.list', '=', list)
+      .where('one.version', '=', inVersion)
+      .where(({ not, exists, selectFrom }) =>
+        not(
+          exists(
+            selectFrom('hotlist_entries as other')
+              .select('other.entry_id')
+              .where('other.list', '=', list)
+              .where('other.version', '=', notIn)
+              .whereRef('other.entry_id', '=', 'one.entry_id'),
+          ),
+        ),
+      )
+    const [counted] = await database.read(only.select((eb) => eb.fn.countAll<number>().as('count')))
+    const rows = await database.read(
+      only.select(['one.plate', 'one.jurisdiction', 'one.case_number']).orderBy('one.entry_id').limit(MAX_DIFF_ENTRIES),
+    )
+    const entries = rows.map((row) => ({
+      plate: row.plate,
+      jurisdiction: row.jurisdiction,
+      caseNumber: row.case_number,
+    }))
+    return { count: counted?.count ?? 0, entries }
+  }
+
+  async function statusOf(row: HotlistsTable): Promise<ListStatus> {
+    const versions = await database.read(
+      build
+        .selectFrom('hotlist_versions')
+        .select(['version', 'state', 'entries', 'made_at_ms', 'made_by'])
+        .where('list', '=', row.list)
+        .where('state', '!=', 'staging')
+        .orderBy('version', 'desc')
+        .limit(10),
+    )
+    const current = versions.find((version) => version.version === row.current_version)
+    const ageMs = current === undefined ? null : clock.nowMs() - current.made_at_ms
+    return {
+      list: row.list,
+      ...toSettings(row),
+      version: row.current_version,
+      entries: current?.entries ?? 0,
+      issuedAtMs: current?.made_at_ms ?? null,
+      ageMs,
+      stale: ageMs === null || ageMs >= row.max_age_ms,
+      versions: versions.map((version) => ({
+        version: version.version,
+        entries: version.entries,
+        madeAtMs: version.made_at_ms,
+        madeBy: version.made_by,
+        kept: version.state === 'ready',
+      })),
+    }
+  }
+
+  return {
+    entriesOf,
+    find,
+    get,
+    discard,
+    stage,
+    openVersion,
+    retire,
+    ensureList,
+    requireKept,
+    statusOf,
+    async diff(list: string, from: number, to: number): Promise<ListDiff> {
+      await get(list)
+      await requireKept(list, from)
+      await requireKept(list, to)
+      const added = await diffSide(list, to, from)
+      const removed = await diffSide(list, from, to)
+      return {
+        from,
+        to,
+        added: added.count,
+        removed: removed.count,
+        addedEntries: added.entries,
+        removedEntries: removed.entries,
+      }
+    },
+    async source(list: string, entryId: string): Promise<{ reason: string | null; caseNumber: string | null } | null> {
+      const [row] = await database.read(
+        build
+          .selectFrom('hotlist_entries')
+          .select(['reason', 'case_number'])
+          .where('list', '=', list)
+          .where('entry_id', '=', entryId)
+          .where(
+            'version',
+            'in',
+            build
+              .selectFrom('hotlist_versions')
+              .select('version')
+              .where('list', '=', list)
+              .where('state', '=', 'ready'),
+          )
+          .orderBy('version', 'desc')
+          .limit(1),
+      )
+      return row === undefined ? null : { reason: row.reason, caseNumber: row.case_number }
+    },
+    /** The rows of one version again, under another. */
+    async copy(list: string, from: number, to: number): Promise<void> {
+      let batch: HotlistEntriesTable[] = []
+      const write = async () => {
+        if (batch.length > 0) await database.writeBatch([build.insertInto('hotlist_entries').values(batch)])
+        batch = []
+      }
+      for await (const entry of entriesOf(list, from)) {
+        batch.push({ ...entry, version: to })
+        if (batch.length === ROWS_PER_STEP) await write()
+      }
+      await write()
+    },
+  }
+}
+
+function identity(plate: string, jurisdiction: string | null, caseNumber: string | null): string {
+  return `${plate} ${jurisdiction ?? ''} ${caseNumber ?? ''}`
+}
