@@ -7,17 +7,14 @@ import { type Clock, MINUTE_MS, systemClock } from '../shared/clock.ts'
 import { AppError, type ErrorCode } from '../shared/errors.ts'
 import { newId, newSecret } from '../shared/ids.ts'
 import { silentLog } from '../shared/log.ts'
+import { MAX_GROUPS_PER_ACCOUNT } from './accounts/rights.ts'
+import { MAX_SESSIONS_PER_ACCOUNT, SESSION_ABSOLUTE_MS, SESSION_IDLE_MS, type SessionEnd } from './accounts/sessions.ts'
 import {
   type Accounts,
   createAccounts,
   LOGIN_FAILURE_WINDOW_MS,
-  MAX_GROUPS_PER_ACCOUNT,
   MAX_LOGIN_FAILURES,
-  MAX_SESSIONS_PER_ACCOUNT,
   MAX_WAITING_LOGINS,
-  SESSION_ABSOLUTE_MS,
-  SESSION_IDLE_MS,
-  type SessionEnd,
 } from './accounts.ts'
 import type { Database } from './database/database.ts'
 import { openSqlite } from './database/sqlite.ts'

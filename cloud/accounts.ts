@@ -3,43 +3,23 @@
  * Called by the API, the broker (authenticate, onEnded) and commands on the host. Owns tables accounts, login_failures and
  * sessions. It decides; who calls it writes the audit.
  */
-import { type Clock, HOUR_MS, MINUTE_MS } from '../shared/clock.ts'
+import { type Clock, MINUTE_MS } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import { slugSchema } from '../shared/names.ts'
-import { sha256Hex } from '../shared/signing.ts'
+import { checkRights, parseRoles, type Rights } from './accounts/rights.ts'
+import { createLoginSessions, type Session, type SessionEnd } from './accounts/sessions.ts'
 import type { Database } from './database/database.ts'
 import type { AccountsTable } from './database/schema-administration.ts'
 import { checkPassword, createPasswords } from './passwords.ts'
-import { FIRST_ADMINISTRATOR_ROLES, isRole, ROLES, type Role } from './permissions.ts'
+import { FIRST_ADMINISTRATOR_ROLES, type Role } from './permissions.ts'
 
-/** A session ends when unused for this long [CJIS 5.9.5, AC-11: 30 minutes]. */
-export const SESSION_IDLE_MS = 30 * MINUTE_MS
-/** And in any case after a shift. */
-export const SESSION_ABSOLUTE_MS = 12 * HOUR_MS
 /** 5 failures in 15 minutes lock until an administrator acts [CJIS 5.9.5, AC-7]. */
 export const MAX_LOGIN_FAILURES = 5
 export const LOGIN_FAILURE_WINDOW_MS = 15 * MINUTE_MS
-/** 256 bits: cannot be guessed. */
-export const TOKEN_BYTES = 32
-/** A further log-in ends the account's oldest session. */
-export const MAX_SESSIONS_PER_ACCOUNT = 16
 export const MAX_ACCOUNTS = 10_000
 /** Log-ins to one account that wait for each other; beyond that they are refused. */
 export const MAX_WAITING_LOGINS = 16
-export const MAX_GROUPS_PER_ACCOUNT = 32
-/** Use is written down at most this often, so that a page that polls is not a write each time. */
-const USED_RESOLUTION_MS = MINUTE_MS
-
-export interface Session {
-  sessionId: string
-  account: string
-  roles: readonly Role[]
-  groups: readonly string[]
-  /** The earlier of idle and absolute end; idle moves on with use. */
-  expiresAtMs: number
-}
-
 export interface Account {
   account: string
   roles: readonly Role[]
@@ -56,17 +36,6 @@ export type LoginRefusal = 'unknown_account' | 'wrong_password' | 'account_disab
 export type LoginResult =
   | { ok: true; token: string; session: Session }
   | { ok: false; rule: LoginRefusal; locked: boolean }
-
-/** A session ended before its client left; `sessionId` null: all of the account. */
-export interface SessionEnd {
-  account: string
-  sessionId: string | null
-}
-
-export interface Rights {
-  roles: readonly Role[]
-  groups: readonly string[]
-}
 
 export interface Accounts {
   login(attempt: { account: string; password: string; source: string }): Promise<LoginResult>
@@ -108,7 +77,7 @@ export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
   const { database, clock, log } = deps
   const { build } = database
   const passwords = await createPasswords(deps.newSecret)
-  const listeners: ((end: SessionEnd) => void)[] = []
+  const sessions = createLoginSessions(deps)
   const attempts = new Map<string, { last: Promise<unknown>; waiting: number }>()
 
   /** One log-in after the other for an account, or many at once would all be checked before the first failure counts. */
@@ -126,10 +95,6 @@ export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
       queue.waiting -= 1
       if (queue.waiting === 0) attempts.delete(account)
     }
-  }
-
-  function tellEnded(end: SessionEnd): void {
-    for (const listener of listeners) listener(end)
   }
 
   async function find(account: string) {
@@ -175,80 +140,6 @@ export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
     return { rule: null, locked: false }
   }
 
-  async function openSession(account: string, source: string): Promise<{ token: string; session: Session }> {
-    const nowMs = clock.nowMs()
-    const token = deps.newSecret(TOKEN_BYTES)
-    const sessionId = deps.newId()
-    const old = await database.read(
-      build
-        .selectFrom('sessions')
-        .select('session_id')
-        .where('account', '=', account)
-        .orderBy('created_at_ms', 'desc')
-        .offset(MAX_SESSIONS_PER_ACCOUNT - 1)
-        .limit(MAX_SESSIONS_PER_ACCOUNT),
-    )
-    await database.writeBatch([
-      build.deleteFrom('login_failures').where('account', '=', account),
-      ...old.map((row) => build.deleteFrom('sessions').where('session_id', '=', row.session_id)),
-      build.insertInto('sessions').values({
-        session_id: sessionId,
-        token_digest: sha256Hex(token),
-        account,
-        source,
-        created_at_ms: nowMs,
-        used_at_ms: nowMs,
-      }),
-    ])
-    for (const row of old) tellEnded({ account, sessionId: row.session_id })
-    const session = await findSession(token)
-    if (session === null) throw new AppError('unauthenticated', 'the account was disabled meanwhile')
-    return { token, session }
-  }
-
-  async function findSession(token: string): Promise<Session | null> {
-    const nowMs = clock.nowMs()
-    const [row] = await database.read(
-      build
-        .selectFrom('sessions')
-        .innerJoin('accounts', 'accounts.account', 'sessions.account')
-        .select([
-          'sessions.session_id',
-          'sessions.created_at_ms',
-          'sessions.used_at_ms',
-          'accounts.account',
-          'accounts.roles',
-          'accounts.alert_groups',
-        ])
-        .where('sessions.token_digest', '=', sha256Hex(token))
-        .where('accounts.disabled_at_ms', 'is', null),
-    )
-    if (row === undefined) return null
-    if (nowMs >= Math.min(row.used_at_ms + SESSION_IDLE_MS, row.created_at_ms + SESSION_ABSOLUTE_MS)) {
-      await endSessions(row.account, row.session_id)
-      return null
-    }
-    if (nowMs - row.used_at_ms >= USED_RESOLUTION_MS) {
-      await database.writeBatch([
-        build.updateTable('sessions').set({ used_at_ms: nowMs }).where('session_id', '=', row.session_id),
-      ])
-    }
-    return {
-      sessionId: row.session_id,
-      account: row.account,
-      roles: parseRoles(row.roles),
-      groups: JSON.parse(row.alert_groups) as string[],
-      expiresAtMs: Math.min(nowMs + SESSION_IDLE_MS, row.created_at_ms + SESSION_ABSOLUTE_MS),
-    }
-  }
-
-  async function endSessions(account: string, sessionId: string | null): Promise<void> {
-    let query = build.deleteFrom('sessions').where('account', '=', account)
-    if (sessionId !== null) query = query.where('session_id', '=', sessionId)
-    await database.writeBatch([query])
-    tellEnded({ account, sessionId })
-  }
-
   /** Changes a row and ends the account's sessions in the same transaction. */
   async function changeAndEnd(
     account: string,
@@ -263,10 +154,10 @@ export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
       ended,
     ])
     if (result?.changes !== 1) throw new AppError('not_found', `there is no account ${account}`)
-    if (keepSession === null) tellEnded({ account, sessionId: null })
+    if (keepSession === null) sessions.tellEnded({ account, sessionId: null })
     else {
       for (const { session_id } of others) {
-        if (session_id !== keepSession) tellEnded({ account, sessionId: session_id })
+        if (session_id !== keepSession) sessions.tellEnded({ account, sessionId: session_id })
       }
     }
   }
@@ -296,49 +187,14 @@ export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
       return inTurn(account, async () => {
         const { rule, locked } = await checkLogin(account, password)
         if (rule !== null) return { ok: false, rule, locked }
-        return { ok: true, ...(await openSession(account, source)) }
+        return { ok: true, ...(await sessions.open(account, source)) }
       })
     },
-    authenticate: findSession,
-    async renew(token) {
-      const session = await findSession(token)
-      const next = deps.newSecret(TOKEN_BYTES)
-      const nowMs = clock.nowMs()
-      const [result] =
-        session === null
-          ? []
-          : await database.writeBatch([
-              build
-                .updateTable('sessions')
-                .set({ token_digest: sha256Hex(next), used_at_ms: nowMs })
-                .where('session_id', '=', session.sessionId)
-                .where('token_digest', '=', sha256Hex(token)),
-            ])
-      if (session === null || result?.changes !== 1) throw new AppError('unauthenticated', 'the session has ended')
-      return { token: next, session }
-    },
-    logout: (session) => endSessions(session.account, session.sessionId),
-    async endExpired() {
-      const nowMs = clock.nowMs()
-      const rows = await database.read(
-        build
-          .selectFrom('sessions')
-          .select(['account', 'session_id'])
-          .where((where) =>
-            where.or([
-              where('used_at_ms', '<=', nowMs - SESSION_IDLE_MS),
-              where('created_at_ms', '<=', nowMs - SESSION_ABSOLUTE_MS),
-            ]),
-          )
-          .limit(MAX_ACCOUNTS),
-      )
-      for (const row of rows) await endSessions(row.account, row.session_id)
-      return rows.length
-    },
-    onEnded(listener) {
-      listeners.push(listener)
-    },
-
+    authenticate: sessions.find,
+    renew: sessions.renew,
+    logout: (session) => sessions.end(session.account, session.sessionId),
+    endExpired: sessions.endExpired,
+    onEnded: sessions.onEnded,
     async isEmpty() {
       return (await database.read(build.selectFrom('accounts').select('account').limit(1))).length === 0
     },
@@ -442,23 +298,6 @@ function toAccount(row: AccountsTable): Account {
 }
 
 /** A role that this version does not know gives nothing. */
-function parseRoles(json: string): Role[] {
-  return (JSON.parse(json) as string[]).filter(isRole)
-}
-
-function checkRights(rights: Rights): void {
-  for (const role of rights.roles) {
-    if (!isRole(role))
-      throw new AppError('bad_input', `there is no role ${role}`, { hint: `roles: ${ROLES.join(', ')}` })
-  }
-  for (const group of rights.groups) {
-    if (!slugSchema.safeParse(group).success) throw new AppError('bad_input', 'a group must be 1-32 of a-z, 0-9 and -')
-  }
-  if (rights.groups.length > MAX_GROUPS_PER_ACCOUNT) {
-    throw new AppError('too_large', `an account may be in ${MAX_GROUPS_PER_ACCOUNT} groups at most`)
-  }
-}
-
 function refuseOwn(account: string, by: string, what: string): void {
   if (account === by) {
     throw new AppError('forbidden', `nobody may ${what} their own account`, {

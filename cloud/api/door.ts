@@ -5,7 +5,7 @@
 import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { AppError } from '../../shared/errors.ts'
-import type { Session } from '../accounts.ts'
+import type { Session } from '../accounts/sessions.ts'
 import type { Actor, AuditRecord } from '../audit/entry.ts'
 import type { CloudParts } from '../parts.ts'
 import { may, type Permission, requirePermission } from '../permissions.ts'
