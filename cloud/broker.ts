@@ -5,6 +5,7 @@
  */
 import { constants } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createServer, type Server, TLSSocket } from 'node:tls'
 import { Aedes, type AuthenticateError, type Client, type PublishPacket } from 'aedes'
@@ -17,6 +18,7 @@ import { type Identity, mayPublish, mayReceive, maySubscribe, parseTopic } from 
 import { MAX_PACKET_BYTES } from '../shared/wire/index.ts'
 import type { Session } from './accounts/sessions.ts'
 import type { Cameras } from './cameras.ts'
+import type { Denial, Denied } from './denials.ts'
 import type { Ingest } from './ingest.ts'
 import { may } from './permissions.ts'
 import { MAX_SUBSCRIPTIONS_PER_SESSION, type Sessions } from './sessions.ts'
@@ -25,6 +27,8 @@ import { MAX_SUBSCRIPTIONS_PER_SESSION, type Sessions } from './sessions.ts'
 export const MAX_CONNECTIONS = 5_000
 /** From one address; a department behind one router, or a bench, stays below. */
 export const MAX_CONNECTIONS_PER_ADDRESS = 1_000
+/** Of one account, over all its devices and sessions; a further one is refused. */
+export const MAX_CONNECTIONS_PER_ACCOUNT = 16
 /** A TLS handshake or a CONNECT that takes longer is cut off. */
 export const CONNECT_TIMEOUT_MS = 10 * SECOND_MS
 /** Longest keep-alive interval a client may ask for; a dead peer is noticed after 1.5 times this [MQTT-3.1.2-24]. */
@@ -38,30 +42,6 @@ const DRAIN_TIMEOUT_MS = 30 * SECOND_MS
 /** Longest password that is looked at; tokens have 43 characters. */
 const MAX_TOKEN_BYTES = 256
 export const WEBSOCKET_PATH = '/mqtt'
-
-/** Why somebody was refused; a metric's label and the rule in the audit. */
-export type Denial =
-  | 'too_many_connections'
-  | 'certificate_untrusted'
-  | 'certificate_expired'
-  | 'camera_unknown'
-  | 'camera_revoked'
-  | 'camera_other_agency'
-  | 'client_id'
-  | 'credentials'
-  | 'publish'
-  | 'publish_mode'
-  | 'subscribe'
-  | 'packet_too_large'
-  | 'origin'
-
-export interface Denied {
-  rule: Denial
-  /** Account, camera or client id as far as known. */
-  who: string | null
-  address: string | null
-  topic: string | null
-}
 
 export interface Broker {
   readonly mqttServer: Server
@@ -100,8 +80,9 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
   const { agency, log, sessions, ingest } = deps
   const connections = new WeakMap<object, Connection>()
   const live = new Map<Client, Connection>()
+  const ofAccount = new Map<string, Set<Client>>()
   const perAddress = new Map<string, number>()
-  let open = 0
+  const sockets = new Set<Duplex>()
 
   const deny = (rule: Denial, client: Client | null, topic: string | null, who: string | null = null): void => {
     const identity = client === null ? undefined : connections.get(client)?.identity
@@ -112,7 +93,12 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
       address: client === null ? null : addressOf(client),
       topic,
     }
-    log.warn('denied', { code: rule, clientId: denied.who, topic })
+    // The kind alone: a topic that somebody made up may hold a plate.
+    log.warn('denied', {
+      code: rule,
+      clientId: denied.who,
+      kind: topic === null ? null : (parseTopic(topic)?.kind ?? 'other'),
+    })
     deps.onDenied(denied)
   }
 
@@ -133,6 +119,7 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
     if (session === null || session.account !== username) return 'credentials'
     // An account named like the agency could otherwise take a camera's client id, and with it its session.
     if (name === null || name.account !== session.account || name.account === agency) return 'client_id'
+    if (!holdConnection(client, session.account)) return 'too_many_connections'
     return {
       sessionId: session.sessionId,
       identity: {
@@ -143,6 +130,18 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
         mayWatchSightings: may(session.roles, 'sightings.watch'),
       },
     }
+  }
+
+  /** false: the account has all the connections it may have; one that a new connection takes the place of does not count. */
+  function holdConnection(client: Client, account: string): boolean {
+    const held = ofAccount.get(account) ?? new Set()
+    if ([...held].filter((other) => other.id !== client.id).length >= MAX_CONNECTIONS_PER_ACCOUNT) return false
+    ofAccount.set(account, held.add(client))
+    client.conn.once('close', () => {
+      held.delete(client)
+      if (held.size === 0) ofAccount.delete(account)
+    })
+    return true
   }
 
   function identifyCamera(client: Client, socket: TLSSocket): Connection | Denial {
@@ -269,15 +268,15 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
 
   function admit(socket: Duplex, address: string): boolean {
     const fromAddress = perAddress.get(address) ?? 0
-    if (open >= MAX_CONNECTIONS || fromAddress >= MAX_CONNECTIONS_PER_ADDRESS) {
+    if (sockets.size >= MAX_CONNECTIONS || fromAddress >= MAX_CONNECTIONS_PER_ADDRESS) {
       deps.onDenied({ rule: 'too_many_connections', who: null, address, topic: null })
       socket.destroy()
       return false
     }
-    open += 1
+    sockets.add(socket)
     perAddress.set(address, fromAddress + 1)
     socket.once('close', () => {
-      open -= 1
+      sockets.delete(socket)
       const left = (perAddress.get(address) ?? 1) - 1
       if (left <= 0) perAddress.delete(address)
       else perAddress.set(address, left)
@@ -309,10 +308,10 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
       // A resumed session would skip the look at the certificate.
       secureOptions: constants.SSL_OP_NO_TICKET,
     },
-    (socket) => {
-      if (admit(socket, socket.remoteAddress ?? '')) handle(socket, undefined)
-    },
+    (socket) => handle(socket, undefined),
   )
+  // Before the handshake, or those who never finish it would not count.
+  mqttServer.on('connection', (socket: Socket) => admit(socket, socket.remoteAddress ?? ''))
   mqttServer.on('tlsClientError', (error) => log.debug('tls_error', { error: error.message }))
 
   const webSockets = new WebSocketServer({
@@ -368,6 +367,8 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
         ? new Promise<void>((resolve) => mqttServer.close(() => resolve()))
         : Promise.resolve()
       await new Promise<void>((resolve) => aedes.close(() => resolve()))
+      // Those that never said who they are: the server would wait for them.
+      for (const socket of sockets) socket.destroy()
       await ended
     },
   }

@@ -6,7 +6,30 @@ import { type Clock, MINUTE_MS } from '../shared/clock.ts'
 import { toAppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import { type AuditRecord, CLOUD_ACTOR } from './audit/entry.ts'
-import type { Denied } from './broker.ts'
+
+/** Why somebody was refused; a metric's label and the rule in the audit. */
+export type Denial =
+  | 'too_many_connections'
+  | 'certificate_untrusted'
+  | 'certificate_expired'
+  | 'camera_unknown'
+  | 'camera_revoked'
+  | 'camera_other_agency'
+  | 'client_id'
+  | 'credentials'
+  | 'publish'
+  | 'publish_mode'
+  | 'subscribe'
+  | 'packet_too_large'
+  | 'origin'
+
+export interface Denied {
+  rule: Denial
+  /** Account, camera or client id as far as known. */
+  who: string | null
+  address: string | null
+  topic: string | null
+}
 
 export const DENIAL_WINDOW_MS = MINUTE_MS
 /** Kinds told apart within a window; beyond that they are counted together. */

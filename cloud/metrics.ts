@@ -1,6 +1,6 @@
 /** Prometheus metrics of the cloud: made here, counted by the parts through small functions, served at /metrics. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { Denial } from './broker.ts'
+import type { Denial } from './denials.ts'
 import type { IngestCounters } from './ingest.ts'
 
 export interface Metrics {
