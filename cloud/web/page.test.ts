@@ -150,7 +150,8 @@ browserTest('an officer logs in, sees a sighting arrive, and takes an alert thro
 
       await page.click('#alerts .card')
       await page.waitForSelector('#detail .picture img')
-      await page.waitForFunction("document.querySelector('.picture img')?.naturalWidth === 320")
+      await page.waitForSelector('#plate-seen:enabled')
+      assert.is(await page.evaluate("document.querySelector('.picture img').naturalWidth"), 320)
       assert.not.match(String(await page.textContent('#detail')), 'TJ977FA')
       await keepPicture(page, 'desktop-raised')
 
@@ -177,7 +178,7 @@ browserTest('an officer logs in, sees a sighting arrive, and takes an alert thro
       await page.fill('#note', 'recovered')
       await page.click('.closing button.primary')
       await page.waitForSelector('.detail-head .state.closed')
-      await page.waitForFunction("document.querySelectorAll('.steps li').length === 4")
+      await page.waitForSelector('.steps li:nth-child(4)')
       assert.match(String(await page.textContent('.due')), 'Located')
       assert.is(await page.title(), 'Candor')
       await keepPicture(page, 'desktop-closed')

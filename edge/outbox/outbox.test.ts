@@ -223,24 +223,37 @@ test('a row that was set back leaves behind all others, with its crop after it',
 
 test('a full database loses nothing committed: the new one is lost and counted, or takes the place of the less important', () => {
   withOutbox({ maxFileBytes: 512 * 1024 }, (outbox) => {
+    const large = (sightingId: string, matched = false) => sighting(sightingId, matched, { payload: bytes(10_000) })
     let stored = 0
-    while (codeOf(() => outbox.put(sighting(`s${stored}`), bytes(20_000))) === 'none') stored += 1
-    assert.ok(stored > 10, String(stored))
-    assert.is(outbox.rows, 2 * stored)
+    while (codeOf(() => outbox.put(large(`s${stored}`), null)) === 'none') stored += 1
+    assert.ok(stored > 10 && stored < 60, String(stored))
+    assert.is(outbox.rows, stored)
     assert.is(outbox.counters().lost, 1)
     assert.is(
-      codeOf(() => outbox.put(sighting('again'), bytes(20_000))),
+      codeOf(() => outbox.put(large('again'), null)),
       'storage_full',
     )
     assert.is(outbox.counters().lost, 2)
-    assert.is(outbox.put(sighting('match', true), bytes(20_000)), true)
+    assert.is(outbox.put(large('match', true), null), true)
     assert.is(order(outbox)[0], 'sighting match')
-    assert.ok(outbox.counters().evictedCrops >= 1)
+    assert.ok(outbox.counters().evictedSightings >= 1)
     assert.is(outbox.counters().lost, 2)
     const ids = outbox.oldest(1_000, NONE, ALL, false).map((row) => row.rowId)
     outbox.remove(ids)
     assert.is(outbox.rows, 0)
-    assert.is(outbox.put(sighting('after'), bytes(20_000)), true)
+    assert.is(outbox.put(large('after'), null), true)
+  })
+})
+
+test('on a full disk pictures make room for new sightings, the oldest first', () => {
+  withOutbox({ maxFileBytes: 512 * 1024 }, (outbox) => {
+    for (let n = 0; n < 60; n += 1) assert.is(outbox.put(sighting(`s${n}`), bytes(20_000)), true)
+    const { evictedCrops, evictedSightings, lost } = outbox.counters()
+    assert.ok(evictedCrops > 20, String(evictedCrops))
+    assert.is(evictedSightings + lost, 0)
+    const crops = outbox.oldest(1_000, NONE, ALL, false).filter((row) => row.kind === 'crop')
+    assert.is(crops.length, 60 - evictedCrops)
+    assert.is(crops.at(-1)?.sightingId, 's59')
   })
 })
 
@@ -273,13 +286,13 @@ const WRITER = `
   const outbox = openOutbox({ file: process.argv[1], maxRows: 1e6, maxBytes: 1e9, clock: Date.now && { nowMs: () => ${NOW} } })
   for (let n = 0; ; n++) {
     try {
-      outbox.put({ sightingId: 's' + n, revision: 1, matched: n % 3 === 0, capturedAtMs: ${NOW}, clock: 'synced', payload: Buffer.alloc(500, 1) }, Buffer.alloc(8000, 2))
+      outbox.put({ sightingId: 's' + n, revision: 1, matched: false, capturedAtMs: ${NOW}, clock: 'synced', payload: Buffer.alloc(8000, 1) }, process.argv[2] === 'crops' ? Buffer.alloc(8000, 2) : null)
       process.stdout.write(n + '\\n')
     } catch (error) {
       process.stdout.write(error.code + ' ' + n + ' ' + JSON.stringify(outbox.counters()) + '\\n')
       if (process.argv[2] === 'more') {
         const before = outbox.rows
-        outbox.put({ sightingId: 'match', revision: 1, matched: true, capturedAtMs: ${NOW}, clock: 'synced', payload: Buffer.alloc(500, 1) }, null)
+        outbox.put({ sightingId: 'match', revision: 1, matched: true, capturedAtMs: ${NOW}, clock: 'synced', payload: Buffer.alloc(12000, 1) }, null)
         const all = { unmatchedMs: 0, matchedMs: 0, cropMs: 0, unmatchedMayLeave: true }
         const rows = outbox.oldest(20, new Set(), all, false)
         outbox.remove(rows.map((row) => row.rowId))
@@ -296,7 +309,7 @@ test('committed rows survive SIGKILL of the writing process, again and again', a
   try {
     for (let round = 0; round < 5; round++) {
       const file = join(folder, `outbox-${round}.db`)
-      const child = spawn(process.execPath, nodeWriter(file, ''), { stdio: ['ignore', 'pipe', 'inherit'] })
+      const child = spawn(process.execPath, nodeWriter(file, 'crops'), { stdio: ['ignore', 'pipe', 'inherit'] })
       let printed = ''
       child.stdout.on('data', (chunk) => {
         printed += chunk
@@ -333,7 +346,7 @@ test('a file that may not grow any more (RLIMIT_FSIZE) is a full disk: counted, 
     const stored = Number(last.split(' ')[1])
     assert.ok(stored > 50, last)
     const outbox = openOutbox({ file, maxRows: 1e6, maxBytes: 1e9, clock: { nowMs: () => NOW } })
-    assert.is(outbox.rows, 2 * stored)
+    assert.is(outbox.rows, stored)
     outbox.close()
   })
 })
@@ -352,10 +365,9 @@ test('on a full file system the less important makes room, removal works, and no
     assert.match(lines.at(-2) ?? '', /^storage_full /, run.stderr)
     const result = JSON.parse(lines.at(-1) ?? '')
     assert.is(result.first, 'match')
-    assert.ok(result.evictedCrops >= 1)
-    assert.is(result.evictedSightings, 0)
+    assert.ok(result.evictedSightings >= 1)
     assert.is(result.lost, 1)
-    assert.is(result.after, result.before + 1 - result.evictedCrops - 20)
+    assert.is(result.after, result.before + 1 - result.evictedSightings - 20)
   })
 })
 

@@ -158,11 +158,15 @@ class SqliteOutbox implements Outbox {
     }
     // The disk is full below our own limits: rows of lower importance make room, equals do not.
     const need = sighting.payload.length + (crop?.length ?? 0) + 2 * ROW_OVERHEAD_BYTES
+    const rank = sighting.matched ? RANK.matchedSighting : RANK.sighting
     try {
+      // Only what takes the place of something else may use the reserve, or new rows would eat it up.
+      const droppable = { rank, overhead: ROW_OVERHEAD_BYTES, most: MAX_DROPPED_AT_ONCE }
+      if ((this.#statements.droppable.get(droppable) as number) < need) {
+        throw new AppError('storage_full', 'no space left, and nothing less important to drop')
+      }
       return this.#withReserve(() => {
-        const freed = this.#dropLessImportant(sighting.matched ? RANK.matchedSighting : RANK.sighting, need)
-        // Only what takes the place of something else may use the reserve, or new rows would eat it up.
-        if (freed < need) throw new AppError('storage_full', 'no space left, and nothing less important to drop')
+        this.#dropLessImportant(rank, need)
         return store()
       })
     } catch (thrown) {
@@ -203,7 +207,7 @@ class SqliteOutbox implements Outbox {
     this.#held = { rows: this.#held.rows - 1, bytes: this.#held.bytes - victim.bytes - ROW_OVERHEAD_BYTES }
   }
 
-  #dropLessImportant(rank: number, needBytes: number): number {
+  #dropLessImportant(rank: number, needBytes: number): void {
     let freed = 0
     for (let count = 0; count < MAX_DROPPED_AT_ONCE && freed < needBytes; count++) {
       const victim = this.#statements.victim.get() as { row_id: number; rank: number; bytes: number } | undefined
@@ -211,7 +215,6 @@ class SqliteOutbox implements Outbox {
       this.#drop(victim)
       freed += victim.bytes + ROW_OVERHEAD_BYTES
     }
-    return freed
   }
 
   oldest(limit: number, exceptIds: ReadonlySet<number>, cutoffs: Cutoffs, setBack: boolean): OutboxRow[] {

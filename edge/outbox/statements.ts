@@ -57,6 +57,12 @@ export function prepareStatements(database: SqliteDatabase) {
     victim: database.prepare(
       'SELECT row_id, rank, length(payload) AS bytes FROM outbox ORDER BY rank DESC, row_id ASC LIMIT 1',
     ),
+    droppable: database
+      .prepare(
+        `SELECT coalesce(sum(length(payload) + @overhead), 0) FROM
+         (SELECT payload FROM outbox WHERE rank > @rank ORDER BY rank DESC, row_id LIMIT @most)`,
+      )
+      .pluck(),
     remove: database.prepare('DELETE FROM outbox WHERE row_id = ?'),
     removeMany: database
       .prepare('DELETE FROM outbox WHERE row_id IN (SELECT value FROM json_each(?)) RETURNING length(payload)')
