@@ -119,6 +119,9 @@ export async function inCloud(
       ...options,
     })
     clients.push(client)
+    const received: Received[] = []
+    arrived.set(client, received)
+    client.on('message', (topic, payload, packet) => received.push({ topic, payload, packet }))
     return new Promise((resolve, reject) => {
       const failed = (error: Error) => reject(error)
       client.once('error', failed)
@@ -279,12 +282,13 @@ export interface Received {
   packet: IPublishPacket
 }
 
-/** Everything that arrives at the client from here on. */
+/** Everything that has arrived at the client since it was connected, and goes on arriving. */
 export function collect(client: MqttClient): Received[] {
-  const received: Received[] = []
-  client.on('message', (topic, payload, packet) => received.push({ topic, payload, packet }))
-  return received
+  return arrived.get(client) ?? []
 }
+
+/** Filled from the first byte on: what was queued comes right behind CONNACK. */
+const arrived = new WeakMap<MqttClient, Received[]>()
 
 /** Waits for a condition; throws, naming it, when it never holds. */
 export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
