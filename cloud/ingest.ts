@@ -30,10 +30,12 @@ import { type Retention, retainedFrom, type Sightings } from './sightings.ts'
 
 /** Publishes in one transaction; more wait for the next, so that none holds the event loop for long. */
 export const MAX_BATCH = 500
+/** A lone sighting waits two turns; a crowd, at most so many. */
+const MAX_GATHER_TURNS = 8
 /** Largest status, health or ack, bytes. */
 export const MAX_REPORT_BYTES = 16 * 1024
 /** Quarantined publishes after which the quarantine's bound is looked at. */
-const QUARANTINE_CHECK_EVERY = 1_000
+export const QUARANTINE_CHECK_EVERY = 1_000
 
 export type IngestOutcome = 'stored' | 'duplicate' | 'quarantined' | 'recorded'
 
@@ -46,6 +48,8 @@ export interface Arrival {
 export interface IngestCounters {
   outcome(kind: Topic['kind'], outcome: IngestOutcome): void
   quarantined(reason: QuarantineReason): void
+  /** Rows that left the quarantine because it was full, or past retention. */
+  quarantinePurged(count: number): void
   batch(size: number, durationMs: number): void
   failed(code: string): void
   alertRaised(kind: 'exact' | 'near'): void
@@ -129,11 +133,10 @@ export function createIngest(deps: IngestDeps): Ingest {
 
     const key = `${sighting.cameraId}/${sighting.sightingId}/${sighting.revision}`
     const digest = sha256Hex(arrival.payload)
-    const stored =
-      batch.digests.get(key) ??
-      (await sightings.storedDigest(sighting.cameraId, sighting.sightingId, sighting.revision))
+    const digests = await sightings.storedDigests(sighting.cameraId, sighting.sightingId)
+    const stored = batch.digests.get(key) ?? digests.get(sighting.revision)
     if (stored === digest) return 'duplicate'
-    if (stored !== null) return setAside(batch, item, 'conflicting_duplicate', 'sightingId')
+    if (stored !== undefined) return setAside(batch, item, 'conflicting_duplicate', 'sightingId')
     batch.digests.set(key, digest)
     if (sighting.crop !== null) {
       batch.crops.set(`${sighting.cameraId}/${sighting.sightingId}/${sighting.crop.sha256}`, retainedFromMs)
@@ -142,7 +145,7 @@ export function createIngest(deps: IngestDeps): Ingest {
     const match =
       sighting.plate === null ? null : deps.match(sighting.plate, receivedAtMs, sighting.jurisdiction?.code ?? null)
     const disagreed = (match?.entryId ?? null) !== (sighting.match?.entryId ?? null)
-    const alert = await planAlert(batch, { sighting, receivedAtMs, match })
+    const alert = await planAlert(batch, { sighting, receivedAtMs, match, hasPreview: digests.has(0) })
     batch.statements.push(
       sightings.insert({
         camera_id: sighting.cameraId,
@@ -172,14 +175,13 @@ export function createIngest(deps: IngestDeps): Ingest {
   /** One alert per sighting, raised by whichever revision comes first and updated by the final. */
   async function planAlert(
     batch: Batch,
-    found: { sighting: Sighting; receivedAtMs: number; match: ListMatch | null },
+    found: { sighting: Sighting; receivedAtMs: number; match: ListMatch | null; hasPreview: boolean },
   ): Promise<Alert | null> {
     const { sighting, match } = found
     // Most sightings match nothing, neither here nor on the camera, and had no preview: they need no look at the alerts.
     if (match === null && sighting.match === null) {
-      const preview =
-        sighting.revision === 0 ? null : await sightings.storedDigest(sighting.cameraId, sighting.sightingId, 0)
-      if (preview === null && !batch.digests.has(`${sighting.cameraId}/${sighting.sightingId}/0`)) return null
+      const preview = batch.digests.has(`${sighting.cameraId}/${sighting.sightingId}/0`) || found.hasPreview
+      if (sighting.revision === 0 || !preview) return null
     }
     const key = `${sighting.cameraId}/${sighting.sightingId}`
     const existing = batch.alerts.get(key) ?? (await alerts.ofSighting(sighting.cameraId, sighting.sightingId))
@@ -317,17 +319,28 @@ export function createIngest(deps: IngestDeps): Ingest {
     counters.batch(items.length, clock.monotonicMs() - startMs)
     if (sinceQuarantineCheck >= QUARANTINE_CHECK_EVERY) {
       sinceQuarantineCheck = 0
-      await quarantine.purge(clock.nowMs(), MAX_QUARANTINED_ROWS).catch((thrown: unknown) => {
+      try {
+        const { expired, overflow } = await quarantine.purge(clock.nowMs(), MAX_QUARANTINED_ROWS)
+        counters.quarantinePurged(expired + overflow)
+      } catch (thrown) {
         log.warn('quarantine_not_purged', { error: toAppError(thrown).message })
-      })
+      }
+    }
+  }
+
+  /** Turns of the event loop, until none brings more: a commit costs the same for one sighting as for hundreds. */
+  async function gather(): Promise<void> {
+    for (let turn = 0, before = -1; turn < MAX_GATHER_TURNS && waiting.length > before; turn += 1) {
+      if (waiting.length >= MAX_BATCH) return
+      before = waiting.length
+      await new Promise((resolve) => setImmediate(resolve))
     }
   }
 
   async function run(): Promise<void> {
     while (waiting.length > 0) {
+      await gather()
       await flush()
-      // Lets what arrived meanwhile be read from the sockets, so that the next transaction is a full one.
-      if (waiting.length > 0) await new Promise((resolve) => setImmediate(resolve))
     }
     flushing = false
   }
@@ -338,7 +351,7 @@ export function createIngest(deps: IngestDeps): Ingest {
         waiting.push({ arrival, receivedAtMs: clock.nowMs(), resolve, reject })
         if (flushing) return
         flushing = true
-        setImmediate(run)
+        void run()
       })
     },
   }

@@ -67,8 +67,8 @@ export type VisibleSightings = SelectQueryBuilder<Schema, 'sightings', object>
 export interface Sightings {
   insert(row: SightingsTable): Statement
   insertCrop(row: CropsTable): Statement
-  /** SHA-256 of the payload stored under this key, or null. Sees expired rows: they still make a repeat a repeat. */
-  storedDigest(cameraId: string, sightingId: string, revision: number): Promise<string | null>
+  /** SHA-256 of the payloads stored of this sighting, by revision. Sees expired rows: they still make a repeat a repeat. */
+  storedDigests(cameraId: string, sightingId: string): Promise<ReadonlyMap<number, string>>
   /** Where the retention of a sighting starts that announced this picture, ms; null when none did. */
   announcedCrop(cameraId: string, sightingId: string, sha256: string): Promise<number | null>
   hasCrop(cameraId: string, sightingId: string, sha256: string): Promise<boolean>
@@ -95,13 +95,12 @@ export function createSightings(deps: { database: Database; retention: () => Ret
       .values(blank(CROP_COLUMNS) as unknown as CropsTable)
       .onConflict((conflict) => conflict.columns(['camera_id', 'sighting_id', 'sha256']).doNothing()),
   )
-  const digestOf = template(
+  const digestsOf = template(
     build
       .selectFrom('sightings')
-      .select('payload_sha256')
+      .select(['revision', 'payload_sha256'])
       .where('camera_id', '=', '')
-      .where('sighting_id', '=', '')
-      .where('revision', '=', 0),
+      .where('sighting_id', '=', ''),
   )
 
   function visible(nowMs: number): VisibleSightings {
@@ -119,9 +118,12 @@ export function createSightings(deps: { database: Database; retention: () => Ret
   return {
     insert: (row) => insertSighting(SIGHTING_COLUMNS.map((column) => row[column])),
     insertCrop: (row) => insertCrop(CROP_COLUMNS.map((column) => row[column])),
-    async storedDigest(cameraId, sightingId, revision) {
-      const [row] = (await database.read(digestOf([cameraId, sightingId, revision]))) as { payload_sha256: string }[]
-      return row?.payload_sha256 ?? null
+    async storedDigests(cameraId, sightingId) {
+      const rows = (await database.read(digestsOf([cameraId, sightingId]))) as {
+        revision: number
+        payload_sha256: string
+      }[]
+      return new Map(rows.map((row) => [row.revision, row.payload_sha256]))
     },
     async announcedCrop(cameraId, sightingId, sha256) {
       const [row] = await database.read(

@@ -20,7 +20,7 @@ export const sightings: Migration = {
       crop_sha256 TEXT,
       document TEXT NOT NULL,
       PRIMARY KEY (camera_id, sighting_id, revision)
-    ) STRICT, WITHOUT ROWID;
+    ) STRICT;
     CREATE INDEX sightings_by_plate ON sightings (plate, retained_from_ms);
     CREATE INDEX sightings_by_key ON sightings (confusable_key, retained_from_ms);
     CREATE INDEX sightings_by_age ON sightings (matched, retained_from_ms);
