@@ -56,6 +56,7 @@ export function createMetrics(): Metrics {
     ingest: {
       outcome: (kind, outcome) => arrivals.inc({ kind, outcome }),
       quarantined: (reason) => quarantined.inc({ reason }),
+      quarantinePurged: (count) => purged.inc({ table: 'quarantine' }, count),
       batch: (size, durationMs) => {
         batchSize.observe(size)
         batchSeconds.observe(durationMs / 1_000)

@@ -91,7 +91,9 @@ export function createQuarantine(deps: { database: Database; newId: NewId; reten
     async purge(nowMs, limit) {
       const overflow = Math.min(limit, Math.max(0, (await count()) - MAX_QUARANTINED_ROWS))
       const oldest = build.selectFrom('quarantine').select('quarantine_id').orderBy('received_at_ms')
-      const [expired, dropped] = await database.writeBatch([
+      // What is over the bound first: the oldest rows are often the expired ones, and must not be taken off twice.
+      const [dropped, expired] = await database.writeBatch([
+        build.deleteFrom('quarantine').where('quarantine_id', 'in', oldest.limit(overflow)),
         build
           .deleteFrom('quarantine')
           .where(
@@ -99,7 +101,6 @@ export function createQuarantine(deps: { database: Database; newId: NewId; reten
             'in',
             oldest.where('received_at_ms', '<=', nowMs - deps.retention().quarantineMs).limit(limit),
           ),
-        build.deleteFrom('quarantine').where('quarantine_id', 'in', oldest.limit(overflow)),
       ])
       return { expired: expired?.changes ?? 0, overflow: dropped?.changes ?? 0 }
     },

@@ -44,6 +44,7 @@ export function createMovableClock(): MovableClock {
     sleep(ms, signal) {
       if (ms < MINUTE_MS) return systemClock.sleep(ms, signal)
       return new Promise((resolve, reject) => {
+        if (signal?.aborted) reject(signal.reason)
         sleeping.push({ untilMs: nowMs() + ms, wake: resolve })
         signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
       })
@@ -118,6 +119,8 @@ export async function inCloud(
       resubscribe: false,
       ...options,
     })
+    // A listener for each publish on its way.
+    client.setMaxListeners(0)
     clients.push(client)
     const received: Received[] = []
     arrived.set(client, received)
