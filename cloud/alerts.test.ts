@@ -1,0 +1,311 @@
+import type { MqttClient } from 'mqtt'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { newId } from '../shared/ids.ts'
+import { topics } from '../shared/topics.ts'
+import {
+  ALERT_OUTCOMES,
+  ALERT_STATES,
+  type Alert,
+  type AlertState,
+  type AlertStep,
+  alertSchema,
+  CLOSING_OUTCOMES,
+  type Sighting,
+} from '../shared/wire/index.ts'
+import {
+  AGENCY,
+  codeOf,
+  collect,
+  inCloud,
+  makeSighting,
+  publishSighting,
+  subscribe,
+  type TestCloud,
+  until,
+} from './testing.ts'
+
+const A = 'elm-st-1'
+const PLATE = 'ABC1230'
+const GROUPS = ['patrol']
+const BY = {
+  actor: { account: 'olga', roles: ['officer' as const], session: null, source: null },
+  account: 'olga',
+  groups: GROUPS,
+}
+
+/** A cloud with one camera and one list, for group patrol. */
+const withList = (work: (world: TestCloud, camera: MqttClient) => Promise<void>) =>
+  inCloud(async (world) => {
+    await world.importList('stolen', [PLATE])
+    await work(world, await world.connectCamera(A, await world.addCamera(A)))
+  })
+
+async function raise(world: TestCloud, camera: MqttClient, change: Partial<Sighting> = {}): Promise<Alert> {
+  const sighting = makeSighting(world.clock, change)
+  assert.is(await publishSighting(camera, sighting), 'acknowledged')
+  const alert = await world.cloud.parts.alerts.ofSighting(sighting.cameraId, sighting.sightingId)
+  assert.ok(alert)
+  return alert as Alert
+}
+
+const STEPS = {
+  image_compared: { step: 'image_compared', plateSeen: PLATE, jurisdictionSeen: null },
+  source_confirmed: { step: 'source_confirmed', confirmedWith: 'state register', result: 'still wanted' },
+  actionable: { step: 'actionable' },
+} as const
+const PATH = ['image_compared', 'source_confirmed', 'actionable'] as const
+
+const take = (world: TestCloud, alert: Alert, step: object) =>
+  world.cloud.parts.alerts.step(alert.alertId, { ...step, revision: alert.revision } as AlertStep, BY)
+const close = (world: TestCloud, alert: Alert, outcome: string) =>
+  take(world, alert, { step: 'closed', outcome, note: '', correctPlate: null })
+
+/** Raised and taken along the path to `state`. */
+async function at(world: TestCloud, camera: MqttClient, state: Exclude<AlertState, 'closed'>): Promise<Alert> {
+  let alert = await raise(world, camera)
+  for (const step of PATH) {
+    if (alert.state === state) break
+    alert = await take(world, alert, STEPS[step])
+  }
+  assert.is(alert.state, state)
+  return alert
+}
+
+test('an alert goes from raised to actionable step by step, each with a new revision, its person and its audit entry', async () => {
+  await withList(async (world, camera) => {
+    let alert = await raise(world, camera)
+    assert.is(alert.state, 'raised')
+    assert.is(alert.revision, 0)
+    assert.is(alert.updatedBy, null)
+    for (const [i, step] of PATH.entries()) {
+      alert = await take(world, alert, STEPS[step])
+      assert.is(alert.state, step)
+      assert.is(alert.revision, i + 1)
+      assert.is(alert.updatedBy, 'olga')
+    }
+    alert = await close(world, alert, 'located')
+    assert.equal([alert.state, alert.outcome, alert.revision], ['closed', 'located', 4])
+    const { steps } = await world.cloud.parts.alerts.get(alert.alertId, GROUPS)
+    assert.equal(
+      steps.map((one) => [one.revision, one.step, one.account]),
+      [
+        [1, 'image_compared', 'olga'],
+        [2, 'source_confirmed', 'olga'],
+        [3, 'actionable', 'olga'],
+        [4, 'closed', 'olga'],
+      ],
+    )
+    const entries = await world.cloud.parts.audit.list({ before: null, limit: 10 })
+    for (const one of steps) {
+      const entry = entries.find(({ seq }) => seq === one.auditSeq)
+      assert.is(entry?.operation, `alert.${one.step}`)
+      assert.is(entry?.subject?.id, alert.alertId)
+    }
+    assert.not.ok(JSON.stringify(entries).includes(PLATE), 'the audit holds no plate')
+  })
+})
+
+test('from every open state an alert is closed with each outcome that fits it, and with no other', async () => {
+  await withList(async (world, camera) => {
+    for (const state of ALERT_STATES) {
+      if (state === 'closed') continue
+      for (const outcome of ALERT_OUTCOMES) {
+        const alert = await at(world, camera, state)
+        if (CLOSING_OUTCOMES[state].includes(outcome)) {
+          const closed = await close(world, alert, outcome)
+          assert.equal([closed.state, closed.outcome, closed.revision], ['closed', outcome, alert.revision + 1])
+        } else {
+          assert.is(await codeOf(() => close(world, alert, outcome)), 'conflict', `${state} ${outcome}`)
+        }
+      }
+    }
+  })
+})
+
+test('a step that is skipped, repeated, taken back or taken after the end is a conflict and changes nothing', async () => {
+  await withList(async (world, camera) => {
+    for (const state of ['raised', 'image_compared', 'source_confirmed', 'actionable'] as const) {
+      const alert = await at(world, camera, state)
+      const next = PATH[state === 'raised' ? 0 : PATH.indexOf(state) + 1]
+      for (const step of PATH) {
+        if (step === next) continue
+        assert.is(await codeOf(() => take(world, alert, STEPS[step])), 'conflict', `${state} ${step}`)
+      }
+      assert.equal((await world.cloud.parts.alerts.get(alert.alertId, GROUPS)).alert, alert)
+    }
+    const closed = await close(world, await raise(world, camera), 'stale')
+    for (const step of PATH) assert.is(await codeOf(() => take(world, closed, STEPS[step])), 'conflict')
+    for (const outcome of ALERT_OUTCOMES) assert.is(await codeOf(() => close(world, closed, outcome)), 'conflict')
+    const refused = (await world.cloud.parts.audit.list({ before: null, limit: 1 }))[0]
+    assert.equal([refused?.operation, refused?.outcome, refused?.rule], ['alert.closed', 'refused', 'conflict'])
+  })
+})
+
+test('a step on an older or newer revision than the current one is a conflict', async () => {
+  await withList(async (world, camera) => {
+    const alert = await at(world, camera, 'image_compared')
+    for (const revision of [0, 2, 99]) {
+      assert.is(await codeOf(() => take(world, { ...alert, revision }, STEPS.source_confirmed)), 'conflict')
+    }
+    await take(world, alert, STEPS.source_confirmed)
+  })
+})
+
+test('of two people who take the same step at once one succeeds and the other is told', async () => {
+  await withList(async (world, camera) => {
+    const alert = await raise(world, camera)
+    const codes = await Promise.all([0, 1, 2].map(() => codeOf(() => take(world, alert, STEPS.image_compared))))
+    assert.equal(codes.sort(), ['conflict', 'conflict', 'none'])
+    const { alert: now, steps } = await world.cloud.parts.alerts.get(alert.alertId, GROUPS)
+    assert.is(now.revision, 1)
+    assert.is(steps.length, 1)
+  })
+})
+
+test('the picture must be read as the listed plate, whatever the machine read; spaces and case do not matter', async () => {
+  await withList(async (world, camera) => {
+    const alert = await raise(world, camera)
+    for (const plateSeen of ['ABC1231', 'XYZ', '?!']) {
+      assert.is(await codeOf(() => take(world, alert, { ...STEPS.image_compared, plateSeen })), 'conflict', plateSeen)
+    }
+    const entries = await world.audited('alert.image_compared')
+    assert.is(entries.length, 3)
+    assert.not.ok(JSON.stringify(entries).includes('ABC1231'))
+    assert.is((await take(world, alert, { ...STEPS.image_compared, plateSeen: 'abc-12 30' })).state, 'image_compared')
+  })
+})
+
+test('an alert of another group does not exist, for reading and for steps', async () => {
+  await withList(async (world, camera) => {
+    const alert = await raise(world, camera)
+    const { alerts } = world.cloud.parts
+    for (const groups of [['night'], []]) {
+      assert.is(await codeOf(() => alerts.get(alert.alertId, groups)), 'not_found')
+      const step = { ...STEPS.image_compared, revision: 0 }
+      assert.is(await codeOf(() => alerts.step(alert.alertId, step, { ...BY, groups })), 'not_found')
+      assert.equal(await alerts.list({ groups, state: null, beforeMs: null, limit: 10 }), [])
+    }
+    assert.is(await codeOf(() => alerts.get(newId(), GROUPS)), 'not_found')
+  })
+})
+
+test('without the audit no step is taken', async () => {
+  await withList(async (world, camera) => {
+    const alert = await raise(world, camera)
+    world.sql("CREATE TRIGGER broken BEFORE INSERT ON audit_entries BEGIN SELECT RAISE(ABORT, 'broken'); END")
+    assert.is.not(await codeOf(() => take(world, alert, STEPS.image_compared)), 'none')
+    assert.is((await world.cloud.parts.alerts.get(alert.alertId, GROUPS)).alert.revision, 0)
+    world.sql('DROP TRIGGER broken')
+    await take(world, alert, STEPS.image_compared)
+  })
+})
+
+test('a preview raises the alert, its final updates that one, and a late preview changes nothing', async () => {
+  await withList(async (world, camera) => {
+    const olga = await world.connectPerson('olga', await world.addPerson('olga', ['officer'], GROUPS))
+    await subscribe(olga, topics.alerts(AGENCY, 'patrol'))
+    const seen = collect(olga)
+    const final = makeSighting(world.clock, { confidence: 0.99 })
+    const preview: Sighting = { ...final, revision: 0, confidence: 0.7 }
+    await publishSighting(camera, preview)
+    await until('the preview is told', () => seen.length === 1)
+    await publishSighting(camera, final)
+    await until('the final is told', () => seen.length === 2)
+    await publishSighting(camera, preview)
+    const told = seen.map(({ payload }) => alertSchema.parse(JSON.parse(payload.toString())))
+    assert.equal(
+      told.map((alert) => [alert.revision, alert.sighting.revision, alert.sighting.confidence]),
+      [
+        [0, 0, 0.7],
+        [1, 1, 0.99],
+      ],
+    )
+    assert.is(told[0]?.alertId, told[1]?.alertId)
+    assert.is(await world.counted('candor_alerts_raised_total{kind="exact"}'), 1)
+
+    const other = makeSighting(world.clock)
+    await publishSighting(camera, other)
+    await publishSighting(camera, { ...other, revision: 0, confidence: 0.2 })
+    const alert = await world.cloud.parts.alerts.ofSighting(A, other.sightingId)
+    assert.equal([alert?.revision, alert?.sighting.confidence], [0, other.confidence], 'a late preview')
+  })
+})
+
+test('a final that no longer matches leaves the alert open and says so; one that cannot be read keeps the text', async () => {
+  await withList(async (world, camera) => {
+    const preview = await raise(world, camera, { revision: 0 })
+    const { sightingId } = preview.sighting
+    await publishSighting(camera, makeSighting(world.clock, { sightingId, plate: 'WWW9999' }))
+    const after = await world.cloud.parts.alerts.ofSighting(A, sightingId)
+    assert.equal([after?.state, after?.match.stillMatches, after?.sighting.plate], ['raised', false, 'WWW9999'])
+    const second = await raise(world, camera, { revision: 0 })
+    await publishSighting(camera, makeSighting(world.clock, { sightingId: second.sighting.sightingId, plate: null }))
+    const unread = await world.cloud.parts.alerts.ofSighting(A, second.sighting.sightingId)
+    assert.equal([unread?.match.stillMatches, unread?.sighting.plate], [false, PLATE])
+    assert.ok(alertSchema.safeParse(unread).success)
+  })
+})
+
+test('preview and final in one turn make one alert', async () => {
+  await withList(async (world, camera) => {
+    const final = makeSighting(world.clock)
+    await Promise.all([publishSighting(camera, { ...final, revision: 0 }), publishSighting(camera, final)])
+    const listed = await world.cloud.parts.alerts.list({ groups: GROUPS, state: null, beforeMs: null, limit: 10 })
+    assert.equal(
+      listed.map((alert) => [alert.sighting.sightingId, alert.sighting.revision]),
+      [[final.sightingId, 1]],
+    )
+  })
+})
+
+test('a final that comes while a person works is not overwritten: the person is told to look again', async () => {
+  await withList(async (world, camera) => {
+    const alert = await raise(world, camera, { revision: 0 })
+    const compared = await take(world, alert, STEPS.image_compared)
+    await publishSighting(camera, makeSighting(world.clock, { sightingId: alert.sighting.sightingId }))
+    assert.is(await codeOf(() => take(world, compared, STEPS.source_confirmed)), 'conflict')
+    const { alert: now } = await world.cloud.parts.alerts.get(alert.alertId, GROUPS)
+    assert.equal([now.revision, now.state, now.sighting.revision], [2, 'image_compared', 1])
+    await take(world, now, STEPS.source_confirmed)
+  })
+})
+
+test('when camera and cloud disagree on the match, the cloud decides and it is recorded and counted', async () => {
+  await withList(async (world, camera) => {
+    const entryId = world.cloud.parts.hotlists.match(PLATE, world.clock.nowMs())?.entryId ?? ''
+    const match = (id: string) => ({ list: 'stolen', listVersion: 1, entryId: id, kind: 'exact' as const })
+    const agreed = await raise(world, camera, { match: match(entryId) })
+    assert.is(agreed.match.cameraAgreed, true)
+    assert.is(await world.counted('candor_match_disagreements_total'), 0)
+    assert.is((await raise(world, camera)).match.cameraAgreed, false)
+    assert.is((await raise(world, camera, { match: match(newId()) })).match.cameraAgreed, false)
+    const only = makeSighting(world.clock, { plate: 'WWW9999', match: match(entryId) })
+    await publishSighting(camera, only)
+    assert.is(await world.cloud.parts.alerts.ofSighting(A, only.sightingId), null, 'a camera raises no alert')
+    assert.is(await world.counted('candor_match_disagreements_total'), 3)
+    const { database } = world.cloud.parts
+    const rows = await database.read(
+      database.build.selectFrom('sightings').select('match_disagreed').orderBy('sighting_id'),
+    )
+    assert.equal(
+      rows.map((row) => row.match_disagreed),
+      [0, 1, 1, 1],
+    )
+  })
+})
+
+test('only the current version of a list raises alerts', async () => {
+  await withList(async (world, camera) => {
+    await world.importList('stolen', ['WWW9999'])
+    const gone = makeSighting(world.clock)
+    await publishSighting(camera, gone)
+    assert.is(await world.cloud.parts.alerts.ofSighting(A, gone.sightingId), null)
+    const alert = await raise(world, camera, { plate: 'WWW9999' })
+    assert.is(alert.match.listVersion, 2)
+    await world.cloud.parts.hotlists.rollback('stolen', null, 'test')
+    assert.is((await raise(world, camera)).match.listVersion, 3)
+  })
+})
+
+test.run()
