@@ -79,12 +79,14 @@ export async function purgeExpired(deps: RetentionDeps, signal: AbortSignal): Pr
 }
 const PURGED_KEYS = ['sightings', 'crops', 'alerts', 'quarantine', 'queue'] as const
 
-/** Purges at every interval until the signal aborts. A failure is logged and tried again at the next interval. */
+/** Purges at every interval until the signal aborts, and sends alerts that could not be published. A failure is logged and tried again at the next interval. */
 export async function runRetention(deps: RetentionDeps, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
       await deps.endSessions()
       await purgeExpired(deps, signal)
+      // An alert whose publish failed, on a full disk perhaps, must not wait for the next alert.
+      await deps.alerts.publishPending()
     } catch (thrown) {
       const error = toAppError(thrown)
       deps.log.error('purge_failed', { code: error.code, error: error.message })
