@@ -81,13 +81,18 @@ const PURGED_KEYS = ['sightings', 'crops', 'alerts', 'quarantine', 'queue'] as c
 
 /** Purges at every interval until the signal aborts, and sends alerts that could not be published. A failure is logged and tried again at the next interval. */
 export async function runRetention(deps: RetentionDeps, signal: AbortSignal): Promise<void> {
+  let failed = false
   while (!signal.aborted) {
     try {
       await deps.endSessions()
+      // The last purge may have deleted rows and not got to the log: a reader, such as a backup, was in the way.
+      if (failed) await deps.database.truncateLog()
+      failed = false
       await purgeExpired(deps, signal)
       // An alert whose publish failed, on a full disk perhaps, must not wait for the next alert.
       await deps.alerts.publishPending()
     } catch (thrown) {
+      failed = true
       const error = toAppError(thrown)
       deps.log.error('purge_failed', { code: error.code, error: error.message })
     }

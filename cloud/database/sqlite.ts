@@ -1,7 +1,13 @@
 /** The database door on SQLite: one connection, synchronous inside, prepared statements kept. */
 import { type CompiledQuery, DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely'
 import { AppError } from '../../shared/errors.ts'
-import { openDatabase, type SqliteDatabase, type SqliteStatement, toStorageError } from '../../shared/sqlite.ts'
+import {
+  BUSY_TIMEOUT_MS,
+  openDatabase,
+  type SqliteDatabase,
+  type SqliteStatement,
+  toStorageError,
+} from '../../shared/sqlite.ts'
 import type { Database, Statement, Written } from './database.ts'
 import { migrate } from './migrate.ts'
 import type { Schema } from './schema.ts'
@@ -82,9 +88,13 @@ function wrap(connection: SqliteDatabase): Database {
     async truncateLog() {
       let busy = 1
       try {
+        // A backup reads for minutes; waiting for it here would stop the event loop. The caller comes back.
+        connection.pragma('busy_timeout = 0')
         busy = (connection.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[])[0]?.busy ?? 1
       } catch (thrown) {
         throw toStorageError(thrown)
+      } finally {
+        connection.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`)
       }
       if (busy !== 0) throw new AppError('unavailable', 'a reader holds the write-ahead log')
     },
