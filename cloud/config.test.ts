@@ -1,0 +1,168 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { checkConfig, loadConfig } from '../shared/config.ts'
+import { AppError } from '../shared/errors.ts'
+import { silentLog } from '../shared/log.ts'
+import { MAX_RETENTION_DAYS } from '../shared/wire/index.ts'
+import { cloudConfigSchema, cloudPaths, configBase } from './config.ts'
+import { runCloud } from './main.ts'
+
+const LEAST = { agency: 'springfield', dataFolder: 'data' }
+
+/** The message of the refusal, or null. */
+function refusal(change: Record<string, unknown>): string | null {
+  try {
+    checkConfig({ ...LEAST, ...change }, cloudConfigSchema, 'cloud.json')
+    return null
+  } catch (thrown) {
+    assert.instance(thrown, AppError)
+    assert.is((thrown as AppError).code, 'configuration')
+    return (thrown as AppError).message
+  }
+}
+
+async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'candor-config-'))
+  try {
+    await work(folder)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function startRefusal(config: Record<string, unknown>, folder: string): Promise<AppError> {
+  try {
+    const cloud = await runCloud(
+      cloudConfigSchema.parse({ ...LEAST, host: '127.0.0.1', mqttPort: 0, httpsPort: 0, ...config }),
+      folder,
+      { log: silentLog },
+    )
+    await cloud.close()
+  } catch (thrown) {
+    if (thrown instanceof AppError) return thrown
+    throw thrown
+  }
+  return new AppError('internal', 'it started')
+}
+
+test('agency and data folder are enough; everything else has a default', () => {
+  assert.equal(cloudConfigSchema.parse(LEAST), {
+    ...LEAST,
+    host: '0.0.0.0',
+    mqttPort: 8_883,
+    httpsPort: 8_443,
+    hostnames: ['localhost', '127.0.0.1'],
+    retentionDays: 30,
+    upload: 'all',
+    databaseMaxMebibytes: null,
+    logLevel: 'info',
+  })
+})
+
+test('each field is refused when it is wrong, by its name and with what was there, and taken at its limits', () => {
+  const wrong: [string, unknown[]][] = [
+    ['agency', [undefined, '', 'Springfield', 'a b', 'x'.repeat(33), 1]],
+    ['dataFolder', [undefined, '', 1]],
+    ['auditHeadFile', ['', 1]],
+    ['host', ['', 1]],
+    ['mqttPort', [-1, 65_536, 1.5, '8883']],
+    ['httpsPort', [-1, 65_536, 1.5, '8443']],
+    ['hostnames', [[], [''], ['x'.repeat(254)], Array(33).fill('a'), 'localhost']],
+    ['retentionDays', [0, -1, MAX_RETENTION_DAYS + 1, '30']],
+    ['upload', ['none', true]],
+    ['databaseMaxMebibytes', [0, 1.5, '100']],
+    ['logLevel', ['verbose', 3]],
+  ]
+  assert.equal(wrong.map(([field]) => field).sort(), Object.keys(cloudConfigSchema.shape).sort(), 'every field is here')
+  for (const [field, values] of wrong) {
+    for (const value of values) {
+      const message = refusal({ [field]: value }) ?? ''
+      assert.match(message, new RegExp(`^cloud\\.json: 1 problem\\(s\\)\\n {2}${field}`), `${field} ${String(value)}`)
+      assert.match(message, /\(got /)
+    }
+  }
+  for (const good of [
+    { agency: 'x'.repeat(32) },
+    { mqttPort: 0, httpsPort: 65_535 },
+    { hostnames: Array(32).fill('a'.repeat(253)) },
+    { retentionDays: MAX_RETENTION_DAYS },
+    { retentionDays: 0.001 },
+    { databaseMaxMebibytes: 1 },
+  ]) {
+    assert.is(refusal(good), null)
+  }
+})
+
+test('a field that does not exist is refused, and every problem is told at once', () => {
+  assert.match(refusal({ retention: 30 }) ?? '', /retention/)
+  const message = refusal({ mqttPort: -1, httpsPort: -1, more: 1 }) ?? ''
+  assert.match(message, /^cloud\.json: 3 problem\(s\)/)
+  for (const name of ['mqttPort', 'httpsPort', 'more']) assert.ok(message.includes(name))
+})
+
+test('every field says what it is for', () => {
+  for (const [name, field] of Object.entries(cloudConfigSchema.shape)) {
+    assert.ok((field.description ?? '').length > 10, name)
+  }
+})
+
+test('relative paths start from the folder of the file; absolute ones stay', () => {
+  const paths = cloudPaths({ dataFolder: 'data' }, '/srv/candor')
+  assert.is(paths.databaseFile, resolve('/srv/candor/data/candor.db'))
+  assert.is(paths.auditHeadFile, resolve('/srv/candor/data/audit/head.json'))
+  const elsewhere = cloudPaths({ dataFolder: '/var/lib/candor', auditHeadFile: '../head.json' }, '/srv/candor')
+  assert.is(elsewhere.keysFolder, resolve('/var/lib/candor/keys'))
+  assert.is(elsewhere.auditHeadFile, resolve('/srv/head.json'))
+  assert.is(configBase('/srv/candor/cloud.json'), resolve('/srv/candor'))
+})
+
+test('a file that is missing, no JSON or too wrong is a configuration problem that names it', async () => {
+  await inFolder(async (folder) => {
+    const file = join(folder, 'cloud.json')
+    const message = () => {
+      try {
+        loadConfig(file, cloudConfigSchema)
+        return 'none'
+      } catch (thrown) {
+        assert.is((thrown as AppError).code, 'configuration')
+        return (thrown as AppError).message
+      }
+    }
+    assert.is(message(), `${file}: no such file`)
+    writeFileSync(file, '{')
+    assert.match(message(), /not JSON/)
+    writeFileSync(file, '[]')
+    assert.match(message(), /1 problem/)
+    writeFileSync(file, JSON.stringify(LEAST))
+    assert.is(message(), 'none')
+  })
+})
+
+test('a port in use or a folder that cannot be made stops the start with a configuration problem, and leaves nothing open', async () => {
+  await inFolder(async (folder) => {
+    const taken = createServer()
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
+    const address = taken.address()
+    const port = address !== null && typeof address === 'object' ? address.port : 0
+    try {
+      for (const name of ['mqttPort', 'httpsPort']) {
+        const refused = await startRefusal({ [name]: port }, folder)
+        assert.is(refused.code, 'configuration')
+        assert.match(refused.message, new RegExp(`port ${port} on 127\\.0\\.0\\.1 is in use`))
+      }
+    } finally {
+      await new Promise((resolve) => taken.close(resolve))
+    }
+    writeFileSync(join(folder, 'file'), '')
+    const refused = await startRefusal({ dataFolder: 'file/data' }, folder)
+    assert.is(refused.code, 'configuration')
+    assert.match(refused.message, /dataFolder/)
+    assert.is((await startRefusal({}, folder)).message, 'it started', 'the same folder starts afterwards')
+  })
+})
+
+test.run()
