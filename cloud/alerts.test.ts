@@ -2,6 +2,7 @@ import type { MqttClient } from 'mqtt'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { newId } from '../shared/ids.ts'
+import { silentLog } from '../shared/log.ts'
 import { topics } from '../shared/topics.ts'
 import {
   ALERT_OUTCOMES,
@@ -13,6 +14,7 @@ import {
   CLOSING_OUTCOMES,
   type Sighting,
 } from '../shared/wire/index.ts'
+import { createAlerts } from './alerts.ts'
 import {
   AGENCY,
   codeOf,
@@ -268,6 +270,32 @@ test('a final that comes while a person works is not overwritten: the person is 
     const { alert: now } = await world.cloud.parts.alerts.get(alert.alertId, GROUPS)
     assert.equal([now.revision, now.state, now.sighting.revision], [2, 'image_compared', 1])
     await take(world, now, STEPS.source_confirmed)
+  })
+})
+
+test('a final that is stored between looking at the alert and taking the step wins, and the step is not recorded', async () => {
+  await withList(async (world, camera) => {
+    const alert = await raise(world, camera, { revision: 0 })
+    const { database, audit, policy } = world.cloud.parts
+    const slow = createAlerts({
+      database,
+      agency: AGENCY,
+      clock: world.clock,
+      log: silentLog,
+      newId,
+      retention: policy.retention,
+      audit: {
+        async append(record) {
+          await publishSighting(camera, makeSighting(world.clock, { sightingId: alert.sighting.sightingId }))
+          return audit.append(record)
+        },
+      },
+      publish: async () => {},
+    })
+    const step = { ...STEPS.image_compared, revision: 0 }
+    assert.is(await codeOf(() => slow.step(alert.alertId, step, BY)), 'conflict')
+    const { alert: now, steps } = await world.cloud.parts.alerts.get(alert.alertId, GROUPS)
+    assert.equal([now.revision, now.state, now.sighting.revision, steps.length], [1, 'raised', 1, 0])
   })
 })
 
