@@ -2,11 +2,11 @@
  * A video file as JPEG frames. Decoding runs in a process of its own (video-child.ts), for the same reasons as vision does: the
  * binding is not safe beside others, and a hostile file must not take the camera down.
  */
-import { type ChildProcess, fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { basename } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { SECOND_MS } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
+import { startChild } from '../vision/start-child.ts'
 import type { ReplayDeps } from './replay.ts'
 import type { Supply } from './types.ts'
 import type { FromVideoChild, ToVideoChild } from './video-messages.ts'
@@ -61,14 +61,8 @@ class VideoChild {
 
   constructor(deps: ReplayDeps) {
     this.#deps = deps
-    const fromSource = import.meta.url.endsWith('.ts')
-    const path = fileURLToPath(new URL(fromSource ? './video-child.ts' : './video-child.js', import.meta.url))
-    this.#child = fork(path, [], {
-      serialization: 'advanced',
-      execArgv: fromSource ? ['--import', import.meta.resolve('tsx')] : [],
-      // The decoder writes what it thinks of a broken file to standard error; it is told by an error of ours instead.
-      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-    })
+    // The decoder writes what it thinks of a broken file to standard error; it is told by an error of ours instead.
+    this.#child = startChild(new URL('./video-child', import.meta.url), { errors: 'ignore' })
     this.#gone = new Promise((resolve) => {
       this.#child.once('exit', (code, signal) => resolve(signal ?? `exit ${code}`))
       this.#child.once('error', (error) => resolve(error.message))

@@ -2,10 +2,10 @@
  * The one door to vision, on the parent's side. The child is started at once, again with a growing pause when it dies, and killed
  * when a frame passes the time limit. The frame that it died of is never sent again.
  */
-import { type ChildProcess, fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+import type { ChildProcess } from 'node:child_process'
 import { AppError, toAppError } from '../../shared/errors.ts'
 import type { FrameRequest, FromChild, OpenRequest, Versions } from './messages.ts'
+import { startChild } from './start-child.ts'
 import type { EvidenceCrop, FrameReading, VisionConfig, VisionDeps, VisionDoor } from './types.ts'
 
 /** Loading the models takes 1 s; a slow card and a cold disk take more. */
@@ -131,6 +131,10 @@ class Vision implements VisionDoor {
             this.#deps.log.warn('vision_frame_too_slow', { limit: this.#config.frameTimeoutMs })
             failed(new AppError('unavailable', `the frame took more than ${this.#config.frameTimeoutMs} ms`))
             this.#child = null
+            // Who asks next waits for the new child, not for the end of this one.
+            const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+            this.#ready = gone.then(() => this.#ready)
+            this.#ready.catch(() => {})
             child.kill('SIGKILL')
           },
           () => {},
@@ -144,7 +148,7 @@ class Vision implements VisionDoor {
 
   /** Resolves when the child is ready; rejects when it refuses its configuration or dies before. */
   #start(): Promise<void> {
-    const child = startChild()
+    const child = startChild(new URL('./child', import.meta.url), { errors: 'inherit' })
     this.#child = child
     const ready = new Promise<void>((resolve, reject) => {
       const timer = new AbortController()
@@ -213,17 +217,6 @@ class Vision implements VisionDoor {
 }
 
 type EvidenceRegion = Parameters<VisionDoor['crop']>[1]
-
-function startChild(): ChildProcess {
-  const fromSource = import.meta.url.endsWith('.ts')
-  const path = fileURLToPath(new URL(fromSource ? './child.ts' : './child.js', import.meta.url))
-  return fork(path, [], {
-    serialization: 'advanced',
-    execArgv: fromSource ? ['--import', import.meta.resolve('tsx')] : [],
-    // OpenCV's loader writes to standard output, which belongs to the command that runs us.
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-  })
-}
 
 async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   let abort = (): void => {}
