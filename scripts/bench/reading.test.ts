@@ -1,0 +1,67 @@
+/** The promise on accuracy, on labelled street pictures where they are (CANDOR_PLATES); the score itself is tested everywhere. */
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { visionConfigSchema } from '../../edge/vision/types.ts'
+import { measure } from './reading.ts'
+import { editDistance, fold, overlapOf, parseLabels, quantile, scorePicture, scoreSet } from './score.ts'
+
+/** Strict figures of open-source OpenALPR 2.3 on these very pictures, %. */
+const OPENALPR = { us: 46.9, eu: 73.7, br: 49.2 } as const
+/** A part of each set is enough to see a fall; `candor bench reading` measures all. */
+const EVERY = 3
+
+const region = { x: 10, y: 10, width: 100, height: 40 }
+const elsewhere = { x: 400, y: 10, width: 100, height: 40 }
+
+test('the best read decides, and O and I count as 0 and 1 only in the folded figure', () => {
+  const labels = [{ region, plate: 'ABC120' }]
+  const right = scorePicture(labels, [
+    { plate: 'ABC120', region },
+    { plate: 'XYZ', region: elsewhere },
+  ])
+  assert.equal(right, { strict: true, folded: true, found: true, falseReads: 1, edits: 0, characters: 6 })
+  const folded = scorePicture(labels, [{ plate: 'ABCI2O', region }])
+  assert.equal([folded.strict, folded.folded, folded.edits], [false, true, 2])
+  const second = scorePicture(labels, [
+    { plate: 'XYZ999', region: elsewhere },
+    { plate: 'ABC120', region },
+  ])
+  assert.equal([second.strict, second.found, second.falseReads], [false, true, 1])
+})
+
+test('a picture without a read is a wrong read of all its characters', () => {
+  const none = scorePicture([{ region, plate: 'ABC120' }], [])
+  assert.equal(none, { strict: false, folded: false, found: false, falseReads: 0, edits: 6, characters: 6 })
+})
+
+test('overlap, distance, quantile and labels are what their names say', () => {
+  assert.is(overlapOf(region, region), 1)
+  assert.is(overlapOf(region, elsewhere), 0)
+  assert.is(overlapOf(region, { ...region, x: 60 }), 1 / 3)
+  assert.is(editDistance('ABC', 'AXCD'), 2)
+  assert.is(fold('OI0'), '010')
+  assert.is(quantile([3, 1, 2], 0.5), 2)
+  const labels = parseLabels('file\tx\ty\twidth\theight\tplate\na.jpg\t1\t2\t3\t4\tAB1\na.jpg\t5\t6\t7\t8\tCD2\n')
+  assert.is(labels.get('a.jpg')?.length, 2)
+  assert.throws(() => parseLabels('file\na.jpg\tone\n'), /line 2/)
+  const score = scoreSet([
+    { ...scorePicture([{ region, plate: 'A1' }], [{ plate: 'A1', region }]), elapsedMs: 10 },
+    { ...scorePicture([{ region, plate: 'A1' }], []), elapsedMs: 30 },
+  ])
+  assert.equal([score.strictPercent, score.foundPercent, score.characterErrorPercent], [50, 50, 50])
+})
+
+const folder = process.env.CANDOR_PLATES
+const withPictures: (name: string, run: () => Promise<void>) => void = folder === undefined ? test.skip : test
+
+withPictures('the default reads more plates exactly than OpenALPR does, on every set', async () => {
+  const { sets } = await measure(folder ?? '', visionConfigSchema.parse({}), { every: EVERY })
+  for (const [set, theirs] of Object.entries(OPENALPR)) {
+    const ours = sets[set]
+    assert.ok(ours !== undefined, `${set} is missing`)
+    assert.ok(ours.strictPercent > theirs, `${set}: ${ours.strictPercent} %`)
+    assert.ok(ours.falseReadsPerPicture < 0.3, `${set}: ${ours.falseReadsPerPicture} false reads a picture`)
+  }
+})
+
+test.run()
