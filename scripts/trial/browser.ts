@@ -24,17 +24,32 @@ export async function trustAuthority(home: string, caPem: string): Promise<void>
 /** A browser with that home, without a window. */
 export async function openBrowser(home: string, options: { phone?: boolean } = {}): Promise<BrowserContext> {
   const { CANDOR_PLATES: _, ...environment } = process.env
-  return await chromium.launchPersistentContext(join(home, options.phone === true ? 'phone' : 'desktop'), {
-    executablePath: CHROMIUM,
+  return await launch(join(home, options.phone === true ? 'phone' : 'desktop'), {
     headless: true,
     viewport: options.phone === true ? { width: 390, height: 844 } : { width: 1440, height: 900 },
     isMobile: options.phone === true,
     hasTouch: options.phone === true,
     deviceScaleFactor: 1,
     env: { ...environment, HOME: home } as Record<string, string>,
-    // Chromium's sandbox cannot be set up by root (a container); everybody else keeps it.
-    chromiumSandbox: process.getuid?.() !== 0,
   })
+}
+
+type LaunchOptions = NonNullable<Parameters<typeof chromium.launchPersistentContext>[1]>
+
+/**
+ * With Chromium's sandbox where the system lets it have one. Root, a container and a chroot do not; there it runs without, which is
+ * enough for a page of our own on this machine.
+ */
+async function launch(profile: string, options: LaunchOptions): Promise<BrowserContext> {
+  const whole = { ...options, executablePath: CHROMIUM }
+  if (process.getuid?.() !== 0) {
+    try {
+      return await chromium.launchPersistentContext(profile, { ...whole, chromiumSandbox: true })
+    } catch (thrown) {
+      if (!/sandbox/i.test(String(thrown))) throw thrown
+    }
+  }
+  return await chromium.launchPersistentContext(profile, { ...whole, chromiumSandbox: false })
 }
 
 /** A window of Chromium, in that home, on the page, logged in: what the demo opens where there is a screen. */
@@ -45,12 +60,10 @@ export async function openWindow(
   person: { account: string; password: string },
 ): Promise<BrowserContext> {
   await trustAuthority(home, caPem)
-  const context = await chromium.launchPersistentContext(join(home, 'desktop'), {
-    executablePath: CHROMIUM,
+  const context = await launch(join(home, 'desktop'), {
     headless: false,
     viewport: null,
     env: { ...process.env, HOME: home } as Record<string, string>,
-    chromiumSandbox: process.getuid?.() !== 0,
   })
   const page = context.pages()[0] ?? (await context.newPage())
   await page.goto(`${origin}/`)
