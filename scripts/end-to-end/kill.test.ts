@@ -3,7 +3,7 @@
  * stored by the cloud exactly once, and none that was not.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -119,7 +119,10 @@ test('cloud, camera and vision child are killed ten times each and every committ
   let camera: RunningCamera | null = null
   try {
     cloud = await startCloud(folder, httpsPort)
-    const code = readFileSync(join(folder, 'data', 'setup-code'), 'utf8').trim()
+    const codeFile = join(folder, 'data', 'setup-code')
+    // Written right after the cloud listens.
+    await waitFor('the set-up code is there', () => existsSync(codeFile))
+    const code = readFileSync(codeFile, 'utf8').trim()
     const password = 'correct horse battery staple'
     const token = await setUp(cloud.https, code, { account: 'admin', password, roles: [] })
     const labels = readFileSync(join(SCENES, 'labels.tsv'), 'utf8').trim().split('\n').slice(1)
