@@ -5,7 +5,7 @@
  */
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, join, relative, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Command, CommanderError } from 'commander'
@@ -315,10 +315,7 @@ async function cameraFailed({ camera, logFile }: RunningCamera): Promise<never> 
 function welcome({ trial, folder, people }: Demo, options: Options): string {
   const [officer, investigator, auditor] = people
   if (options.once === true) return ''
-  const file = (name: string) =>
-    relative(process.cwd(), join(folder, name)).startsWith('..')
-      ? join(folder, name)
-      : relative(process.cwd(), join(folder, name))
+  const file = (name: string) => join(folder, name)
   return `
 The page    ${trial.https.origin}
             account ${officer?.account}, password ${officer?.password}

@@ -1,7 +1,7 @@
 /** Alerts and sightings on the terminal as they arrive: MQTT over secure WebSocket, with the session that survives an absence. */
 import { hostname } from 'node:os'
 import { z } from 'zod'
-import { type Alert, alertSchema, type Sighting } from '../../shared/wire/index.ts'
+import type { Alert, Sighting } from '../../shared/wire/index.ts'
 import { connectPerson } from '../trial/person-link.ts'
 import { connect } from './client.ts'
 import { time } from './terminal.ts'
@@ -55,11 +55,8 @@ export function sightingLine({ capturedAtMs, cameraId, plate, confidence, revisi
   return `${time(capturedAtMs)}  ${cameraId}  ${plate ?? '(unreadable)'}  ${(confidence * 100).toFixed(0)} %\n`
 }
 
-export function alertLine(alert: Alert): string {
-  const parsed = alertSchema.parse(alert)
-  const { sighting, match } = parsed
-  const head = `${time(parsed.updatedAtMs)}  ${sighting.cameraId}  ALERT ${parsed.outcome ?? parsed.state}: ${match.category} (list ${match.list})`
-  return parsed.state === 'raised'
-    ? `${head}\n    verify before you act: candor alert show ${parsed.alertId} --picture plate.jpg\n`
-    : `${head}  ${parsed.alertId}\n`
+function alertLine({ updatedAtMs, sighting, match, state, outcome, alertId }: Alert): string {
+  const head = `${time(updatedAtMs)}  ${sighting.cameraId}  ALERT ${outcome ?? state}: ${match.category} (list ${match.list})`
+  if (state !== 'raised') return `${head}  ${alertId}\n`
+  return `${head}\n    verify before you act: candor alert show ${alertId} --picture plate.jpg\n`
 }
