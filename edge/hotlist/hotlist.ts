@@ -15,7 +15,7 @@ import {
   type HotlistMatch,
   type Manifest,
 } from '../../shared/wire/index.ts'
-import { judgeManifest, MAX_LISTS } from './manifest.ts'
+import { judgeManifest } from './manifest.ts'
 import { createSnapshot, type Snapshot } from './snapshot.ts'
 import { type ListRow, openListTables } from './tables.ts'
 
@@ -59,7 +59,7 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
   const { clock, log } = deps
   const tables = openListTables(deps.database)
   const rows = new Map(tables.lists().map((row) => [row.list, row]))
-  /** Manifests that wait for the download before them; at most MAX_LISTS. */
+  /** Manifests that wait for the download before them; fewer than MAX_LISTS, as judgeManifest takes no further list. */
   const waiting = new Map<string, Manifest>()
   let download: Snapshot | null = null
   let lastProgressMs = 0
@@ -97,6 +97,14 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
     begin(next[1])
   }
 
+  /** Lists applied, on their way or waiting, without this one. */
+  function listsBeside(list: string): number {
+    const names = new Set([...rows.keys(), ...waiting.keys()])
+    if (download !== null) names.add(download.manifest.list)
+    names.delete(list)
+    return names.size
+  }
+
   function stage(manifest: Manifest): HotlistAck | null {
     const before = rows.get(manifest.list) ?? null
     if (before !== null && before.version < manifest.minimumVersion && before.generation !== null) {
@@ -113,9 +121,6 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
         return ack(manifest.list, manifest.version, manifest.digest, 'same version with other content')
       }
       if (!applying) drop(download)
-    }
-    if (waiting.size >= MAX_LISTS && !waiting.has(manifest.list)) {
-      return ack(manifest.list, manifest.version, manifest.digest, 'too many lists are waiting')
     }
     waiting.set(manifest.list, manifest)
     beginNext()
@@ -161,7 +166,7 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
       const verdict = judgeManifest(
         deps.verifier,
         envelope,
-        { agency: deps.agency, list, row, lists: rows.size + (row === null ? waiting.size : 0) },
+        { agency: deps.agency, list, row, others: listsBeside(list) },
         clock.nowMs(),
       )
       if (verdict.kind === 'refuse') return ack(list, verdict.version, null, verdict.reason)

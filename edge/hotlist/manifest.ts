@@ -45,8 +45,8 @@ export interface Applied {
   list: string
   /** What is applied of this list; null: nothing yet. */
   row: ListRow | null
-  /** Lists applied in all. */
-  lists: number
+  /** Other lists that are applied, on their way or waiting. */
+  others: number
 }
 
 export function judgeManifest(verifier: Verifier, bytes: Uint8Array, applied: Applied, nowMs: number): Verdict {
@@ -62,14 +62,14 @@ export function judgeManifest(verifier: Verifier, bytes: Uint8Array, applied: Ap
   return { kind: same ? 'current' : 'stage', manifest }
 }
 
-function refusal(manifest: Manifest, { agency, list, row, lists }: Applied, nowMs: number): string | null {
+function refusal(manifest: Manifest, { agency, list, row, others }: Applied, nowMs: number): string | null {
   if (manifest.agency !== agency) return 'of another agency'
   if (manifest.list !== list) return 'of another list than its topic says'
   if (manifest.expiresAtMs <= nowMs) return 'expired'
   if (manifest.version < manifest.minimumVersion) return 'older than its own minimum version'
   if (manifest.bytes > manifest.chunks * SNAPSHOT_CHUNK_BYTES) return 'more bytes than its chunks can hold'
   if (manifest.bytes > MAX_SNAPSHOT_BYTES) return `more than ${MAX_SNAPSHOT_BYTES} bytes`
-  if (row === null) return lists >= MAX_LISTS ? `more than ${MAX_LISTS} lists` : null
+  if (row === null) return others >= MAX_LISTS ? `more than ${MAX_LISTS} lists` : null
   if (manifest.version < row.version) return `older than version ${row.version}, which is applied`
   if (manifest.version < row.floorVersion) return `older than the minimum version ${row.floorVersion}`
   if (manifest.version > row.version) return null

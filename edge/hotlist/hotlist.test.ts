@@ -1,0 +1,127 @@
+/** How a list comes to the camera, when it takes over, and what is left of it after a restart. */
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { STALLED_AFTER_MS } from './hotlist.ts'
+import { DAY, deliver, entry, entryId, found, giveChunks, inWorld, NOW, offer, versionOf } from './testing.ts'
+
+test('a signed version is received in chunks, checked, and only then matches', async () => {
+  await inWorld(async ({ hotlists }) => {
+    const version = versionOf(1, [entry(1, 'ABC1234'), entry(2, 'XYZ789')], {}, 100)
+    assert.ok(version.chunks.length > 3)
+    assert.is(offer(hotlists, version), null)
+    assert.equal(hotlists.wanted, { list: 'stolen', version: 1 })
+    giveChunks(hotlists, version)
+    assert.is(found(hotlists, 'ABC1234'), null)
+    const ack = await hotlists.advance()
+    assert.equal(ack, {
+      list: 'stolen',
+      version: 1,
+      digest: version.manifest.digest,
+      result: 'applied',
+      reason: null,
+      atMs: NOW,
+    })
+    assert.equal(hotlists.match('ABC1234', NOW), {
+      list: 'stolen',
+      listVersion: 1,
+      entryId: entryId(1),
+      kind: 'exact',
+    })
+    assert.is(hotlists.wanted, null)
+  })
+})
+
+test('the old version matches until the whole new one is there, and not a moment longer', async () => {
+  await inWorld(async ({ hotlists }) => {
+    await deliver(hotlists, versionOf(1, [entry(1, 'OLD111')]))
+    const next = versionOf(2, [entry(2, 'NEW222'), entry(3, 'ALS333')], {}, 100)
+    offer(hotlists, next)
+    for (const [chunk, payload] of next.chunks.entries()) {
+      assert.is(found(hotlists, 'OLD111'), 'stolen v1 exact')
+      assert.is(await hotlists.advance(), null)
+      hotlists.takeChunk('stolen', 2, chunk, payload)
+    }
+    const applying = hotlists.advance()
+    assert.is(found(hotlists, 'OLD111'), 'stolen v1 exact', 'while it is written too')
+    assert.is((await applying)?.result, 'applied')
+    assert.is(found(hotlists, 'OLD111'), null)
+    assert.is(found(hotlists, 'NEW222'), 'stolen v2 exact')
+  })
+})
+
+test('chunks may come in any order, twice, and between chunks of something else', async () => {
+  await inWorld(async ({ hotlists }) => {
+    const version = versionOf(1, [entry(1, 'ABC1234'), entry(2, 'XYZ789')], {}, 64)
+    offer(hotlists, version)
+    hotlists.takeChunk('stolen', 2, 0, Buffer.from('of another version'))
+    hotlists.takeChunk('wanted', 1, 0, Buffer.from('of another list'))
+    hotlists.takeChunk('stolen', 1, version.chunks.length, Buffer.from('one past the last'))
+    for (const [chunk, payload] of [...version.chunks.entries()].reverse()) {
+      hotlists.takeChunk('stolen', 1, chunk, payload)
+      hotlists.takeChunk('stolen', 1, chunk, payload)
+    }
+    assert.is((await hotlists.advance())?.result, 'applied')
+  })
+})
+
+test('half a snapshot changes nothing, not even after a restart, and its rows go', async () => {
+  await inWorld(async ({ hotlists, database, restart }) => {
+    await deliver(hotlists, versionOf(1, [entry(1, 'OLD111')]))
+    const next = versionOf(2, [entry(2, 'NEW222'), entry(3, 'ALS333')], {}, 100)
+    offer(hotlists, next)
+    giveChunks(hotlists, { ...next, chunks: next.chunks.slice(0, -1) })
+    assert.is(await hotlists.advance(), null)
+    const again = restart()
+    assert.is(again.wanted, null)
+    assert.is(found(again, 'OLD111'), 'stolen v1 exact')
+    assert.is(found(again, 'NEW222'), null)
+    for (let rounds = 0; again.sweep() > 0; rounds += 1) assert.ok(rounds < 100)
+    assert.is(database.prepare('SELECT count(*) FROM hotlist_generations').pluck().get(), 1)
+    assert.is((await deliver(again, next))?.result, 'applied')
+    for (let rounds = 0; again.sweep() > 0; rounds += 1) assert.ok(rounds < 100)
+    assert.is(database.prepare('SELECT count(*) FROM hotlist_entries').pluck().get(), 2, 'the old ones are deleted')
+  })
+})
+
+test('a download that stalls is given up, told, and comes again with the next manifest', async () => {
+  await inWorld(async ({ hotlists, time }) => {
+    const version = versionOf(1, [entry(1, 'ABC1234')])
+    offer(hotlists, version)
+    time.monotonicMs = STALLED_AFTER_MS
+    assert.is(await hotlists.advance(), null)
+    time.monotonicMs += 1
+    assert.equal((await hotlists.advance())?.reason, 'its chunks did not come')
+    assert.is(hotlists.wanted, null)
+    assert.is((await deliver(hotlists, version))?.result, 'applied')
+  })
+})
+
+test('a recalled version stops matching at once, before the new one has come', async () => {
+  await inWorld(async ({ hotlists, restart }) => {
+    await deliver(hotlists, versionOf(1, [entry(1, 'BAD111')]))
+    const next = versionOf(3, [entry(2, 'NEW222')], { minimumVersion: 2 })
+    assert.is(offer(hotlists, next), null)
+    assert.is(found(hotlists, 'BAD111'), null)
+    assert.equal(hotlists.status(NOW), [{ list: 'stolen', version: 0, entries: 0, ageMs: DAY, stale: true }])
+    const again = restart()
+    assert.is(found(again, 'BAD111'), null)
+    const recalled = await deliver(again, versionOf(1, [entry(1, 'BAD111')]))
+    assert.match(recalled?.reason ?? '', /older than the minimum version 2/)
+    assert.is((await deliver(again, next))?.result, 'applied')
+    assert.match(
+      (await deliver(again, versionOf(4, [], { minimumVersion: 5 })))?.reason ?? '',
+      /its own minimum version/,
+    )
+  })
+})
+
+test('an empty version is applied without a chunk and nothing matches any more', async () => {
+  await inWorld(async ({ hotlists }) => {
+    await deliver(hotlists, versionOf(1, [entry(1, 'ABC1234')]))
+    assert.is((await deliver(hotlists, versionOf(2, [])))?.result, 'applied')
+    assert.is(found(hotlists, 'ABC1234'), null)
+    assert.equal(hotlists.status(NOW), [{ list: 'stolen', version: 2, entries: 0, ageMs: DAY, stale: false }])
+  })
+})
+
+test.run()

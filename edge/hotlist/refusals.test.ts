@@ -1,0 +1,184 @@
+/** What the camera does not take as a list: each limit at it and one past it, and everything that does not fit together. */
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { sha256Hex } from '../../shared/signing.ts'
+import {
+  cameraHealthSchema,
+  hotlistAckSchema,
+  MAX_LIST_ENTRIES,
+  MAX_MANIFEST_BYTES,
+  MAX_SNAPSHOT_CHUNKS,
+  type Manifest,
+  SNAPSHOT_CHUNK_BYTES,
+} from '../../shared/wire/index.ts'
+import { MAX_LISTS, MAX_SNAPSHOT_BYTES } from './manifest.ts'
+import {
+  deliver,
+  entry,
+  found,
+  giveChunks,
+  inWorld,
+  NOW,
+  offer,
+  sealed,
+  signer,
+  stranger,
+  type Version,
+  versionOf,
+} from './testing.ts'
+
+test('what is changed on the way or signed by a stranger is refused, and nothing of it is kept', async () => {
+  await inWorld(async ({ hotlists }) => {
+    await deliver(hotlists, versionOf(1, [entry(1, 'OLD111')]))
+    const { manifest } = versionOf(2, [])
+    const envelope = signer.seal(Buffer.from(JSON.stringify(manifest)))
+    const other = Buffer.from(JSON.stringify({ ...manifest, version: 9 })).toString('base64')
+    const bad: Record<string, [Buffer, RegExp]> = {
+      tampered: [Buffer.from(JSON.stringify({ ...envelope, payload: other })), /does not verify/],
+      'a foreign key': [sealed(manifest, stranger), /unknown key/],
+      'another agency': [sealed({ ...manifest, agency: 'shelbyville' }), /another agency/],
+      'another list': [sealed({ ...manifest, list: 'wanted' }), /another list/],
+      expired: [sealed({ ...manifest, expiresAtMs: NOW }), /expired/],
+      unsigned: [Buffer.from(JSON.stringify(manifest)), /not a signed envelope/],
+      'not JSON': [Buffer.from('x'), /not JSON/],
+      empty: [Buffer.alloc(0), /not JSON/],
+      'too long': [Buffer.alloc(MAX_MANIFEST_BYTES + 1, ' '), /more than/],
+    }
+    for (const [what, [bytes, reason]] of Object.entries(bad)) {
+      const ack = hotlistAckSchema.parse(hotlists.takeManifest('stolen', bytes))
+      assert.is(ack.result, 'refused', what)
+      assert.match(ack.reason ?? '', reason, what)
+      assert.is(hotlists.wanted, null, what)
+    }
+    assert.is(found(hotlists, 'OLD111'), 'stolen v1 exact')
+  })
+})
+
+test('an older version is refused, also after a restart, and the same with other content too', async () => {
+  await inWorld(async ({ hotlists, restart }) => {
+    await deliver(hotlists, versionOf(5, [entry(1, 'ABC1234')]))
+    for (const each of [hotlists, restart()]) {
+      assert.match((await deliver(each, versionOf(4, [entry(1, 'OLD111')])))?.reason ?? '', /older than version 5/)
+      assert.is((await deliver(each, versionOf(5, [entry(1, 'OTH999')])))?.reason, 'same version with other content')
+      assert.is((await deliver(each, versionOf(5, [entry(1, 'ABC1234')])))?.result, 'applied', 'the very same is fine')
+      assert.is(found(each, 'ABC1234'), 'stolen v5 exact')
+    }
+  })
+})
+
+test('a snapshot that is not what its manifest says is refused as a whole, and the old version stays', async () => {
+  const good = [entry(1, 'ABC1234'), entry(2, 'XYZ789')]
+  const { manifest } = versionOf(2, good)
+  const raw = (text: string, change: Partial<Manifest> = {}): Version => {
+    const bytes = Buffer.from(text)
+    const said = { digest: sha256Hex(bytes), bytes: bytes.length, chunks: 1 }
+    return { manifest: { ...manifest, ...said, ...change }, chunks: [bytes] }
+  }
+  const lines = (...entries: unknown[]) => entries.map((each) => `${JSON.stringify(each)}\n`).join('')
+  const bad: Record<string, [Version, RegExp]> = {
+    'another digest': [raw(lines(...good), { digest: '0'.repeat(64) }), /digest/],
+    'one entry too few': [raw(lines(...good), { entries: 3 }), /3 entries are announced, there are 2/],
+    'one entry too many': [raw(lines(...good), { entries: 1 }), /1 entries are announced, there are 2/],
+    'out of order': [raw(lines(good[1], good[0])), /entry 1 is out of order/],
+    'the same entry twice': [raw(lines(good[0], good[0])), /entry 1 is out of order/],
+    'no end of the last line': [raw(lines(...good).trimEnd()), /last line is not ended/],
+    'not JSON': [raw('x\ny\n'), /entry 0: not JSON/],
+    'an empty line': [raw(`\n${lines(good[0])}`), /entry 0: empty/],
+    'a name, which must not travel': [raw(lines(good[0], { ...good[1], name: 'A. Person' })), /entry 1: /],
+    'a plate that is none': [raw(lines(good[0], { ...good[1], plate: 'a b' })), /entry 1: plate/],
+    'a line too long': [raw(`${JSON.stringify(good[0]).padEnd(1_025)}\n${lines(good[1])}`), /entry 0: too long/],
+  }
+  await inWorld(async ({ hotlists }) => {
+    await deliver(hotlists, versionOf(1, [entry(1, 'OLD111')]))
+    for (const [what, [version, reason]] of Object.entries(bad)) {
+      const ack = await deliver(hotlists, version)
+      assert.is(ack?.result, 'refused', what)
+      assert.match(ack?.reason ?? '', reason, what)
+      assert.not.match(ack?.reason ?? '', /ABC1234|XYZ789|Person/)
+      assert.is(found(hotlists, 'OLD111'), 'stolen v1 exact', what)
+    }
+    const longest = raw(`${JSON.stringify(good[0]).padEnd(1_024)}\n${lines(good[1])}`)
+    assert.is((await deliver(hotlists, longest))?.result, 'applied')
+  })
+})
+
+test('numbers of a manifest are taken at their limits and refused one past them', async () => {
+  const limits: [Partial<Manifest>, Partial<Manifest>, RegExp][] = [
+    [{ entries: MAX_LIST_ENTRIES }, { entries: MAX_LIST_ENTRIES + 1 }, /entries/],
+    [{ chunks: MAX_SNAPSHOT_CHUNKS }, { chunks: MAX_SNAPSHOT_CHUNKS + 1 }, /chunks/],
+    [
+      { chunks: 2, bytes: 2 * SNAPSHOT_CHUNK_BYTES },
+      { chunks: 2, bytes: 2 * SNAPSHOT_CHUNK_BYTES + 1 },
+      /chunks can hold/,
+    ],
+    [
+      { chunks: MAX_SNAPSHOT_CHUNKS, bytes: MAX_SNAPSHOT_BYTES },
+      { chunks: MAX_SNAPSHOT_CHUNKS, bytes: MAX_SNAPSHOT_BYTES + 1 },
+      /more than \d+ bytes/,
+    ],
+    [{ version: 1 }, { version: 0 }, /version/],
+  ]
+  for (const [most, past, reason] of limits) {
+    await inWorld(async ({ hotlists }) => {
+      const entries = [entry(1, 'ABC1234')]
+      const refused = offer(hotlists, versionOf(1, entries, past))
+      assert.is(refused?.result, 'refused')
+      assert.match(refused?.reason ?? '', reason)
+      assert.is(offer(hotlists, versionOf(1, entries, most)), null, JSON.stringify(most))
+      assert.is.not(hotlists.wanted, null)
+    })
+  }
+})
+
+test('a chunk at its limit is taken, one byte more and more bytes than announced are not', async () => {
+  await inWorld(async ({ hotlists }) => {
+    const entries = Array.from({ length: 2_000 }, (_, n) => entry(n, `P${String(n).padStart(5, '0')}`))
+    const version = versionOf(1, entries)
+    const [first, second] = version.chunks
+    assert.is(first?.length, SNAPSHOT_CHUNK_BYTES)
+    offer(hotlists, version)
+    hotlists.takeChunk('stolen', 1, 0, Buffer.concat([first ?? Buffer.alloc(0), Buffer.from('x')]))
+    hotlists.takeChunk('stolen', 1, 1, Buffer.alloc(SNAPSHOT_CHUNK_BYTES))
+    hotlists.takeChunk('stolen', 1, 1, second ?? Buffer.alloc(0))
+    for (const [chunk, payload] of version.chunks.entries()) {
+      assert.is(await hotlists.advance(), null)
+      hotlists.takeChunk('stolen', 1, chunk, payload)
+    }
+    assert.is((await hotlists.advance())?.result, 'applied')
+    assert.is(found(hotlists, 'P01999'), 'stolen v1 exact')
+    assert.is(hotlists.status(NOW)[0]?.entries, 2_000)
+  })
+})
+
+test('a newer version replaces the download of an older one, an older one does not', async () => {
+  await inWorld(async ({ hotlists }) => {
+    offer(hotlists, versionOf(2, [entry(1, 'TWO222')]))
+    assert.match(offer(hotlists, versionOf(1, [entry(1, 'ONE111')]))?.reason ?? '', /newer version is on its way/)
+    assert.match(offer(hotlists, versionOf(2, [entry(1, 'OTH222')]))?.reason ?? '', /same version with other content/)
+    const third = versionOf(3, [entry(1, 'THR333')])
+    assert.is(offer(hotlists, third), null)
+    assert.equal(hotlists.wanted, { list: 'stolen', version: 3 })
+    giveChunks(hotlists, third)
+    assert.is((await hotlists.advance())?.version, 3)
+  })
+})
+
+test('lists come one after the other, as many as health can report, and one more is refused', async () => {
+  await inWorld(async ({ hotlists }) => {
+    const named = (n: number) => versionOf(1, [entry(n, `PLT${n}`)], { list: `list-${n}` })
+    for (let n = 1; n <= MAX_LISTS; n += 1) assert.is(offer(hotlists, named(n)), null, `list ${n}`)
+    assert.match(offer(hotlists, named(MAX_LISTS + 1))?.reason ?? '', /more than 64 lists/)
+    assert.is(offer(hotlists, named(MAX_LISTS)), null, 'one that waits already is no further one')
+    for (let n = 1; n <= MAX_LISTS; n += 1) {
+      assert.equal(hotlists.wanted, { list: `list-${n}`, version: 1 })
+      giveChunks(hotlists, named(n))
+      assert.is((await hotlists.advance())?.list, `list-${n}`)
+    }
+    assert.match(offer(hotlists, named(MAX_LISTS + 1))?.reason ?? '', /more than 64 lists/)
+    assert.is(hotlists.status(NOW).length, MAX_LISTS)
+    assert.ok(cameraHealthSchema.shape.hotlists.safeParse(hotlists.status(NOW)).success)
+    assert.is(found(hotlists, `PLT${MAX_LISTS}`), `list-${MAX_LISTS} v1 exact`)
+  })
+})
+
+test.run()

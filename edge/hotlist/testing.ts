@@ -1,0 +1,113 @@
+/** What the tests of the camera's lists share: a world with real files and a clock that stands still, and versions as the cloud makes them. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { systemClock } from '../../shared/clock.ts'
+import { silentLog } from '../../shared/log.ts'
+import { createSigner, createVerifier, newSigningKeyPem, sha256Hex } from '../../shared/signing.ts'
+import { openDatabase, type SqliteDatabase } from '../../shared/sqlite.ts'
+import {
+  type HotlistAck,
+  hotlistAckSchema,
+  type Manifest,
+  SNAPSHOT_CHUNK_BYTES,
+  type SnapshotEntry,
+} from '../../shared/wire/index.ts'
+import { createHotlists, type Hotlists } from './hotlist.ts'
+
+export const NOW = 1_790_000_000_000
+export const DAY = 86_400_000
+export const AGENCY = 'springfield'
+export const signer = createSigner(newSigningKeyPem().privateKeyPem)
+export const stranger = createSigner(newSigningKeyPem().privateKeyPem)
+
+export interface World {
+  hotlists: Hotlists
+  database: SqliteDatabase
+  time: { nowMs: number; monotonicMs: number }
+  /** The same files opened by a new process. */
+  restart(): Hotlists
+}
+
+export async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'candor-hotlist-'))
+  const database = openDatabase(join(folder, 'lists.db'))
+  const time = { nowMs: NOW, monotonicMs: 0 }
+  const clock = { ...systemClock, nowMs: () => time.nowMs, monotonicMs: () => time.monotonicMs }
+  const verifier = createVerifier([signer.publicKeyPem])
+  const restart = () => createHotlists({ database, verifier, agency: AGENCY, clock, log: silentLog })
+  try {
+    await work({ hotlists: restart(), database, time, restart })
+  } finally {
+    database.close()
+    rmSync(folder, { recursive: true })
+  }
+}
+
+export const entryId = (n: number) => `01900000-0000-7000-8000-${n.toString(16).padStart(12, '0')}`
+export const entry = (n: number, plate: string, change: Partial<SnapshotEntry> = {}): SnapshotEntry => ({
+  entryId: entryId(n),
+  plate,
+  jurisdiction: null,
+  priority: 3,
+  rule: 'near',
+  effectiveAtMs: null,
+  expiresAtMs: null,
+  ...change,
+})
+
+export interface Version {
+  manifest: Manifest
+  chunks: Buffer[]
+}
+
+/** A version as the cloud would make it, in chunks of `chunkBytes`. */
+export function versionOf(
+  version: number,
+  entries: readonly SnapshotEntry[],
+  change: Partial<Manifest> = {},
+  chunkBytes = SNAPSHOT_CHUNK_BYTES,
+): Version {
+  const snapshot = Buffer.from(entries.map((each) => `${JSON.stringify(each)}\n`).join(''))
+  const chunks: Buffer[] = []
+  for (let at = 0; at < snapshot.length; at += chunkBytes) chunks.push(snapshot.subarray(at, at + chunkBytes))
+  const manifest: Manifest = {
+    agency: AGENCY,
+    list: 'stolen',
+    version,
+    minimumVersion: 1,
+    entries: entries.length,
+    chunks: chunks.length,
+    bytes: snapshot.length,
+    digest: sha256Hex(snapshot),
+    issuedAtMs: NOW - DAY,
+    expiresAtMs: NOW + DAY,
+    ...change,
+  }
+  return { manifest, chunks }
+}
+
+export const sealed = (document: unknown, by = signer) =>
+  Buffer.from(JSON.stringify(by.seal(Buffer.from(JSON.stringify(document)))))
+
+export function offer(hotlists: Hotlists, { manifest }: Version): HotlistAck | null {
+  return hotlists.takeManifest(manifest.list, sealed(manifest))
+}
+
+export function giveChunks(hotlists: Hotlists, { manifest, chunks }: Version): void {
+  for (const [chunk, payload] of chunks.entries()) hotlists.takeChunk(manifest.list, manifest.version, chunk, payload)
+}
+
+/** Manifest, chunks and what became of it. */
+export async function deliver(hotlists: Hotlists, version: Version): Promise<HotlistAck | null> {
+  const refused = offer(hotlists, version)
+  if (refused !== null) return hotlistAckSchema.parse(refused)
+  giveChunks(hotlists, version)
+  const ack = await hotlists.advance()
+  return ack === null ? null : hotlistAckSchema.parse(ack)
+}
+
+export const found = (hotlists: Hotlists, plate: string, nowMs = NOW) => {
+  const match = hotlists.match(plate, nowMs)
+  return match === null ? null : `${match.list} v${match.listVersion} ${match.kind}`
+}
