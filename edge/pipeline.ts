@@ -109,6 +109,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     const waiting = new AbortController()
     const stop = () => waiting.abort()
     signal.addEventListener('abort', stop, { once: true })
+    if (signal.aborted) stop()
     try {
       const nothing = clock.sleep(deps.gapMs, waiting.signal).then(
         () => null,
@@ -134,8 +135,11 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
         readAtMs: clock.monotonicMs(),
       }
       const { observed, ended } = tracker.observe(time, reads)
+      const seen = new Set(observed.map(({ track }) => track))
+      // Who is gone is told of first: the same vehicle come back in this very frame is then known as a repeat.
+      end(ended.filter((track) => !seen.has(track)))
       for (const observation of observed) await follow(observation, frame, time)
-      end(ended)
+      end(ended.filter((track) => seen.has(track)))
     } catch (thrown) {
       const error = toAppError(thrown)
       if (signal.aborted) return
