@@ -1,0 +1,172 @@
+/**
+ * What the tests of camera and cloud together share: the camera's half of the link with real files, against the real cloud, over
+ * a wire that the test can cut or make silent.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { AGENCY, createMovableClock, type MovableClock, type TestCloud } from '../../cloud/testing.ts'
+import { createHotlists, type Hotlists } from '../../edge/hotlist/hotlist.ts'
+import { type Outbox, openOutbox } from '../../edge/outbox/outbox.ts'
+import { type CameraPolicy, createPolicy } from '../../edge/policy.ts'
+import { createUplink, type Uplink } from '../../edge/uplink/uplink.ts'
+import { newId } from '../../shared/ids.ts'
+import { silentLog } from '../../shared/log.ts'
+import { createVerifier } from '../../shared/signing.ts'
+import { openDatabase } from '../../shared/sqlite.ts'
+
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+/** Rows of the cloud's own database, on a connection of its own. */
+export function query<Row>(cloud: TestCloud, sql: string): Row[] {
+  const database = openDatabase(cloud.databaseFile, { readonly: true })
+  try {
+    return database.prepare(sql).all() as Row[]
+  } finally {
+    database.close()
+  }
+}
+
+export interface Wire {
+  readonly port: number
+  /** From now on nothing that the cloud says on the present connections arrives; the other way is open. */
+  silence(): void
+  /** Ends the present connections as a power cut does: nobody says good-bye. */
+  cut(): void
+  close(): Promise<void>
+}
+
+/** A TCP relay in front of the cloud's broker. */
+export async function openWire(cloud: TestCloud): Promise<Wire> {
+  const open = new Set<{ camera: Socket; broker: Socket; silent: boolean }>()
+  const server = createServer((camera) => {
+    const broker = connect(cloud.cloud.mqttPort, '127.0.0.1')
+    const pair = { camera, broker, silent: false }
+    open.add(pair)
+    camera.on('data', (bytes) => broker.write(bytes))
+    broker.on('data', (bytes) => {
+      if (!pair.silent) camera.write(bytes)
+    })
+    for (const [socket, other] of [
+      [camera, broker],
+      [broker, camera],
+    ] as const) {
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        open.delete(pair)
+        other.destroy()
+      })
+    }
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const cut = () => {
+    for (const { camera, broker } of open) {
+      camera.destroy()
+      broker.destroy()
+    }
+  }
+  return {
+    port: (server.address() as AddressInfo).port,
+    silence() {
+      for (const pair of open) pair.silent = true
+    },
+    cut,
+    async close() {
+      cut()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+export interface LinkedCamera {
+  readonly outbox: Outbox
+  readonly uplink: Uplink
+  readonly hotlists: Hotlists
+  readonly policy: CameraPolicy
+  readonly wire: Wire
+  readonly clock: MovableClock
+  /** Starts the uplink; nothing is connected before. */
+  start(): void
+  /** Ends the uplink as a camera that is shut down does. */
+  stop(): Promise<void>
+}
+
+export interface LinkOptions {
+  camera?: string
+  inFlight?: number
+  /** What the uplink sees of the outbox. */
+  watch?(outbox: Outbox, uplink: () => Uplink): Outbox
+  /** Done to the outbox's file before it is opened. */
+  prepare?(file: string): void
+}
+
+export async function withCamera(
+  cloud: TestCloud,
+  options: LinkOptions,
+  work: (camera: LinkedCamera) => Promise<void>,
+): Promise<void> {
+  const { camera = 'north', inFlight = 20 } = options
+  const folder = join(cloud.folder, camera)
+  mkdirSync(folder)
+  const { key, cert } = await cloud.addCamera(camera)
+  writeFileSync(join(folder, 'key.pem'), key)
+  writeFileSync(join(folder, 'certificate.pem'), cert)
+  writeFileSync(join(folder, 'ca.pem'), cloud.cloud.caPem)
+  const wire = await openWire(cloud)
+  const clock = createMovableClock()
+  const file = join(folder, 'outbox.db')
+  options.prepare?.(file)
+  const outbox = openOutbox({ file, maxRows: 10_000, maxBytes: 1024 ** 3, clock })
+  const database = openDatabase(join(folder, 'lists.db'))
+  const verifier = createVerifier([cloud.cloud.parts.keys.lists.publicKeyPem])
+  const signed = { database, verifier, agency: AGENCY, clock, log: silentLog }
+  const hotlists = createHotlists(signed)
+  const retention = { unmatchedDays: 30, matchedDays: 30, cropDays: 30 }
+  const policy = createPolicy({ ...signed, defaults: { upload: 'all', retention } })
+  const uplink: Uplink = createUplink({
+    config: {
+      agency: AGENCY,
+      cameraId: camera,
+      broker: {
+        url: `mqtts://localhost:${wire.port}`,
+        caFile: join(folder, 'ca.pem'),
+        certificateFile: join(folder, 'certificate.pem'),
+        keyFile: join(folder, 'key.pem'),
+        keepaliveSeconds: 30,
+      },
+      inFlight,
+    },
+    outbox: options.watch?.(outbox, () => uplink) ?? outbox,
+    hotlists,
+    policy,
+    software: '0.1.0',
+    clock,
+    newId,
+    // The shortest pauses between two connections.
+    random: () => 0.999,
+    log: silentLog,
+  })
+  const abort = new AbortController()
+  let running: Promise<void> = Promise.resolve()
+  const stop = async () => {
+    abort.abort()
+    await running
+  }
+  try {
+    const start = () => {
+      running = uplink.run(abort.signal)
+    }
+    await work({ outbox, uplink, hotlists, policy, wire, clock, start, stop })
+  } finally {
+    await stop()
+    await wire.close()
+    outbox.close()
+    database.close()
+  }
+}
