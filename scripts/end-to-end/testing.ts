@@ -33,6 +33,18 @@ export function query<Row>(cloud: TestCloud, sql: string): Row[] {
   }
 }
 
+/** Registers a camera and writes its files, as `candor camera add` leaves them; returns their folder. */
+export async function enrol(cloud: TestCloud, camera: string): Promise<string> {
+  const folder = join(cloud.folder, camera)
+  mkdirSync(folder)
+  const { key, cert } = await cloud.addCamera(camera)
+  writeFileSync(join(folder, 'key.pem'), key, { mode: 0o600 })
+  writeFileSync(join(folder, 'certificate.pem'), cert)
+  writeFileSync(join(folder, 'ca.pem'), cloud.cloud.caPem)
+  writeFileSync(join(folder, 'list-keys.pem'), cloud.cloud.parts.keys.lists.publicKeyPem)
+  return folder
+}
+
 export interface Wire {
   readonly port: number
   /** From now on nothing that the cloud says on the present connections arrives; the other way is open. */
@@ -112,12 +124,7 @@ export async function withCamera(
   work: (camera: LinkedCamera) => Promise<void>,
 ): Promise<void> {
   const { camera = 'north', inFlight = 20 } = options
-  const folder = join(cloud.folder, camera)
-  mkdirSync(folder)
-  const { key, cert } = await cloud.addCamera(camera)
-  writeFileSync(join(folder, 'key.pem'), key)
-  writeFileSync(join(folder, 'certificate.pem'), cert)
-  writeFileSync(join(folder, 'ca.pem'), cloud.cloud.caPem)
+  const folder = await enrol(cloud, camera)
   const wire = await openWire(cloud)
   const clock = createMovableClock()
   const file = join(folder, 'outbox.db')
