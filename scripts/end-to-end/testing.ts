@@ -112,8 +112,6 @@ export interface LinkedCamera {
 export interface LinkOptions {
   camera?: string
   inFlight?: number
-  /** What the uplink sees of the outbox. */
-  watch?(outbox: Outbox, uplink: () => Uplink): Outbox
   /** Done to the outbox's file before it is opened. */
   prepare?(file: string): void
 }
@@ -136,7 +134,7 @@ export async function withCamera(
   const hotlists = createHotlists(signed)
   const retention = { unmatchedDays: 30, matchedDays: 30, cropDays: 30 }
   const policy = createPolicy({ ...signed, defaults: { upload: 'all', retention } })
-  const uplink: Uplink = createUplink({
+  const uplink = createUplink({
     config: {
       agency: AGENCY,
       cameraId: camera,
@@ -149,7 +147,7 @@ export async function withCamera(
       },
       inFlight,
     },
-    outbox: options.watch?.(outbox, () => uplink) ?? outbox,
+    outbox,
     hotlists,
     policy,
     software: '0.1.0',
