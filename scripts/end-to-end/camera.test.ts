@@ -15,7 +15,7 @@ import { AppError } from '../../shared/errors.ts'
 import { silentLog } from '../../shared/log.ts'
 import { openDatabase } from '../../shared/sqlite.ts'
 import { cameraHealthSchema, type Sighting } from '../../shared/wire/index.ts'
-import { enrol, freePort, query } from './testing.ts'
+import { enrol, freePort, query } from '../trial/link-testing.ts'
 
 const SCENES = fileURLToPath(new URL('../sample-scenes/pictures/', import.meta.url))
 const PLATES = readFileSync(join(SCENES, 'labels.tsv'), 'utf8')
