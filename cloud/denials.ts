@@ -5,6 +5,7 @@
 import { type Clock, MINUTE_MS } from '../shared/clock.ts'
 import { toAppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
+import { parseTopic } from '../shared/topics.ts'
 import { type AuditRecord, CLOUD_ACTOR } from './audit/entry.ts'
 
 /** Why somebody was refused; a metric's label and the rule in the audit. */
@@ -62,7 +63,8 @@ export function createDenialAudit(deps: {
         rule: denied.rule,
         actor: { ...CLOUD_ACTOR, source: denied.address },
         subject: { kind: 'client', id: (denied.who ?? 'unknown').slice(0, 128) },
-        detail: { count, topic: denied.topic === null ? null : denied.topic.slice(0, 256) },
+        // The kind alone: a topic that somebody made up may hold a plate, and the audit is kept for ever.
+        detail: { count, topic: denied.topic === null ? null : (parseTopic(denied.topic)?.kind ?? 'other') },
       })
     } catch (thrown) {
       deps.log.error('denial_not_audited', { code: denied.rule, error: toAppError(thrown).message })
