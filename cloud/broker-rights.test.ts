@@ -69,6 +69,7 @@ test('a camera publishes its own reports and sightings and nothing else', async 
       await client.endAsync(true)
     }
     assert.is(await world.counted('candor_denied_total{rule="publish"}'), denied)
+    await until('it stands in the audit', async () => (await world.audited('broker.denied')).length > 0)
     const entries = await world.audited('broker.denied')
     assert.is(entries[0]?.rule, 'publish')
     assert.is(entries[0]?.subject?.id, A)
@@ -110,7 +111,9 @@ test('nobody publishes anything over MQTT but cameras: not an officer, not an ad
       }
     }
     assert.is(await world.counted('candor_denied_total{rule="publish"}'), denied)
-    assert.ok((await world.audited('broker.denied')).some((entry) => entry.subject?.id === 'olga'))
+    await until('it stands in the audit', async () =>
+      (await world.audited('broker.denied')).some((entry) => entry.subject?.id === 'olga'),
+    )
   })
 })
 
@@ -221,7 +224,9 @@ test('an officer reads the alerts of the own groups, states and list versions, a
     }
     for (const filter of refused) assert.is(await subscribe(client, filter), 'refused', filter)
     assert.is(await world.counted('candor_denied_total{rule="subscribe"}'), refused.length)
-    assert.ok((await world.audited('broker.denied')).some((entry) => entry.rule === 'subscribe'))
+    await until('it stands in the audit', async () =>
+      (await world.audited('broker.denied')).some((entry) => entry.rule === 'subscribe'),
+    )
   })
 })
 
