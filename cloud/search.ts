@@ -120,23 +120,26 @@ export function createSearch(deps: SearchDeps): Search {
   /** Walks the index of plates in slices, so that a search over millions of rows never holds up the broker. */
   async function findPattern(request: SearchRequest, pattern: string, nowMs: number): Promise<Found[]> {
     const like = pattern.replaceAll('*', '%').replaceAll('?', '_')
-    const prefix = /^[A-Z0-9]*/.exec(pattern)?.[0] ?? ''
-    // '~' sorts after every character of a plate.
-    const end = prefix === '' ? null : `${prefix}~`
+    // The one index of plates is by key; the key of a plate starts with the key of the plate's own start.
+    const prefix = confusableKey(/^[A-Z0-9]*/.exec(pattern)?.[0] ?? '')
+    // '~' sorts after every character of a key.
+    const end = `${prefix}~`
     const found: Found[] = []
     let after: string | null = null
     for (;;) {
-      let slice = database.build.selectFrom('sightings').select('plate').where('plate', 'is not', null)
-      slice = after === null ? slice.where('plate', '>=', prefix) : slice.where('plate', '>', after)
-      if (end !== null) slice = slice.where('plate', '<', end)
-      const [boundary] = await database.read(slice.orderBy('plate').offset(ROWS_PER_SLICE).limit(1))
-      let query = visible(request, nowMs).select(FOUND_COLUMNS).where('plate', 'like', like)
-      query = after === null ? query.where('plate', '>=', prefix) : query.where('plate', '>', after)
-      if (end !== null) query = query.where('plate', '<', end)
-      if (boundary?.plate != null) query = query.where('plate', '<=', boundary.plate)
+      let slice = database.build.selectFrom('sightings').select('confusable_key').where('confusable_key', '<', end)
+      let query = visible(request, nowMs)
+        .select(FOUND_COLUMNS)
+        .where('plate', 'like', like)
+        .where('confusable_key', '<', end)
+      slice = after === null ? slice.where('confusable_key', '>=', prefix) : slice.where('confusable_key', '>', after)
+      query = after === null ? query.where('confusable_key', '>=', prefix) : query.where('confusable_key', '>', after)
+      const [boundary] = await database.read(slice.orderBy('confusable_key').offset(ROWS_PER_SLICE).limit(1))
+      const last = boundary?.confusable_key ?? null
+      if (last !== null) query = query.where('confusable_key', '<=', last)
       for (const row of await database.read(query.limit(MAX_SEARCH_MATCHES + 1))) found.push(toFound(row, 'pattern'))
-      if (boundary?.plate == null || found.length > MAX_SEARCH_MATCHES) return found
-      after = boundary.plate
+      if (last === null || found.length > MAX_SEARCH_MATCHES) return found
+      after = last
       await clock.sleep(0)
     }
   }

@@ -21,7 +21,6 @@ export const sightings: Migration = {
       document TEXT NOT NULL,
       PRIMARY KEY (camera_id, sighting_id, revision)
     ) STRICT;
-    CREATE INDEX sightings_by_plate ON sightings (plate, retained_from_ms);
     CREATE INDEX sightings_by_key ON sightings (confusable_key, retained_from_ms);
     CREATE INDEX sightings_by_age ON sightings (matched, retained_from_ms);
 
