@@ -110,7 +110,7 @@ async function main(): Promise<number> {
     await window?.close().catch(() => {})
     await Promise.all(demo?.cameras.map((camera) => camera.stop()) ?? [])
     await demo?.trial.cloud.close()
-    if (options.keep === undefined) await rm(folder, { recursive: true, force: true })
+    if (options.keep === undefined) await rm(folder, { recursive: true, force: true, maxRetries: 10 })
   }
 }
 

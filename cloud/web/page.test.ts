@@ -11,12 +11,14 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { CHROMIUM, openBrowser, trustAuthority } from '../../scripts/trial/browser.ts'
 import { type CameraFiles, enrolCamera } from '../../scripts/trial/cameras.ts'
-import { GROUP, openTrialCloud, startCloud, type TrialCloud } from '../../scripts/trial/cloud.ts'
+import { GROUP, openTrialCloud, startCloud, type TrialCloud, type TrialPorts } from '../../scripts/trial/cloud.ts'
 import type { Person } from '../../scripts/trial/people.ts'
+import { freePort } from '../../scripts/trial/ports.ts'
 import { newId } from '../../shared/ids.ts'
 import { createLog, type Log } from '../../shared/log.ts'
 import { topics } from '../../shared/topics.ts'
 import type { RunningCloud } from '../main.ts'
+import { until } from '../testing.ts'
 
 const AGENCY = 'test'
 const scene = fileURLToPath(new URL('../../scripts/sample-scenes/pictures/scene-002.jpg', import.meta.url))
@@ -26,6 +28,8 @@ const screenshots = process.env.CANDOR_SCREENSHOTS
 interface World {
   folder: string
   trial: TrialCloud
+  /** To start the cloud again where the page looks for it. */
+  ports: TrialPorts
   log: Log
   person: Person
   camera: CameraFiles
@@ -34,7 +38,8 @@ interface World {
 async function withWorld(roles: readonly string[], use: (world: World) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'candor-page-'))
   const log = createLog({ level: 'silent', part: 'test' })
-  const trial = await openTrialCloud(join(folder, 'cloud'), AGENCY, log)
+  const ports = { mqttPort: await freePort(), httpsPort: await freePort() }
+  const trial = await openTrialCloud(join(folder, 'cloud'), AGENCY, log, ports)
   try {
     const person = await trial.addPerson('lee', roles)
     const camera = await enrolCamera(trial.https, trial.administratorToken, 'north', join(folder, 'north'))
@@ -43,10 +48,10 @@ async function withWorld(roles: readonly string[], use: (world: World) => Promis
       text: 'plate,jurisdiction,category,priority,reason,case\nKXH4234,,stolen vehicle,1,taken from a driveway,C-1\nTJ977FA,,wanted,3,,\n',
     })
     await trustAuthority(join(folder, 'home'), trial.cloud.caPem)
-    await use({ folder, trial, log, person, camera })
+    await use({ folder, trial, ports, log, person, camera })
   } finally {
     await trial.cloud.close().catch(() => {})
-    await rm(folder, { recursive: true, force: true })
+    await rm(folder, { recursive: true, force: true, maxRetries: 10 })
   }
 }
 
@@ -192,8 +197,7 @@ browserTest('an officer logs in, sees a sighting arrive, and takes an alert thro
 browserTest(
   'the link state shows that the cloud stopped, and the alert that was missed arrives after its restart',
   async () => {
-    await withWorld(['officer'], async ({ folder, trial, log, person, camera }) => {
-      const ports = { mqttPort: trial.cloud.mqttPort, httpsPort: trial.cloud.httpsPort }
+    await withWorld(['officer'], async ({ folder, trial, ports, log, person, camera }) => {
       const browser = await openBrowser(join(folder, 'home'))
       let second: RunningCloud | null = null
       try {
@@ -289,9 +293,8 @@ browserTest('logging out ends the session and leaves nothing on the page; a relo
       await page.waitForSelector('#login:not([hidden])')
       assert.is(await page.locator('#alerts .card').count(), 0)
       assert.is(await page.evaluate('sessionStorage.length'), 0)
-      await page.waitForTimeout(300)
-      const refused = await trial.https.call('GET', '/api/v1/status', { token }).catch(String)
-      assert.match(String(refused), '401')
+      const refused = async () => String(await trial.https.call('GET', '/api/v1/status', { token }).catch(String))
+      await until('the token is refused', async () => (await refused()).includes('401'))
     } finally {
       await browser.close()
     }

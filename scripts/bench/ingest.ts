@@ -5,7 +5,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -20,6 +19,7 @@ import type { Sighting } from '../../shared/wire/index.ts'
 import { type CameraFiles, enrolCamera } from '../trial/cameras.ts'
 import { openTrialCloud } from '../trial/cloud.ts'
 import { createHttps } from '../trial/https.ts'
+import { freePort } from '../trial/ports.ts'
 import { quantile } from './score.ts'
 
 const AGENCY = 'bench'
@@ -93,7 +93,7 @@ export async function run(options: Record<string, string | boolean>): Promise<vo
     if (report.stored < report.acknowledged) throw new AppError('integrity', 'not all that was acknowledged is stored')
   } finally {
     await Promise.all(children.map(stop))
-    await rm(folder, { recursive: true, force: true })
+    await rm(folder, { recursive: true, force: true, maxRetries: 10 })
   }
 }
 
@@ -180,14 +180,6 @@ async function answering(what: string, child: ChildProcess, ask: () => Promise<u
       await sleep(50)
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
 }
 
 /** All cameras publish for `forMs` with IN_FLIGHT each; what is in flight at the end is waited for, and not in the rate. */

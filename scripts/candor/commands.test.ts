@@ -66,7 +66,7 @@ async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
     })
   } finally {
     await trial.cloud.close()
-    await rm(folder, { recursive: true, force: true })
+    await rm(folder, { recursive: true, force: true, maxRetries: 10 })
   }
 }
 
@@ -112,7 +112,7 @@ test('a wrong configuration exits with 78 and names each problem', async () => {
     assert.is((await candor(['cloud'])).code, 78)
     assert.is((await candor(['cloud', '--config', join(folder, 'none.json')])).code, 78)
   } finally {
-    await rm(folder, { recursive: true })
+    await rm(folder, { recursive: true, force: true, maxRetries: 10 })
   }
 })
 
@@ -146,7 +146,7 @@ test('read gives one JSON line a picture, tells the broken ones and goes on, and
     assert.equal(Object.keys(lines[2].plates[0].region), ['x', 'y', 'width', 'height'])
     assert.is((await candor(['read', '--json', join(folder, 'c.jpg')])).code, 0)
   } finally {
-    await rm(folder, { recursive: true })
+    await rm(folder, { recursive: true, force: true, maxRetries: 10 })
   }
 })
 

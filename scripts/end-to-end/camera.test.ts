@@ -15,7 +15,8 @@ import { AppError } from '../../shared/errors.ts'
 import { silentLog } from '../../shared/log.ts'
 import { openDatabase } from '../../shared/sqlite.ts'
 import { cameraHealthSchema, type Sighting } from '../../shared/wire/index.ts'
-import { enrol, freePort, query } from '../trial/link-testing.ts'
+import { enrol, query } from '../trial/link-testing.ts'
+import { freePort } from '../trial/ports.ts'
 
 const SCENES = fileURLToPath(new URL('../sample-scenes/pictures/', import.meta.url))
 const PLATES = readFileSync(join(SCENES, 'labels.tsv'), 'utf8')
@@ -235,7 +236,7 @@ test('a camera that cannot start says why and leaves nothing running', async () 
       assert.equal(finals(cloud), ['TJ977FA'])
     })
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10 })
   }
 })
 

@@ -4,7 +4,6 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -16,6 +15,7 @@ import { openDatabase } from '../../shared/sqlite.ts'
 import { enrolCamera, type RunningCamera, startCamera, writeEdgeConfig } from '../trial/cameras.ts'
 import { createHttps, type Https } from '../trial/https.ts'
 import { setUp } from '../trial/people.ts'
+import { freePort } from '../trial/ports.ts'
 
 const KILLS_EACH = 10
 /** Longest time between two kills; the shortest is a tenth. */
@@ -28,14 +28,6 @@ const SCENES = join(ROOT, 'scripts', 'sample-scenes', 'pictures')
 interface Cloud {
   process: ChildProcess
   https: Https
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
 }
 
 /** Starts `candor cloud` and waits until it answers. */
@@ -192,7 +184,7 @@ test('cloud, camera and vision child are killed ten times each and every committ
   } finally {
     if (camera !== null) await kill(camera.process)
     if (cloud !== null) await kill(cloud.process)
-    rmSync(folder, { recursive: true, force: true })
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10 })
   }
 })
 

@@ -10,7 +10,8 @@ import { sha256Hex } from '../../shared/signing.ts'
 import { openDatabase } from '../../shared/sqlite.ts'
 import { topics } from '../../shared/topics.ts'
 import { cameraStatusSchema, MAX_PACKET_BYTES } from '../../shared/wire/index.ts'
-import { freePort, type LinkedCamera, query, withCamera } from '../trial/link-testing.ts'
+import { type LinkedCamera, query, withCamera } from '../trial/link-testing.ts'
+import { freePort } from '../trial/ports.ts'
 
 const CAMERA = 'north'
 /** Begins and ends as a JPEG does, which is what the cloud looks at. */

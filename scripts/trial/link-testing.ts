@@ -15,14 +15,6 @@ import { silentLog } from '../../shared/log.ts'
 import { createVerifier } from '../../shared/signing.ts'
 import { openDatabase } from '../../shared/sqlite.ts'
 
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
-
 /** Rows of the cloud's own database, on a connection of its own. */
 export function query<Row>(cloud: TestCloud, sql: string): Row[] {
   const database = openDatabase(cloud.databaseFile, { readonly: true })
