@@ -8,7 +8,7 @@ import { type Clock, systemClock } from '../shared/clock.ts'
 import { AppError, systemCode, toAppError } from '../shared/errors.ts'
 import { newId, newSecret } from '../shared/ids.ts'
 import { createLog, type Log } from '../shared/log.ts'
-import { cameraClientId } from '../shared/names.ts'
+import { cameraClientId, parsePersonClientId } from '../shared/names.ts'
 import { topics } from '../shared/topics.ts'
 import type { Alert } from '../shared/wire/index.ts'
 import { createAccounts } from './accounts.ts'
@@ -109,6 +109,11 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       retainedFrom: queuedFrom,
       mayKeep: (client, topic) => broker.maySubscribe(client, topic),
       onDropped: (count) => metrics.queueDropped(count),
+      accountOf: (clientId) => {
+        const account = parsePersonClientId(clientId)?.account ?? null
+        return account === agency ? null : account
+      },
+      isConnected: (clientId) => broker.isConnected(clientId),
     })
     const alerts = createAlerts({
       database,
@@ -202,7 +207,6 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       alerts,
       quarantine,
       sessions,
-      isConnected: broker.isConnected,
       endSessions: accounts.endExpired,
       audit,
       metrics,

@@ -271,6 +271,8 @@ test('a purge of many rows goes in steps, between which others write, and stops 
       retainedFrom: (_packet, at) => at,
       mayKeep: () => true,
       onDropped: () => {},
+      accountOf: () => null,
+      isConnected: () => false,
     })
     await sessions.setup({ id: 'broker-1', counter: 0 })
     const deps = {
@@ -288,7 +290,6 @@ test('a purge of many rows goes in steps, between which others write, and stops 
         publish: async () => {},
       }),
       sessions,
-      isConnected: () => false,
       endSessions: async () => 0,
       audit,
       metrics: createMetrics(),

@@ -34,7 +34,6 @@ export interface RetentionDeps {
   alerts: Alerts
   quarantine: Quarantine
   sessions: Sessions
-  isConnected: (clientId: string) => boolean
   /** Ends log-ins that ran out; returns how many. */
   endSessions: () => Promise<number>
   audit: { append(record: AuditRecord): Promise<{ seq: number }> }
@@ -55,7 +54,7 @@ export async function purgeExpired(deps: RetentionDeps, signal: AbortSignal): Pr
       crops,
       alerts: await deps.alerts.purge(nowMs, PURGE_STEP_ROWS),
       quarantine: quarantined.expired + quarantined.overflow,
-      queue: await deps.sessions.purge(PURGE_STEP_ROWS, deps.isConnected),
+      queue: await deps.sessions.purge(PURGE_STEP_ROWS),
     }
     for (const key of PURGED_KEYS) {
       total[key] += step[key]

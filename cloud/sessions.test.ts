@@ -11,6 +11,7 @@ import type { Database } from './database/database.ts'
 import { openSqlite } from './database/sqlite.ts'
 import {
   MAX_QUEUED_PER_SESSION,
+  MAX_SESSIONS_PER_ACCOUNT,
   MAX_SUBSCRIPTIONS_PER_SESSION,
   SESSION_FORGOTTEN_AFTER_MS,
   Sessions,
@@ -23,6 +24,7 @@ interface World {
   close(): Promise<void>
   setNow(ms: number): void
   dropped: number
+  connected: Set<string>
   database: Database
 }
 
@@ -33,6 +35,7 @@ async function inWorld(run: (world: World) => Promise<void>): Promise<void> {
   let database = openSqlite({ path, nowMs })
   const world: World = {
     dropped: 0,
+    connected: new Set(),
     get database() {
       return database
     },
@@ -48,6 +51,8 @@ async function inWorld(run: (world: World) => Promise<void>): Promise<void> {
         onDropped: (count) => {
           world.dropped += count
         },
+        accountOf: (clientId) => (clientId.startsWith('springfield.') ? null : (clientId.split('.')[0] ?? null)),
+        isConnected: (clientId) => world.connected.has(clientId),
       })
       await sessions.setup({ id: 'broker-1', counter: 0 })
       return sessions
@@ -96,6 +101,7 @@ test('it passes the conformance suite of aedes-persistence', () => {
     abs({ test, testAsync: true, persistence: () => new Sessions({
       database: openSqlite({ path: ':memory:', nowMs: 0 }), clock, keptMs: () => 1e9,
       retainedFrom: (_packet, now) => now, mayKeep: () => true, onDropped: () => {},
+      accountOf: () => null, isConnected: () => false,
     }) })
   `
   const output = execFileSync(
@@ -174,6 +180,50 @@ test('a session holds subscriptions up to the limit', async () => {
   })
 })
 
+test('one device more than an account may have takes the place of the one that was away for longest', async () => {
+  await inWorld(async (world) => {
+    const sessions = await world.open()
+    const subscribe = (id: string) => sessions.addSubscriptions({ id }, [{ topic: 't', qos: 1 }])
+    const held = async () => (await sessions.subscriptionsByTopic('t')).map((sub) => sub.clientId)
+    for (let device = 1; device <= MAX_SESSIONS_PER_ACCOUNT; device++) {
+      world.setNow(1_790_000_000_000 + device)
+      await subscribe(`ann.d${device}`)
+    }
+    await subscribe('anna.phone')
+    await subscribe('ann.d1')
+    assert.is((await held()).length, MAX_SESSIONS_PER_ACCOUNT + 1, 'known devices need no room')
+
+    world.connected.add('ann.d1')
+    await sessions.outgoingEnqueue({ clientId: 'ann.d2' }, packet('t', 'queued'))
+    await subscribe('ann.new')
+    const after = await held()
+    assert.is(after.length, MAX_SESSIONS_PER_ACCOUNT + 1)
+    assert.ok(after.includes('ann.new') && after.includes('ann.d1') && after.includes('anna.phone'))
+    assert.not.ok(after.includes('ann.d2'))
+    assert.equal(await queued(sessions, 'ann.d2'), [])
+    assert.is(world.dropped, 1)
+    assert.is((await (await world.open()).subscriptionsByTopic('t')).length, MAX_SESSIONS_PER_ACCOUNT + 1)
+  })
+})
+
+test('a device more is refused while all of the account are connected; cameras share no such limit', async () => {
+  await inWorld(async (world) => {
+    const sessions = await world.open()
+    const subscribe = (id: string) => sessions.addSubscriptions({ id }, [{ topic: 't', qos: 1 }])
+    for (let device = 1; device <= MAX_SESSIONS_PER_ACCOUNT; device++) {
+      world.connected.add(`ann.d${device}`)
+      await subscribe(`ann.d${device}`)
+      await subscribe(`springfield.camera-${device}`)
+    }
+    await subscribe('springfield.one-more')
+    let code = 'none'
+    await subscribe('ann.new').catch((thrown) => {
+      code = thrown instanceof AppError ? thrown.code : String(thrown)
+    })
+    assert.is(code, 'too_large')
+  })
+})
+
 test('a queued publish past its retention is not delivered, purged or not', async () => {
   await inWorld(async (world) => {
     const sessions = await world.open()
@@ -181,8 +231,8 @@ test('a queued publish past its retention is not delivered, purged or not', asyn
     world.setNow(1_790_000_000_000 + KEPT_MS)
     await sessions.outgoingEnqueue({ clientId: 'a' }, packet('alerts/patrol', 'new'))
     assert.equal(await queued(sessions, 'a'), ['new'])
-    assert.is(await sessions.purge(100, () => false), 1)
-    assert.is(await sessions.purge(100, () => false), 0)
+    assert.is(await sessions.purge(100), 1)
+    assert.is(await sessions.purge(100), 0)
   })
 })
 
@@ -192,7 +242,9 @@ test('a session whose client stays away is forgotten, one that is connected is n
     await sessions.addSubscriptions({ id: 'away' }, [{ topic: 't', qos: 1 }])
     await sessions.addSubscriptions({ id: 'here' }, [{ topic: 't', qos: 1 }])
     world.setNow(1_790_000_000_000 + SESSION_FORGOTTEN_AFTER_MS)
-    await sessions.purge(100, (clientId) => clientId === 'here')
+    await sessions.outgoingEnqueue({ clientId: 'away' }, packet('t', 'never fetched'))
+    world.connected.add('here')
+    assert.is(await sessions.purge(100), 1, 'what was queued for it is in the receipt')
     assert.equal(
       (await sessions.subscriptionsByTopic('t')).map((sub) => sub.clientId),
       ['here'],

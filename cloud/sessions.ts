@@ -19,6 +19,8 @@ export const MAX_QUEUED_PER_SESSION = 1_000
 export const MAX_SUBSCRIPTIONS_PER_SESSION = 32
 /** Persistent sessions, cameras and people together. */
 export const MAX_SESSIONS = 20_000
+/** Persistent sessions of one account; a further device takes the place of the one that was away for longest. */
+export const MAX_SESSIONS_PER_ACCOUNT = 16
 /** A session whose client has not come for this long is forgotten. */
 export const SESSION_FORGOTTEN_AFTER_MS = 30 * DAY_MS
 /** Rows read at once while a queue is delivered. */
@@ -34,6 +36,9 @@ export interface SessionsDeps {
   /** Subscriptions that the client has no right to are not stored: aedes hands over the whole SUBSCRIBE packet. */
   mayKeep: (client: { id: string }, topic: string) => boolean
   onDropped: (count: number) => void
+  /** The account that a client id belongs to; null for a camera's, which has one session by its nature. */
+  accountOf: (clientId: string) => string | null
+  isConnected: (clientId: string) => boolean
 }
 
 type Named = Pick<Client, 'id'>
@@ -89,9 +94,7 @@ export class Sessions extends MemoryPersistence {
     if (topics.size > MAX_SUBSCRIPTIONS_PER_SESSION) {
       throw new AppError('too_large', `at most ${MAX_SUBSCRIPTIONS_PER_SESSION} subscriptions a session`)
     }
-    if (known.length === 0 && (await super.countOffline()).clientsCount >= MAX_SESSIONS) {
-      throw new AppError('too_large', `at most ${MAX_SESSIONS} persistent sessions`)
-    }
+    if (known.length === 0) await this.#makeRoomFor(client.id)
     const seen_at_ms = this.#deps.clock.nowMs()
     await this.#database.writeBatch(
       kept.map(({ topic, qos }) =>
@@ -122,13 +125,50 @@ export class Sessions extends MemoryPersistence {
       build.selectFrom('broker_outgoing').select('position').where('client_id', '=', client.id).limit(1),
     )
     // Most clean connections never had a session: then there is nothing to write.
-    if (known.length > 0 || queued.length > 0) {
-      await this.#database.writeBatch([
-        build.deleteFrom('broker_subscriptions').where('client_id', '=', client.id),
-        build.deleteFrom('broker_outgoing').where('client_id', '=', client.id),
-      ])
-    }
+    if (known.length > 0 || queued.length > 0) await this.#end(client.id)
     await super.cleanSubscriptions(client)
+  }
+
+  /** Deletes what is stored of a session; returns how many queued publishes went with it. */
+  async #end(clientId: string): Promise<number> {
+    const { build } = this.#database
+    const [, outgoing] = await this.#database.writeBatch([
+      build.deleteFrom('broker_subscriptions').where('client_id', '=', clientId),
+      build.deleteFrom('broker_outgoing').where('client_id', '=', clientId),
+    ])
+    await super.cleanSubscriptions({ id: clientId })
+    return outgoing?.changes ?? 0
+  }
+
+  /** Before a session is added. Throws `too_large` when there are too many in all, or all of the account's are in use. */
+  async #makeRoomFor(clientId: string): Promise<void> {
+    const account = this.#deps.accountOf(clientId)
+    if (account !== null) {
+      const { build } = this.#database
+      const others = await this.#database.read(
+        build
+          .selectFrom('broker_subscriptions')
+          .select(['client_id', (eb) => eb.fn.max('seen_at_ms').as('seen_at_ms')])
+          .where('client_id', '>', `${account}.`)
+          // '/' is the character after '.'.
+          .where('client_id', '<', `${account}/`)
+          .groupBy('client_id')
+          .orderBy('seen_at_ms'),
+      )
+      const away = others.filter(({ client_id }) => !this.#deps.isConnected(client_id))
+      for (let held = others.length; held >= MAX_SESSIONS_PER_ACCOUNT; held -= 1) {
+        const oldest = away.shift()
+        if (oldest === undefined) {
+          throw new AppError('too_large', `at most ${MAX_SESSIONS_PER_ACCOUNT} persistent sessions an account`)
+        }
+        // Its alerts stay listed over HTTP.
+        const dropped = await this.#end(oldest.client_id)
+        if (dropped > 0) this.#deps.onDropped(dropped)
+      }
+    }
+    if ((await super.countOffline()).clientsCount >= MAX_SESSIONS) {
+      throw new AppError('too_large', `at most ${MAX_SESSIONS} persistent sessions`)
+    }
   }
 
   override async outgoingEnqueue(subscription: { clientId: string }, packet: StoredPacket): Promise<void> {
@@ -271,8 +311,11 @@ export class Sessions extends MemoryPersistence {
     }
   }
 
-  /** Deletes at most `limit` queued publishes past retention, and sessions whose client stays away. */
-  async purge(limit: number, isConnected: (clientId: string) => boolean): Promise<number> {
+  /**
+   * Deletes at most `limit` queued publishes past retention, and at most as many sessions whose client stays away. Returns how many
+   * queued publishes went, with their sessions or alone.
+   */
+  async purge(limit: number): Promise<number> {
     const { build } = this.#database
     const nowMs = this.#deps.clock.nowMs()
     const idle = await this.#database.read(
@@ -283,9 +326,10 @@ export class Sessions extends MemoryPersistence {
         .where('seen_at_ms', '<=', nowMs - SESSION_FORGOTTEN_AFTER_MS)
         .limit(limit),
     )
+    let forgotten = 0
     for (const { client_id } of idle) {
-      if (isConnected(client_id)) await this.touch(client_id)
-      else await this.cleanSubscriptions({ id: client_id })
+      if (this.#deps.isConnected(client_id)) await this.touch(client_id)
+      else forgotten += await this.#end(client_id)
     }
     const [deleted] = await this.#database.writeBatch([
       build.deleteFrom('broker_outgoing').where(
@@ -298,7 +342,7 @@ export class Sessions extends MemoryPersistence {
           .limit(limit),
       ),
     ])
-    return deleted?.changes ?? 0
+    return forgotten + (deleted?.changes ?? 0)
   }
 
   #toRow(
