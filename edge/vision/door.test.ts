@@ -1,13 +1,14 @@
 /** The real vision process on the sample scenes and on pictures that mean harm. */
+import { readdirSync, readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { systemClock } from '../../shared/clock.ts'
+import { type Clock, systemClock } from '../../shared/clock.ts'
 import { AppError, type ErrorCode } from '../../shared/errors.ts'
 import { silentLog } from '../../shared/log.ts'
-import { openVision } from './door.ts'
+import { MAX_START_ATTEMPTS, openVision, START_TIMEOUT_MS } from './door.ts'
 import { MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS, MIN_PICTURE_SIDE_PX } from './limits.ts'
 import { type VisionDoor, visionConfigSchema } from './types.ts'
 
@@ -16,7 +17,8 @@ const scene = (name: string) => readFile(fileURLToPath(new URL(name, scenes)))
 
 async function withVision(options: object, work: (vision: VisionDoor) => Promise<void>): Promise<void> {
   const deps = { clock: systemClock, log: silentLog }
-  const vision = await openVision(visionConfigSchema.parse({ threads: 1, ...options }), deps)
+  // A machine that is busy with other tests must not make a good frame a slow one.
+  const vision = await openVision(visionConfigSchema.parse({ threads: 1, frameTimeoutMs: 120_000, ...options }), deps)
   try {
     await work(vision)
   } finally {
@@ -185,14 +187,60 @@ test('a vision process that is killed costs one frame; it is started again and c
   })
 })
 
+/** A clock at whose START_TIMEOUT_MS, which is set between starting a child and telling it anything, that child is killed. */
+function killingClock(deaths: number): Clock {
+  let left = deaths
+  return {
+    ...systemClock,
+    sleep(ms, signal) {
+      if (ms === START_TIMEOUT_MS && left > 0) {
+        left -= 1
+        const pid = startedChild()
+        process.kill(pid, 'SIGKILL')
+        // A zombie: its end of the pipe is closed, and nobody here knows yet.
+        while (!/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))) {}
+      }
+      return systemClock.sleep(ms, signal)
+    },
+  }
+}
+
+/** Process id of the living vision child of this process. */
+function startedChild(): number {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const [, state, parent] = /^\d+ \(.*\) (\S) (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? []
+      if (state === 'Z' || Number(parent) !== process.pid) continue
+      if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('vision/child')) return Number(pid)
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  throw new Error('no vision child was started')
+}
+
+test('a process that dies before it was told anything is started again, up to the limit', async () => {
+  const jpeg = await scene('scene-002.jpg')
+  const deps = (deaths: number) => ({ clock: killingClock(deaths), log: silentLog })
+  const config = visionConfigSchema.parse({ threads: 1 })
+  const vision = await openVision(config, deps(MAX_START_ATTEMPTS - 1))
+  try {
+    assert.is(vision.restarts, MAX_START_ATTEMPTS - 1)
+    assert.equal(await plates(vision, jpeg), ['TJ977FA'])
+  } finally {
+    await vision.close()
+  }
+  await refused('unavailable', openVision(config, deps(MAX_START_ATTEMPTS)))
+})
+
 test('a frame that takes longer than its time ends the process, and the next frame is read by a new one', async () => {
   const jpeg = await scene('scene-002.jpg')
-  await withVision({ frameTimeoutMs: 5_000 }, async (vision) => {
+  await withVision({ frameTimeoutMs: 20_000 }, async (vision) => {
     // Stopped, it answers nothing: what a picture that never ends looks like from outside.
     process.kill(vision.pid ?? 0, 'SIGSTOP')
     const error = await failure(vision.read(jpeg))
     assert.is(error.code, 'unavailable')
-    assert.match(error.message, /more than 5000 ms/)
+    assert.match(error.message, /more than 20000 ms/)
     assert.equal(await plates(vision, jpeg), ['TJ977FA'])
     assert.is(vision.restarts, 1)
   })
@@ -201,7 +249,7 @@ test('a frame that takes longer than its time ends the process, and the next fra
 test('reads run one after the other, an aborted one is given up, and after close there are none', async () => {
   const jpeg = await scene('scene-002.jpg')
   const deps = { clock: systemClock, log: silentLog }
-  const vision = await openVision(visionConfigSchema.parse({}), deps)
+  const vision = await openVision(visionConfigSchema.parse({ frameTimeoutMs: 120_000 }), deps)
   const abort = new AbortController()
   const [first, second] = [vision.read(jpeg), vision.read(jpeg, { signal: abort.signal })]
   const givenUp = second.then(String, String)
@@ -221,19 +269,19 @@ test('memory stays flat over many frames', async () => {
       return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1])
     }
     // The C library keeps what was freed, up to a level that it reaches in the first frames.
-    for (let frame = 0; frame < 40; frame += 1) await vision.read(jpeg)
+    for (let frame = 0; frame < 30; frame += 1) await vision.read(jpeg)
     const before = await residentKiB()
-    for (let frame = 0; frame < 100; frame += 1) await vision.read(jpeg)
+    for (let frame = 0; frame < 80; frame += 1) await vision.read(jpeg)
     const grownKiB = (await residentKiB()) - before
-    // One unreleased picture a frame would be 100 × 2,700 KiB.
-    assert.ok(grownKiB < 180_000, `${grownKiB} KiB more after 100 frames`)
+    // One unreleased picture a frame would be 80 × 2,700 KiB.
+    assert.ok(grownKiB < 160_000, `${grownKiB} KiB more after 80 frames`)
   })
 })
 
 test('the cascade and Tesseract stand behind the same door', async () => {
   const jpeg = await scene('scene-003.jpg')
   await withVision({ detector: 'cascade', reader: 'ppocr' }, async (vision) => {
-    assert.type((await vision.read(jpeg)).elapsedMs, 'number')
+    assert.ok((await plates(vision, jpeg)).includes('KLH4N93'))
   })
   await withVision({ reader: 'tesseract' }, async (vision) => {
     assert.ok((await plates(vision, jpeg)).includes('KLH4N93'))

@@ -8,7 +8,7 @@ import type { FrameRequest, FromChild, OpenRequest, Versions } from './messages.
 import { startChild } from './start-child.ts'
 import type { EvidenceCrop, FrameReading, VisionConfig, VisionDeps, VisionDoor } from './types.ts'
 
-/** Loading the models takes 1 s; a slow card and a cold disk take more. */
+/** Loading the models takes 1-3 s; a slow card and a cold disk take more. */
 export const START_TIMEOUT_MS = 60_000
 /** Pause before the child is started again: the first, then twice the last up to the most; back to the first after a frame is read. */
 export const RESTART_PAUSE_MS = { first: 100, most: 10_000 } as const
@@ -60,17 +60,16 @@ class Vision implements VisionDoor {
 
   /** A child that dies while it starts is started again; one that dies each time, or refuses, is told. */
   async open(): Promise<void> {
-    let starting = this.#start()
+    this.#start()
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await starting
+        await this.#ready
         return
       } catch (thrown) {
-        if (toAppError(thrown).code !== 'unavailable' || attempt >= MAX_START_ATTEMPTS) {
-          await this.close()
-          throw thrown
-        }
-        starting = this.#ready
+        // #exited has put the next start in its place.
+        if (toAppError(thrown).code === 'unavailable' && attempt < MAX_START_ATTEMPTS) continue
+        await this.close()
+        throw thrown
       }
     }
   }
@@ -146,8 +145,8 @@ class Vision implements VisionDoor {
     }
   }
 
-  /** Resolves when the child is ready; rejects when it refuses its configuration or dies before. */
-  #start(): Promise<void> {
+  /** Afterwards `#ready` resolves when the child is; it rejects when the child refuses its configuration or dies before. */
+  #start(): void {
     const child = startChild(new URL('./child', import.meta.url), { errors: 'inherit' })
     this.#child = child
     const ready = new Promise<void>((resolve, reject) => {
@@ -168,23 +167,28 @@ class Vision implements VisionDoor {
           this.#answered(message)
         }
       })
-      // `error` comes without `exit` when the process could not be started at all.
+      const over = (died: AppError, how: { exitCode: number | null; signal: string | null }) => {
+        timer.abort()
+        reject(died)
+        this.#exited(child, died, how)
+      }
       child.on('error', (cause) => {
-        reject(new AppError('unavailable', 'the vision process cannot be started', { cause }))
+        // `exit` follows where there is a process; one that could not be started at all has none.
+        if (child.pid !== undefined) return
+        const died = new AppError('unavailable', 'the vision process cannot be started', { cause })
+        over(died, { exitCode: null, signal: null })
       })
       child.once('exit', (exitCode, signal) => {
-        timer.abort()
         const died = new AppError('unavailable', `the vision process ended (${signal ?? `exit ${exitCode}`})`)
-        reject(died)
-        this.#exited(child, died, { exitCode, signal })
+        over(died, { exitCode, signal })
       })
     })
-    const request: OpenRequest = { kind: 'open', config: this.#config }
-    child.send(request)
     this.#ready = ready
     // Who waits for a frame sees the rejection; nobody may be waiting.
     ready.catch(() => {})
-    return ready
+    const request: OpenRequest = { kind: 'open', config: this.#config }
+    // A child that died before it could be told says so by `exit`.
+    if (child.pid !== undefined) child.send(request, () => {})
   }
 
   #answered(message: Extract<FromChild, { id: number }>): void {
@@ -206,7 +210,8 @@ class Vision implements VisionDoor {
     this.#ready = this.#deps.clock.sleep(pauseMs, this.#closing.signal).then(
       () => {
         this.restarts += 1
-        return this.#start()
+        this.#start()
+        return this.#ready
       },
       () => {
         throw new AppError('unavailable', 'vision is closed')
