@@ -112,7 +112,7 @@ test('what was acknowledged does not come again, what was not acknowledged does'
 
 test('an officer who was away sees every revision of an alert, the last one last', async () => {
   await withOlgaAway(async (world, { token, sight }) => {
-    const alert = await world.cloud.parts.alerts.ofSighting(A, await sight())
+    const [alert] = await world.cloud.parts.alerts.ofSighting(A, await sight())
     const actor = { account: 'otto', roles: ['officer' as const], session: null, source: null }
     await world.cloud.parts.alerts.step(
       alert?.alertId ?? '',

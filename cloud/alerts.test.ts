@@ -46,9 +46,16 @@ const withList = (work: (world: TestCloud, camera: MqttClient) => Promise<void>)
 async function raise(world: TestCloud, camera: MqttClient, change: Partial<Sighting> = {}): Promise<Alert> {
   const sighting = makeSighting(world.clock, change)
   assert.is(await publishSighting(camera, sighting), 'acknowledged')
-  const alert = await world.cloud.parts.alerts.ofSighting(sighting.cameraId, sighting.sightingId)
+  const alert = await alertOf(world, sighting.sightingId)
   assert.ok(alert)
   return alert as Alert
+}
+
+/** The one alert of a sighting, or null. */
+async function alertOf(world: TestCloud, sightingId: string): Promise<Alert | null> {
+  const found = await world.cloud.parts.alerts.ofSighting(A, sightingId)
+  assert.ok(found.length <= 1)
+  return found[0] ?? null
 }
 
 const STEPS = {
@@ -65,7 +72,7 @@ const close = (world: TestCloud, alert: Alert, outcome: string) =>
 
 /** Raised and taken along the path to `state`. */
 async function at(world: TestCloud, camera: MqttClient, state: Exclude<AlertState, 'closed'>): Promise<Alert> {
-  let alert = await raise(world, camera)
+  let alert = await raise(world, camera, { revision: 0 })
   for (const step of PATH) {
     if (alert.state === state) break
     alert = await take(world, alert, STEPS[step])
@@ -229,7 +236,7 @@ test('a preview raises the alert, its final updates that one, and a late preview
     const other = makeSighting(world.clock)
     await publishSighting(camera, other)
     await publishSighting(camera, { ...other, revision: 0, confidence: 0.2 })
-    const alert = await world.cloud.parts.alerts.ofSighting(A, other.sightingId)
+    const alert = await alertOf(world, other.sightingId)
     assert.equal([alert?.revision, alert?.sighting.confidence], [0, other.confidence], 'a late preview')
   })
 })
@@ -239,13 +246,50 @@ test('a final that no longer matches leaves the alert open and says so; one that
     const preview = await raise(world, camera, { revision: 0 })
     const { sightingId } = preview.sighting
     await publishSighting(camera, makeSighting(world.clock, { sightingId, plate: 'WWW9999' }))
-    const after = await world.cloud.parts.alerts.ofSighting(A, sightingId)
+    const after = await alertOf(world, sightingId)
     assert.equal([after?.state, after?.match.stillMatches, after?.sighting.plate], ['raised', false, 'WWW9999'])
     const second = await raise(world, camera, { revision: 0 })
     await publishSighting(camera, makeSighting(world.clock, { sightingId: second.sighting.sightingId, plate: null }))
-    const unread = await world.cloud.parts.alerts.ofSighting(A, second.sighting.sightingId)
+    const unread = await alertOf(world, second.sighting.sightingId)
     assert.equal([unread?.match.stillMatches, unread?.sighting.plate], [false, PLATE])
     assert.ok(alertSchema.safeParse(unread).success)
+  })
+})
+
+test('a final that meets another entry raises an alert of its own, and what a person verified stays about its plate', async () => {
+  await inCloud(async (world) => {
+    await world.importList('stolen', [PLATE])
+    await world.importList('wanted', ['XYZ9999'], ['detectives'])
+    const camera = await world.connectCamera(A, await world.addCamera(A))
+    const open = (group: string) =>
+      world.cloud.parts.alerts.list({ groups: [group], state: 'open', beforeMs: null, limit: 10 })
+    for (const state of ['raised', 'image_compared', 'source_confirmed', 'actionable', 'closed'] as const) {
+      let alert = await at(world, camera, state === 'closed' ? 'raised' : state)
+      if (state === 'closed') alert = await close(world, alert, 'misread')
+      const { sightingId } = alert.sighting
+      const final = makeSighting(world.clock, { sightingId, plate: 'XYZ9999' })
+      assert.is(await publishSighting(camera, final), 'acknowledged')
+      const { alert: verified } = await world.cloud.parts.alerts.get(alert.alertId, GROUPS)
+      assert.equal(
+        [
+          verified.state,
+          verified.match.listedPlate,
+          verified.match.stillMatches,
+          verified.sighting.plate,
+          verified.groups,
+        ],
+        [state, PLATE, false, 'XYZ9999', GROUPS],
+      )
+      const [other] = await open('detectives')
+      assert.equal(
+        [other?.state, other?.match.listedPlate, other?.sighting.sightingId, other?.groups],
+        ['raised', 'XYZ9999', sightingId, ['detectives']],
+        'nobody has looked at this one yet',
+      )
+      await publishSighting(camera, final)
+      assert.is((await world.cloud.parts.alerts.ofSighting(A, sightingId)).length, 2, 'a repeat raises no third')
+    }
+    assert.is((await open('detectives')).length, 5)
   })
 })
 
@@ -296,6 +340,9 @@ test('a final that is stored between looking at the alert and taking the step wi
     assert.is(await codeOf(() => slow.step(alert.alertId, step, BY)), 'conflict')
     const { alert: now, steps } = await world.cloud.parts.alerts.get(alert.alertId, GROUPS)
     assert.equal([now.revision, now.state, now.sighting.revision, steps.length], [1, 'raised', 1, 0])
+    const [refused, allowed] = await audit.list({ before: null, limit: 2 })
+    assert.equal([allowed?.outcome, refused?.outcome, refused?.rule], ['allowed', 'refused', 'conflict'])
+    assert.is(refused?.completes, allowed?.seq, 'the audit does not claim a step that was not taken')
   })
 })
 
@@ -310,7 +357,7 @@ test('when camera and cloud disagree on the match, the cloud decides and it is r
     assert.is((await raise(world, camera, { match: match(newId()) })).match.cameraAgreed, false)
     const only = makeSighting(world.clock, { plate: 'WWW9999', match: match(entryId) })
     await publishSighting(camera, only)
-    assert.is(await world.cloud.parts.alerts.ofSighting(A, only.sightingId), null, 'a camera raises no alert')
+    assert.is(await alertOf(world, only.sightingId), null, 'a camera raises no alert')
     assert.is(await world.counted('candor_match_disagreements_total'), 3)
     const { database } = world.cloud.parts
     const rows = await database.read(
@@ -328,7 +375,7 @@ test('only the current version of a list raises alerts', async () => {
     await world.importList('stolen', ['WWW9999'])
     const gone = makeSighting(world.clock)
     await publishSighting(camera, gone)
-    assert.is(await world.cloud.parts.alerts.ofSighting(A, gone.sightingId), null)
+    assert.is(await alertOf(world, gone.sightingId), null)
     const alert = await raise(world, camera, { plate: 'WWW9999' })
     assert.is(alert.match.listVersion, 2)
     await world.cloud.parts.hotlists.rollback('stolen', null, 'test')

@@ -4,7 +4,7 @@
  * Owns tables alerts, alert_groups and alert_steps.
  */
 import type { Clock } from '../shared/clock.ts'
-import { AppError } from '../shared/errors.ts'
+import { AppError, toAppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import type { Alert, AlertState, AlertStep, Sighting } from '../shared/wire/index.ts'
 import { describeMatch, describeSighting } from './alerts/document.ts'
@@ -34,7 +34,10 @@ export interface Alerts {
     alert: Alert
     statements: Statement[]
   }
-  /** The alert updated by its sighting's final revision; it stays open even when the final no longer matches. */
+  /**
+   * The alert updated by its sighting's final revision. `match` is of the alert's own entry, or null: the final no longer meets it.
+   * The alert stays as open as it is, and is never about another entry than the one that people have looked at.
+   */
   update(
     alert: Alert,
     found: { sighting: Sighting; receivedAtMs: number; match: ListMatch | null },
@@ -46,8 +49,8 @@ export interface Alerts {
    * Runs `work` while no other change of an alert runs: between reading an alert and storing its next revision nobody else may.
    */
   exclusively<T>(work: () => Promise<T>): Promise<T>
-  /** Of one sighting, expired or not; null when none was raised. */
-  ofSighting(cameraId: string, sightingId: string): Promise<Alert | null>
+  /** Of one sighting, expired or not: one, or one for each entry that its preview and its final met. */
+  ofSighting(cameraId: string, sightingId: string): Promise<Alert[]>
   /** Newest first, of these groups, never an expired one. `before`: raised before that time (null: from the newest). */
   list(page: {
     groups: readonly string[]
@@ -193,6 +196,7 @@ export function createAlerts(deps: AlertsDeps): Alerts {
           alert_id: alert.alertId,
           camera_id: sighting.cameraId,
           sighting_id: sighting.sightingId,
+          entry_id: match.entryId,
           revision: alert.revision,
           published_revision: UNPUBLISHED,
           state: alert.state,
@@ -220,14 +224,14 @@ export function createAlerts(deps: AlertsDeps): Alerts {
     },
     exclusively,
     async ofSighting(cameraId, sightingId) {
-      const [row] = await database.read(
+      const rows = await database.read(
         build
           .selectFrom('alerts')
           .select('document')
           .where('camera_id', '=', cameraId)
           .where('sighting_id', '=', sightingId),
       )
-      return row === undefined ? null : (JSON.parse(row.document) as Alert)
+      return rows.map((row) => JSON.parse(row.document) as Alert)
     },
     async list({ groups, state, beforeMs, limit }) {
       if (groups.length === 0) return []
@@ -286,16 +290,26 @@ export function createAlerts(deps: AlertsDeps): Alerts {
         const { seq } = await deps.audit.append(record)
         // The step is stored only if the alert is still the one that was read; the audit above took time.
         const taken = { step: step.step, account: by.account, auditSeq: seq, details: JSON.stringify(step) }
-        const [, replaced] = await exclusively(() =>
-          database.writeBatch([insertStep(alert, changed, taken), replace(changed)]),
-        )
-        if (replaced?.changes !== 1) {
-          // Its sighting's final came between reading and writing; the person must see that first.
-          throw new AppError('conflict', 'the alert has changed meanwhile', {
-            hint: 'look at it again, then repeat the step',
-          })
+        try {
+          const [, replaced] = await exclusively(() =>
+            database.writeBatch([insertStep(alert, changed, taken), replace(changed)]),
+          )
+          if (replaced?.changes !== 1) {
+            // Its sighting's final came between reading and writing; the person must see that first.
+            throw new AppError('conflict', 'the alert has changed meanwhile', {
+              hint: 'look at it again, then repeat the step',
+            })
+          }
+        } catch (thrown) {
+          // Written down as allowed and then not done: the audit must say so.
+          const rule = thrown instanceof AppError ? thrown.code : 'internal'
+          await deps.audit.append({ ...record, outcome: 'refused', rule, completes: seq })
+          throw thrown
         }
-        await this.publishPending()
+        // The step is taken; a queue that cannot be written now is tried again within a minute.
+        this.publishPending().catch((thrown: unknown) => {
+          deps.log.error('alerts_not_published', { error: toAppError(thrown).message })
+        })
         return changed
       } finally {
         inProgress.delete(alertId)

@@ -87,7 +87,8 @@ interface Waiting {
 interface Batch {
   statements: Statement[]
   digests: Map<string, string>
-  alerts: Map<string, Alert>
+  /** Of each sighting, those that the batch raises or updates. */
+  alerts: Map<string, Alert[]>
   alertsChanged: boolean
   /** `camera/sighting/sha256` of announced pictures → where their retention starts. */
   crops: Map<string, number>
@@ -145,7 +146,7 @@ export function createIngest(deps: IngestDeps): Ingest {
     const match =
       sighting.plate === null ? null : deps.match(sighting.plate, receivedAtMs, sighting.jurisdiction?.code ?? null)
     const disagreed = (match?.entryId ?? null) !== (sighting.match?.entryId ?? null)
-    const alert = await planAlert(batch, { sighting, receivedAtMs, match, hasPreview: digests.has(0) })
+    const isAlerted = await planAlerts(batch, { sighting, receivedAtMs, match, hasPreview: digests.has(0) })
     batch.statements.push(
       sightings.insert({
         camera_id: sighting.cameraId,
@@ -158,7 +159,7 @@ export function createIngest(deps: IngestDeps): Ingest {
         clock_trusted: clockTrusted ? 1 : 0,
         plate: sighting.plate,
         confusable_key: sighting.plate === null ? null : confusableKey(sighting.plate),
-        matched: match !== null || alert !== null ? 1 : 0,
+        matched: match !== null || isAlerted ? 1 : 0,
         match_disagreed: disagreed ? 1 : 0,
         crop_sha256: sighting.crop?.sha256 ?? null,
         document: arrival.payload.toString('utf8'),
@@ -172,34 +173,45 @@ export function createIngest(deps: IngestDeps): Ingest {
     return 'stored'
   }
 
-  /** One alert per sighting, raised by whichever revision comes first and updated by the final. */
-  async function planAlert(
+  /**
+   * One alert per sighting, raised by whichever revision comes first and updated by the final. A final that meets another entry
+   * raises an alert of its own: what a person has compared and confirmed never becomes a claim about another plate. Resolves with
+   * whether the sighting has an alert.
+   */
+  async function planAlerts(
     batch: Batch,
     found: { sighting: Sighting; receivedAtMs: number; match: ListMatch | null; hasPreview: boolean },
-  ): Promise<Alert | null> {
+  ): Promise<boolean> {
     const { sighting, match } = found
     // Most sightings match nothing, neither here nor on the camera, and had no preview: they need no look at the alerts.
     if (match === null && sighting.match === null) {
       const preview = batch.digests.has(`${sighting.cameraId}/${sighting.sightingId}/0`) || found.hasPreview
-      if (sighting.revision === 0 || !preview) return null
+      if (sighting.revision === 0 || !preview) return false
     }
     const key = `${sighting.cameraId}/${sighting.sightingId}`
     const existing = batch.alerts.get(key) ?? (await alerts.ofSighting(sighting.cameraId, sighting.sightingId))
-    if (existing === null && match === null) return null
-    if (existing !== null && sighting.revision < existing.sighting.revision) return existing
-    const planned =
-      existing !== null ? alerts.update(existing, found) : match !== null ? alerts.raise({ ...found, match }) : null
-    if (planned === null) return null
-    batch.statements.push(...planned.statements)
-    batch.alerts.set(key, planned.alert)
-    batch.alertsChanged = true
-    if (existing === null) {
+    // A late preview: the final has spoken.
+    if (existing.some((alert) => sighting.revision < alert.sighting.revision)) return true
+    const planned: Alert[] = []
+    const plan = ({ alert, statements }: { alert: Alert; statements: Statement[] }) => {
+      batch.statements.push(...statements)
+      planned.push(alert)
+    }
+    for (const alert of existing) {
+      plan(alerts.update(alert, { ...found, match: alert.match.entryId === match?.entryId ? match : null }))
+    }
+    if (match !== null && existing.every((alert) => alert.match.entryId !== match.entryId)) {
+      plan(alerts.raise({ ...found, match }))
+      const raised = planned.at(-1)
       batch.afterCommit.push(() => {
-        counters.alertRaised(planned.alert.match.kind)
-        log.info('alert_raised', { alertId: planned.alert.alertId, sightingId: sighting.sightingId })
+        counters.alertRaised(match.kind)
+        log.info('alert_raised', { alertId: raised?.alertId ?? '', sightingId: sighting.sightingId })
       })
     }
-    return planned.alert
+    if (planned.length === 0) return false
+    batch.alerts.set(key, planned)
+    batch.alertsChanged = true
+    return true
   }
 
   async function planCrop(

@@ -68,7 +68,7 @@ async function fill(world: TestCloud): Promise<Full> {
   await publish(camera, topics.crop(AGENCY, A, listed.sightingId), jpeg)
   await publishSighting(camera, passerBy)
   await publish(camera, topics.sightings(AGENCY, A), `{"plate":"${BROKEN}"}`)
-  const alert = await world.cloud.parts.alerts.ofSighting(A, listed.sightingId)
+  const [alert] = await world.cloud.parts.alerts.ofSighting(A, listed.sightingId)
   await until('the alert is queued', async () => (await rowsOf(world, 'broker_outgoing')) === 1)
   return { camera, alertId: alert?.alertId ?? '', listed, passerBy }
 }

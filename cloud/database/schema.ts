@@ -47,6 +47,7 @@ export interface AlertsTable {
   alert_id: string
   camera_id: string
   sighting_id: string
+  entry_id: string
   revision: number
   published_revision: number
   state: string

@@ -8,13 +8,14 @@ export const alerts: Migration = {
       alert_id TEXT PRIMARY KEY,
       camera_id TEXT NOT NULL,
       sighting_id TEXT NOT NULL,
+      entry_id TEXT NOT NULL,
       revision INTEGER NOT NULL,
       published_revision INTEGER NOT NULL,
       state TEXT NOT NULL,
       raised_at_ms INTEGER NOT NULL,
       retained_from_ms INTEGER NOT NULL,
       document TEXT NOT NULL,
-      UNIQUE (camera_id, sighting_id)
+      UNIQUE (camera_id, sighting_id, entry_id)
     ) STRICT;
     CREATE INDEX alerts_by_age ON alerts (retained_from_ms);
     CREATE INDEX alerts_unpublished ON alerts (alert_id) WHERE published_revision < revision;
