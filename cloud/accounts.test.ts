@@ -130,9 +130,10 @@ test('five failures in fifteen minutes lock an account until it is unlocked; fou
     world.nowMs += 24 * 60 * MINUTE_MS
     assert.not((await world.login()).ok, 'time does not unlock')
     assert.is((await world.accounts.list()).find((one) => one.account === 'bob')?.state, 'locked')
-    assert.is((await world.accounts.unlock('bob')).state, 'active')
+    await rejects(world.accounts.unlock('bob', 'bob'), 'forbidden')
+    assert.is((await world.accounts.unlock('bob', 'ada')).state, 'active')
     assert.ok((await world.login()).ok)
-    await rejects(world.accounts.unlock('nobody'), 'not_found')
+    await rejects(world.accounts.unlock('nobody', null), 'not_found')
   })
 })
 
@@ -299,7 +300,8 @@ test('changing the password needs the old one, keeps this session and ends the o
     assert.is(await world.accounts.authenticate(other), null)
     assert.not((await world.login()).ok)
     assert.ok((await world.login('bob', next)).ok)
-    await world.accounts.resetPassword('bob', PASSWORD)
+    await rejects(world.accounts.resetPassword('bob', PASSWORD, 'bob'), 'forbidden')
+    await world.accounts.resetPassword('bob', PASSWORD, 'ada')
     assert.is(await world.accounts.authenticate(mine), null)
   })
 })

@@ -58,11 +58,12 @@ export interface Accounts {
   /** Throws `forbidden` for one's own account. Ends its sessions at once. */
   disable(account: string, by: string): Promise<Account>
   enable(account: string, by: string): Promise<Account>
-  unlock(account: string): Promise<Account>
+  /** `by` null: a command on the host. Throws `forbidden` for one's own account. */
+  unlock(account: string, by: string | null): Promise<Account>
   /** By the person, who must know the old one (a wrong one counts as a failed log-in). Ends the account's other sessions. */
   changePassword(session: Session, change: { current: string; next: string }): Promise<void>
-  /** By an administrator. Ends the account's sessions. */
-  resetPassword(account: string, next: string): Promise<Account>
+  /** By another account's administrator; throws `forbidden` for one's own. Ends the account's sessions. */
+  resetPassword(account: string, next: string, by: string): Promise<Account>
 }
 
 export interface AccountsDeps {
@@ -258,7 +259,8 @@ export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
       await changeAndEnd(account, { disabled_at_ms: null }, null)
       return get(account)
     },
-    async unlock(account) {
+    async unlock(account, by) {
+      refuseOwn(account, by, 'unlock')
       const [result] = await database.writeBatch([
         build.updateTable('accounts').set({ locked_at_ms: null }).where('account', '=', account),
         build.deleteFrom('login_failures').where('account', '=', account),
@@ -276,7 +278,9 @@ export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
         await changeAndEnd(session.account, { password_hash, password_changed_at_ms: clock.nowMs() }, session.sessionId)
       })
     },
-    async resetPassword(account, next) {
+    async resetPassword(account, next, by) {
+      // Whoever holds a session of an account without its password must not be able to keep it.
+      refuseOwn(account, by, 'reset the password of')
       checkPassword(next, account)
       const password_hash = await passwords.hash(next)
       await changeAndEnd(account, { password_hash, password_changed_at_ms: clock.nowMs() }, null)
@@ -297,8 +301,7 @@ function toAccount(row: AccountsTable): Account {
   }
 }
 
-/** A role that this version does not know gives nothing. */
-function refuseOwn(account: string, by: string, what: string): void {
+function refuseOwn(account: string, by: string | null, what: string): void {
   if (account === by) {
     throw new AppError('forbidden', `nobody may ${what} their own account`, {
       hint: 'ask another account administrator',

@@ -70,7 +70,7 @@ export async function openHost(config: CloudConfig, base: string, user: string):
       }),
     unlock: (account) =>
       audited({ operation: 'account.unlock', subject: { kind: 'account', id: account } }, () =>
-        accounts.unlock(account),
+        accounts.unlock(account, null),
       ),
     listAudit: (page) => audited({ operation: 'audit.list', detail: { ...page } }, () => audit.list(page)),
     async close() {

@@ -232,8 +232,8 @@ export function registerPeople(app: TypedApi, parts: CloudParts, door: Door): vo
         if (body.disabled) return present(await run('account.disable', () => accounts.disable(account, by)))
         return present(await run('account.enable', () => accounts.enable(account, by)))
       }
-      if ('locked' in body) return present(await run('account.unlock', () => accounts.unlock(account)))
-      return present(await run('account.password_reset', () => accounts.resetPassword(account, body.password)))
+      if ('locked' in body) return present(await run('account.unlock', () => accounts.unlock(account, by)))
+      return present(await run('account.password_reset', () => accounts.resetPassword(account, body.password, by)))
     },
   })
 }
