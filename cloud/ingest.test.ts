@@ -118,6 +118,28 @@ test('a sighting with any one field wrong, missing or too many is set aside, and
   })
 })
 
+test('an unmatched read past its own retention is set aside without its content, although matched ones are kept longer', async () => {
+  await withCamera(async (world, client) => {
+    const { policy, quarantine, database } = world.cloud.parts
+    await world.importList('stolen', ['ABC1230'])
+    await policy.change(1, { retention: { unmatchedDays: 1, matchedDays: 30 } }, 'ada')
+    const capturedAtMs = world.clock.nowMs() - DAY_MS
+    const old = (plate: string, capturedMs = capturedAtMs) =>
+      publishSighting(client, makeSighting(world.clock, { plate, capturedAtMs: capturedMs }))
+    assert.is(await old('WWW9999'), 'acknowledged')
+    assert.is(await quarantined(world, 'clock_behind'), 1)
+    assert.is(await stored(world), 0)
+    // The clock runs: a minute before the limit is before it.
+    await old('WWW9999', capturedAtMs + MINUTE_MS)
+    await old('ABC1230')
+    assert.is(await stored(world), 2)
+    const [row] = await quarantine.list(world.clock.nowMs(), 10)
+    assert.ok((row?.payloadBytes ?? 0) > 0)
+    const [kept] = await database.read(database.build.selectFrom('quarantine').select('payload'))
+    assert.is(kept?.payload.length, 0, 'a read that must be forgotten is not kept under another name')
+  })
+})
+
 test('a sighting that names another camera than the one that sent it is set aside', async () => {
   await withCamera(async (world, client) => {
     await world.addCamera('oak-st-2')

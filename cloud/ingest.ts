@@ -96,6 +96,15 @@ interface Batch {
   afterCommit: (() => void)[]
 }
 
+/** What a sighting does to its alerts, before it is decided that it is stored. */
+interface PlannedAlerts {
+  /** The sighting has an alert, new or not. */
+  isAlerted: boolean
+  alerts: Alert[]
+  statements: Statement[]
+  raised: Alert | null
+}
+
 export function createIngest(deps: IngestDeps): Ingest {
   const { database, sightings, quarantine, alerts, clock, counters, log } = deps
   const waiting: Waiting[] = []
@@ -127,26 +136,27 @@ export function createIngest(deps: IngestDeps): Ingest {
     const sighting = parsed.value
     if (sighting.cameraId !== arrival.topic.camera) return setAside(batch, item, 'not_its_own', 'cameraId')
     const { retainedFromMs, clockTrusted } = retainedFrom(sighting, receivedAtMs)
-    const { matchedMs, unmatchedMs } = deps.retention()
-    if (retainedFromMs <= receivedAtMs - Math.max(matchedMs, unmatchedMs)) {
-      return setAside(batch, item, 'clock_behind', 'capturedAtMs')
-    }
-
     const key = `${sighting.cameraId}/${sighting.sightingId}/${sighting.revision}`
     const digest = sha256Hex(arrival.payload)
     const digests = await sightings.storedDigests(sighting.cameraId, sighting.sightingId)
     const stored = batch.digests.get(key) ?? digests.get(sighting.revision)
     if (stored === digest) return 'duplicate'
     if (stored !== undefined) return setAside(batch, item, 'conflicting_duplicate', 'sightingId')
+
+    const match =
+      sighting.plate === null ? null : deps.match(sighting.plate, receivedAtMs, sighting.jurisdiction?.code ?? null)
+    const planned = await planAlerts(batch, { sighting, receivedAtMs, match, hasPreview: digests.has(0) })
+    const isMatched = match !== null || planned.isAlerted
+    const { matchedMs, unmatchedMs } = deps.retention()
+    if (retainedFromMs <= receivedAtMs - (isMatched ? matchedMs : unmatchedMs)) {
+      return setAside(batch, item, 'clock_behind', 'capturedAtMs')
+    }
+    takeAlerts(batch, sighting, planned)
     batch.digests.set(key, digest)
     if (sighting.crop !== null) {
       batch.crops.set(`${sighting.cameraId}/${sighting.sightingId}/${sighting.crop.sha256}`, retainedFromMs)
     }
-
-    const match =
-      sighting.plate === null ? null : deps.match(sighting.plate, receivedAtMs, sighting.jurisdiction?.code ?? null)
     const disagreed = (match?.entryId ?? null) !== (sighting.match?.entryId ?? null)
-    const isAlerted = await planAlerts(batch, { sighting, receivedAtMs, match, hasPreview: digests.has(0) })
     batch.statements.push(
       sightings.insert({
         camera_id: sighting.cameraId,
@@ -159,7 +169,7 @@ export function createIngest(deps: IngestDeps): Ingest {
         clock_trusted: clockTrusted ? 1 : 0,
         plate: sighting.plate,
         confusable_key: sighting.plate === null ? null : confusableKey(sighting.plate),
-        matched: match !== null || isAlerted ? 1 : 0,
+        matched: isMatched ? 1 : 0,
         match_disagreed: disagreed ? 1 : 0,
         crop_sha256: sighting.crop?.sha256 ?? null,
         document: arrival.payload.toString('utf8'),
@@ -175,43 +185,48 @@ export function createIngest(deps: IngestDeps): Ingest {
 
   /**
    * One alert per sighting, raised by whichever revision comes first and updated by the final. A final that meets another entry
-   * raises an alert of its own: what a person has compared and confirmed never becomes a claim about another plate. Resolves with
-   * whether the sighting has an alert.
+   * raises an alert of its own: what a person has compared and confirmed never becomes a claim about another plate.
    */
   async function planAlerts(
     batch: Batch,
     found: { sighting: Sighting; receivedAtMs: number; match: ListMatch | null; hasPreview: boolean },
-  ): Promise<boolean> {
+  ): Promise<PlannedAlerts> {
     const { sighting, match } = found
+    const none: PlannedAlerts = { isAlerted: false, alerts: [], statements: [], raised: null }
     // Most sightings match nothing, neither here nor on the camera, and had no preview: they need no look at the alerts.
     if (match === null && sighting.match === null) {
       const preview = batch.digests.has(`${sighting.cameraId}/${sighting.sightingId}/0`) || found.hasPreview
-      if (sighting.revision === 0 || !preview) return false
+      if (sighting.revision === 0 || !preview) return none
     }
-    const key = `${sighting.cameraId}/${sighting.sightingId}`
-    const existing = batch.alerts.get(key) ?? (await alerts.ofSighting(sighting.cameraId, sighting.sightingId))
+    const existing =
+      batch.alerts.get(`${sighting.cameraId}/${sighting.sightingId}`) ??
+      (await alerts.ofSighting(sighting.cameraId, sighting.sightingId))
     // A late preview: the final has spoken.
-    if (existing.some((alert) => sighting.revision < alert.sighting.revision)) return true
-    const planned: Alert[] = []
-    const plan = ({ alert, statements }: { alert: Alert; statements: Statement[] }) => {
-      batch.statements.push(...statements)
-      planned.push(alert)
+    if (existing.some((alert) => sighting.revision < alert.sighting.revision)) return { ...none, isAlerted: true }
+    const updated = existing.map((alert) =>
+      alerts.update(alert, { ...found, match: alert.match.entryId === match?.entryId ? match : null }),
+    )
+    const isNew = match !== null && existing.every((alert) => alert.match.entryId !== match.entryId)
+    const raised = isNew ? alerts.raise({ ...found, match }) : null
+    const all = raised === null ? updated : [...updated, raised]
+    return {
+      isAlerted: all.length > 0,
+      alerts: all.map(({ alert }) => alert),
+      statements: all.flatMap(({ statements }) => statements),
+      raised: raised?.alert ?? null,
     }
-    for (const alert of existing) {
-      plan(alerts.update(alert, { ...found, match: alert.match.entryId === match?.entryId ? match : null }))
-    }
-    if (match !== null && existing.every((alert) => alert.match.entryId !== match.entryId)) {
-      plan(alerts.raise({ ...found, match }))
-      const raised = planned.at(-1)
-      batch.afterCommit.push(() => {
-        counters.alertRaised(match.kind)
-        log.info('alert_raised', { alertId: raised?.alertId ?? '', sightingId: sighting.sightingId })
-      })
-    }
-    if (planned.length === 0) return false
-    batch.alerts.set(key, planned)
+  }
+
+  function takeAlerts(batch: Batch, sighting: Sighting, { alerts, statements, raised }: PlannedAlerts): void {
+    if (alerts.length === 0) return
+    batch.statements.push(...statements)
+    batch.alerts.set(`${sighting.cameraId}/${sighting.sightingId}`, alerts)
     batch.alertsChanged = true
-    return true
+    if (raised === null) return
+    batch.afterCommit.push(() => {
+      counters.alertRaised(raised.match.kind)
+      log.info('alert_raised', { alertId: raised.alertId, sightingId: sighting.sightingId })
+    })
   }
 
   async function planCrop(

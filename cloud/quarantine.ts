@@ -18,7 +18,7 @@ export type QuarantineReason =
   | 'malformed' // empty, not JSON, wrong types, too long
   | 'not_its_own' // names another camera than the one that sent it
   | 'conflicting_duplicate' // a stored key with other content
-  | 'clock_behind' // captured longer ago than anything is kept
+  | 'clock_behind' // captured longer ago than its kind is kept
   | 'crop_mismatch' // no JPEG, too large, or not the announced digest
   | 'unknown_topic'
 
@@ -32,7 +32,7 @@ export interface Quarantined {
 }
 
 export interface Quarantine {
-  /** `detail` names the field and the rule, never the value. */
+  /** `detail` names the field and the rule, never the value. Of a read that is past its retention no content is kept. */
   insert(row: {
     cameraId: string
     topic: string
@@ -64,7 +64,7 @@ export function createQuarantine(deps: { database: Database; newId: NewId; reten
         camera_id: cameraId,
         topic,
         reason: detail === '' ? reason : `${reason}: ${detail}`,
-        payload: Buffer.from(payload.subarray(0, MAX_QUARANTINED_BYTES)),
+        payload: Buffer.from(payload.subarray(0, reason === 'clock_behind' ? 0 : MAX_QUARANTINED_BYTES)),
         payload_bytes: payload.length,
         payload_sha256: sha256Hex(payload),
         received_at_ms: receivedAtMs,
