@@ -58,6 +58,9 @@ async function alertOf(world: TestCloud, sightingId: string): Promise<Alert | nu
   return found[0] ?? null
 }
 
+/** The newest audit entry of an operation. */
+const newest = async (world: TestCloud, operation: string) => (await world.audited(operation))[0]
+
 const STEPS = {
   image_compared: { step: 'image_compared', plateSeen: PLATE, jurisdictionSeen: null },
   source_confirmed: { step: 'source_confirmed', confirmedWith: 'state register', result: 'still wanted' },
@@ -112,6 +115,28 @@ test('an alert goes from raised to actionable step by step, each with a new revi
       assert.is(entry?.subject?.id, alert.alertId)
     }
     assert.not.ok(JSON.stringify(entries).includes(PLATE), 'the audit holds no plate')
+  })
+})
+
+test('the audit holds what a person typed, with every plate in it as its digest', async () => {
+  await withList(async (world, camera) => {
+    const { plateDigest } = world.cloud.parts.audit
+    const short = plateDigest(PLATE).slice(0, 16)
+    let alert = await raise(world, camera)
+    await codeOf(() => take(world, alert, { step: 'image_compared', plateSeen: 'abc 123', jurisdictionSeen: null }))
+    assert.is((await newest(world, 'alert.image_compared'))?.detail.plateSeen, plateDigest('ABC123'))
+    alert = await take(world, alert, STEPS.image_compared)
+    assert.is((await newest(world, 'alert.image_compared'))?.detail.plateSeen, plateDigest(PLATE))
+    const said = { confirmedWith: 'register, abc-1230', result: `${PLATE} stands; XABC1230 does not` }
+    alert = await take(world, alert, { step: 'source_confirmed', ...said })
+    const confirmed = await newest(world, 'alert.source_confirmed')
+    assert.is(confirmed?.detail.confirmedWith, `register, [plate ${short}]`)
+    assert.is(confirmed?.detail.result, `[plate ${short}] stands; XABC1230 does not`)
+    const misread = { step: 'closed', outcome: 'misread', note: 'it says ABC 123O', correctPlate: 'ABC123O' }
+    await take(world, alert, misread)
+    const closed = await newest(world, 'alert.closed')
+    assert.is(closed?.detail.note, `it says [plate ${plateDigest('ABC123O').slice(0, 16)}]`)
+    assert.is(closed?.detail.correctPlate, plateDigest('ABC123O'))
   })
 })
 
@@ -333,6 +358,7 @@ test('a final that is stored between looking at the alert and taking the step wi
           await publishSighting(camera, makeSighting(world.clock, { sightingId: alert.sighting.sightingId }))
           return audit.append(record)
         },
+        plateDigest: audit.plateDigest,
       },
       publish: async () => {},
     })

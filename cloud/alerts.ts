@@ -75,7 +75,7 @@ export interface AlertsDeps {
   log: Log
   newId: () => string
   retention: () => Retention
-  audit: { append(record: AuditRecord): Promise<{ seq: number }> }
+  audit: { append(record: AuditRecord): Promise<{ seq: number }>; plateDigest(plate: string): string }
   /** Resolves when the broker has the alert in the queue of every subscribed session. */
   publish: (group: string, alert: Alert) => Promise<void>
 }
@@ -278,7 +278,7 @@ export function createAlerts(deps: AlertsDeps): Alerts {
       inProgress.add(alertId)
       try {
         const alert = await find(alertId, by.groups)
-        const record = auditOf(alert, step, by)
+        const record = auditOf(alert, step, by, deps.audit.plateDigest)
         let changed: Alert
         try {
           changed = planStep(alert, step, clock.nowMs(), by.account)

@@ -7,6 +7,7 @@ import { AppError } from '../shared/errors.ts'
 import { comparePlates, confusableKey, normalisePlate, PLATE_MAX_LENGTH } from '../shared/plate.ts'
 import type { Sighting } from '../shared/wire/index.ts'
 import type { Actor, AuditRecord } from './audit/entry.ts'
+import { withoutPlates } from './audit/plates.ts'
 import type { Database } from './database/database.ts'
 import type { Sightings } from './sightings.ts'
 
@@ -159,12 +160,14 @@ export function createSearch(deps: SearchDeps): Search {
   return {
     async run(request, actor) {
       const query = parseQuery(request.plate)
+      const sought = query?.kind === 'exact' ? query.plate : null
+      const text = (typed: string) => withoutPlates(typed, [sought], deps.audit.plateDigest)
       const record: Omit<AuditRecord, 'outcome'> = {
         operation: 'search.run',
         actor,
-        caseNumber: request.caseNumber.slice(0, MAX_PURPOSE_CHARACTERS) || null,
-        offenceType: request.offenceType.slice(0, MAX_PURPOSE_CHARACTERS) || null,
-        reason: request.reason.slice(0, MAX_REASON_CHARACTERS) || null,
+        caseNumber: text(request.caseNumber.slice(0, MAX_PURPOSE_CHARACTERS)) || null,
+        offenceType: text(request.offenceType.slice(0, MAX_PURPOSE_CHARACTERS)) || null,
+        reason: text(request.reason.slice(0, MAX_REASON_CHARACTERS)) || null,
         query: {
           plateDigest:
             query === null ? null : deps.audit.plateDigest(query.kind === 'exact' ? query.plate : query.pattern),

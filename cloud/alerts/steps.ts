@@ -3,6 +3,7 @@ import { AppError } from '../../shared/errors.ts'
 import { normalisePlate } from '../../shared/plate.ts'
 import { type Alert, type AlertStep, CLOSING_OUTCOMES, NEXT_STATE } from '../../shared/wire/index.ts'
 import type { Actor, AuditRecord } from '../audit/entry.ts'
+import { withoutPlates } from '../audit/plates.ts'
 
 /** Who takes a step: what the audit writes down, and the groups whose alerts the person may see. */
 export interface AlertActor {
@@ -54,16 +55,28 @@ function checkComparison(alert: Alert, step: AlertStep & { step: 'image_compared
   }
 }
 
-/** What the audit says of a step: its free texts, never the plate that was typed. */
-export function auditOf(alert: Alert, step: AlertStep, by: AlertActor): AuditRecord {
+/** What the audit says of a step: what was typed, with plates as their keyed digests. */
+export function auditOf(
+  alert: Alert,
+  step: AlertStep,
+  by: AlertActor,
+  plateDigest: (plate: string) => string,
+): AuditRecord {
+  const plates = [alert.match.listedPlate, alert.sighting.plate, step.step === 'closed' ? step.correctPlate : null]
+  const text = (typed: string) => withoutPlates(typed, plates, plateDigest)
   const detail: Record<string, string | number> = { from: alert.state, revision: alert.revision }
+  if (step.step === 'image_compared') {
+    detail.plateSeen = plateDigest(normalisePlate(step.plateSeen) ?? step.plateSeen)
+    if (step.jurisdictionSeen !== null) detail.jurisdictionSeen = step.jurisdictionSeen
+  }
   if (step.step === 'source_confirmed') {
-    detail.confirmedWith = step.confirmedWith
-    detail.result = step.result
+    detail.confirmedWith = text(step.confirmedWith)
+    detail.result = text(step.result)
   }
   if (step.step === 'closed') {
     detail.outcome = step.outcome
-    detail.note = step.note
+    detail.note = text(step.note)
+    if (step.correctPlate !== null) detail.correctPlate = plateDigest(step.correctPlate)
   }
   return {
     operation: `alert.${step.step}`,
