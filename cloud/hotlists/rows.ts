@@ -124,15 +124,18 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     rows: readonly HotlistRow[],
   ): Promise<Map<string, string>> {
     if (version === null) return new Map()
+    // By plate alone: asked for list and version as well, SQLite walks the whole version for each page of rows.
     const known = await database.read(
       build
         .selectFrom('hotlist_entries')
-        .select(['entry_id', 'plate', 'jurisdiction', 'case_number'])
-        .where('list', '=', list)
-        .where('version', '=', version)
+        .select(['list', 'version', 'entry_id', 'plate', 'jurisdiction', 'case_number'])
         .where('plate', 'in', [...new Set(rows.map((row) => row.plate))]),
     )
-    return new Map(known.map((row) => [identity(row.plate, row.jurisdiction, row.case_number), row.entry_id]))
+    return new Map(
+      known
+        .filter((row) => row.list === list && row.version === version)
+        .map((row) => [identity(row.plate, row.jurisdiction, row.case_number), row.entry_id]),
+    )
   }
 
   async function stage(

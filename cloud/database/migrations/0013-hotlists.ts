@@ -43,6 +43,6 @@ export const hotlists: Migration = {
       expires_at_ms INTEGER,
       PRIMARY KEY (list, version, entry_id)
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX hotlist_entries_by_plate ON hotlist_entries (list, version, plate);
+    CREATE INDEX hotlist_entries_by_plate ON hotlist_entries (plate);
   `,
 }
