@@ -31,16 +31,17 @@ export async function openHost(config: CloudConfig, base: string, user: string):
   let accounts: Accounts
   try {
     const keys = await openKeys({ folder: paths.keysFolder, newSecret })
+    accounts = await createAccounts({ database, clock: systemClock, newId, newSecret, log: silentLog })
     audit = await openAudit({
       database,
       agency: config.agency,
       headPath: paths.auditHeadFile,
       digestKey: keys.plateDigestKey,
       signer: keys.audit,
+      isNew: await accounts.isEmpty(),
       clock: systemClock,
       log: silentLog,
     })
-    accounts = await createAccounts({ database, clock: systemClock, newId, newSecret, log: silentLog })
   } catch (thrown) {
     await database.close()
     throw thrown

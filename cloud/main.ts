@@ -70,12 +70,14 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     const metrics = createMetrics()
     const authority = await openAuthority({ folder: paths.authorityFolder, agency, hostnames: config.hostnames, clock })
     const keys = await openKeys({ folder: paths.keysFolder, newSecret })
+    const accounts = await createAccounts({ database, clock, newId, newSecret, log })
     const auditLog = await openAudit({
       database,
       agency,
       headPath: paths.auditHeadFile,
       digestKey: keys.plateDigestKey,
       signer: keys.audit,
+      isNew: await accounts.isEmpty(),
       clock,
       log,
     })
@@ -88,7 +90,6 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
           throw thrown
         }),
     }
-    const accounts = await createAccounts({ database, clock, newId, newSecret, log })
     const cameras = await createCameras({ database, authority, agency, clock })
     const hotlists = await createHotlists({ database, agency, signer: keys.lists, clock, newId, log })
     const policy = await createPolicy({

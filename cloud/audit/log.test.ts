@@ -30,7 +30,10 @@ interface World {
   path: string
   headPath: string
   keyPem: string
-  open(change?: (database: Database) => Database): Promise<{ audit: Audit; database: Database; close(): Promise<void> }>
+  open(
+    change?: (database: Database) => Database,
+    options?: { isNew?: boolean },
+  ): Promise<{ audit: Audit; database: Database; close(): Promise<void> }>
   verify(): ReturnType<typeof verifyAudit>
   /** Raw access, past the triggers. */
   tamper(work: (sqlite: SqliteDatabase) => void): void
@@ -48,7 +51,7 @@ async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
       path,
       headPath,
       keyPem,
-      async open(change = (database) => database) {
+      async open(change = (database) => database, options = {}) {
         const database = openSqlite({ path, nowMs: Date.now() })
         try {
           const audit = await openAudit({
@@ -57,6 +60,7 @@ async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
             headPath,
             digestKey: Buffer.alloc(32, 7),
             signer,
+            isNew: options.isNew ?? true,
             clock: systemClock,
             log: silentLog,
           })
@@ -326,6 +330,18 @@ test('a head that is missing, damaged, of another key or of another agency is fo
   })
 })
 
+test('an audit that is emptied together with its head is not begun again once there are accounts', async () => {
+  await inWorld(async (world) => {
+    const first = await world.open()
+    await appendMany(first.audit, 3)
+    await first.close()
+    world.tamper((sqlite) => void sqlite.exec('DELETE FROM audit_entries'))
+    rmSync(world.headPath)
+    await rejects(world.open(undefined, { isNew: false }), 'integrity')
+    assert.not.ok((await world.verify()).ok)
+  })
+})
+
 test('a file that is no database, or none, fails the verification without an exception', async () => {
   await inWorld(async (world) => {
     const { close } = await world.open()
@@ -499,7 +515,7 @@ test('a second process appends to the same log while the first one does, and the
       import { silentLog } from '${here}../../shared/log.ts'
       const [path, headPath, key] = process.argv.slice(-3)
       const database = openSqlite({ path, nowMs: Date.now() })
-      const audit = await openAudit({ database, agency: 'springfield', headPath, digestKey: Buffer.alloc(32, 7),
+      const audit = await openAudit({ database, agency: 'springfield', headPath, digestKey: Buffer.alloc(32, 7), isNew: true,
         signer: createSigner(readFileSync(key, 'utf8')), clock: systemClock, log: silentLog })
       for (let i = 0; i < 50; i++) {
         await audit.append({ operation: 'account.unlock', outcome: 'allowed',
@@ -557,7 +573,7 @@ test('a process killed at random moments never leaves a log that cannot go on', 
       import { silentLog } from '${here}../../shared/log.ts'
       const [path, headPath, key] = process.argv.slice(-3)
       const database = openSqlite({ path, nowMs: Date.now() })
-      const audit = await openAudit({ database, agency: 'springfield', headPath, digestKey: Buffer.alloc(32, 7),
+      const audit = await openAudit({ database, agency: 'springfield', headPath, digestKey: Buffer.alloc(32, 7), isNew: true,
         signer: createSigner(readFileSync(key, 'utf8')), clock: systemClock, log: silentLog })
       for (;;) {
         const { seq } = await audit.append({ operation: 'search.run', outcome: 'allowed',

@@ -38,6 +38,8 @@ export interface AuditDeps {
   headPath: string
   digestKey: Uint8Array
   signer: Signer
+  /** Nobody has an account yet. Only such a cloud may begin an audit: the first account is written down before it is made. */
+  isNew: boolean
   clock: Clock
   log: Log
 }
@@ -87,6 +89,7 @@ export async function openAudit(deps: AuditDeps): Promise<Audit> {
     const end = await lastPoint()
     const signed = await head.read()
     if (signed === null && end.seq === 0) {
+      if (!deps.isNew) throw broken('there are accounts, and neither an entry nor a signed head')
       await head.prepare(CHAIN_START, clock.nowMs())
       await head.adopt()
       return { end, recovered: null }
