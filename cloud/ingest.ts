@@ -111,15 +111,15 @@ export function createIngest(deps: IngestDeps): Ingest {
   let flushing = false
   let sinceQuarantineCheck = 0
 
-  function setAside(batch: Batch, item: Waiting, reason: QuarantineReason, detail: string): IngestOutcome {
+  function setAside(batch: Batch, arrived: Waiting, reason: QuarantineReason, detail: string): IngestOutcome {
     batch.statements.push(
       quarantine.insert({
-        cameraId: item.arrival.topic.camera,
-        topic: item.arrival.topicName,
+        cameraId: arrived.arrival.topic.camera,
+        topic: arrived.arrival.topicName,
         reason,
         detail,
-        payload: item.arrival.payload,
-        receivedAtMs: item.receivedAtMs,
+        payload: arrived.arrival.payload,
+        receivedAtMs: arrived.receivedAtMs,
       }),
     )
     batch.afterCommit.push(() => {
@@ -129,19 +129,19 @@ export function createIngest(deps: IngestDeps): Ingest {
     return 'quarantined'
   }
 
-  async function planSighting(batch: Batch, item: Waiting): Promise<IngestOutcome> {
-    const { arrival, receivedAtMs } = item
+  async function planSighting(batch: Batch, arrived: Waiting): Promise<IngestOutcome> {
+    const { arrival, receivedAtMs } = arrived
     const parsed = parseWire(sightingSchema, arrival.payload, MAX_SIGHTING_BYTES)
-    if (!parsed.ok) return setAside(batch, item, 'malformed', parsed.reason)
+    if (!parsed.ok) return setAside(batch, arrived, 'malformed', parsed.reason)
     const sighting = parsed.value
-    if (sighting.cameraId !== arrival.topic.camera) return setAside(batch, item, 'not_its_own', 'cameraId')
+    if (sighting.cameraId !== arrival.topic.camera) return setAside(batch, arrived, 'not_its_own', 'cameraId')
     const { retainedFromMs, clockTrusted } = retainedFrom(sighting, receivedAtMs)
     const key = `${sighting.cameraId}/${sighting.sightingId}/${sighting.revision}`
     const digest = sha256Hex(arrival.payload)
     const digests = await sightings.storedDigests(sighting.cameraId, sighting.sightingId)
     const stored = batch.digests.get(key) ?? digests.get(sighting.revision)
     if (stored === digest) return 'duplicate'
-    if (stored !== undefined) return setAside(batch, item, 'conflicting_duplicate', 'sightingId')
+    if (stored !== undefined) return setAside(batch, arrived, 'conflicting_duplicate', 'sightingId')
 
     const match =
       sighting.plate === null ? null : deps.match(sighting.plate, receivedAtMs, sighting.jurisdiction?.code ?? null)
@@ -149,7 +149,7 @@ export function createIngest(deps: IngestDeps): Ingest {
     const isMatched = match !== null || planned.isAlerted
     const { matchedMs, unmatchedMs } = deps.retention()
     if (retainedFromMs <= receivedAtMs - (isMatched ? matchedMs : unmatchedMs)) {
-      return setAside(batch, item, 'clock_behind', 'capturedAtMs')
+      return setAside(batch, arrived, 'clock_behind', 'capturedAtMs')
     }
     takeAlerts(batch, sighting, planned)
     batch.digests.set(key, digest)
@@ -231,47 +231,47 @@ export function createIngest(deps: IngestDeps): Ingest {
 
   async function planCrop(
     batch: Batch,
-    item: Waiting & { arrival: { topic: { sightingId: string } } },
+    arrived: Waiting & { arrival: { topic: { sightingId: string } } },
   ): Promise<IngestOutcome> {
-    const { payload, topic } = item.arrival
+    const { payload, topic } = arrived.arrival
     if (payload.length > MAX_CROP_BYTES)
-      return setAside(batch, item, 'crop_mismatch', `at most ${MAX_CROP_BYTES} bytes`)
-    if (!isWholeJpeg(payload)) return setAside(batch, item, 'crop_mismatch', 'not a whole JPEG')
+      return setAside(batch, arrived, 'crop_mismatch', `at most ${MAX_CROP_BYTES} bytes`)
+    if (!isWholeJpeg(payload)) return setAside(batch, arrived, 'crop_mismatch', 'not a whole JPEG')
     const digest = sha256Hex(payload)
     if (await sightings.hasCrop(topic.camera, topic.sightingId, digest)) return 'duplicate'
     const retainedFromMs =
       batch.crops.get(`${topic.camera}/${topic.sightingId}/${digest}`) ??
       (await sightings.announcedCrop(topic.camera, topic.sightingId, digest))
     // A camera sends the sighting first; a picture that no sighting announced cannot be told from a forgery.
-    if (retainedFromMs === null) return setAside(batch, item, 'crop_mismatch', 'no sighting announced this picture')
+    if (retainedFromMs === null) return setAside(batch, arrived, 'crop_mismatch', 'no sighting announced this picture')
     batch.statements.push(
       sightings.insertCrop({
         camera_id: topic.camera,
         sighting_id: topic.sightingId,
         sha256: digest,
         jpeg: payload,
-        received_at_ms: item.receivedAtMs,
+        received_at_ms: arrived.receivedAtMs,
         retained_from_ms: retainedFromMs,
       }),
     )
     return 'stored'
   }
 
-  async function planReport(batch: Batch, item: Waiting): Promise<IngestOutcome> {
-    const { topic, payload } = item.arrival
+  async function planReport(batch: Batch, arrived: Waiting): Promise<IngestOutcome> {
+    const { topic, payload } = arrived.arrival
     const { cameras } = deps
-    const refuse = (reason: string) => setAside(batch, item, 'malformed', reason)
+    const refuse = (reason: string) => setAside(batch, arrived, 'malformed', reason)
     if (topic.kind === 'status') {
       const parsed = parseWire(cameraStatusSchema, payload, MAX_REPORT_BYTES)
       if (!parsed.ok) return refuse(parsed.reason)
-      if (parsed.value.cameraId !== topic.camera) return setAside(batch, item, 'not_its_own', 'cameraId')
+      if (parsed.value.cameraId !== topic.camera) return setAside(batch, arrived, 'not_its_own', 'cameraId')
       await cameras.recordStatus(parsed.value)
       return 'recorded'
     }
     if (topic.kind === 'health') {
       const parsed = parseWire(cameraHealthSchema, payload, MAX_REPORT_BYTES)
       if (!parsed.ok) return refuse(parsed.reason)
-      if (parsed.value.cameraId !== topic.camera) return setAside(batch, item, 'not_its_own', 'cameraId')
+      if (parsed.value.cameraId !== topic.camera) return setAside(batch, arrived, 'not_its_own', 'cameraId')
       await cameras.recordHealth(parsed.value)
       return 'recorded'
     }
@@ -288,18 +288,18 @@ export function createIngest(deps: IngestDeps): Ingest {
       await cameras.recordAck(topic.camera, topic.subject, parsed.value)
       return 'recorded'
     }
-    return setAside(batch, item, 'unknown_topic', topic.kind)
+    return setAside(batch, arrived, 'unknown_topic', topic.kind)
   }
 
-  function plan(batch: Batch, item: Waiting): Promise<IngestOutcome> {
-    const { topic } = item.arrival
-    if (topic.kind === 'sightings') return planSighting(batch, item)
-    if (topic.kind === 'crop') return planCrop(batch, { ...item, arrival: { ...item.arrival, topic } })
-    return planReport(batch, item)
+  function plan(batch: Batch, arrived: Waiting): Promise<IngestOutcome> {
+    const { topic } = arrived.arrival
+    if (topic.kind === 'sightings') return planSighting(batch, arrived)
+    if (topic.kind === 'crop') return planCrop(batch, { ...arrived, arrival: { ...arrived.arrival, topic } })
+    return planReport(batch, arrived)
   }
 
-  /** One transaction for `items`; throws with nothing stored. */
-  async function store(items: readonly Waiting[]): Promise<IngestOutcome[]> {
+  /** One transaction for `arrivals`; throws with nothing stored. */
+  async function store(arrivals: readonly Waiting[]): Promise<IngestOutcome[]> {
     const batch: Batch = {
       statements: [],
       digests: new Map(),
@@ -309,7 +309,7 @@ export function createIngest(deps: IngestDeps): Ingest {
       afterCommit: [],
     }
     const outcomes: IngestOutcome[] = []
-    for (const item of items) outcomes.push(await plan(batch, item))
+    for (const arrived of arrivals) outcomes.push(await plan(batch, arrived))
     if (batch.statements.length > 0) await database.writeBatch(batch.statements)
     for (const count of batch.afterCommit) count()
     // Officers are told after the acknowledgement: a slow queue must not hold up the camera.
@@ -321,29 +321,29 @@ export function createIngest(deps: IngestDeps): Ingest {
     return outcomes
   }
 
-  async function settle(items: readonly Waiting[]): Promise<void> {
+  async function settle(arrivals: readonly Waiting[]): Promise<void> {
     try {
-      const outcomes = await alerts.exclusively(() => store(items))
-      for (const [i, item] of items.entries()) {
+      const outcomes = await alerts.exclusively(() => store(arrivals))
+      for (const [i, arrived] of arrivals.entries()) {
         const outcome = outcomes[i] ?? 'stored'
-        counters.outcome(item.arrival.topic.kind, outcome)
-        item.resolve(outcome)
+        counters.outcome(arrived.arrival.topic.kind, outcome)
+        arrived.resolve(outcome)
       }
     } catch (thrown) {
       const error = toAppError(thrown)
       counters.failed(error.code)
-      log.error('ingest_failed', { code: error.code, error: error.message, count: items.length })
+      log.error('ingest_failed', { code: error.code, error: error.message, count: arrivals.length })
       // One arrival that trips over a fault of ours must not take the others with it for ever.
-      if (error.code === 'internal' && items.length > 1) for (const item of items) await settle([item])
-      else for (const item of items) item.reject(error)
+      if (error.code === 'internal' && arrivals.length > 1) for (const arrived of arrivals) await settle([arrived])
+      else for (const arrived of arrivals) arrived.reject(error)
     }
   }
 
   async function flush(): Promise<void> {
-    const items = waiting.splice(0, MAX_BATCH)
+    const arrivals = waiting.splice(0, MAX_BATCH)
     const startMs = clock.monotonicMs()
-    await settle(items)
-    counters.batch(items.length, clock.monotonicMs() - startMs)
+    await settle(arrivals)
+    counters.batch(arrivals.length, clock.monotonicMs() - startMs)
     if (sinceQuarantineCheck >= QUARANTINE_CHECK_EVERY) {
       sinceQuarantineCheck = 0
       try {

@@ -142,12 +142,12 @@ export async function openAudit(deps: AuditDeps): Promise<Audit> {
     while (pending.length > 0) {
       const group = pending.splice(0, MAX_GROUP_ENTRIES)
       try {
-        const numbers = await writeGroup(group.map((item) => item.record))
-        for (const [i, item] of group.entries()) item.resolve({ seq: numbers[i] ?? 0 })
+        const numbers = await writeGroup(group.map((waiting) => waiting.record))
+        for (const [i, waiting] of group.entries()) waiting.resolve({ seq: numbers[i] ?? 0 })
       } catch (thrown) {
         const error = toAppError(thrown)
         log.error('audit_not_written', { code: error.code, error: error.message, count: group.length })
-        for (const item of group) item.reject(refusal(error))
+        for (const waiting of group) waiting.reject(refusal(error))
       }
     }
     writing = null

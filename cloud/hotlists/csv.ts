@@ -145,8 +145,8 @@ export async function parseHotlist(
   let seen: Map<string, number> | null = null
   let batch: HotlistRow[] = []
   try {
-    for await (const item of parser) {
-      const { record, info } = item as { record: string[]; info: InfoRecord }
+    for await (const parsed of parser) {
+      const { record, info } = parsed as { record: string[]; info: InfoRecord }
       const line = lines.pass(info.bytes)
       if (header === null) {
         const read = readHeader(record)
