@@ -251,6 +251,10 @@ test('a new version clears the chunks of the old one, also when the cloud stoppe
     assert.equal(chunkTopics(), [topics.snapshotChunk('springfield', 'stolen', 3, 0)])
     assert.ok(world.hotlists.match('P000004', world.nowMs))
     assert.is(world.hotlists.match('P000005', world.nowMs), null)
+    const published = world.order.length
+    await world.restart()
+    assert.is(world.order.length, published, 'what the broker holds does not go out again')
+    assert.ok(world.hotlists.match('P000004', world.nowMs))
   })
 })
 
@@ -266,6 +270,7 @@ test('an import that was cut short leaves nothing after the next start', async (
         entries: 0,
         chunks: 0,
         chunks_retained: 0,
+        published: 0,
         manifest: null,
         source_sha256: null,
         made_at_ms: 1,

@@ -65,7 +65,7 @@ export interface Hotlists {
   /** Groups, rule for later imports, maximum age. A new age counts from the next version on, for it is signed. */
   configure(list: string, settings: Partial<ListSettings>): Promise<ListStatus>
   status(): Promise<ListStatus[]>
-  /** Publishes every current version (retained) and clears the chunks of older ones; later versions go out by themselves. */
+  /** Publishes every current version that is not yet (retained) and clears the chunks of older ones; later versions go out by themselves. */
   publishCurrent(publish: Publish): Promise<void>
 }
 
@@ -146,9 +146,14 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
 
   async function publishList(list: string, version: number, send: Publish): Promise<void> {
     const [row] = await database.read(
-      build.selectFrom('hotlist_versions').select('manifest').where('list', '=', list).where('version', '=', version),
+      build
+        .selectFrom('hotlist_versions')
+        .select(['manifest', 'published'])
+        .where('list', '=', list)
+        .where('version', '=', version),
     )
-    if (row?.manifest == null) return
+    // What is retained outlives a restart: a million rows need not go out again.
+    if (row?.manifest == null || row.published === 1) return
     const retained = { qos: 1, retain: true } as const
     // Chunks first: a camera that sees the manifest finds all of them.
     await walk(list, version, (chunk, number) =>
@@ -176,6 +181,13 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
           .where('version', '=', old.version),
       ])
     }
+    await database.writeBatch([
+      build
+        .updateTable('hotlist_versions')
+        .set({ published: 1 })
+        .where('list', '=', list)
+        .where('version', '=', version),
+    ])
   }
 
   /** One change of the lists after the other: a version is staged over many turns of the event loop. */

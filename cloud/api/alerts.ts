@@ -27,7 +27,14 @@ export function registerAlerts(app: TypedApi, parts: CloudParts, door: Door): vo
     async handler(request) {
       const { state, before, limit } = request.query
       const { groups } = door.session(request)
-      return { alerts: await alerts.list({ groups, state: state ?? null, beforeMs: before ?? null, limit }) }
+      const listed = await alerts.list({ groups, state: state ?? null, beforeMs: before ?? null, limit })
+      // Each alert shows a listed plate: who has looked at which is written down before it is shown.
+      await door.audit(request, {
+        operation: 'alert.listed',
+        results: listed.length,
+        detail: { state: state ?? 'any', before: before ?? null },
+      })
+      return { alerts: listed }
     },
   })
 

@@ -562,6 +562,8 @@ test('an officer works an alert of the own groups to its outcome, and every look
     const login = await world.cloud.parts.accounts.login({ account: stranger.account, password: PASSWORD, source: 'x' })
     const other = login.ok ? login.token : ''
     assert.equal((await world.call('GET', '/api/v1/alerts', { token: other })).json.alerts, [])
+    const [listed] = await audited(world, 1)
+    assert.equal([listed?.operation, listed?.actor.account, listed?.results], ['alert.listed', 'other', 0])
     assert.is((await world.call('GET', `/api/v1/alerts/${alertId}`, { token: other })).status, 404)
     assert.is((await world.call('GET', `/api/v1/alerts/${alertId}/crop`, { token: other })).status, 404)
     const investigator = await world.as('investigator')

@@ -81,7 +81,7 @@ export interface HotlistsTable {
   created_at_ms: number
 }
 
-/** Owner: hotlists.ts. `chunks_retained`: the broker may still hold that many chunks of this version. */
+/** Owner: hotlists.ts. `chunks_retained`: the broker may still hold that many chunks of this version; `published`: it holds all of it. */
 export interface HotlistVersionsTable {
   list: string
   version: number
@@ -89,6 +89,7 @@ export interface HotlistVersionsTable {
   entries: number
   chunks: number
   chunks_retained: number
+  published: number
   manifest: string | null
   source_sha256: string | null
   made_at_ms: number

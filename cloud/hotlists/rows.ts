@@ -184,6 +184,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
         entries: 0,
         chunks: 0,
         chunks_retained: 0,
+        published: 0,
         manifest: null,
         source_sha256: sourceSha256,
         made_at_ms: clock.nowMs(),

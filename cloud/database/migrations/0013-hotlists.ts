@@ -21,6 +21,7 @@ export const hotlists: Migration = {
       entries INTEGER NOT NULL,
       chunks INTEGER NOT NULL,
       chunks_retained INTEGER NOT NULL,
+      published INTEGER NOT NULL,
       manifest TEXT,
       source_sha256 TEXT,
       made_at_ms INTEGER NOT NULL,
