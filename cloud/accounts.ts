@@ -53,6 +53,8 @@ export interface Accounts {
   addFirst(first: { account: string; password: string }): Promise<Account>
   add(account: { account: string; password: string; by: string } & Rights): Promise<Account>
   list(): Promise<Account[]>
+  /** null: there is no such account. */
+  find(account: string): Promise<Account | null>
   /** Throws `forbidden` for one's own account: nobody gives rights to themselves. Ends the account's sessions. */
   setRights(account: string, rights: Rights, by: string): Promise<Account>
   /** Throws `forbidden` for one's own account. Ends its sessions at once. */
@@ -235,6 +237,10 @@ export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
     async list() {
       const rows = await database.read(build.selectFrom('accounts').selectAll().orderBy('account').limit(MAX_ACCOUNTS))
       return rows.map(toAccount)
+    },
+    async find(account) {
+      const row = await find(account)
+      return row === null ? null : toAccount(row)
     },
     async setRights(account, rights, by) {
       refuseOwn(account, by, 'change the rights of')

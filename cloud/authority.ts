@@ -25,7 +25,7 @@ export const AUTHORITY_FILES = {
 export const CA_LIFETIME_MS = 3_650 * DAY_MS
 /** 1 year. */
 export const CAMERA_LIFETIME_MS = 365 * DAY_MS
-/** 90 days; renewed at a start when fewer than SERVER_RENEW_BEFORE_MS are left. */
+/** 90 days; renewed when fewer than SERVER_RENEW_BEFORE_MS are left, at a start or while the cloud runs. */
 export const SERVER_LIFETIME_MS = 90 * DAY_MS
 export const SERVER_RENEW_BEFORE_MS = 30 * DAY_MS
 /** Certificates are valid from a day before they are made: a camera without a clock battery may start behind. */
@@ -55,6 +55,8 @@ export interface Authority {
   readonly serverKeyPem: string
   readonly serverCertPem: string
   readonly serverExpiresAtMs: number
+  /** Makes the server's certificate anew when it nears its end. true: it is another one now, to be given to the servers. */
+  renewServer(): Promise<boolean>
   /** A certificate for `camera` over the key of the request; the request's own names are ignored. Throws `bad_input`. */
   issueCamera(camera: string, csrPem: string): Promise<IssuedCertificate>
 }
@@ -75,12 +77,23 @@ export async function openAuthority(deps: AuthorityDeps): Promise<Authority> {
   }
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const ca = await openCa(folder, agency, clock)
-  const server = await openServer(folder, ca, deps)
+  let server = await openServer(folder, ca, deps)
   return {
     caPem: ca.certificate.toString('pem'),
-    serverKeyPem: server.keyPem,
-    serverCertPem: server.certPem,
-    serverExpiresAtMs: new Date(new NodeCertificate(server.certPem).validTo).getTime(),
+    get serverKeyPem() {
+      return server.keyPem
+    },
+    get serverCertPem() {
+      return server.certPem
+    },
+    get serverExpiresAtMs() {
+      return expiryOf(server.certPem)
+    },
+    async renewServer() {
+      if (expiryOf(server.certPem) - clock.nowMs() >= SERVER_RENEW_BEFORE_MS) return false
+      server = await openServer(folder, ca, deps)
+      return true
+    },
     async issueCamera(camera, csrPem) {
       const publicKey = await checkRequest(csrPem)
       const certificate = await issue(ca, clock, {
@@ -165,6 +178,8 @@ async function openServer(folder: string, ca: Ca, deps: AuthorityDeps): Promise<
   return { keyPem, certPem }
 }
 
+const expiryOf = (certPem: string): number => new Date(new NodeCertificate(certPem).validTo).getTime()
+
 /** Issued by this authority, for this key, every host name covered, and not soon at its end. */
 function stillGood(keyPem: string, certPem: string, ca: Ca, deps: AuthorityDeps): boolean {
   try {
@@ -176,7 +191,7 @@ function stillGood(keyPem: string, certPem: string, ca: Ca, deps: AuthorityDeps)
       covered &&
       certificate.checkPrivateKey(createPrivateKey(keyPem)) &&
       certificate.verify(createPublicKey(ca.certificate.toString('pem'))) &&
-      new Date(certificate.validTo).getTime() - deps.clock.nowMs() >= SERVER_RENEW_BEFORE_MS
+      expiryOf(certPem) - deps.clock.nowMs() >= SERVER_RENEW_BEFORE_MS
     )
   } catch {
     // Damaged files are made anew: the server's certificate holds nothing that could be lost.

@@ -62,9 +62,17 @@ const csr = async () => (await newCameraRequest('camera')).csrPem
 test('a registered camera is known by its certificate, also after a restart', async () => {
   await inWorld(async (world) => {
     const issued = await world.cameras.add('elm-st-1', await csr(), 'ada')
-    assert.equal(world.cameras.identify(peer(issued.certPem)), { ok: true, camera: 'elm-st-1' })
+    assert.equal(world.cameras.identify(peer(issued.certPem)), {
+      ok: true,
+      camera: 'elm-st-1',
+      expiresAtMs: issued.expiresAtMs,
+    })
     await world.restart()
-    assert.equal(world.cameras.identify(peer(issued.certPem)), { ok: true, camera: 'elm-st-1' })
+    assert.equal(world.cameras.identify(peer(issued.certPem)), {
+      ok: true,
+      camera: 'elm-st-1',
+      expiresAtMs: issued.expiresAtMs,
+    })
     assert.ok(world.cameras.isRegistered('elm-st-1'))
     assert.not(world.cameras.isRegistered('elm-st-2'))
   })
@@ -74,9 +82,9 @@ test('no certificate, noise, a server certificate, another agency and an unregis
   await inWorld(async (world) => {
     const { cameras, authority } = world
     for (const none of [null, undefined, {}, { raw: Buffer.from('noise') }]) {
-      assert.equal(cameras.identify(none), { ok: false, reason: 'no_certificate' })
+      assert.equal(cameras.identify(none), { ok: false, reason: 'no_certificate', camera: null })
     }
-    assert.equal(cameras.identify(peer(authority.serverCertPem)), { ok: false, reason: 'not_a_camera' })
+    assert.equal(cameras.identify(peer(authority.serverCertPem)), { ok: false, reason: 'not_a_camera', camera: null })
     const other = await openAuthority({
       folder: join(world.folder, 'other'),
       agency: 'shelbyville',
@@ -84,9 +92,9 @@ test('no certificate, noise, a server certificate, another agency and an unregis
       clock: systemClock,
     })
     const foreign = await other.issueCamera('elm-st-1', await csr())
-    assert.equal(cameras.identify(peer(foreign.certPem)), { ok: false, reason: 'other_agency' })
+    assert.equal(cameras.identify(peer(foreign.certPem)), { ok: false, reason: 'other_agency', camera: null })
     const unregistered = await authority.issueCamera('elm-st-1', await csr())
-    assert.equal(cameras.identify(peer(unregistered.certPem)), { ok: false, reason: 'unknown' })
+    assert.equal(cameras.identify(peer(unregistered.certPem)), { ok: false, reason: 'unknown', camera: null })
   })
 })
 
@@ -95,9 +103,9 @@ test('a revoked camera is refused at once and after a restart, and whoever liste
     const issued = await world.cameras.add('elm-st-1', await csr(), 'ada')
     await world.cameras.revoke('elm-st-1', 'ada')
     assert.equal(world.revoked, ['elm-st-1'])
-    assert.equal(world.cameras.identify(peer(issued.certPem)), { ok: false, reason: 'revoked' })
+    assert.equal(world.cameras.identify(peer(issued.certPem)), { ok: false, reason: 'revoked', camera: 'elm-st-1' })
     await world.restart()
-    assert.equal(world.cameras.identify(peer(issued.certPem)), { ok: false, reason: 'revoked' })
+    assert.equal(world.cameras.identify(peer(issued.certPem)), { ok: false, reason: 'revoked', camera: 'elm-st-1' })
     assert.is((await world.cameras.list())[0]?.state, 'revoked')
     assert.is(await world.cameras.revoke('nowhere', 'ada').catch(codeOf), 'not_found')
   })
@@ -110,7 +118,7 @@ test('an expired certificate is refused from its last moment on', async () => {
     world.nowMs = issued.expiresAtMs - 1
     assert.ok(world.cameras.identify(peer(issued.certPem)).ok)
     world.nowMs += 1
-    assert.equal(world.cameras.identify(peer(issued.certPem)), { ok: false, reason: 'expired' })
+    assert.equal(world.cameras.identify(peer(issued.certPem)), { ok: false, reason: 'expired', camera: 'elm-st-1' })
   })
 })
 
@@ -120,7 +128,8 @@ test('a replacement keeps the name and voids the old certificate', async () => {
     await world.cameras.revoke('elm-st-1', 'ada')
     const replaced = await world.cameras.replace('elm-st-1', await csr(), 'ada')
     assert.not(world.cameras.identify(peer(old.certPem)).ok)
-    assert.equal(world.cameras.identify(peer(replaced.certPem)), { ok: true, camera: 'elm-st-1' })
+    const { expiresAtMs } = replaced
+    assert.equal(world.cameras.identify(peer(replaced.certPem)), { ok: true, camera: 'elm-st-1', expiresAtMs })
     const [camera] = await world.cameras.list()
     assert.is(camera?.state, 'active')
     assert.is(camera?.certificateExpiresAtMs, replaced.expiresAtMs)

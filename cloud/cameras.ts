@@ -17,7 +17,10 @@ export const MAX_CAMERAS = 10_000
 export const MAX_SUBJECTS_PER_CAMERA = 65
 
 export type IdentifyRefusal = 'no_certificate' | 'not_a_camera' | 'other_agency' | 'unknown' | 'revoked' | 'expired'
-export type Identified = { ok: true; camera: string } | { ok: false; reason: IdentifyRefusal }
+export type Identified =
+  | { ok: true; camera: string; expiresAtMs: number }
+  /** `camera`: registered here, as far as the certificate can be believed. */
+  | { ok: false; reason: IdentifyRefusal; camera: string | null }
 
 export interface CameraAck {
   subject: string
@@ -138,22 +141,24 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
   return {
     identify(peer) {
       const raw = peer?.raw
-      if (raw === undefined) return { ok: false, reason: 'no_certificate' }
+      const refused = (reason: IdentifyRefusal, camera: string | null = null) =>
+        ({ ok: false, reason, camera }) as const
+      if (raw === undefined) return refused('no_certificate')
       let certificate: X509Certificate
       try {
         certificate = new X509Certificate(raw)
       } catch {
-        return { ok: false, reason: 'no_certificate' }
+        return refused('no_certificate')
       }
       const urn = /(?:^|, )URI:([^,]+)/.exec(certificate.subjectAltName ?? '')?.[1]
       const named = urn === undefined ? null : parseCameraUrn(urn)
-      if (named === null) return { ok: false, reason: 'not_a_camera' }
-      if (named.agency !== agency) return { ok: false, reason: 'other_agency' }
+      if (named === null) return refused('not_a_camera')
+      if (named.agency !== agency) return refused('other_agency')
       const known = certificates.get(certificate.fingerprint256)
-      if (known === undefined || known.camera !== named.camera) return { ok: false, reason: 'unknown' }
-      if (known.revoked) return { ok: false, reason: 'revoked' }
-      if (clock.nowMs() >= known.expiresAtMs) return { ok: false, reason: 'expired' }
-      return { ok: true, camera: known.camera }
+      if (known === undefined || known.camera !== named.camera) return refused('unknown')
+      if (known.revoked) return refused('revoked', known.camera)
+      if (clock.nowMs() >= known.expiresAtMs) return refused('expired', known.camera)
+      return { ok: true, camera: known.camera, expiresAtMs: known.expiresAtMs }
     },
 
     async add(camera, csrPem, by) {

@@ -4,21 +4,23 @@
  */
 import { mkdirSync } from 'node:fs'
 import type { AddressInfo, Server } from 'node:net'
+import type { Server as TlsServer } from 'node:tls'
 import { type Clock, systemClock } from '../shared/clock.ts'
 import { AppError, systemCode, toAppError } from '../shared/errors.ts'
 import { newId, newSecret } from '../shared/ids.ts'
 import { createLog, type Log } from '../shared/log.ts'
 import { cameraClientId, parsePersonClientId } from '../shared/names.ts'
-import { topics } from '../shared/topics.ts'
+import { maySubscribe, topics } from '../shared/topics.ts'
 import type { Alert } from '../shared/wire/index.ts'
 import { createAccounts } from './accounts.ts'
 import { createAlerts } from './alerts.ts'
-import { createApi } from './api/api.ts'
+import { createApi, secureContext } from './api/api.ts'
 import { openAudit } from './audit/log.ts'
 import { openAuthority } from './authority.ts'
-import { type Broker, openBroker } from './broker.ts'
+import { type Broker, isOwnStatus, openBroker } from './broker.ts'
 import { createCameras } from './cameras.ts'
 import { type CloudConfig, cloudPaths } from './config.ts'
+import { CONNECTION_LIMITS, type ConnectionLimits } from './connections.ts'
 import { openSqlite } from './database/sqlite.ts'
 import { createDenialAudit, type Denied } from './denials.ts'
 import { createFirstRun } from './first-run.ts'
@@ -27,6 +29,7 @@ import { createIngest } from './ingest.ts'
 import { openKeys } from './keys.ts'
 import { createMetrics } from './metrics.ts'
 import type { CloudParts } from './parts.ts'
+import { may } from './permissions.ts'
 import { createPolicy } from './policy.ts'
 import { createQuarantine } from './quarantine.ts'
 import { type RetentionDeps, runRetention } from './retention.ts'
@@ -38,6 +41,8 @@ const MEBIBYTE = 1024 ** 2
 export interface CloudDeps {
   clock?: Clock
   log?: Log
+  /** Tests bring smaller ones. */
+  limits?: ConnectionLimits
 }
 
 export interface RunningCloud {
@@ -56,6 +61,7 @@ export interface RunningCloud {
 export async function runCloud(config: CloudConfig, base: string, deps: CloudDeps = {}): Promise<RunningCloud> {
   const clock = deps.clock ?? systemClock
   const log = deps.log ?? createLog({ level: config.logLevel, part: 'cloud' })
+  const limits = deps.limits ?? CONNECTION_LIMITS
   const paths = cloudPaths(config, base)
   const { agency } = config
   makeFolder(paths.dataFolder)
@@ -101,6 +107,10 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       upload: config.upload,
     })
     const retention = () => policy.retention()
+    const accountOf = (clientId: string) => {
+      const account = parsePersonClientId(clientId)?.account ?? null
+      return account === agency ? null : account
+    }
     const sightings = createSightings({ database, retention })
     const quarantine = createQuarantine({ database, newId, retention })
     const sessions = new Sessions({
@@ -109,11 +119,9 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       keptMs: () => retention().matchedMs,
       retainedFrom: queuedFrom,
       mayKeep: (client, topic) => broker.maySubscribe(client, topic),
+      mayLeaveWill: (clientId, topic) => isOwnStatus(agency, clientId, topic),
       onDropped: (count) => metrics.queueDropped(count),
-      accountOf: (clientId) => {
-        const account = parsePersonClientId(clientId)?.account ?? null
-        return account === agency ? null : account
-      },
+      accountOf,
       isConnected: (clientId) => broker.isConnected(clientId),
     })
     const alerts = createAlerts({
@@ -145,6 +153,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       tls: { key: authority.serverKeyPem, cert: authority.serverCertPem, ca: authority.caPem },
       cameras,
       authenticate: accounts.authenticate,
+      isAccount: async (name) => (await accounts.find(name)) !== null,
+      limits,
       sessions,
       ingest,
       log,
@@ -161,7 +171,22 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
         (identity, of) =>
           identity.kind === 'person' && identity.account === account && (sessionId === null || of === sessionId),
       )
+      if (sessionId !== null) return
+      restrictQueues(account).catch((thrown: unknown) =>
+        log.warn('session_not_forgotten', { error: toAppError(thrown).message }),
+      )
     })
+    /** After an account has changed: what it may not receive any more is not kept for it either. */
+    async function restrictQueues(account: string): Promise<void> {
+      const now = await accounts.find(account)
+      if (now === null || now.state === 'disabled') {
+        await sessions.forget((clientId) => accountOf(clientId) === account)
+        return
+      }
+      const mayWatchSightings = may(now.roles, 'sightings.watch')
+      const identity = { kind: 'person', agency, account, groups: now.groups, mayWatchSightings } as const
+      await sessions.restrict(account, (filter) => maySubscribe(identity, filter))
+    }
     cameras.onRevoked((camera) => {
       broker.disconnect((identity) => identity.kind === 'camera' && identity.camera === camera)
       const revoked = cameraClientId(agency, camera)
@@ -192,7 +217,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       mqttPort: () => portOf(broker.mqttServer),
       firstRun: createFirstRun({ file: paths.setupCodeFile, accounts, newSecret }),
     }
-    const api = await createApi(parts)
+    const api = await createApi(parts, limits)
     closing.unshift(() => api.close())
     api.server.on('upgrade', broker.upgrade)
 
@@ -208,7 +233,16 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       alerts,
       quarantine,
       sessions,
-      endSessions: accounts.endExpired,
+      async upkeep() {
+        await accounts.endExpired()
+        broker.endExpired(clock.nowMs())
+        if (await authority.renewServer()) {
+          broker.renew({ key: authority.serverKeyPem, cert: authority.serverCertPem })
+          ;(api.server as unknown as TlsServer).setSecureContext(secureContext(parts))
+          log.info('server_certificate_renewed', {})
+        }
+        metrics.serverCertificate(authority.serverExpiresAtMs)
+      },
       audit,
       metrics,
       clock,

@@ -10,6 +10,8 @@ export interface Metrics {
   queueDropped(count: number): void
   purged(table: 'sightings' | 'crops' | 'alerts' | 'quarantine' | 'queue', count: number): void
   auditFailed(): void
+  /** When the server's certificate runs out, milliseconds since 1970 UTC. */
+  serverCertificate(expiresAtMs: number): void
   /** The text that Prometheus reads, with its content type. */
   render(): Promise<{ contentType: string; text: string }>
 }
@@ -37,6 +39,11 @@ export function createMetrics(): Metrics {
     name: 'candor_connections',
     help: 'MQTT connections',
     labelNames: ['kind'],
+    registers,
+  })
+  const certificateExpiry = new Gauge({
+    name: 'candor_server_certificate_expires_seconds',
+    help: 'when the certificate of broker and page runs out, seconds since 1970 UTC; it is renewed 30 days before',
     registers,
   })
   const batchSize = new Histogram({
@@ -71,6 +78,7 @@ export function createMetrics(): Metrics {
     queueDropped: (count) => dropped.inc(count),
     purged: (table, count) => purged.inc({ table }, count),
     auditFailed: () => auditFailures.inc(),
+    serverCertificate: (expiresAtMs) => certificateExpiry.set(expiresAtMs / 1_000),
     render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   }
 }

@@ -34,8 +34,8 @@ export interface RetentionDeps {
   alerts: Alerts
   quarantine: Quarantine
   sessions: Sessions
-  /** Ends log-ins that ran out; returns how many. */
-  endSessions: () => Promise<number>
+  /** What else is due once a minute: log-ins and certificates that run out. */
+  upkeep: () => Promise<void>
   audit: { append(record: AuditRecord): Promise<{ seq: number }> }
   metrics: Metrics
   clock: Clock
@@ -83,7 +83,7 @@ export async function runRetention(deps: RetentionDeps, signal: AbortSignal): Pr
   let failed = false
   while (!signal.aborted) {
     try {
-      await deps.endSessions()
+      await deps.upkeep()
       // The last purge may have deleted rows and not got to the log: a reader, such as a backup, was in the way.
       if (failed) await deps.database.truncateLog()
       failed = false

@@ -10,6 +10,7 @@ import { installationFolder } from '../shared/version.ts'
 import type { Database } from './database/database.ts'
 import { openSqlite } from './database/sqlite.ts'
 import {
+  MAX_HALF_OPEN_QOS2,
   MAX_QUEUED_PER_SESSION,
   MAX_SESSIONS_PER_ACCOUNT,
   MAX_SUBSCRIPTIONS_PER_SESSION,
@@ -48,6 +49,7 @@ async function inWorld(run: (world: World) => Promise<void>): Promise<void> {
         keptMs: () => KEPT_MS,
         retainedFrom: (_packet, now) => now,
         mayKeep: (_client, topic) => !topic.startsWith('forbidden'),
+        mayLeaveWill: (_clientId, topic) => !topic.startsWith('forbidden'),
         onDropped: (count) => {
           world.dropped += count
         },
@@ -100,7 +102,7 @@ test('it passes the conformance suite of aedes-persistence', () => {
     const clock = { nowMs: () => Date.now(), monotonicMs: () => 0, sleep: async () => {} }
     abs({ test, testAsync: true, persistence: () => new Sessions({
       database: openSqlite({ path: ':memory:', nowMs: 0 }), clock, keptMs: () => 1e9,
-      retainedFrom: (_packet, now) => now, mayKeep: () => true, onDropped: () => {},
+      retainedFrom: (_packet, now) => now, mayKeep: () => true, mayLeaveWill: () => true, onDropped: () => {},
       accountOf: () => null, isConnected: () => false,
     }) })
   `
@@ -249,6 +251,24 @@ test('a session whose client stays away is forgotten, one that is connected is n
       (await sessions.subscriptionsByTopic('t')).map((sub) => sub.clientId),
       ['here'],
     )
+  })
+})
+
+test('half-open QoS 2 publishes of a session are bounded over its connections, and a finished one makes room', async () => {
+  await inWorld(async (world) => {
+    const sessions = await world.open()
+    const store = (messageId: number) =>
+      sessions.incomingStorePacket({ id: 'springfield.north' }, { ...packet('t'), qos: 2, messageId })
+    for (let id = 1; id <= MAX_HALF_OPEN_QOS2; id++) await store(id)
+    const oneMore = () =>
+      store(MAX_HALF_OPEN_QOS2 + 1).then(
+        () => 'stored',
+        (thrown) => (thrown as AppError).code,
+      )
+    assert.is(await oneMore(), 'too_large')
+    await store(1)
+    await sessions.incomingDelPacket({ id: 'springfield.north' }, { ...packet('t'), messageId: 7 })
+    assert.is(await oneMore(), 'stored')
   })
 })
 

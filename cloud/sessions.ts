@@ -3,20 +3,21 @@
  * It extends aedes' in-memory store, which keeps the topic tree, and writes through. Queues are bounded; what is past its
  * retention is never delivered and is purged, for queued alerts hold plates too. Owns the broker_ tables.
  *
- * Inbound QoS 2 handshakes stay in memory: ingest is idempotent, so a repeat after a restart does no harm.
+ * Inbound QoS 2 handshakes stay in memory, bounded: ingest is idempotent, so a repeat after a restart does no harm.
  */
 import { Readable } from 'node:stream'
 import type { Client, Subscription } from 'aedes'
 import MemoryPersistence, { type StoredPacket } from 'aedes-persistence/asyncPersistence.js'
-import type { Clock } from '../shared/clock.ts'
-import { DAY_MS } from '../shared/clock.ts'
+import { type Clock, DAY_MS } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
+import { toBuffer, toPacket, toRow } from './broker/stored-packet.ts'
 import type { Database, Statement } from './database/database.ts'
-import type { BrokerOutgoingTable } from './database/schema.ts'
 
 /** Publishes waiting for one offline session; the oldest is dropped for a newer one, counted. Alerts stay listed over HTTP. */
 export const MAX_QUEUED_PER_SESSION = 1_000
 export const MAX_SUBSCRIPTIONS_PER_SESSION = 32
+/** QoS 2 publishes of a session that wait for their PUBREL, over all its connections: each holds its payload. */
+export const MAX_HALF_OPEN_QOS2 = 100
 /** Persistent sessions, cameras and people together. */
 export const MAX_SESSIONS = 20_000
 /** Persistent sessions of one account; a further device takes the place of the one that was away for longest. */
@@ -35,6 +36,8 @@ export interface SessionsDeps {
   retainedFrom: (packet: { topic: string; payload: Buffer }, nowMs: number) => number
   /** Subscriptions that the client has no right to are not stored: aedes hands over the whole SUBSCRIBE packet. */
   mayKeep: (client: { id: string }, topic: string) => boolean
+  /** A stored Will that may not be published would be tried for ever. */
+  mayLeaveWill: (clientId: string, topic: string) => boolean
   onDropped: (count: number) => void
   /** The account that a client id belongs to; null for a camera's, which has one session by its nature. */
   accountOf: (clientId: string) => string | null
@@ -47,6 +50,8 @@ export class Sessions extends MemoryPersistence {
   readonly #deps: SessionsDeps
   /** Writes one after the other: an update must find what its enqueue stored. */
   readonly #database: Database
+  /** Message ids of half-open QoS 2 publishes, by client id. */
+  readonly #halfOpen = new Map<string, Set<number>>()
 
   constructor(deps: SessionsDeps) {
     super()
@@ -66,6 +71,10 @@ export class Sessions extends MemoryPersistence {
     }
     for (const row of await this.#database.read(build.selectFrom('broker_wills').selectAll())) {
       const packet = { ...JSON.parse(row.packet), payload: row.payload }
+      if (!this.#deps.mayLeaveWill(row.client_id, packet.topic)) {
+        await this.#database.writeBatch([build.deleteFrom('broker_wills').where('client_id', '=', row.client_id)])
+        continue
+      }
       await super.putWill({ id: row.client_id }, packet)
       // super stamps this broker's id; a will of an earlier run must look like that of a dead broker, so that it is published.
       packet.brokerId = row.broker_id
@@ -108,22 +117,27 @@ export class Sessions extends MemoryPersistence {
   }
 
   override async removeSubscriptions(client: Named, topics: string[]): Promise<void> {
-    await this.#database.writeBatch([
-      this.#database.build
-        .deleteFrom('broker_subscriptions')
-        .where('client_id', '=', client.id)
-        .where('topic', 'in', topics),
-    ])
-    await super.removeSubscriptions(client, topics)
+    // What was never held needs no statement; one for each topic, as a list of any length would be a new statement each time.
+    const held = new Set((await super.subscriptionsByClient(client)).map(({ topic }) => topic))
+    const removed = topics.filter((topic) => held.has(topic))
+    if (removed.length === 0) return
+    await this.#database.writeBatch(
+      removed.map((topic) =>
+        this.#database.build
+          .deleteFrom('broker_subscriptions')
+          .where('client_id', '=', client.id)
+          .where('topic', '=', topic),
+      ),
+    )
+    await super.removeSubscriptions(client, removed)
   }
 
   /** A clean session, or one that is forgotten: neither its subscriptions nor what was queued for it stays. */
   override async cleanSubscriptions(client: Named): Promise<void> {
     const { build } = this.#database
     const known = await super.subscriptionsByClient(client)
-    const queued = await this.#database.read(
-      build.selectFrom('broker_outgoing').select('position').where('client_id', '=', client.id).limit(1),
-    )
+    const own = build.selectFrom('broker_outgoing').select('position').where('client_id', '=', client.id)
+    const queued = await this.#database.read(own.limit(1))
     // Most clean connections never had a session: then there is nothing to write.
     if (known.length > 0 || queued.length > 0) await this.#end(client.id)
     await super.cleanSubscriptions(client)
@@ -137,6 +151,7 @@ export class Sessions extends MemoryPersistence {
       build.deleteFrom('broker_outgoing').where('client_id', '=', clientId),
     ])
     await super.cleanSubscriptions({ id: clientId })
+    await this.cleanIncoming({ id: clientId })
     return outgoing?.changes ?? 0
   }
 
@@ -155,7 +170,7 @@ export class Sessions extends MemoryPersistence {
           .groupBy('client_id')
           .orderBy('seen_at_ms'),
       )
-      const away = others.filter(({ client_id }) => !this.#deps.isConnected(client_id))
+      const away = others.filter((other) => !this.#deps.isConnected(other.client_id))
       for (let held = others.length; held >= MAX_SESSIONS_PER_ACCOUNT; held -= 1) {
         const oldest = away.shift()
         if (oldest === undefined) {
@@ -179,7 +194,7 @@ export class Sessions extends MemoryPersistence {
     const clients = [...new Set(subscriptions.map((subscription) => subscription.clientId))]
     if (clients.length === 0) return
     const { build } = this.#database
-    const row = this.#toRow(packet)
+    const row = toRow(packet, (of) => this.#deps.retainedFrom(of, this.#deps.clock.nowMs()))
     const statements: Statement[] = clients.flatMap((client_id) => [
       build.insertInto('broker_outgoing').values({ ...row, client_id, message_id: null }),
       build
@@ -214,7 +229,7 @@ export class Sessions extends MemoryPersistence {
     ])
     if (named !== undefined && named.changes > 0) return
     // PUBREL of QoS 2 takes the place of its PUBLISH.
-    const { packet: document, payload } = this.#toRow(packet)
+    const { packet: document, payload } = toRow(packet, (of) => this.#deps.retainedFrom(of, this.#deps.clock.nowMs()))
     const [replaced] = await this.#database.writeBatch([
       own.set({ packet: document, payload }).where('message_id', '=', message_id),
     ])
@@ -265,6 +280,26 @@ export class Sessions extends MemoryPersistence {
     return Readable.from(stored())
   }
 
+  override async incomingStorePacket(client: Named, packet: StoredPacket): Promise<void> {
+    const ids = this.#halfOpen.get(client.id) ?? new Set()
+    const id = packet.messageId ?? 0
+    if (!ids.has(id) && ids.size >= MAX_HALF_OPEN_QOS2) {
+      throw new AppError('too_large', `at most ${MAX_HALF_OPEN_QOS2} half-open QoS 2 publishes a session`)
+    }
+    this.#halfOpen.set(client.id, ids.add(id))
+    await super.incomingStorePacket(client, packet)
+  }
+
+  override async incomingDelPacket(client: Named, packet: StoredPacket): Promise<void> {
+    await super.incomingDelPacket(client, packet)
+    this.#halfOpen.get(client.id)?.delete(packet.messageId ?? 0)
+  }
+
+  override async cleanIncoming(client: Named): Promise<void> {
+    this.#halfOpen.delete(client.id)
+    await super.cleanIncoming(client)
+  }
+
   override async putWill(client: Named, packet: StoredPacket): Promise<void> {
     await super.putWill(client, packet)
     const { payload, ...rest } = packet
@@ -300,6 +335,24 @@ export class Sessions extends MemoryPersistence {
         .set({ seen_at_ms: this.#deps.clock.nowMs() })
         .where('client_id', '=', clientId),
     ])
+  }
+
+  /** What an account may no longer receive is neither kept for it nor queued: `maySubscribe` is by its rights of now. */
+  async restrict(account: string, maySubscribe: (filter: string) => boolean): Promise<void> {
+    const { build } = this.#database
+    const rows = await this.#database.read(build.selectFrom('broker_subscriptions').select(['client_id', 'topic']))
+    for (const { client_id, topic } of rows) {
+      if (this.#deps.accountOf(client_id) !== account || maySubscribe(topic)) continue
+      await this.removeSubscriptions({ id: client_id }, [topic])
+      const queued = await this.#database.read(
+        build.selectFrom('broker_outgoing').select(['position', 'packet']).where('client_id', '=', client_id),
+      )
+      await this.#database.writeBatch(
+        queued
+          .filter(({ packet }) => (JSON.parse(packet) as StoredPacket).topic === topic)
+          .map(({ position }) => build.deleteFrom('broker_outgoing').where('position', '=', position)),
+      )
+    }
   }
 
   /** Ends the stored sessions of the clients that match: a camera that was revoked. */
@@ -343,39 +396,5 @@ export class Sessions extends MemoryPersistence {
       ),
     ])
     return forgotten + (deleted?.changes ?? 0)
-  }
-
-  #toRow(
-    packet: StoredPacket,
-  ): Pick<BrokerOutgoingTable, 'broker_id' | 'broker_counter' | 'retained_from_ms' | 'packet' | 'payload'> {
-    // Only what travels: aedes adds its own bookkeeping to the object, and assigns the message id anew.
-    const { cmd, topic, qos, retain, dup, brokerId, brokerCounter } = new MemoryPersistence.Packet(packet)
-    const rest = { cmd, topic, qos, retain, dup, brokerId, brokerCounter, isText: typeof packet.payload === 'string' }
-    const bytes = toBuffer(packet.payload)
-    return {
-      broker_id: packet.brokerId ?? '',
-      broker_counter: packet.brokerCounter ?? 0,
-      retained_from_ms: this.#deps.retainedFrom(
-        { topic: packet.topic ?? '', payload: bytes },
-        this.#deps.clock.nowMs(),
-      ),
-      packet: JSON.stringify(rest),
-      payload: bytes,
-    }
-  }
-}
-
-function toBuffer(payload: string | Buffer | undefined): Buffer {
-  if (payload === undefined) return Buffer.alloc(0)
-  return typeof payload === 'string' ? Buffer.from(payload) : payload
-}
-
-function toPacket(row: Pick<BrokerOutgoingTable, 'packet' | 'payload' | 'message_id'>): StoredPacket {
-  const { isText, ...packet } = JSON.parse(row.packet) as StoredPacket & { isText: boolean }
-  if (packet.cmd === 'pubrel') return { cmd: packet.cmd, messageId: row.message_id ?? undefined } as StoredPacket
-  return {
-    ...packet,
-    payload: isText ? row.payload.toString() : row.payload,
-    messageId: row.message_id ?? undefined,
   }
 }

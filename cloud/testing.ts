@@ -16,6 +16,7 @@ import { type Sighting, sightingSchema } from '../shared/wire/index.ts'
 import type { AuditEntry } from './audit/entry.ts'
 import { newCameraRequest } from './authority.ts'
 import { type CloudConfig, cloudConfigSchema } from './config.ts'
+import { CONNECTION_LIMITS, type ConnectionLimits } from './connections.ts'
 import { type RunningCloud, runCloud } from './main.ts'
 import type { Role } from './permissions.ts'
 
@@ -91,6 +92,7 @@ export interface TestCloud {
 export async function inCloud(
   work: (world: TestCloud) => Promise<void>,
   change: Partial<CloudConfig> = {},
+  limits: Partial<ConnectionLimits> = {},
 ): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'candor-cloud-'))
   const clock = createMovableClock()
@@ -105,7 +107,8 @@ export async function inCloud(
     logLevel: 'debug',
     ...change,
   })
-  let cloud = await runCloud(config, folder, { log, clock })
+  const deps = { log, clock, limits: { ...CONNECTION_LIMITS, ...limits } }
+  let cloud = await runCloud(config, folder, deps)
   const clients: MqttClient[] = []
 
   function open(url: string, options: IClientOptions): Promise<MqttClient> {
@@ -148,7 +151,7 @@ export async function inCloud(
     logLines,
     async restart() {
       await cloud.close()
-      cloud = await runCloud(config, folder, { log, clock })
+      cloud = await runCloud(config, folder, deps)
     },
     async addCamera(camera) {
       const { keyPem, csrPem } = await newCameraRequest(camera)

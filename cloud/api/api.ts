@@ -4,6 +4,7 @@
  * read who may not send one. The OpenAPI document is made from the same zod schemas that check requests and replies.
  */
 import type { Socket } from 'node:net'
+import type { Server } from 'node:tls'
 import fastifyRateLimit from '@fastify/rate-limit'
 import fastifySwagger from '@fastify/swagger'
 import fastify, { type FastifyInstance } from 'fastify'
@@ -11,6 +12,13 @@ import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fast
 import { MINUTE_MS, SECOND_MS } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import { softwareVersion } from '../../shared/version.ts'
+import {
+  CIPHERS,
+  CONNECTION_LIMITS,
+  type ConnectionLimits,
+  createAdmission,
+  endFailedHandshakes,
+} from '../connections.ts'
 import type { CloudParts } from '../parts.ts'
 import { PAGE_HEADERS, registerPages } from '../web/pages.ts'
 import { registerAlerts } from './alerts.ts'
@@ -32,19 +40,23 @@ const HEADERS_TIMEOUT_MS = 15 * SECOND_MS
 /** Addresses whose requests are counted. */
 const COUNTED_ADDRESSES = 10_000
 
-/** TLS 1.2 and later with AES-GCM [CJIS 5.9.5, SC-8, SC-13]. */
-const CIPHERS =
-  'TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256'
+/** With the server's certificate of now; given to the running server again when that is renewed. */
+export function secureContext({ authority }: Pick<CloudParts, 'authority'>) {
+  return {
+    key: authority.serverKeyPem,
+    cert: authority.serverCertPem,
+    minVersion: 'TLSv1.2',
+    ciphers: CIPHERS,
+  } as const
+}
 
 /** Ready to listen: `api.server` is a plain HTTPS server. */
-export async function createApi(parts: CloudParts): Promise<FastifyInstance> {
+export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): Promise<FastifyInstance> {
   const { log, clock } = parts
   const app: FastifyInstance = fastify({
     https: {
-      key: parts.authority.serverKeyPem,
-      cert: parts.authority.serverCertPem,
-      minVersion: 'TLSv1.2',
-      ciphers: CIPHERS,
+      ...secureContext(parts),
+      handshakeTimeout: limits.connectTimeoutMs,
       headersTimeout: HEADERS_TIMEOUT_MS,
     },
     logger: false,
@@ -70,7 +82,7 @@ export async function createApi(parts: CloudParts): Promise<FastifyInstance> {
     const operation = `${request.method} ${request.routeOptions.url ?? 'none'}`
     log.debug('request', { operation, status: reply.statusCode, durationMs: Math.round(reply.elapsedTime) })
   })
-  endConnectionsAtClose(app)
+  boundConnections(app, limits, parts)
 
   await app.register(fastifyRateLimit, {
     max: MAX_REQUESTS_PER_MINUTE,
@@ -128,20 +140,12 @@ export async function createApi(parts: CloudParts): Promise<FastifyInstance> {
 
 const LOOPBACK = new Set(['127.0.0.1', '::1', '::ffff:127.0.0.1'])
 
-/** Also those that became a WebSocket or have not asked for anything yet: the server would wait for them for ever. */
-function endConnectionsAtClose(app: FastifyInstance): void {
-  const sockets = new Set<Socket>()
-  let closing = false
-  app.server.on('connection', (socket: Socket) => {
-    if (closing) {
-      socket.destroy()
-      return
-    }
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
-  })
-  app.addHook('preClose', async () => {
-    closing = true
-    for (const socket of sockets) socket.destroy()
-  })
+/** Closing also ends those that became a WebSocket or have not asked for anything yet: the server would wait for them for ever. */
+function boundConnections(app: FastifyInstance, limits: ConnectionLimits, parts: CloudParts): void {
+  const admission = createAdmission(limits, () => parts.metrics.denied('too_many_connections'))
+  app.server.on('connection', (socket: Socket) => admission.admit(socket, socket.remoteAddress ?? ''))
+  endFailedHandshakes(app.server as unknown as Server, (error) =>
+    parts.log.debug('tls_error', { error: error.message }),
+  )
+  app.addHook('preClose', async () => admission.close())
 }

@@ -33,6 +33,9 @@ declare module 'aedes-persistence/asyncPersistence.js' {
     outgoingUpdate(client: { id: string }, packet: StoredPacket): Promise<void>
     outgoingClearMessageId(client: { id: string }, packet: StoredPacket): Promise<StoredPacket | undefined>
     outgoingStream(client: { id: string }): Readable
+    incomingStorePacket(client: { id: string }, packet: StoredPacket): Promise<void>
+    incomingDelPacket(client: { id: string }, packet: StoredPacket): Promise<void>
+    cleanIncoming(client: { id: string }): Promise<void>
     putWill(client: { id: string }, packet: object): Promise<void>
     delWill(client: { id: string }): Promise<StoredPacket | undefined>
     subscriptionsByTopic(topic: string): Promise<{ clientId: string; topic: string; qos: number }[]>
