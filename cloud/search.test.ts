@@ -116,6 +116,23 @@ test('a corrected preview is no answer; its final is', async () => {
   })
 })
 
+test('two cameras that used the same id are two sightings, each found with its own document', async () => {
+  await withReads([], async (world, search, camera) => {
+    const other = await world.connectCamera('oak-st-2', await world.addCamera('oak-st-2'))
+    const sighting = makeSighting(world.clock)
+    await publishSighting(camera, sighting)
+    await publishSighting(other, { ...sighting, cameraId: 'oak-st-2' })
+    const answer = await search()
+    assert.equal(answer.results.map((result) => result.sighting.cameraId).sort(), [A, 'oak-st-2'])
+    const { sightings } = world.cloud.parts
+    for (const cameraId of [A, 'oak-st-2']) {
+      const stored = await sightings.get(sighting.sightingId, world.clock.nowMs(), cameraId)
+      assert.is(stored?.sighting.cameraId, cameraId)
+    }
+    assert.is(await sightings.get(sighting.sightingId, world.clock.nowMs(), 'nowhere'), null)
+  })
+})
+
 test('time and camera narrow a search: from is included, to is not', async () => {
   await withReads([], async (world, search, camera) => {
     const other = await world.connectCamera('oak-st-2', await world.addCamera('oak-st-2'))

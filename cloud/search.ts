@@ -148,9 +148,9 @@ export function createSearch(deps: SearchDeps): Search {
   async function load(page: readonly Found[], nowMs: number): Promise<SearchResult[]> {
     const results: SearchResult[] = []
     for (const found of page) {
-      const stored = await sightings.get(found.sightingId, nowMs)
+      const stored = await sightings.get(found.sightingId, nowMs, found.cameraId)
       // Purged between the two queries.
-      if (stored === null || stored.sighting.cameraId !== found.cameraId) continue
+      if (stored === null) continue
       const { sighting, receivedAtMs, clockTrusted } = stored
       results.push({ kind: found.kind, sighting, receivedAtMs, clockTrusted })
     }

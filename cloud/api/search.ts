@@ -67,13 +67,14 @@ export function registerSearch(app: TypedApi, parts: CloudParts, door: Door): vo
       params: z.object({ sightingId: z.uuidv7() }),
       querystring: z.strictObject({
         search: z.coerce.number().int().min(1).describe('audit number of the search that found it'),
+        camera: slugSchema.optional().describe('the sighting’s camera, should another one have used its id'),
       }),
       produces: ['image/jpeg'],
     },
     async handler(request, reply) {
       const { sightingId } = request.params
       const nowMs = clock.nowMs()
-      const stored = await sightings.get(sightingId, nowMs)
+      const stored = await sightings.get(sightingId, nowMs, request.query.camera)
       const crop = stored === null ? null : await sightings.crop(stored.sighting.cameraId, sightingId, nowMs)
       if (crop === null) throw new AppError('not_found', 'there is no such picture, or it is past its retention')
       await door.audit(request, {

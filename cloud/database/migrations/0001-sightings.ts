@@ -19,7 +19,8 @@ export const sightings: Migration = {
       match_disagreed INTEGER NOT NULL,
       crop_sha256 TEXT,
       document TEXT NOT NULL,
-      PRIMARY KEY (camera_id, sighting_id, revision)
+      -- The id first: it alone finds a sighting, and as ids grow with time, rows of all cameras are added at one end.
+      PRIMARY KEY (sighting_id, camera_id, revision)
     ) STRICT;
     CREATE INDEX sightings_by_key ON sightings (confusable_key, retained_from_ms);
     CREATE INDEX sightings_by_age ON sightings (matched, retained_from_ms);

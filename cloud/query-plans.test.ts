@@ -1,0 +1,128 @@
+/**
+ * No query that people, cameras or the clock can cause reads a whole table: a scan that is quick in a test holds up the broker
+ * when there are a million rows. What a running cloud asks of its database is written down, and SQLite says how it would find it.
+ */
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { openDatabase } from '../shared/sqlite.ts'
+import type { Statement } from './database/database.ts'
+import { createSearch } from './search.ts'
+import { inCloud, makeSighting, publishSighting, type TestCloud } from './testing.ts'
+
+const A = 'elm-st-1'
+const PLATE = 'ABC1230'
+const ACTOR = { account: 'ines', roles: ['investigator' as const], session: null, source: '127.0.0.1' }
+const SEARCH = {
+  ...{ plate: PLATE, fromMs: null, toMs: null, cameras: [], limit: 200, offset: 0 },
+  ...{ caseNumber: '24-00123', offenceType: 'burglary', reason: 'vehicle seen at the break-in' },
+}
+
+/** A statement that was run, and the lines of its plan [sqlite.org/eqp.html]. */
+interface Planned {
+  sql: string
+  plan: string[]
+}
+
+/** Runs `work` and returns a plan for each different statement that went to the database meanwhile. */
+async function plansOf(world: TestCloud, work: () => Promise<unknown>): Promise<Planned[]> {
+  const { database } = world.cloud.parts
+  const { read, writeBatch } = database
+  const ran = new Map<string, readonly unknown[]>()
+  const note = (statement: Statement) => {
+    const { sql, parameters } = 'sql' in statement ? statement : statement.compile()
+    ran.set(sql, parameters)
+  }
+  database.read = (query) => {
+    note(query)
+    return read(query)
+  }
+  database.writeBatch = (statements) => {
+    statements.forEach(note)
+    return writeBatch(statements)
+  }
+  try {
+    await work()
+  } finally {
+    Object.assign(database, { read, writeBatch })
+  }
+  const connection = openDatabase(world.databaseFile)
+  try {
+    return [...ran].map(([sql, parameters]) => {
+      const lines = connection.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...parameters) as { detail: string }[]
+      return { sql, plan: lines.map(({ detail }) => detail) }
+    })
+  } finally {
+    connection.close()
+  }
+}
+
+/** Lines of plans that walk a whole table or index, each with its statement. A subquery's own result is no table. */
+const scans = (planned: readonly Planned[]) =>
+  planned.flatMap(({ sql, plan }) =>
+    plan.filter((line) => /^SCAN (?!\(|CONSTANT)/.test(line)).map((line) => `${line}: ${sql}`),
+  )
+
+/** The plan of the only statement that begins with this. */
+function planOf(planned: readonly Planned[], start: string): string {
+  const found = planned.filter(({ sql }) => sql.startsWith(start))
+  assert.is(found.length, 1, `${start}: ${JSON.stringify(planned)}`)
+  return found[0]?.plan.join('\n') ?? ''
+}
+
+const withCamera = (work: (world: TestCloud, publish: () => Promise<unknown>) => Promise<void>) =>
+  inCloud(async (world) => {
+    await world.importList('stolen', [PLATE])
+    const camera = await world.connectCamera(A, await world.addCamera(A))
+    await work(world, () => publishSighting(camera, makeSighting(world.clock, { plate: PLATE })))
+  })
+
+test('a plan that reads a whole table is seen as one', async () => {
+  await inCloud(async (world) => {
+    const { database } = world.cloud.parts
+    const planned = await plansOf(world, () =>
+      database.read(database.build.selectFrom('sightings').select('document').where('sighting_id', '=', 'x')),
+    )
+    assert.equal(scans(planned), [])
+    const whole = await plansOf(world, () =>
+      database.read(database.build.selectFrom('sightings').select('document').where('crop_sha256', '=', 'x')),
+    )
+    assert.match(scans(whole)[0] ?? '', /^SCAN sightings: select "document"/)
+  })
+})
+
+test('a sighting is found by its id, with and without its camera, and its picture too', async () => {
+  await withCamera(async (world) => {
+    const { sightings } = world.cloud.parts
+    const nowMs = world.clock.nowMs()
+    const byId = await plansOf(world, () => sightings.get('x', nowMs))
+    assert.match(planOf(byId, 'select'), /^SEARCH sightings USING INDEX \S+ \(sighting_id=\?\)/)
+    const byBoth = await plansOf(world, () => sightings.get('x', nowMs, A))
+    assert.match(planOf(byBoth, 'select'), /^SEARCH sightings USING INDEX \S+ \(sighting_id=\? AND camera_id=\?\)/)
+    const crop = planOf(await plansOf(world, () => sightings.crop(A, 'x', nowMs)), 'select')
+    assert.match(crop, /SEARCH crops USING INDEX \S+ \(camera_id=\? AND sighting_id=\?\)/)
+    assert.match(crop, /SEARCH sightings USING INDEX \S+ \(sighting_id=\? AND camera_id=\?\)/)
+  })
+})
+
+test('a search finds its rows by their key, whatever it is narrowed by', async () => {
+  await withCamera(async (world, publish) => {
+    await publish()
+    const search = createSearch(world.cloud.parts)
+    const nowMs = world.clock.nowMs()
+    const narrowed = { fromMs: nowMs - 60_000, toMs: nowMs + 60_000, cameras: [A, 'oak-st-2'] }
+    for (const plate of [PLATE, 'ABC12*', '*1230']) {
+      for (const change of [{}, narrowed]) {
+        const planned = await plansOf(world, async () => {
+          assert.is((await search.run({ ...SEARCH, ...change, plate }, ACTOR)).total, 1)
+        })
+        for (const { sql, plan } of planned) {
+          if (!sql.includes('"confusable_key"')) continue
+          assert.match(plan[0] ?? '', /^SEARCH sightings USING (COVERING )?INDEX sightings_by_key \(confusable_key[=>]/)
+        }
+        assert.equal(scans(planned.filter(({ sql }) => !sql.includes('audit_entries'))), [])
+      }
+    }
+  })
+})
+
+test.run()
