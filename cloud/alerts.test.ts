@@ -1,6 +1,7 @@
 import type { MqttClient } from 'mqtt'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { DAY_MS } from '../shared/clock.ts'
 import { newId } from '../shared/ids.ts'
 import { silentLog } from '../shared/log.ts'
 import { topics } from '../shared/topics.ts'
@@ -393,6 +394,20 @@ test('when camera and cloud disagree on the match, the cloud decides and it is r
       rows.map((row) => row.match_disagreed),
       [0, 1, 1, 1],
     )
+  })
+})
+
+test('an alert names the time to go by: captured, or received when the camera’s clock cannot be trusted', async () => {
+  await withList(async (world, camera) => {
+    const nowMs = world.clock.nowMs()
+    const times = async (change: Partial<Sighting>) => {
+      const { seenAtMs, capturedAtMs, receivedAtMs, clock } = (await raise(world, camera, change)).sighting
+      return { clock, by: seenAtMs === capturedAtMs ? 'captured' : seenAtMs === receivedAtMs ? 'received' : 'neither' }
+    }
+    assert.equal(await times({ capturedAtMs: nowMs - DAY_MS }), { clock: 'synced', by: 'captured' })
+    const received = { clock: 'unsynced', by: 'received' }
+    assert.equal(await times({ capturedAtMs: nowMs - DAY_MS, clock: 'unsynced' }), received)
+    assert.equal(await times({ capturedAtMs: nowMs + DAY_MS }), received)
   })
 })
 

@@ -12,7 +12,7 @@ import { type AlertActor, auditOf, planStep } from './alerts/steps.ts'
 import type { AuditRecord } from './audit/entry.ts'
 import type { Database, Statement } from './database/database.ts'
 import type { ListMatch } from './hotlists.ts'
-import { type Retention, retainedFrom } from './sightings.ts'
+import { type Retention, timesOf } from './sightings.ts'
 
 /** Alerts of one page. */
 export const MAX_ALERT_PAGE = 200
@@ -176,7 +176,7 @@ export function createAlerts(deps: AlertsDeps): Alerts {
 
   return {
     raise({ sighting, receivedAtMs, match }) {
-      const { retainedFromMs } = retainedFrom(sighting, receivedAtMs)
+      const { retainedFromMs } = timesOf(sighting, receivedAtMs)
       const alert: Alert = {
         alertId: deps.newId(),
         agency: deps.agency,

@@ -26,7 +26,7 @@ import type { Cameras } from './cameras.ts'
 import type { Database, Statement } from './database/database.ts'
 import type { ListMatch } from './hotlists.ts'
 import { MAX_QUARANTINED_ROWS, type Quarantine, type QuarantineReason } from './quarantine.ts'
-import { type Retention, retainedFrom, type Sightings } from './sightings.ts'
+import { type Retention, type Sightings, timesOf } from './sightings.ts'
 
 /** Publishes in one transaction; more wait for the next, so that none holds the event loop for long. */
 export const MAX_BATCH = 500
@@ -135,7 +135,7 @@ export function createIngest(deps: IngestDeps): Ingest {
     if (!parsed.ok) return setAside(batch, arrived, 'malformed', parsed.reason)
     const sighting = parsed.value
     if (sighting.cameraId !== arrival.topic.camera) return setAside(batch, arrived, 'not_its_own', 'cameraId')
-    const { retainedFromMs, clockTrusted } = retainedFrom(sighting, receivedAtMs)
+    const { seenAtMs, retainedFromMs, clockTrusted } = timesOf(sighting, receivedAtMs)
     const key = `${sighting.cameraId}/${sighting.sightingId}/${sighting.revision}`
     const digest = sha256Hex(arrival.payload)
     const digests = await sightings.storedDigests(sighting.cameraId, sighting.sightingId)
@@ -163,7 +163,7 @@ export function createIngest(deps: IngestDeps): Ingest {
         sighting_id: sighting.sightingId,
         revision: sighting.revision,
         payload_sha256: digest,
-        captured_at_ms: sighting.capturedAtMs,
+        seen_at_ms: seenAtMs,
         received_at_ms: receivedAtMs,
         retained_from_ms: retainedFromMs,
         clock_trusted: clockTrusted ? 1 : 0,

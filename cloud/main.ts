@@ -34,7 +34,7 @@ import { createPolicy } from './policy.ts'
 import { createQuarantine } from './quarantine.ts'
 import { type RetentionDeps, runRetention } from './retention.ts'
 import { Sessions } from './sessions.ts'
-import { createSightings, retainedFrom } from './sightings.ts'
+import { createSightings, timesOf } from './sightings.ts'
 
 const MEBIBYTE = 1024 ** 2
 
@@ -271,7 +271,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
 function queuedFrom({ topic, payload }: { topic: string; payload: Buffer }, nowMs: number): number {
   if (!topic.includes('/alerts/')) return nowMs
   const { sighting } = JSON.parse(payload.toString('utf8')) as Alert
-  return retainedFrom(sighting, sighting.receivedAtMs).retainedFromMs
+  return timesOf(sighting, sighting.receivedAtMs).retainedFromMs
 }
 
 function makeFolder(folder: string): void {

@@ -305,7 +305,7 @@ test('a purge of many rows goes in steps, between which others write, and stops 
           sighting_id: newId(),
           revision: 1,
           payload_sha256: 'x',
-          captured_at_ms: startMs,
+          seen_at_ms: startMs,
           received_at_ms: startMs,
           retained_from_ms: startMs,
           clock_trusted: 1,

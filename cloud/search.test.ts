@@ -1,7 +1,7 @@
 import type { MqttClient } from 'mqtt'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { DAY_MS } from '../shared/clock.ts'
+import { DAY_MS, HOUR_MS } from '../shared/clock.ts'
 import { newId } from '../shared/ids.ts'
 import { confusableKey } from '../shared/plate.ts'
 import type { Sighting } from '../shared/wire/index.ts'
@@ -152,6 +152,36 @@ test('time and camera narrow a search: from is included, to is not', async () =>
   })
 })
 
+test('a camera whose clock cannot be trusted is searched and ordered by when the cloud received it, and marked', async () => {
+  await withReads(['ABC1230'], async (world, search, camera) => {
+    const nowMs = world.clock.nowMs()
+    const wrong = [
+      makeSighting(world.clock, { clock: 'unsynced', capturedAtMs: nowMs - 20 * DAY_MS }),
+      makeSighting(world.clock, { capturedAtMs: nowMs + 20 * DAY_MS }),
+    ]
+    for (const sighting of wrong) await publishSighting(camera, sighting)
+    for (const plate of ['ABC1230', 'ABC12*']) {
+      const recent = await search({ plate, fromMs: nowMs - HOUR_MS, toMs: nowMs + HOUR_MS })
+      assert.equal(
+        recent.results.map(({ sighting }) => sighting.sightingId),
+        wrong.map(({ sightingId }) => sightingId).reverse(),
+      )
+      for (const { seenAtMs, receivedAtMs, clockTrusted } of recent.results) {
+        assert.equal([seenAtMs, clockTrusted], [receivedAtMs, false])
+      }
+      for (const { capturedAtMs } of wrong) {
+        const window = { plate, fromMs: capturedAtMs - HOUR_MS, toMs: capturedAtMs + HOUR_MS }
+        assert.is((await search(window)).total, 0, 'the time that the camera gave is not when it was seen')
+      }
+      const all = (await search({ plate })).results
+      assert.equal(
+        all.map(({ clockTrusted, seenAtMs, sighting }) => clockTrusted && seenAtMs === sighting.capturedAtMs),
+        [false, false, true],
+      )
+    }
+  })
+})
+
 test('a search without a purpose, with a vague one or over an empty window is refused, with the rule in the audit', async () => {
   await withReads(['ABC1230'], async (world, search) => {
     const nowMs = world.clock.nowMs()
@@ -222,7 +252,7 @@ async function storeMany(world: TestCloud, count: number, plateOf: (i: number) =
       sighting_id: sighting.sightingId,
       revision: 1,
       payload_sha256: 'x',
-      captured_at_ms: sighting.capturedAtMs,
+      seen_at_ms: sighting.capturedAtMs,
       received_at_ms: nowMs,
       retained_from_ms: sighting.capturedAtMs,
       clock_trusted: 1,

@@ -29,6 +29,7 @@ const ROWS_PER_SLICE = 2_000
 export interface SearchRequest {
   /** A plate, or a pattern with `*` (any number of characters) and `?` (one). */
   plate: string
+  /** Seen from this time on, and before that. */
   fromMs: number | null
   toMs: number | null
   /** Empty: all. */
@@ -45,6 +46,8 @@ export interface SearchResult {
   kind: 'exact' | 'near' | 'pattern'
   sighting: Sighting
   receivedAtMs: number
+  /** When the vehicle was seen: captured, or received when the camera's clock cannot be trusted. Window and order go by it. */
+  seenAtMs: number
   clockTrusted: boolean
 }
 
@@ -73,7 +76,7 @@ export interface SearchDeps {
 interface Found {
   cameraId: string
   sightingId: string
-  capturedAtMs: number
+  seenAtMs: number
   kind: SearchResult['kind']
 }
 
@@ -97,8 +100,8 @@ export function createSearch(deps: SearchDeps): Search {
           ),
         ),
       )
-    if (request.fromMs !== null) query = query.where('captured_at_ms', '>=', request.fromMs)
-    if (request.toMs !== null) query = query.where('captured_at_ms', '<', request.toMs)
+    if (request.fromMs !== null) query = query.where('seen_at_ms', '>=', request.fromMs)
+    if (request.toMs !== null) query = query.where('seen_at_ms', '<', request.toMs)
     if (request.cameras.length > 0) query = query.where('camera_id', 'in', [...request.cameras])
     return query
   }
@@ -108,7 +111,7 @@ export function createSearch(deps: SearchDeps): Search {
       visible(request, nowMs)
         .select(FOUND_COLUMNS)
         .where('confusable_key', '=', confusableKey(plate))
-        .orderBy('captured_at_ms', 'desc')
+        .orderBy('seen_at_ms', 'desc')
         // Plates of the same key that differ in two places are dropped below.
         .limit(2 * MAX_SEARCH_MATCHES),
     )
@@ -151,8 +154,8 @@ export function createSearch(deps: SearchDeps): Search {
       const stored = await sightings.get(found.sightingId, nowMs, found.cameraId)
       // Purged between the two queries.
       if (stored === null) continue
-      const { sighting, receivedAtMs, clockTrusted } = stored
-      results.push({ kind: found.kind, sighting, receivedAtMs, clockTrusted })
+      const { sighting, receivedAtMs, seenAtMs, clockTrusted } = stored
+      results.push({ kind: found.kind, sighting, receivedAtMs, seenAtMs, clockTrusted })
     }
     return results
   }
@@ -209,22 +212,22 @@ export function createSearch(deps: SearchDeps): Search {
   }
 }
 
-const FOUND_COLUMNS = ['camera_id', 'sighting_id', 'captured_at_ms', 'plate'] as const
+const FOUND_COLUMNS = ['camera_id', 'sighting_id', 'seen_at_ms', 'plate'] as const
 
 function toFound(
-  row: { camera_id: string; sighting_id: string; captured_at_ms: number },
+  row: { camera_id: string; sighting_id: string; seen_at_ms: number },
   kind: SearchResult['kind'],
 ): Found {
   return {
     cameraId: row.camera_id,
     sightingId: row.sighting_id,
-    capturedAtMs: row.captured_at_ms,
+    seenAtMs: row.seen_at_ms,
     kind,
   }
 }
 
 function newestFirst(a: Found, b: Found): number {
-  return b.capturedAtMs - a.capturedAtMs || (a.sightingId < b.sightingId ? 1 : -1)
+  return b.seenAtMs - a.seenAtMs || (a.sightingId < b.sightingId ? 1 : -1)
 }
 
 /** What is looked for, or null when it is neither a plate nor a pattern narrow enough. */

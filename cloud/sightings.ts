@@ -3,13 +3,10 @@
  * ever yields a row past its retention. Owns tables sightings and crops.
  */
 import type { CompiledQuery, SelectQueryBuilder } from 'kysely'
-import { MINUTE_MS } from '../shared/clock.ts'
+import { seenAt } from '../shared/seen.ts'
 import type { Sighting } from '../shared/wire/index.ts'
 import type { Database, Statement } from './database/database.ts'
 import type { CropsTable, Schema, SightingsTable } from './database/schema.ts'
-
-/** A camera whose clock is further ahead than this is marked, and received time rules. */
-export const MAX_CLOCK_AHEAD_MS = 5 * MINUTE_MS
 
 /** How long each class is kept, milliseconds; from the policy in force, so that a shorter one counts at once. */
 export interface Retention {
@@ -19,19 +16,21 @@ export interface Retention {
   readonly quarantineMs: number
 }
 
-/** Where retention starts to run: the earlier of captured and received, or received when the camera's clock cannot be trusted. */
-export function retainedFrom(
+/** When the vehicle was seen, and where retention starts to run: then, but never later than received. */
+export function timesOf(
   sighting: Pick<Sighting, 'capturedAtMs' | 'clock'>,
   receivedAtMs: number,
-): { retainedFromMs: number; clockTrusted: boolean } {
-  const clockTrusted = sighting.clock === 'synced' && sighting.capturedAtMs <= receivedAtMs + MAX_CLOCK_AHEAD_MS
-  return { retainedFromMs: clockTrusted ? Math.min(sighting.capturedAtMs, receivedAtMs) : receivedAtMs, clockTrusted }
+): { seenAtMs: number; retainedFromMs: number; clockTrusted: boolean } {
+  const seen = seenAt(sighting, receivedAtMs)
+  return { ...seen, retainedFromMs: Math.min(seen.seenAtMs, receivedAtMs) }
 }
 
 /** A sighting as it is handed to those who may see it. */
 export interface StoredSighting {
   sighting: Sighting
   receivedAtMs: number
+  /** When the vehicle was seen: captured, or received when the camera's clock cannot be trusted. */
+  seenAtMs: number
   clockTrusted: boolean
   matched: boolean
 }
@@ -41,7 +40,7 @@ const SIGHTING_COLUMNS = [
   'sighting_id',
   'revision',
   'payload_sha256',
-  'captured_at_ms',
+  'seen_at_ms',
   'received_at_ms',
   'retained_from_ms',
   'clock_trusted',
@@ -225,6 +224,7 @@ export function toStored(row: SightingsTable): StoredSighting {
   return {
     sighting: JSON.parse(row.document) as Sighting,
     receivedAtMs: row.received_at_ms,
+    seenAtMs: row.seen_at_ms,
     clockTrusted: row.clock_trusted === 1,
     matched: row.matched === 1,
   }

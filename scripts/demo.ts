@@ -15,6 +15,7 @@ import { verifyAudit } from '../cloud/audit/verify.ts'
 import { cloudPaths } from '../cloud/config.ts'
 import { KEY_FILES } from '../cloud/keys.ts'
 import { listPictures } from '../edge/capture/pictures.ts'
+import { systemClock } from '../shared/clock.ts'
 import { AppError, describeError, EXIT } from '../shared/errors.ts'
 import { createLog } from '../shared/log.ts'
 import type { Alert, Sighting } from '../shared/wire/index.ts'
@@ -211,7 +212,7 @@ async function watch(demo: Demo, options: Options) {
     {
       onSighting(sighting) {
         demo.sightings.push(sighting)
-        show(options, { event: 'sighting', sighting }, () => sightingLine(sighting))
+        show(options, { event: 'sighting', sighting }, () => sightingLine(sighting, systemClock.nowMs()))
       },
       onAlert(alert) {
         const before = demo.alerts.get(alert.alertId)

@@ -1,7 +1,7 @@
 /** The alert's document, as it is stored and published, made from a sighting and what it matched. Pure. */
+import { seenAt } from '../../shared/seen.ts'
 import type { Alert, Sighting } from '../../shared/wire/index.ts'
 import type { ListMatch } from '../hotlists.ts'
-import { retainedFrom } from '../sightings.ts'
 
 export function describeMatch(match: ListMatch, sighting: Sighting): Alert['match'] {
   return {
@@ -19,13 +19,14 @@ export function describeMatch(match: ListMatch, sighting: Sighting): Alert['matc
 }
 
 export function describeSighting(sighting: Sighting, receivedAtMs: number): Alert['sighting'] {
-  const { clockTrusted } = retainedFrom(sighting, receivedAtMs)
+  const { seenAtMs, clockTrusted } = seenAt(sighting, receivedAtMs)
   return {
     sightingId: sighting.sightingId,
     revision: sighting.revision,
     cameraId: sighting.cameraId,
     capturedAtMs: sighting.capturedAtMs,
     receivedAtMs,
+    seenAtMs,
     clock: clockTrusted ? 'synced' : 'unsynced',
     plate: sighting.plate ?? '',
     confidence: sighting.confidence,

@@ -151,7 +151,7 @@ async function store(world: World, sighting: Sighting, jpeg?: Buffer): Promise<s
       sighting_id: sighting.sightingId,
       revision: sighting.revision,
       payload_sha256: sha256Hex(document),
-      captured_at_ms: sighting.capturedAtMs,
+      seen_at_ms: sighting.capturedAtMs,
       received_at_ms: receivedAtMs,
       retained_from_ms: Math.min(sighting.capturedAtMs, receivedAtMs),
       clock_trusted: 1,

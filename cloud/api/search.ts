@@ -29,8 +29,8 @@ export function registerSearch(app: TypedApi, parts: CloudParts, door: Door): vo
       summary: 'Searches stored reads; refused, and audited, without case number, offence type and reason',
       body: z.strictObject({
         plate: z.string().max(MAX_PLATE_FIELD).describe('a plate, or a pattern with * and ?'),
-        fromMs: timeMsSchema.nullable().default(null),
-        toMs: timeMsSchema.nullable().default(null),
+        fromMs: timeMsSchema.nullable().default(null).describe('seen from this time on'),
+        toMs: timeMsSchema.nullable().default(null).describe('seen before this time'),
         cameras: z.array(slugSchema).max(MAX_SEARCH_CAMERAS).default([]),
         // Missing ones are refused by the search itself, so that the refusal is audited.
         caseNumber: z.string().max(MAX_PURPOSE_CHARACTERS).default(''),
@@ -47,6 +47,7 @@ export function registerSearch(app: TypedApi, parts: CloudParts, door: Door): vo
               kind: z.enum(['exact', 'near', 'pattern']),
               sighting: sightingSchema,
               receivedAtMs: timeMsSchema,
+              seenAtMs: timeMsSchema.describe('captured, or received when the camera’s clock cannot be trusted'),
               clockTrusted: z.boolean(),
             }),
           ),

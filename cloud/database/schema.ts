@@ -2,13 +2,13 @@
 import type { Generated } from 'kysely'
 import type { AdministrationSchema } from './schema-administration.ts'
 
-/** Owner: sightings.ts. `document` is the exact payload; `retained_from_ms` is where retention starts to run. */
+/** Owner: sightings.ts. `document` is the exact payload; the two times but received are `timesOf`. */
 export interface SightingsTable {
   camera_id: string
   sighting_id: string
   revision: number
   payload_sha256: string
-  captured_at_ms: number
+  seen_at_ms: number
   received_at_ms: number
   retained_from_ms: number
   clock_trusted: 0 | 1

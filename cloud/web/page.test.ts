@@ -60,7 +60,7 @@ async function pass(
   cloud: RunningCloud,
   camera: CameraFiles,
   plate: string,
-  options: { crop?: boolean } = {},
+  options: { crop?: boolean; capturedAtMs?: number; clock?: 'synced' | 'unsynced' } = {},
 ): Promise<string> {
   const client = await connectAsync(`mqtts://localhost:${cloud.mqttPort}`, {
     clientId: `${AGENCY}.north`,
@@ -79,8 +79,8 @@ async function pass(
       sightingId,
       revision: 1,
       cameraId: 'north',
-      capturedAtMs: Date.now(),
-      clock: 'synced',
+      capturedAtMs: options.capturedAtMs ?? Date.now(),
+      clock: options.clock ?? 'synced',
       plate,
       confidence: 0.93,
       candidates: [{ plate, confidence: 0.93 }],
@@ -271,6 +271,34 @@ browserTest(
         await page.waitForSelector('#alerts .card.closed')
         await keepPicture(page, 'phone-closed')
         assert.equal(errors, [])
+      } finally {
+        await browser.close()
+      }
+    })
+  },
+)
+
+browserTest(
+  'the time of a camera whose clock is wrong is when the cloud received it, and is marked as such',
+  async () => {
+    await withWorld(['supervisor'], async ({ folder, trial, person, camera }) => {
+      const browser = await openBrowser(join(folder, 'home'))
+      try {
+        const page = browser.pages()[0] ?? (await browser.newPage())
+        await logIn(page, trial.https.origin, person)
+        const beforeMs = Date.now()
+        const wrong = { capturedAtMs: beforeMs - 9 * 86_400_000, clock: 'unsynced' } as const
+        await pass(trial.cloud, camera, 'AB123CD', wrong)
+        await pass(trial.cloud, camera, 'TJ977FA', wrong)
+        await page.waitForSelector('#alerts .card')
+        await page.click('#alerts .card')
+        await page.waitForSelector('#detail .warning')
+        assert.match(String(await page.textContent('#detail .warning')), 'when the cloud received it')
+        for (const place of ['#sightings li', '#alerts .card', '#detail .facts']) {
+          assert.match(String(await page.textContent(place)), '(received)', place)
+          const shown = Date.parse(String(await page.getAttribute(`${place} time`, 'datetime')))
+          assert.ok(shown >= beforeMs && shown <= Date.now(), place)
+        }
       } finally {
         await browser.close()
       }

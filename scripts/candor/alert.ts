@@ -26,7 +26,7 @@ export function register(program: Command): void {
       const { z } = await import('zod')
       const { alertSchema } = await import('../../shared/wire/index.ts')
       const { withClient } = await import('./client.ts')
-      const { printJson, table, time } = await import('./terminal.ts')
+      const { printJson, seenTime, table } = await import('./terminal.ts')
       const query = new URLSearchParams({ state: options.state, limit: '200' })
       const { alerts } = await withClient((client) =>
         client.call(z.object({ alerts: z.array(alertSchema) }), 'GET', `/api/v1/alerts?${query}`),
@@ -34,13 +34,13 @@ export function register(program: Command): void {
       if (options.json === true) return printJson(alerts)
       const rows = alerts.map((one) => [
         one.alertId,
-        time(one.sighting.capturedAtMs),
+        seenTime(one.sighting.seenAtMs, one.sighting.clock === 'synced'),
         one.sighting.cameraId,
         one.outcome ?? one.state,
         plateOf(one),
         one.match.category,
       ])
-      process.stdout.write(table(['alert', 'captured', 'camera', 'state', 'plate', 'category'], rows))
+      process.stdout.write(table(['alert', 'seen', 'camera', 'state', 'plate', 'category'], rows))
     })
 
   alert
@@ -160,11 +160,11 @@ const NEXT: Readonly<Record<Alert['state'], string>> = {
 }
 
 async function describe({ alert, steps, source }: Awaited<ReturnType<typeof detailOf>>): Promise<string> {
-  const { time } = await import('./terminal.ts')
+  const { seenTime, time } = await import('./terminal.ts')
   const { match, sighting } = alert
   const lines = [
     `${alert.alertId}  ${alert.outcome ?? alert.state}`,
-    `  seen by ${sighting.cameraId} at ${time(sighting.capturedAtMs)}`,
+    `  seen by ${sighting.cameraId} at ${seenTime(sighting.seenAtMs, sighting.clock === 'synced')}`,
     `  list ${match.list}: ${match.category}, priority ${match.priority}`,
     `  plate ${plateOf(alert)}${alert.state === 'raised' ? '' : ` (${(sighting.confidence * 100).toFixed(0)} %), listed ${match.listedPlate}`}`,
   ]
@@ -172,6 +172,9 @@ async function describe({ alert, steps, source }: Awaited<ReturnType<typeof deta
     lines.push(
       `  source: ${source.reason ?? 'no reason given'}${source.caseNumber === null ? '' : `, case ${source.caseNumber}`}`,
     )
+  }
+  if (sighting.clock === 'unsynced') {
+    lines.push('  THE CAMERA’S CLOCK IS NOT TRUSTED; THE TIME IS WHEN THE CLOUD RECEIVED IT')
   }
   if (!match.stillMatches) lines.push('  THE FINAL READ NO LONGER MATCHES THE ENTRY')
   for (const one of steps) lines.push(`  ${time(one.atMs)}  ${one.account}: ${one.step}`)

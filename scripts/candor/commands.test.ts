@@ -4,11 +4,16 @@ import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { connectAsync } from 'mqtt'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { newId } from '../../shared/ids.ts'
 import { silentLog } from '../../shared/log.ts'
+import { topics } from '../../shared/topics.ts'
+import type { Sighting } from '../../shared/wire/index.ts'
 import { enrolCamera, startCamera, writeEdgeConfig } from '../trial/cameras.ts'
 import { openTrialCloud, type TrialCloud } from '../trial/cloud.ts'
+import { sightingLine } from './watch.ts'
 
 const CANDOR = fileURLToPath(new URL('../candor.ts', import.meta.url))
 const TSX = fileURLToPath(import.meta.resolve('tsx'))
@@ -254,6 +259,38 @@ test('an officer takes an alert from its picture to its outcome, and an investig
     const searches = entries.filter((entry) => entry.operation === 'search.run')
     assert.equal(searches.map((entry) => entry.outcome).sort(), ['allowed', 'refused'])
     assert.not.match(JSON.stringify(entries), /TJ977FA/, 'plates stand in the audit as digests')
+  })
+})
+
+test('the time of a camera whose clock is wrong is when the cloud received it, and is marked as such', async () => {
+  const nowMs = Date.now()
+  const sighting: Sighting = {
+    ...{ sightingId: newId(), revision: 1, cameraId: 'north', plate: 'TJ977FA', confidence: 0.9, candidates: [] },
+    ...{ capturedAtMs: Date.parse('2024-02-03T04:05:06Z'), clock: 'unsynced', frames: 1, match: null, crop: null },
+    ...{ jurisdiction: null, region: { x: 1, y: 2, width: 100, height: 30 } },
+    versions: { software: '0', detector: 'd', reader: 'r' },
+  }
+  const today = new RegExp(`${new Date(nowMs).toISOString().slice(0, 10)} [0-9:]+Z \\(received\\)`)
+  assert.match(sightingLine(sighting, nowMs), today)
+  assert.match(sightingLine({ ...sighting, clock: 'synced' }, nowMs), /^2024-02-03 04:05:06Z {2}north/)
+  await inWorld(async ({ folder, trial, as, asAdministrator }) => {
+    const list = join(folder, 'list.csv')
+    await writeFile(list, 'plate\nTJ977FA\n')
+    await asAdministrator('hotlist', 'import', list, '--list', 'stolen')
+    const files = await enrolCamera(trial.https, trial.administratorToken, 'north', join(folder, 'north'))
+    const camera = await connectAsync(`mqtts://localhost:${trial.cloud.mqttPort}`, {
+      ...{ clientId: 'springfield.north', key: files.keyPem, cert: files.certificatePem, ca: files.caPem },
+    })
+    await camera.publishAsync(topics.sightings('springfield', 'north'), JSON.stringify(sighting), { qos: 1 })
+    await camera.endAsync()
+    const lee = await as('lee', ['officer'])
+    assert.match((await lee('alert', 'list')).out, today)
+    const [alert] = JSON.parse((await lee('alert', 'list', '--json')).out)
+    assert.match((await lee('alert', 'show', alert.alertId)).out, /CLOCK IS NOT TRUSTED/)
+    const ines = await as('ines', ['investigator'])
+    const stated = ['--case', 'C-1', '--offence', 'theft', '--reason', 'where was it seen']
+    const from = new Date(nowMs - 3_600_000).toISOString()
+    assert.match((await ines('search', '--plate', 'TJ977FA', '--from', from, ...stated)).out, today)
   })
 })
 

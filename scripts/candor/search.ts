@@ -19,8 +19,8 @@ export function register(program: Command): void {
     .command('search')
     .description('search stored reads; case number, offence type and reason are required, and every search is audited')
     .requiredOption('--plate <plate>', 'a plate, or a pattern with * (any characters) and ? (one)')
-    .option('--from <time>', 'captured from: 2026-01-31 or 2026-01-31T08:00:00Z')
-    .option('--to <time>', 'captured before; a date counts to its end')
+    .option('--from <time>', 'seen from: 2026-01-31 or 2026-01-31T08:00:00Z')
+    .option('--to <time>', 'seen before; a date counts to its end')
     .option('--camera <name>', 'only this camera; may be repeated', (value, before: string[]) => [...before, value], [])
     // Not required by the parser: a search without them must reach the cloud, be refused there and stand in the audit.
     .option('--case <number>', 'case number (required)')
@@ -33,7 +33,7 @@ export function register(program: Command): void {
       const { z } = await import('zod')
       const { sightingSchema } = await import('../../shared/wire/index.ts')
       const { withClient } = await import('./client.ts')
-      const { parseTime, printJson, table, time } = await import('./terminal.ts')
+      const { parseTime, printJson, seenTime, table } = await import('./terminal.ts')
       const answerSchema = z.object({
         auditSeq: z.int(),
         total: z.int(),
@@ -43,6 +43,7 @@ export function register(program: Command): void {
             kind: z.enum(['exact', 'near', 'pattern']),
             sighting: sightingSchema,
             receivedAtMs: z.int(),
+            seenAtMs: z.int(),
             clockTrusted: z.boolean(),
           }),
         ),
@@ -64,8 +65,8 @@ export function register(program: Command): void {
       )
       if (options.json === true) return printJson(answer)
       const marks = { exact: '=', near: '≈', pattern: '~' }
-      const rows = answer.results.map(({ kind, sighting, clockTrusted }) => [
-        `${time(sighting.capturedAtMs)}${clockTrusted ? '' : ' (clock not trusted)'}`,
+      const rows = answer.results.map(({ kind, sighting, seenAtMs, clockTrusted }) => [
+        seenTime(seenAtMs, clockTrusted),
         sighting.cameraId,
         `${marks[kind]} ${sighting.plate ?? ''}`,
         sighting.jurisdiction?.code ?? '',
@@ -73,7 +74,7 @@ export function register(program: Command): void {
         sighting.sightingId,
       ])
       if (rows.length > 0)
-        process.stdout.write(table(['captured', 'camera', 'plate', 'of', 'confidence', 'sighting'], rows))
+        process.stdout.write(table(['seen', 'camera', 'plate', 'of', 'confidence', 'sighting'], rows))
       const more = answer.truncated ? ' or more; narrow the search' : ''
       process.stdout.write(`${answer.total} sightings${more}. Audit entry ${answer.auditSeq}.\n`)
     })

@@ -33,6 +33,11 @@ export function time(ms: number): string {
     .replace(/\.\d+Z$/, 'Z')
 }
 
+/** When a vehicle was seen, marked when it is the time at which the cloud received it: the camera's clock was not trusted. */
+export function seenTime(seenAtMs: number, clockTrusted: boolean): string {
+  return `${time(seenAtMs)}${clockTrusted ? '' : ' (received)'}`
+}
+
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, null, 2)}\n`)
 }

@@ -1,10 +1,12 @@
 /** Alerts and sightings on the terminal as they arrive: MQTT over secure WebSocket, with the session that survives an absence. */
 import { hostname } from 'node:os'
 import { z } from 'zod'
+import { systemClock } from '../../shared/clock.ts'
+import { seenAt } from '../../shared/seen.ts'
 import type { Alert, Sighting } from '../../shared/wire/index.ts'
 import { connectPerson } from '../trial/person-link.ts'
 import { connect } from './client.ts'
-import { time } from './terminal.ts'
+import { seenTime, time } from './terminal.ts'
 
 /** A token lives 30 minutes; renewing keeps the MQTT session. */
 const RENEW_MS = 10 * 60_000
@@ -30,7 +32,9 @@ export async function watch(json: boolean): Promise<void> {
       {
         onAlert: (alert) => process.stdout.write(json ? `${JSON.stringify({ alert })}\n` : alertLine(alert)),
         onSighting: (sighting) =>
-          process.stdout.write(json ? `${JSON.stringify({ sighting })}\n` : sightingLine(sighting)),
+          process.stdout.write(
+            json ? `${JSON.stringify({ sighting })}\n` : sightingLine(sighting, systemClock.nowMs()),
+          ),
         onState: (state) => process.stderr.write(`link ${state}\n`),
       },
     )
@@ -50,9 +54,12 @@ export async function watch(json: boolean): Promise<void> {
   }
 }
 
-export function sightingLine({ capturedAtMs, cameraId, plate, confidence, revision }: Sighting): string {
+/** `arrivedAtMs` stands for the time at which the cloud received it: a live sighting is passed on at once. */
+export function sightingLine(sighting: Sighting, arrivedAtMs: number): string {
+  const { cameraId, plate, confidence, revision } = sighting
   if (revision === 0) return ''
-  return `${time(capturedAtMs)}  ${cameraId}  ${plate ?? '(unreadable)'}  ${(confidence * 100).toFixed(0)} %\n`
+  const { seenAtMs, clockTrusted } = seenAt(sighting, arrivedAtMs)
+  return `${seenTime(seenAtMs, clockTrusted)}  ${cameraId}  ${plate ?? '(unreadable)'}  ${(confidence * 100).toFixed(0)} %\n`
 }
 
 function alertLine({ updatedAtMs, sighting, match, state, outcome, alertId }: Alert): string {

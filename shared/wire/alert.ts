@@ -96,7 +96,10 @@ export const alertSchema = z.strictObject({
     cameraId: slugSchema,
     capturedAtMs: timeMsSchema,
     receivedAtMs: timeMsSchema,
-    clock: z.enum(['synced', 'unsynced']),
+    seenAtMs: timeMsSchema.describe(
+      'the time to go by: captured, or received when the camera’s clock cannot be trusted',
+    ),
+    clock: z.enum(['synced', 'unsynced']).describe('unsynced: the camera’s clock cannot be trusted'),
     plate: plateSchema,
     confidence: confidenceSchema,
     candidates: z.array(candidateSchema).max(16),

@@ -9,7 +9,7 @@ export const sightings: Migration = {
       sighting_id TEXT NOT NULL,
       revision INTEGER NOT NULL,
       payload_sha256 TEXT NOT NULL,
-      captured_at_ms INTEGER NOT NULL,
+      seen_at_ms INTEGER NOT NULL,
       received_at_ms INTEGER NOT NULL,
       retained_from_ms INTEGER NOT NULL,
       clock_trusted INTEGER NOT NULL,
@@ -22,7 +22,7 @@ export const sightings: Migration = {
       -- The id first: it alone finds a sighting, and as ids grow with time, rows of all cameras are added at one end.
       PRIMARY KEY (sighting_id, camera_id, revision)
     ) STRICT;
-    CREATE INDEX sightings_by_key ON sightings (confusable_key, retained_from_ms);
+    CREATE INDEX sightings_by_key ON sightings (confusable_key, seen_at_ms);
     CREATE INDEX sightings_by_age ON sightings (matched, retained_from_ms);
 
     CREATE TABLE crops (

@@ -1,6 +1,6 @@
 /** The list of alerts: urgent and open first. Shows no plate before its picture was compared. */
 import type { Alert } from '../../../shared/wire/alert.ts'
-import { el, timeOf } from './dom.ts'
+import { el, seenText } from './dom.ts'
 import { categoryText, isReadShown, readText, STATE_WORDS } from './words.ts'
 
 /** Alerts kept on the page; the rest is a search away. */
@@ -36,7 +36,7 @@ export function showAlerts(
         el('span', { class: 'card-title' }, isReadShown(alert) ? readText(alert) : 'Compare the picture'),
         el('span', { class: 'priority', title: 'Priority, 1 is the most urgent' }, `P${alert.match.priority}`),
         el('span', { class: 'card-what' }, `${categoryText(alert)} · camera ${alert.sighting.cameraId}`),
-        el('span', { class: 'card-when' }, timeOf(alert.sighting.capturedAtMs)),
+        el('span', { class: 'card-when' }, ...seenText(alert.sighting.seenAtMs, alert.sighting.clock === 'synced')),
         el('span', { class: `state ${alert.state}` }, STATE_WORDS[alert.state]),
       )
       card.dataset.alert = alert.alertId

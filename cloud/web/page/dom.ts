@@ -73,6 +73,11 @@ export function timeOf(atMs: number): HTMLElement {
   return el('time', { datetime: at.toISOString(), title: day.format(at) }, time.format(at))
 }
 
+/** When a vehicle was seen, marked when it is the time at which the cloud received it: the camera's clock was not trusted. */
+export function seenText(seenAtMs: number, clockTrusted: boolean): (HTMLElement | string)[] {
+  return [timeOf(seenAtMs), clockTrusted ? '' : ' (received)']
+}
+
 /** `12 s`, `4 min`, `3 h`, `2 days`. */
 export function duration(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000))

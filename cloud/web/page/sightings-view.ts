@@ -1,6 +1,7 @@
 /** Sightings as they arrive, newest first; for those who may watch them. A matched one is left to its alert. */
+import { seenAt } from '../../../shared/seen.ts'
 import type { Sighting } from '../../../shared/wire/sighting.ts'
-import { el, timeOf } from './dom.ts'
+import { el, seenText } from './dom.ts'
 import { confidenceText } from './words.ts'
 
 /** Sightings on the page; older ones leave it. */
@@ -12,6 +13,8 @@ export function createSightingsView(list: HTMLElement): { add(sighting: Sighting
     add(sighting) {
       // The plate of a match is not shown before the officer has read it in the picture.
       const plate = sighting.match !== null ? 'on a list' : (sighting.plate ?? 'not readable')
+      // A live sighting is passed on at once, so its arrival here stands for when the cloud received it.
+      const { seenAtMs, clockTrusted } = seenAt(sighting, Date.now())
       const row = el(
         'li',
         { class: sighting.match !== null ? 'matched' : '' },
@@ -19,7 +22,7 @@ export function createSightingsView(list: HTMLElement): { add(sighting: Sighting
         el('span', { class: 'jurisdiction' }, sighting.match === null ? (sighting.jurisdiction?.code ?? '') : ''),
         el('span', { class: 'confidence', title: 'How sure the camera is' }, confidenceText(sighting.confidence)),
         el('span', { class: 'camera' }, sighting.cameraId),
-        el('span', { class: 'when' }, timeOf(sighting.capturedAtMs)),
+        el('span', { class: 'when' }, ...seenText(seenAtMs, clockTrusted)),
       )
       const before = rows.get(sighting.sightingId)
       if (before === undefined) list.prepend(row)

@@ -4,7 +4,7 @@
  */
 import { type Alert, type AlertOutcome, type AlertStep, CLOSING_OUTCOMES } from '../../../shared/wire/alert.ts'
 import { type AlertDetail, ApiError } from './api.ts'
-import { button, el, timeOf } from './dom.ts'
+import { button, el, seenText, timeOf } from './dom.ts'
 import type { Picture } from './picture.ts'
 import { categoryText, confidenceText, isReadShown, OUTCOME_WORDS, readText, STATE_WORDS, STEP_WORDS } from './words.ts'
 
@@ -230,7 +230,7 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }
       ...(shown && detail?.source?.reason ? row('Reason', detail.source.reason) : []),
       ...(shown && detail?.source?.caseNumber ? row('Case', detail.source.caseNumber) : []),
       ...row('Where', `camera ${sighting.cameraId}`),
-      ...row('When', timeOf(sighting.capturedAtMs), sighting.clock === 'unsynced' ? ' (camera clock not trusted)' : ''),
+      ...row('When', ...seenText(sighting.seenAtMs, sighting.clock === 'synced')),
     )
   }
 
@@ -246,7 +246,7 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }
     const found: string[] = []
     if (!alert.match.stillMatches) found.push('The final read no longer matches the list. Look very carefully.')
     if (alert.sighting.clock === 'unsynced')
-      found.push('The camera’s clock was wrong; the time is when the cloud received it.')
+      found.push('The camera’s clock is not trusted; the time is when the cloud received it.')
     return found.map((warning) => el('p', { class: 'warning' }, warning))
   }
 
