@@ -6,7 +6,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openDatabase } from '../shared/sqlite.ts'
 import type { Statement } from './database/database.ts'
-import { createSearch } from './search.ts'
+import { createSearch, ROWS_PER_SLICE } from './search.ts'
 import { inCloud, makeSighting, publishSighting, type TestCloud } from './testing.ts'
 
 const A = 'elm-st-1'
@@ -104,9 +104,15 @@ test('a sighting is found by its id, with and without its camera, and its pictur
   })
 })
 
-test('a search finds its rows by their key, whatever it is narrowed by', async () => {
+test('a search walks its rows by their key, whatever it is narrowed by and however many there are', async () => {
   await withCamera(async (world, publish) => {
     await publish()
+    const columns = 'revision, payload_sha256, received_at_ms, retained_from_ms, clock_trusted, plate, confusable_key'
+    // Another plate with the same key, more often than a slice holds.
+    world.sql(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${ROWS_PER_SLICE + 1})
+      INSERT INTO sightings (camera_id, sighting_id, seen_at_ms, matched, match_disagreed, document, ${columns})
+      SELECT camera_id, i, seen_at_ms - i, matched, match_disagreed, document, revision, payload_sha256,
+        received_at_ms, retained_from_ms, clock_trusted, '48C123O', confusable_key FROM n, sightings`)
     const search = createSearch(world.cloud.parts)
     const nowMs = world.clock.nowMs()
     const narrowed = { fromMs: nowMs - 60_000, toMs: nowMs + 60_000, cameras: [A, 'oak-st-2'] }
@@ -115,9 +121,14 @@ test('a search finds its rows by their key, whatever it is narrowed by', async (
         const planned = await plansOf(world, async () => {
           assert.is((await search.run({ ...SEARCH, ...change, plate }, ACTOR)).total, 1)
         })
-        for (const { sql, plan } of planned) {
-          if (!sql.includes('"confusable_key"')) continue
-          assert.match(plan[0] ?? '', /^SEARCH sightings USING (COVERING )?INDEX sightings_by_key \(confusable_key[=>]/)
+        const walked = planned.filter(({ sql }) => sql.includes('"confusable_key"'))
+        // Where the slice ends and what is in it, of the first slice and of the last one.
+        assert.is(walked.length, 4, plate)
+        const bounds = plate === PLATE ? /confusable_key=\?/ : /(confusable_key|,seen_at_ms\))>.* AND .*(_key|_ms\))</
+        for (const { sql, plan } of walked) {
+          assert.match(plan[0] ?? '', /^SEARCH sightings USING (COVERING )?INDEX sightings_by_key \(/, sql)
+          assert.match(plan[0] ?? '', bounds, sql)
+          assert.is(plan[0]?.includes('seen_at_ms<'), plate === PLATE && / "seen_at_ms" < /.test(sql), sql)
         }
         assert.equal(scans(planned.filter(({ sql }) => !sql.includes('audit_entries'))), [])
       }

@@ -5,6 +5,7 @@ import { DAY_MS, HOUR_MS } from '../shared/clock.ts'
 import { newId } from '../shared/ids.ts'
 import { confusableKey } from '../shared/plate.ts'
 import type { Sighting } from '../shared/wire/index.ts'
+import type { Database, Statement } from './database/database.ts'
 import {
   createSearch,
   MAX_PATTERN_STARS,
@@ -12,6 +13,7 @@ import {
   MAX_SEARCH_PAGE,
   MIN_REASON_CHARACTERS,
   parseQuery,
+  ROWS_PER_SLICE,
   type SearchAnswer,
   type SearchRequest,
 } from './search.ts'
@@ -281,6 +283,41 @@ test('results up to the limit are whole; one more is cut and said; pages go on w
       const over = await search({ plate })
       assert.equal([over.total, over.truncated], [MAX_SEARCH_MATCHES, true], plate)
     }
+  })
+})
+
+test('no turn of a search looks at more than a slice, be it of many plates or of one that passes all day', async () => {
+  await inCloud(async (world) => {
+    await storeMany(world, 3 * ROWS_PER_SLICE, (i) => (i % 3 === 0 ? `ABD${i}` : 'ABC1230'))
+    const { database, sightings, audit } = world.cloud.parts
+    const read: number[] = []
+    const watched: Database = {
+      ...database,
+      async read<R>(query: Statement<R>) {
+        const rows = await database.read(query)
+        read.push(rows.length)
+        return rows
+      },
+    }
+    let turns = 0
+    const clock = {
+      ...world.clock,
+      async sleep() {
+        turns += 1
+      },
+    }
+    const search = createSearch({ database: watched, sightings, audit, clock })
+    // A slice ends with the row at which it was cut.
+    for (const [plate, slices] of [
+      ['ABC1230', 2],
+      ['ABC1*', 2],
+      ['*BC1*', 3],
+    ] as const) {
+      turns = 0
+      assert.is((await search.run({ ...REQUEST, plate }, ACTOR)).total, 2 * ROWS_PER_SLICE, plate)
+      assert.is(turns, slices - 1, plate)
+    }
+    assert.ok(Math.max(...read) <= ROWS_PER_SLICE + 1, String(Math.max(...read)))
   })
 })
 

@@ -2,6 +2,7 @@
  * Searching stored reads. Every search needs a case number, an offence type and a reason; it is written into the audit before
  * the first row is looked at, and how much it found before the answer leaves. No audit, no answer.
  */
+import type { ExpressionBuilder, SelectQueryBuilder } from 'kysely'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { comparePlates, confusableKey, normalisePlate, PLATE_MAX_LENGTH } from '../shared/plate.ts'
@@ -9,6 +10,7 @@ import type { Sighting } from '../shared/wire/index.ts'
 import type { Actor, AuditRecord } from './audit/entry.ts'
 import { withoutPlates } from './audit/plates.ts'
 import type { Database } from './database/database.ts'
+import type { Schema, SightingsTable } from './database/schema.ts'
 import type { Sightings } from './sightings.ts'
 
 export const MAX_SEARCH_PAGE = 200
@@ -23,8 +25,8 @@ export const MIN_REASON_CHARACTERS = 10
 export const MIN_REASON_WORDS = 2
 export const MAX_REASON_CHARACTERS = 500
 export const MAX_PURPOSE_CHARACTERS = 64
-/** Rows looked at in one turn of the event loop by a search with wildcards; about 5 ms. */
-const ROWS_PER_SLICE = 2_000
+/** Rows looked at in one turn of the event loop by a search; about 10 ms. */
+export const ROWS_PER_SLICE = 2_000
 
 export interface SearchRequest {
   /** A plate, or a pattern with `*` (any number of characters) and `?` (one). */
@@ -82,6 +84,24 @@ interface Found {
 
 type Query = { kind: 'exact'; plate: string } | { kind: 'pattern'; pattern: string }
 
+/** Where a slice of the index of plates ends. */
+interface Place {
+  confusableKey: string
+  seenAtMs: number
+}
+
+type Rows<O> = SelectQueryBuilder<Schema, 'sightings', O>
+
+/** How one kind of query walks the index of plates. */
+interface Walk {
+  /** Narrows `query` to what lies beyond the end of the last slice and not beyond that of this one. */
+  between<O>(query: Rows<O>, after: Place | null, last: Place | null): Rows<O>
+  /** The pattern, in SQL; null: none. */
+  like: string | null
+  /** What a plate that lies there is to the query; null: nothing. */
+  kindOf(plate: string): SearchResult['kind'] | null
+}
+
 export function createSearch(deps: SearchDeps): Search {
   const { database, sightings, clock } = deps
 
@@ -100,48 +120,35 @@ export function createSearch(deps: SearchDeps): Search {
           ),
         ),
       )
-    if (request.fromMs !== null) query = query.where('seen_at_ms', '>=', request.fromMs)
-    if (request.toMs !== null) query = query.where('seen_at_ms', '<', request.toMs)
     if (request.cameras.length > 0) query = query.where('camera_id', 'in', [...request.cameras])
-    return query
+    return inWindow(query, request)
   }
 
-  async function findPlate(request: SearchRequest, plate: string, nowMs: number): Promise<Found[]> {
-    const rows = await database.read(
-      visible(request, nowMs)
-        .select(FOUND_COLUMNS)
-        .where('confusable_key', '=', confusableKey(plate))
-        .orderBy('seen_at_ms', 'desc')
-        // Plates of the same key that differ in two places are dropped below.
-        .limit(2 * MAX_SEARCH_MATCHES),
-    )
-    return rows.flatMap((row) => {
-      const kind = row.plate === null ? null : comparePlates(row.plate, plate)
-      return kind === null ? [] : [toFound(row, kind)]
-    })
-  }
-
-  /** Walks the index of plates in slices, so that a search over millions of rows never holds up the broker. */
-  async function findPattern(request: SearchRequest, pattern: string, nowMs: number): Promise<Found[]> {
-    const like = pattern.replaceAll('*', '%').replaceAll('?', '_')
-    // The one index of plates is by key; the key of a plate starts with the key of the plate's own start.
-    const prefix = confusableKey(/^[A-Z0-9]*/.exec(pattern)?.[0] ?? '')
-    // '~' sorts after every character of a key.
-    const end = `${prefix}~`
+  /**
+   * Walks the index of plates in slices, newest first within a key, so that neither a search over millions of rows nor a plate
+   * that passes all day ever holds up the broker.
+   */
+  async function find(request: SearchRequest, { between, like, kindOf }: Walk, nowMs: number): Promise<Found[]> {
     const found: Found[] = []
-    let after: string | null = null
-    for (;;) {
-      let slice = database.build.selectFrom('sightings').select('confusable_key').where('confusable_key', '<', end)
-      let query = visible(request, nowMs)
-        .select(FOUND_COLUMNS)
-        .where('plate', 'like', like)
-        .where('confusable_key', '<', end)
-      slice = after === null ? slice.where('confusable_key', '>=', prefix) : slice.where('confusable_key', '>', after)
-      query = after === null ? query.where('confusable_key', '>=', prefix) : query.where('confusable_key', '>', after)
-      const [boundary] = await database.read(slice.orderBy('confusable_key').offset(ROWS_PER_SLICE).limit(1))
-      const last = boundary?.confusable_key ?? null
-      if (last !== null) query = query.where('confusable_key', '<=', last)
-      for (const row of await database.read(query.limit(MAX_SEARCH_MATCHES + 1))) found.push(toFound(row, 'pattern'))
+    for (let after: Place | null = null; ; ) {
+      const index = database.build.selectFrom('sightings').select(['confusable_key', 'seen_at_ms'])
+      const [boundary]: Pick<SightingsTable, 'confusable_key' | 'seen_at_ms'>[] = await database.read(
+        between(index, after, null)
+          .orderBy('confusable_key', 'desc')
+          .orderBy('seen_at_ms', 'desc')
+          .offset(ROWS_PER_SLICE)
+          .limit(1),
+      )
+      const last: Place | null =
+        boundary?.confusable_key == null
+          ? null
+          : { confusableKey: boundary.confusable_key, seenAtMs: boundary.seen_at_ms }
+      const slice = between(visible(request, nowMs).select(FOUND_COLUMNS), after, last)
+      const rows = await database.read(like === null ? slice : slice.where('plate', 'like', like))
+      for (const row of rows) {
+        const kind = row.plate === null ? null : kindOf(row.plate)
+        if (kind !== null) found.push(toFound(row, kind))
+      }
       if (last === null || found.length > MAX_SEARCH_MATCHES) return found
       after = last
       await clock.sleep(0)
@@ -189,10 +196,8 @@ export function createSearch(deps: SearchDeps): Search {
       if (query === null) throw new AppError('internal', 'a search without a plate was not refused')
       const { seq } = await deps.audit.append({ ...record, outcome: 'allowed' })
       const nowMs = clock.nowMs()
-      const found =
-        query.kind === 'exact'
-          ? await findPlate(request, query.plate, nowMs)
-          : await findPattern(request, query.pattern, nowMs)
+      const walk = query.kind === 'exact' ? walkPlate(query.plate, request) : walkPattern(query.pattern)
+      const found = await find(request, walk, nowMs)
       const truncated = found.length > MAX_SEARCH_MATCHES
       const kept = found.sort(newestFirst).slice(0, MAX_SEARCH_MATCHES)
       const results = await load(
@@ -209,6 +214,44 @@ export function createSearch(deps: SearchDeps): Search {
       })
       return { auditSeq: seq, results, total: kept.length, truncated }
     },
+  }
+}
+
+function inWindow<O>(query: Rows<O>, { fromMs, toMs }: Pick<SearchRequest, 'fromMs' | 'toMs'>): Rows<O> {
+  const from = fromMs === null ? query : query.where('seen_at_ms', '>=', fromMs)
+  return toMs === null ? from : from.where('seen_at_ms', '<', toMs)
+}
+
+function walkPlate(plate: string, window: Pick<SearchRequest, 'fromMs' | 'toMs'>): Walk {
+  return {
+    between(query, after, last) {
+      const ofKey = inWindow(query.where('confusable_key', '=', confusableKey(plate)), window)
+      const beyond = after === null ? ofKey : ofKey.where('seen_at_ms', '<', after.seenAtMs)
+      return last === null ? beyond : beyond.where('seen_at_ms', '>=', last.seenAtMs)
+    },
+    like: null,
+    kindOf: (found) => comparePlates(found, plate),
+  }
+}
+
+function walkPattern(pattern: string): Walk {
+  // The one index of plates is by key; the key of a plate starts with the key of the plate's own start.
+  const prefix = confusableKey(/^[A-Z0-9]*/.exec(pattern)?.[0] ?? '')
+  const place = (eb: ExpressionBuilder<Schema, 'sightings'>) => eb.refTuple('confusable_key', 'seen_at_ms')
+  return {
+    between(query, after, last) {
+      // One bound on each side, or SQLite may choose the wider one and walk from the start in every slice.
+      const beyond =
+        after === null
+          ? // '~' sorts after every character of a key.
+            query.where('confusable_key', '<', `${prefix}~`)
+          : query.where((eb) => eb(place(eb), '<', eb.tuple(after.confusableKey, after.seenAtMs)))
+      return last === null
+        ? beyond.where('confusable_key', '>=', prefix)
+        : beyond.where((eb) => eb(place(eb), '>=', eb.tuple(last.confusableKey, last.seenAtMs)))
+    },
+    like: pattern.replaceAll('*', '%').replaceAll('?', '_'),
+    kindOf: () => 'pattern',
   }
 }
 
