@@ -1,7 +1,7 @@
 import type { MqttClient } from 'mqtt'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { DAY_MS } from '../shared/clock.ts'
+import { DAY_MS, HOUR_MS } from '../shared/clock.ts'
 import { newId } from '../shared/ids.ts'
 import { silentLog } from '../shared/log.ts'
 import { topics } from '../shared/topics.ts'
@@ -15,7 +15,8 @@ import {
   CLOSING_OUTCOMES,
   type Sighting,
 } from '../shared/wire/index.ts'
-import { createAlerts } from './alerts.ts'
+import { MAX_GROUPS_PER_ACCOUNT } from './accounts/rights.ts'
+import { createAlerts, MAX_ALERT_PAGE } from './alerts.ts'
 import {
   AGENCY,
   codeOf,
@@ -408,6 +409,73 @@ test('an alert names the time to go by: captured, or received when the camera’
     const received = { clock: 'unsynced', by: 'received' }
     assert.equal(await times({ capturedAtMs: nowMs - DAY_MS, clock: 'unsynced' }), received)
     assert.equal(await times({ capturedAtMs: nowMs + DAY_MS }), received)
+  })
+})
+
+test('alerts are listed newest first over all groups, each once, by state and before a time, at most a page', async () => {
+  await inCloud(async (world) => {
+    await world.importList('stolen', [PLATE], ['patrol', 'night'])
+    await world.importList('amber', ['WWW9999'], ['night'])
+    const camera = await world.connectCamera(A, await world.addCamera(A))
+    const raised: Alert[] = []
+    for (const plate of [PLATE, 'WWW9999', PLATE, 'WWW9999', PLATE]) {
+      world.clock.advance(1_000)
+      raised.unshift(await raise(world, camera, { plate }))
+    }
+    const listed = async (
+      groups: string[],
+      state: AlertState | 'open' | null,
+      beforeMs: number | null = null,
+      limit = 10,
+    ) =>
+      (await world.cloud.parts.alerts.list({ groups, state, beforeMs, limit })).map(({ alertId }) =>
+        raised.findIndex((alert) => alert.alertId === alertId),
+      )
+    const both = ['patrol', 'night', 'nobody']
+    assert.equal(await listed(both, null), [0, 1, 2, 3, 4])
+    assert.equal(await listed(['patrol'], null), [0, 2, 4])
+    assert.equal(await listed(['nobody'], null), [])
+    const [newest, , middle] = raised as [Alert, Alert, Alert]
+    await close(world, newest, 'stale')
+    await take(world, middle, STEPS.image_compared)
+    assert.equal(await listed(both, 'open'), [1, 2, 3, 4])
+    assert.equal(await listed(both, 'closed'), [0])
+    assert.equal(await listed(both, 'image_compared'), [2])
+    assert.equal(await listed(both, 'raised'), [1, 3, 4])
+    assert.equal(await listed(both, null, middle.raisedAtMs), [3, 4])
+    assert.equal(await listed(both, null, middle.raisedAtMs + 1), [2, 3, 4])
+    assert.equal(await listed(both, null, null, 2), [0, 1])
+    const many = Array.from({ length: MAX_GROUPS_PER_ACCOUNT - 1 }, (_, i) => `group-${i}`)
+    assert.equal(await listed([...many, 'night'], null), [0, 1, 2, 3, 4], 'as many groups as an account may have')
+
+    // Copies of one, straight into the tables: hundreds over MQTT would only take longer.
+    const copies = (count: number, state: string, groupNames: string) => `
+      WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count})
+      INSERT INTO alerts SELECT '${state}' || i, camera_id, '${state}' || i, entry_id, 0, 0, '${state}', raised_at_ms - i,
+        retained_from_ms, document FROM n, alerts WHERE alert_id = '${newest.alertId}';
+      INSERT INTO alert_groups SELECT alert_id, value, state, raised_at_ms FROM alerts, json_each('${groupNames}')
+        WHERE alert_id GLOB '${state}*';`
+    world.sql(copies(MAX_ALERT_PAGE, 'actionable', '["crowd", "night"]'))
+    const page = (limit: number) => listed(['crowd', 'night'], 'actionable', null, limit)
+    assert.is((await page(MAX_ALERT_PAGE - 1)).length, MAX_ALERT_PAGE - 1)
+    assert.is((await page(MAX_ALERT_PAGE)).length, MAX_ALERT_PAGE)
+    world.sql(copies(1, 'closed', '["crowd"]'))
+    assert.is((await listed(['crowd'], null, null, MAX_ALERT_PAGE + 1)).length, MAX_ALERT_PAGE)
+  })
+})
+
+test('an alert that is past its retention is in no list, though its neighbours are and whenever it was raised', async () => {
+  await withList(async (world, camera) => {
+    const { matchedMs } = world.cloud.parts.policy.retention()
+    const late = await raise(world, camera, { capturedAtMs: world.clock.nowMs() - matchedMs + HOUR_MS })
+    const fresh = await raise(world, camera)
+    const listed = async () =>
+      (await world.cloud.parts.alerts.list({ groups: GROUPS, state: null, beforeMs: null, limit: 1 })).map(
+        ({ alertId }) => alertId,
+      )
+    assert.equal(await listed(), [fresh.alertId])
+    world.sql(`UPDATE alerts SET retained_from_ms = ${late.raisedAtMs - matchedMs} WHERE alert_id = '${fresh.alertId}'`)
+    assert.equal(await listed(), [late.alertId], 'a page is as full as there are alerts to show')
   })
 })
 

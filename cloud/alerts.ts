@@ -6,7 +6,7 @@
 import type { Clock } from '../shared/clock.ts'
 import { AppError, toAppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
-import type { Alert, AlertState, AlertStep, Sighting } from '../shared/wire/index.ts'
+import { ALERT_STATES, type Alert, type AlertState, type AlertStep, type Sighting } from '../shared/wire/index.ts'
 import { describeMatch, describeSighting } from './alerts/document.ts'
 import { type AlertActor, auditOf, planStep } from './alerts/steps.ts'
 import type { AuditRecord } from './audit/entry.ts'
@@ -103,9 +103,54 @@ export function createAlerts(deps: AlertsDeps): Alerts {
     alert.groups.map((group) =>
       build
         .insertInto('alert_groups')
-        .values({ alert_id: alert.alertId, group_name: group })
-        .onConflict((conflict) => conflict.columns(['group_name', 'alert_id']).doNothing()),
+        .values({
+          alert_id: alert.alertId,
+          group_name: group,
+          state: alert.state,
+          raised_at_ms: alert.raisedAtMs,
+        })
+        .onConflict((conflict) => conflict.columns(['alert_id', 'group_name']).doNothing()),
     )
+
+  /** After `replace`, whether or not that found its revision. */
+  const copyState = ({ alertId }: Alert) =>
+    build
+      .updateTable('alert_groups')
+      .set(({ selectFrom }) => ({
+        state: selectFrom('alerts')
+          .select('alerts.state')
+          .where('alerts.alert_id', '=', alertId)
+          .$asScalar()
+          .$notNull(),
+      }))
+      .where('alert_id', '=', alertId)
+
+  /**
+   * Ids of a page, newest first. Each group and state is in order in the index, and SQLite merges them as far as the page goes;
+   * any other way would sort all alerts of the groups.
+   */
+  function page(groups: readonly string[], states: readonly AlertState[], beforeMs: number | null, limit: number) {
+    const shownFromMs = clock.nowMs() - deps.retention().matchedMs
+    const inOrder = groups.flatMap((group) =>
+      states.map((state) => {
+        const query = build
+          .selectFrom('alert_groups')
+          .innerJoin('alerts', 'alerts.alert_id', 'alert_groups.alert_id')
+          .select(['alert_groups.raised_at_ms as raised_at_ms', 'alert_groups.alert_id as alert_id'])
+          .where('alert_groups.group_name', '=', group)
+          .where('alert_groups.state', '=', state)
+          // Retention starts at the latest when an alert is raised, so that the walk ends where nothing is left to show.
+          .where('alert_groups.raised_at_ms', '>', shownFromMs)
+          .where('alerts.retained_from_ms', '>', shownFromMs)
+        return beforeMs === null ? query : query.where('alert_groups.raised_at_ms', '<', beforeMs)
+      }),
+    )
+    return inOrder
+      .reduce((all, one) => all.union(one))
+      .orderBy('raised_at_ms', 'desc')
+      .orderBy('alert_id', 'desc')
+      .limit(Math.min(limit, MAX_ALERT_PAGE))
+  }
 
   const insertStep = (
     from: Alert,
@@ -235,21 +280,20 @@ export function createAlerts(deps: AlertsDeps): Alerts {
     },
     async list({ groups, state, beforeMs, limit }) {
       if (groups.length === 0) return []
-      let query = visible(clock.nowMs())
-        .select('document')
-        .where(
-          'alert_id',
-          'in',
-          build
-            .selectFrom('alert_groups')
-            .select('alert_id')
-            .where('group_name', 'in', [...groups]),
-        )
-      if (state === 'open') query = query.where('state', '!=', 'closed')
-      else if (state !== null) query = query.where('state', '=', state)
-      if (beforeMs !== null) query = query.where('raised_at_ms', '<', beforeMs)
+      const states = ALERT_STATES.filter((one) =>
+        state === 'open' ? one !== 'closed' : state === null || one === state,
+      )
       const rows = await database.read(
-        query.orderBy('raised_at_ms', 'desc').orderBy('alert_id', 'desc').limit(Math.min(limit, MAX_ALERT_PAGE)),
+        build
+          .selectFrom('alerts')
+          .select('document')
+          .where(
+            'alert_id',
+            'in',
+            build.selectFrom(page(groups, states, beforeMs, limit).as('page')).select('alert_id'),
+          )
+          .orderBy('raised_at_ms', 'desc')
+          .orderBy('alert_id', 'desc'),
       )
       return rows.map((row) => JSON.parse(row.document) as Alert)
     },
@@ -292,7 +336,7 @@ export function createAlerts(deps: AlertsDeps): Alerts {
         const taken = { step: step.step, account: by.account, auditSeq: seq, details: JSON.stringify(step) }
         try {
           const [, replaced] = await exclusively(() =>
-            database.writeBatch([insertStep(alert, changed, taken), replace(changed)]),
+            database.writeBatch([insertStep(alert, changed, taken), replace(changed), copyState(changed)]),
           )
           if (replaced?.changes !== 1) {
             // Its sighting's final came between reading and writing; the person must see that first.

@@ -56,10 +56,12 @@ export interface AlertsTable {
   document: string
 }
 
-/** Owner: alerts.ts. */
+/** Owner: alerts.ts. State and time are the alert's, here for the index that lists are read from. */
 export interface AlertGroupsTable {
   alert_id: string
   group_name: string
+  state: string
+  raised_at_ms: number
 }
 
 /** Owner: alerts.ts. */

@@ -23,9 +23,11 @@ export const alerts: Migration = {
     CREATE TABLE alert_groups (
       alert_id TEXT NOT NULL REFERENCES alerts (alert_id) ON DELETE CASCADE,
       group_name TEXT NOT NULL,
-      PRIMARY KEY (group_name, alert_id)
+      state TEXT NOT NULL,
+      raised_at_ms INTEGER NOT NULL,
+      PRIMARY KEY (alert_id, group_name)
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX alert_groups_by_alert ON alert_groups (alert_id);
+    CREATE INDEX alert_groups_in_order ON alert_groups (group_name, state, raised_at_ms, alert_id);
 
     CREATE TABLE alert_steps (
       alert_id TEXT NOT NULL REFERENCES alerts (alert_id) ON DELETE CASCADE,
