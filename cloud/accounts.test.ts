@@ -8,7 +8,13 @@ import { AppError, type ErrorCode } from '../shared/errors.ts'
 import { newId, newSecret } from '../shared/ids.ts'
 import { silentLog } from '../shared/log.ts'
 import { MAX_GROUPS_PER_ACCOUNT } from './accounts/rights.ts'
-import { MAX_SESSIONS_PER_ACCOUNT, SESSION_ABSOLUTE_MS, SESSION_IDLE_MS, type SessionEnd } from './accounts/sessions.ts'
+import {
+  MAX_ENDED_AT_ONCE,
+  MAX_SESSIONS_PER_ACCOUNT,
+  SESSION_ABSOLUTE_MS,
+  SESSION_IDLE_MS,
+  type SessionEnd,
+} from './accounts/sessions.ts'
 import {
   type Accounts,
   createAccounts,
@@ -247,6 +253,22 @@ test('sessions that ran out unseen are ended by the sweep, and only those', asyn
     assert.is(await world.accounts.endExpired(), 1)
     assert.equal(world.ended, [{ account: 'bob', sessionId: old.ok ? old.session.sessionId : '' }])
     assert.ok(await world.accounts.authenticate(token))
+  })
+})
+
+test('one sweep ends so many sessions, and the next the one beyond', async () => {
+  await inWorld(async (world) => {
+    const used_at_ms = world.nowMs - SESSION_IDLE_MS
+    const row = (i: number) => ({
+      ...{ session_id: `s${i}`, token_digest: `t${i}`, account: 'bob', source: 'a' },
+      ...{ created_at_ms: used_at_ms, used_at_ms },
+    })
+    const rows = Array.from({ length: MAX_ENDED_AT_ONCE + 1 }, (_, i) => row(i))
+    await world.database.writeBatch([world.database.build.insertInto('sessions').values(rows)])
+    const sweeps = [await world.accounts.endExpired(), await world.accounts.endExpired()]
+    assert.equal(sweeps, [MAX_ENDED_AT_ONCE, 1])
+    assert.is(new Set(world.ended.map(({ sessionId }) => sessionId)).size, rows.length)
+    assert.is(await world.accounts.endExpired(), 0)
   })
 })
 

@@ -5,10 +5,12 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openDatabase } from '../shared/sqlite.ts'
+import { topics } from '../shared/topics.ts'
 import { ALERT_STATES, type Alert } from '../shared/wire/index.ts'
 import type { Statement } from './database/database.ts'
+import { PURGE_INTERVAL_MS } from './retention.ts'
 import { createSearch, ROWS_PER_SLICE } from './search.ts'
-import { inCloud, makeSighting, publishSighting, type TestCloud } from './testing.ts'
+import { AGENCY, collect, inCloud, makeSighting, publishSighting, subscribe, type TestCloud, until } from './testing.ts'
 
 const A = 'elm-st-1'
 const PLATE = 'ABC1230'
@@ -25,7 +27,10 @@ interface Planned {
 }
 
 /** Runs `work` and returns a plan for each different statement that went to the database meanwhile. */
-async function plansOf(world: TestCloud, work: () => Promise<unknown>): Promise<Planned[]> {
+async function plansOf(
+  world: TestCloud,
+  work: (ran: ReadonlyMap<string, unknown>) => Promise<unknown>,
+): Promise<Planned[]> {
   const { database } = world.cloud.parts
   const { read, writeBatch } = database
   const ran = new Map<string, readonly unknown[]>()
@@ -42,7 +47,7 @@ async function plansOf(world: TestCloud, work: () => Promise<unknown>): Promise<
     return writeBatch(statements)
   }
   try {
-    await work()
+    await work(ran)
   } finally {
     Object.assign(database, { read, writeBatch })
   }
@@ -60,18 +65,20 @@ async function plansOf(world: TestCloud, work: () => Promise<unknown>): Promise<
 /** Walked whole, and rightly so. */
 const SHORT: readonly RegExp[] = [
   // Made by the statement itself: a page, rows of VALUES.
-  /^SCAN (page$|CONSTANT|\d+ CONSTANT)/,
+  /^SCAN (page:|CONSTANT|\d+ CONSTANT)/,
   // A partial index: only what is to be published stands in it.
-  /^SCAN alerts USING INDEX alerts_unpublished$/,
+  /^SCAN alerts USING INDEX alerts_unpublished:/,
+  // By number from the end, and ends with the first.
+  /^SCAN audit_entries: select "seq", "hash" from "audit_entries" order by "seq" desc limit \?$/,
+  // Bounded by MAX_QUARANTINED_ROWS.
+  /^SCAN quarantine USING (COVERING )?INDEX quarantine_by_age: (select count|delete)/,
 ]
 
 /** Lines of plans that walk a whole table or index, each with its statement. */
 const scans = (planned: readonly Planned[]) =>
-  planned.flatMap(({ sql, plan }) =>
-    plan
-      .filter((line) => line.startsWith('SCAN') && !SHORT.some((short) => short.test(line)))
-      .map((line) => `${line}: ${sql}`),
-  )
+  planned
+    .flatMap(({ sql, plan }) => plan.filter((line) => line.startsWith('SCAN')).map((line) => `${line}: ${sql}`))
+    .filter((scan) => !SHORT.some((short) => short.test(scan)))
 
 /** The plan of the only statement that begins with this. */
 function planOf(planned: readonly Planned[], start: string): string {
@@ -141,7 +148,7 @@ test('a search walks its rows by their key, whatever it is narrowed by and howev
           assert.match(plan[0] ?? '', bounds, sql)
           assert.is(plan[0]?.includes('seen_at_ms<'), plate === PLATE && / "seen_at_ms" < /.test(sql), sql)
         }
-        assert.equal(scans(planned.filter(({ sql }) => !sql.includes('audit_entries'))), [])
+        assert.equal(scans(planned), [])
       }
     }
   })
@@ -173,7 +180,72 @@ test('alerts are listed, found, taken on and published without a look at the oth
       assert.is(walked.length, sql.split('"alert_groups"."state" = ?').length - 1)
       assert.is(plan.filter((line) => line === 'MERGE (UNION)').length, walked.length - 1)
     }
-    assert.equal(scans(planned.filter(({ sql }) => !sql.includes('audit_entries'))), [])
+    assert.equal(scans(planned), [])
+  })
+})
+
+test('the audit is listed from any place, and written, by its numbers', async () => {
+  await inCloud(async (world) => {
+    const { audit } = world.cloud.parts
+    const planned = await plansOf(world, async () => {
+      await audit.append({ operation: 'search.run', outcome: 'allowed', actor: ACTOR })
+      await audit.list({ before: null, limit: 50 })
+      await audit.list({ before: 7, limit: 50 })
+    })
+    assert.is(planOf(planned, 'select "bytes"'), 'SEARCH audit_entries USING INTEGER PRIMARY KEY (rowid<?)')
+    assert.equal(scans(planned), [])
+  })
+})
+
+test('the queue of a session is stored, bounded, delivered and cleared without a look at those of others', async () => {
+  await withCamera(async (world, publish) => {
+    const token = await world.addPerson('olga', ['officer'], ['patrol'])
+    const planned = await plansOf(world, async () => {
+      const first = await world.connectPerson('olga', token, { clean: false })
+      await subscribe(first, topics.alerts(AGENCY, 'patrol'))
+      await first.endAsync()
+      await publish()
+      const second = await world.connectPerson('olga', token, { clean: false })
+      await until('the alert has come', () => collect(second).length === 1)
+      await second.endAsync()
+      const third = await world.connectPerson('olga', token, { clean: true })
+      await third.endAsync()
+    })
+    for (const start of ['select * from "broker_outgoing"', 'delete from "broker_outgoing" where "client_id"']) {
+      const found = planned.filter(({ sql }) => sql.startsWith(start))
+      assert.ok(found.length > 0, start)
+      for (const { sql, plan } of found) {
+        for (const line of plan) {
+          if (line.includes('broker_outgoing'))
+            assert.match(line, /^SEARCH broker_outgoing USING .*INDEX \S+ \(client_id=\?/, sql)
+        }
+      }
+    }
+    assert.equal(scans(planned), [])
+  })
+})
+
+test('the purge finds what is past its retention in every table by its age', async () => {
+  await inCloud(async (world) => {
+    const planned = await plansOf(world, async (ran) => {
+      world.clock.advance(PURGE_INTERVAL_MS)
+      await until('it has run', () => [...ran.keys()].some((sql) => sql.startsWith('delete from "broker_outgoing"')))
+    })
+    const bounds: Record<string, string> = {
+      sightings: 'sightings_by_age (matched=? AND retained_from_ms<?)',
+      crops: 'crops_by_age (retained_from_ms<?)',
+      alerts: 'alerts_by_age (retained_from_ms<?)',
+      quarantine: 'quarantine_by_age (received_at_ms<?)',
+      broker_outgoing: 'broker_outgoing_by_age (retained_from_ms<?)',
+      broker_subscriptions: 'broker_subscriptions_by_age (seen_at_ms<?)',
+      sessions: 'sessions_by_use (used_at_ms<?)',
+    }
+    const lines = planned.flatMap(({ plan }) => plan)
+    for (const [table, bound] of Object.entries(bounds)) {
+      const found = lines.some((line) => line.startsWith(`SEARCH ${table} `) && line.endsWith(bound))
+      assert.ok(found, `${table}: ${JSON.stringify(lines, null, 1)}`)
+    }
+    assert.equal(scans(planned), [])
   })
 })
 

@@ -181,9 +181,14 @@ export async function openAudit(deps: AuditDeps): Promise<Audit> {
       })
     },
     async list({ before, limit }) {
-      let query = database.build.selectFrom('audit_entries').select('bytes').orderBy('seq', 'desc')
-      if (before !== null) query = query.where('seq', '<', before)
-      const rows = await database.read(query.limit(Math.min(limit, MAX_AUDIT_PAGE)))
+      const rows = await database.read(
+        database.build
+          .selectFrom('audit_entries')
+          .select('bytes')
+          .where('seq', '<', before ?? Number.MAX_SAFE_INTEGER)
+          .orderBy('seq', 'desc')
+          .limit(Math.min(limit, MAX_AUDIT_PAGE)),
+      )
       return rows.map((row) => parseEntry(row.bytes))
     },
     async close() {

@@ -11,6 +11,7 @@ export const broker: Migration = {
       seen_at_ms INTEGER NOT NULL,
       PRIMARY KEY (client_id, topic)
     ) STRICT, WITHOUT ROWID;
+    CREATE INDEX broker_subscriptions_by_age ON broker_subscriptions (seen_at_ms, client_id);
 
     CREATE TABLE broker_outgoing (
       position INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -31,5 +31,7 @@ export const accounts: Migration = {
       used_at_ms INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX sessions_by_account ON sessions (account, created_at_ms);
+    CREATE INDEX sessions_by_age ON sessions (created_at_ms);
+    CREATE INDEX sessions_by_use ON sessions (used_at_ms);
   `,
 }
