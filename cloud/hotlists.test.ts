@@ -10,9 +10,9 @@ import { silentLog } from '../shared/log.ts'
 import { createSigner, createVerifier, newSigningKeyPem, sha256Hex } from '../shared/signing.ts'
 import { topics } from '../shared/topics.ts'
 import { manifestSchema, SNAPSHOT_CHUNK_BYTES, snapshotEntrySchema } from '../shared/wire/hotlist.ts'
-import type { Database } from './database/database.ts'
+import type { Database, Statement } from './database/database.ts'
 import { openSqlite } from './database/sqlite.ts'
-import { KEPT_VERSIONS, MAX_LISTS } from './hotlists/rows.ts'
+import { KEPT_VERSIONS, MAX_DIFF_ENTRIES, MAX_LISTS, ROWS_PER_STEP } from './hotlists/rows.ts'
 import { DEFAULT_MAX_AGE_MS, MAX_GROUPS_PER_LIST, MAX_MAX_AGE_MS } from './hotlists/settings.ts'
 import { createHotlists, type Hotlists, type ImportReport, type ImportRequest } from './hotlists.ts'
 
@@ -26,6 +26,10 @@ interface World {
   /** Topics in the order in which they were published. */
   order: string[]
   nowMs: number
+  /** Turns of the event loop that the lists gave away. */
+  turns: number
+  /** Runs in each of them, before the lists go on. */
+  onTurn: (() => Promise<void>) | null
   import(csv: string, more?: Partial<ImportRequest>): Promise<ImportReport>
   /** Closes and opens everything again. */
   restart(): Promise<void>
@@ -34,8 +38,16 @@ interface World {
 async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'candor-hotlists-'))
   const path = join(folder, 'cloud.db')
-  const world = { retained: new Map(), order: [] as string[], nowMs: Date.now() } as World
-  const clock: Clock = { ...systemClock, nowMs: () => world.nowMs }
+  const world = { retained: new Map(), order: [] as string[], nowMs: Date.now(), turns: 0 } as World
+  const clock: Clock = {
+    ...systemClock,
+    nowMs: () => world.nowMs,
+    async sleep(ms, signal) {
+      world.turns += 1
+      await world.onTurn?.()
+      await systemClock.sleep(ms, signal)
+    },
+  }
   async function open(): Promise<void> {
     world.database = openSqlite({ path, nowMs: world.nowMs })
     world.hotlists = await createHotlists({
@@ -343,6 +355,74 @@ test('a difference between two versions names what came and went', async () => {
     assert.equal(diff.addedEntries, [{ plate: 'CDE345', jurisdiction: null, caseNumber: '3' }])
     assert.equal(diff.removedEntries, [{ plate: 'ABC123', jurisdiction: null, caseNumber: '1' }])
     await rejects(world.hotlists.diff('stolen', 1, 7), 'not_found')
+  })
+})
+
+test('a difference counts all and names as many as the limit on each side, in the order of their ids', async () => {
+  await inWorld(async (world) => {
+    const many = (from: number, count: number) => plates(...Array.from({ length: count }, (_, i) => `P${from + i}`))
+    await world.import(many(10_000, MAX_DIFF_ENTRIES))
+    await world.import(many(20_000, MAX_DIFF_ENTRIES + 1))
+    const { added, removed, addedEntries, removedEntries } = await world.hotlists.diff('stolen', 1, 2)
+    assert.equal([removed, removedEntries.length], [MAX_DIFF_ENTRIES, MAX_DIFF_ENTRIES])
+    assert.equal([added, addedEntries.length], [MAX_DIFF_ENTRIES + 1, MAX_DIFF_ENTRIES])
+    const back = await world.hotlists.diff('stolen', 2, 1)
+    assert.equal([back.added, back.removed], [removed, added])
+    const names = addedEntries.map(({ plate }) => plate)
+    assert.equal(names, [...names].sort(), 'ids grow with time')
+    const same = await world.hotlists.diff('stolen', 2, 2)
+    assert.equal([same.added, same.removed, same.addedEntries], [0, 0, []])
+  })
+})
+
+test('a difference reads a step of each version in a turn, however long they are', async () => {
+  await inWorld(async (world) => {
+    const many = (from: number) =>
+      plates(...Array.from({ length: 3 * ROWS_PER_STEP }, (_, i) => `P${10_000 + from + i}`))
+    await world.import(many(0))
+    await world.import(many(ROWS_PER_STEP))
+    const { read } = world.database
+    let most = 0
+    world.database.read = async <R>(query: Statement<R>) => {
+      const rows = await read(query)
+      most = Math.max(most, rows.length)
+      return rows
+    }
+    const before = world.turns
+    const { added, removed } = await world.hotlists.diff('stolen', 1, 2)
+    assert.equal([added, removed], [ROWS_PER_STEP, ROWS_PER_STEP])
+    assert.is(most, ROWS_PER_STEP)
+    assert.is(world.turns - before, 6, 'one for each step of each version')
+  })
+})
+
+test('a version that is retired while it is compared is told to be gone, not to be different', async () => {
+  await inWorld(async (world) => {
+    const rows = plates(...Array.from({ length: 2 * ROWS_PER_STEP }, (_, i) => `P${10_000 + i}`))
+    for (let i = 0; i < KEPT_VERSIONS; i++) await world.import(rows)
+    world.onTurn = async () => {
+      world.onTurn = null
+      await world.import(plates('ABC123'))
+    }
+    await rejects(world.hotlists.diff('stolen', 1, 2), 'not_found')
+    assert.is((await world.hotlists.diff('stolen', 2, 4)).added, 1)
+  })
+})
+
+test('rows of a version whose retirement was cut short are gone after the next start', async () => {
+  await inWorld(async (world) => {
+    await world.import(plates('ABC123'))
+    await world.import(plates('BCD234'))
+    const { build } = world.database
+    await world.database.writeBatch([
+      build.updateTable('hotlist_versions').set({ state: 'retiring' }).where('version', '=', 1),
+    ])
+    await rejects(world.hotlists.rollback('stolen', 1, 'ada'), 'not_found')
+    await world.restart()
+    const left = await world.database.read(world.database.build.selectFrom('hotlist_entries').select('plate'))
+    assert.equal(left, [{ plate: 'BCD234' }])
+    const versions = await world.database.read(world.database.build.selectFrom('hotlist_versions').select('state'))
+    assert.equal(versions.map(({ state }) => state).sort(), ['ready', 'retired'])
   })
 })
 

@@ -250,6 +250,11 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     log.warn('hotlist_import_cut_short', { list: left.list, listVersion: left.version })
     await rows.discard(left.list, left.version)
   }
+  for (const left of await database.read(
+    build.selectFrom('hotlist_versions').select(['list', 'version']).where('state', '=', 'retiring'),
+  )) {
+    await rows.dropRows(left.list, left.version)
+  }
   for (const row of await database.read(build.selectFrom('hotlists').selectAll())) {
     if (row.current_version === null) continue
     const { index } = await walk(row.list, row.current_version, async () => {})

@@ -13,7 +13,7 @@ export const MAX_LISTS = 64
 /** Versions whose rows are kept: the current one and those that can be rolled back to. */
 export const KEPT_VERSIONS = 3
 /** Rows read, written or deleted in one turn of the event loop; about 10 ms. */
-const ROWS_PER_STEP = 500
+export const ROWS_PER_STEP = 500
 /** Entries named by `diff` on each side; all are counted. */
 export const MAX_DIFF_ENTRIES = 100
 
@@ -206,16 +206,17 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
         .offset(KEPT_VERSIONS)
         .limit(KEPT_VERSIONS),
     )
-    for (const { version } of kept) {
-      await deleteRows(list, version)
-      await database.writeBatch([
-        build
-          .updateTable('hotlist_versions')
-          .set({ state: 'retired' })
-          .where('list', '=', list)
-          .where('version', '=', version),
-      ])
-    }
+    for (const { version } of kept) await dropRows(list, version)
+  }
+
+  /** Also goes on where the last run was cut short. */
+  async function dropRows(list: string, version: number): Promise<void> {
+    const mark = (state: 'retiring' | 'retired') =>
+      build.updateTable('hotlist_versions').set({ state }).where('list', '=', list).where('version', '=', version)
+    // No longer kept before its first row goes, or who reads it meanwhile would take the missing ones for a difference.
+    await database.writeBatch([mark('retiring')])
+    await deleteRows(list, version)
+    await database.writeBatch([mark('retired')])
   }
 
   async function ensureList(list: string, settings: ListSettings): Promise<void> {
@@ -239,32 +240,28 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     }
   }
 
-  async function diffSide(list: string, inVersion: number, notIn: number) {
-    const only = build
-      .selectFrom('hotlist_entries as one')
-      .where('one.list', '=', list)
-      .where('one.version', '=', inVersion)
-      .where(({ not, exists, selectFrom }) =>
-        not(
-          exists(
-            selectFrom('hotlist_entries as other')
-              .select('other.entry_id')
-              .where('other.list', '=', list)
-              .where('other.version', '=', notIn)
-              .whereRef('other.entry_id', '=', 'one.entry_id'),
-          ),
-        ),
-      )
-    const [counted] = await database.read(only.select((eb) => eb.fn.countAll<number>().as('count')))
-    const rows = await database.read(
-      only.select(['one.plate', 'one.jurisdiction', 'one.case_number']).orderBy('one.entry_id').limit(MAX_DIFF_ENTRIES),
-    )
-    const entries = rows.map((row) => ({
-      plate: row.plate,
-      jurisdiction: row.jurisdiction,
-      caseNumber: row.case_number,
-    }))
-    return { count: counted?.count ?? 0, entries }
+  /** Walks both versions side by side in the order of their ids, a step of each at a time. */
+  async function compare(list: string, from: number, to: number): Promise<ListDiff> {
+    const diff: ListDiff = { from, to, added: 0, removed: 0, addedEntries: [], removedEntries: [] }
+    const name = (named: DiffEntry[], { plate, jurisdiction, case_number }: HotlistEntriesTable) => {
+      if (named.length < MAX_DIFF_ENTRIES) named.push({ plate, jurisdiction, caseNumber: case_number })
+    }
+    const [older, newer] = [entriesOf(list, from), entriesOf(list, to)]
+    let [old, now] = [await older.next(), await newer.next()]
+    while (old.done !== true || now.done !== true) {
+      if (now.done === true || (old.done !== true && old.value.entry_id < now.value.entry_id)) {
+        diff.removed += 1
+        name(diff.removedEntries, old.value)
+        old = await older.next()
+      } else if (old.done === true || now.value.entry_id < old.value.entry_id) {
+        diff.added += 1
+        name(diff.addedEntries, now.value)
+        now = await newer.next()
+      } else {
+        ;[old, now] = [await older.next(), await newer.next()]
+      }
+    }
+    return diff
   }
 
   async function statusOf(row: HotlistsTable): Promise<ListStatus> {
@@ -305,6 +302,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     stage,
     openVersion,
     retire,
+    dropRows,
     ensureList,
     requireKept,
     statusOf,
@@ -312,16 +310,11 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
       await get(list)
       await requireKept(list, from)
       await requireKept(list, to)
-      const added = await diffSide(list, to, from)
-      const removed = await diffSide(list, from, to)
-      return {
-        from,
-        to,
-        added: added.count,
-        removed: removed.count,
-        addedEntries: added.entries,
-        removedEntries: removed.entries,
-      }
+      const diff = await compare(list, from, to)
+      // A version that an import retired meanwhile was not read whole.
+      await requireKept(list, from)
+      await requireKept(list, to)
+      return diff
     },
     async source(list: string, entryId: string): Promise<{ reason: string | null; caseNumber: string | null } | null> {
       const [row] = await database.read(

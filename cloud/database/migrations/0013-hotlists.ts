@@ -13,7 +13,7 @@ export const hotlists: Migration = {
       created_at_ms INTEGER NOT NULL
     ) STRICT;
 
-    -- state: staging while rows are written, ready, retired when its rows are gone.
+    -- state: staging while rows are written, ready, retiring while they go, retired when they are gone.
     CREATE TABLE hotlist_versions (
       list TEXT NOT NULL REFERENCES hotlists (list),
       version INTEGER NOT NULL,
