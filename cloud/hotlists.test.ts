@@ -35,7 +35,10 @@ interface World {
   restart(): Promise<void>
 }
 
-async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
+async function inWorld(
+  work: (world: World) => Promise<void>,
+  limits: { maxMatchedEntries?: number } = {},
+): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'candor-hotlists-'))
   const path = join(folder, 'cloud.db')
   const world = { retained: new Map(), order: [] as string[], nowMs: Date.now(), turns: 0 } as World
@@ -57,6 +60,7 @@ async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
       clock,
       newId,
       log: silentLog,
+      ...limits,
     })
     await world.hotlists.publishCurrent(async (topic, payload, options) => {
       assert.ok(options.retain)
@@ -108,6 +112,11 @@ test('an imported list matches exactly, and near only where the list or the entr
     const report = await world.import('plate,match,category,priority\nABC1230,,stolen,1\nXYZ8888,near,wanted,2\n')
     assert.ok(report.applied)
     assert.is(report.version, 1)
+    assert.match(report.sourceSha256, /^[0-9a-f]{64}$/)
+    const [stored] = await world.database.read(
+      world.database.build.selectFrom('hotlist_versions').select('source_sha256'),
+    )
+    assert.is(stored?.source_sha256, report.sourceSha256)
     const { match } = world.hotlists
     const exact = match('ABC1230', world.nowMs)
     assert.is(exact?.kind, 'exact')
@@ -495,30 +504,59 @@ test('when the disk is full the old list stays in force and the next import work
   })
 })
 
-test('an import of 100,000 rows over an older version never stalls the event loop and the old list matches meanwhile', async () => {
+test('an import goes a step of rows a turn, and in each of them the old list matches until the new one is in force', async () => {
   await inWorld(async (world) => {
+    const steps = 30
     const rows = (from: number) =>
-      plates(...Array.from({ length: 100_000 }, (_, i) => `P${String(i + from).padStart(7, '0')}`))
-    const first = rows(0)
-    const second = rows(50_000)
-    await world.import(first)
-    let matchedOld = 0
-    let done = false
-    const importing = world.import(second).finally(() => {
-      done = true
-    })
-    while (!done) {
-      const match = world.hotlists.match('P0000001', world.nowMs)
-      if (match?.listVersion === 1) matchedOld += 1
-      await systemClock.sleep(5)
+      plates(...Array.from({ length: steps * ROWS_PER_STEP }, (_, i) => `P${String(i + from).padStart(7, '0')}`))
+    await world.import(rows(0))
+    const { read, writeBatch } = world.database
+    let mostRead = 0
+    world.database.read = async <R>(query: Statement<R>) => {
+      const found = await read(query)
+      mostRead = Math.max(mostRead, found.length)
+      return found
     }
-    const report = await importing
+    let mostWritten = 0
+    world.database.writeBatch = async (statements) => {
+      const written = await writeBatch(statements)
+      mostWritten = Math.max(mostWritten, ...written.map(({ changes }) => changes))
+      return written
+    }
+    const before = world.turns
+    const seen: (number | undefined)[] = []
+    world.onTurn = async () => {
+      // In both versions, so that each turn shows which one is in force.
+      seen.push(world.hotlists.match('P0010000', world.nowMs)?.listVersion)
+    }
+    const report = await world.import(rows(steps * ROWS_PER_STEP - 5_000))
     assert.ok(report.applied)
-    // A turn for every thousand rows, each of which saw the old list: nothing was done in one go.
-    assert.ok(matchedOld >= 100, `${matchedOld} turns`)
+    // Staged, packed for the signature, and packed again to be published: each a step a turn.
+    assert.ok(world.turns - before >= 3 * steps, `${world.turns - before} turns`)
+    assert.equal([mostRead, mostWritten], [ROWS_PER_STEP, ROWS_PER_STEP])
+    const changed = seen.indexOf(2)
+    assert.ok(changed >= 2 * steps, `in force in turn ${changed}`)
+    assert.ok(seen.every((version, turn) => version === (turn < changed ? 1 : 2)))
     assert.is(world.hotlists.match('P0000001', world.nowMs), null)
-    assert.ok(world.hotlists.match('P0149999', world.nowMs))
+    assert.ok(world.hotlists.match('P0024999', world.nowMs))
   })
+})
+
+test('all lists together are as long as the limit allows; one entry more is refused and the old version goes on', async () => {
+  await inWorld(
+    async (world) => {
+      assert.ok((await world.import(plates('AAA111', 'AAA222'))).applied)
+      assert.ok((await world.import(plates('BBB111', 'BBB222'), { list: 'amber' })).applied)
+      const over = await world.import(plates('BBB111', 'BBB222', 'BBB333'), { list: 'amber' })
+      assert.is(over.applied, false)
+      assert.match(over.notApplied ?? '', /more than 4 entries in all lists together/)
+      assert.is(world.hotlists.match('BBB222', world.nowMs)?.listVersion, 1)
+      assert.is(world.hotlists.match('BBB333', world.nowMs), null)
+      assert.ok((await world.import(plates('AAA111'))).applied, 'the version that is replaced does not count')
+      assert.ok((await world.import(plates('BBB111', 'BBB222', 'BBB333'), { list: 'amber' })).applied)
+    },
+    { maxMatchedEntries: 4 },
+  )
 })
 
 test.run()

@@ -7,7 +7,7 @@ import type { Clock } from '../shared/clock.ts'
 import { AppError, toAppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import { slugSchema } from '../shared/names.ts'
-import { type Signer, sha256Hex } from '../shared/signing.ts'
+import type { Signer } from '../shared/signing.ts'
 import { topics } from '../shared/topics.ts'
 import { MAX_LIST_ENTRIES, type Manifest } from '../shared/wire/hotlist.ts'
 import type { Database } from './database/database.ts'
@@ -76,10 +76,12 @@ export interface HotlistsDeps {
   clock: Clock
   newId: () => string
   log: Log
+  /** Entries of all lists in force together. */
+  maxMatchedEntries?: number
 }
 
 export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
-  const { database, agency, clock, log } = deps
+  const { database, agency, clock, log, maxMatchedEntries = MAX_MATCHED_ENTRIES } = deps
   const { build } = database
   const rows = createListRows(deps)
   const inForce = new Map<string, ListInForce>()
@@ -99,7 +101,12 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
   }
 
   /** Brings a staged version into force: signed, committed, matched, published; then the rows of the oldest go. */
-  async function enforce(list: string, version: number, settings: ListSettings): Promise<SnapshotTotals> {
+  async function enforce(
+    list: string,
+    version: number,
+    settings: ListSettings,
+    sourceSha256: string | null,
+  ): Promise<SnapshotTotals> {
     const { index, totals } = await walk(list, version, async () => {})
     const nowMs = clock.nowMs()
     const manifest: Manifest = {
@@ -123,6 +130,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
           chunks: totals.chunks,
           chunks_retained: totals.chunks,
           manifest: sealManifest(deps.signer, manifest),
+          source_sha256: sourceSha256,
           made_at_ms: nowMs,
         })
         .where('list', '=', list)
@@ -204,7 +212,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
   function roomFor(list: string, entries: number): boolean {
     let others = 0
     for (const known of inForce.values()) if (known.list !== list) others += known.index.size
-    return entries <= MAX_LIST_ENTRIES && others + entries <= MAX_MATCHED_ENTRIES
+    return entries <= MAX_LIST_ENTRIES && others + entries <= maxMatchedEntries
   }
 
   async function importFile(request: ImportRequest): Promise<ImportReport> {
@@ -212,30 +220,29 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     if (!slugSchema.safeParse(list).success)
       throw new AppError('bad_input', 'a list name must be 1-32 of a-z, 0-9 and -')
     const settings = resolveSettings(await rows.find(list), request.settings)
-    const sourceSha256 = sha256Hex(bytes)
     let version: number | null = null
     let current: number | null = null
     if (!dryRun) {
       await rows.ensureList(list, settings)
       current = (await rows.get(list)).current_version
-      version = await rows.openVersion(list, request.by, sourceSha256)
-    }
-    const nothing = async (report: ParseReport, notApplied: string): Promise<ImportReport> => {
-      if (version !== null) await rows.discard(list, version)
-      return { ...report, list, applied: false, version: null, notApplied, sourceSha256 }
+      version = await rows.openVersion(list, request.by)
     }
     try {
-      const report = await readHotlistFile(bytes, { rule: settings.rule }, async (page) => {
+      const { report, sourceSha256 } = await readHotlistFile(bytes, { rule: settings.rule }, async (page) => {
         if (version !== null) await rows.stage(list, version, current, page)
       })
-      if (report.unusable) return await nothing(report, 'the file cannot be used')
-      if (report.bad > 0 && !skipBad) return await nothing(report, `${report.bad} bad rows; nothing is applied by half`)
-      if (report.good === 0 && !request.allowEmpty) return await nothing(report, 'the file has no entry')
-      if (!roomFor(list, report.good)) {
-        return await nothing(report, `more than ${MAX_MATCHED_ENTRIES} entries in all lists together`)
+      const nothing = async (notApplied: string): Promise<ImportReport> => {
+        if (version !== null) await rows.discard(list, version)
+        return { ...report, list, applied: false, version: null, notApplied, sourceSha256 }
       }
-      if (version === null) return await nothing(report, 'dry run')
-      await enforce(list, version, settings)
+      if (report.unusable) return await nothing('the file cannot be used')
+      if (report.bad > 0 && !skipBad) return await nothing(`${report.bad} bad rows; nothing is applied by half`)
+      if (report.good === 0 && !request.allowEmpty) return await nothing('the file has no entry')
+      if (!roomFor(list, report.good)) {
+        return await nothing(`more than ${maxMatchedEntries} entries in all lists together`)
+      }
+      if (version === null) return await nothing('dry run')
+      await enforce(list, version, settings, sourceSha256)
       return { ...report, list, applied: true, version, notApplied: null, sourceSha256 }
     } catch (thrown) {
       // The old version is still in force; what cannot be removed now is removed at the next start.
@@ -273,9 +280,9 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
         if (target === undefined) throw new AppError('not_found', `there is no version of ${list} to go back to`)
         if (target === row.current_version) throw new AppError('conflict', `version ${target} is in force already`)
         await rows.requireKept(list, target)
-        const version = await rows.openVersion(list, by, null)
+        const version = await rows.openVersion(list, by)
         await rows.copy(list, target, version)
-        const totals = await enforce(list, version, toSettings(row))
+        const totals = await enforce(list, version, toSettings(row), null)
         return { version, entries: totals.entries }
       }),
     diff: rows.diff,

@@ -1,11 +1,12 @@
-/** Entry of the worker thread that takes a large list file apart. Answers each batch only when the last one was taken. */
+/** Entry of the worker thread that takes a large list file apart and its digest. Answers each batch only when the last one was taken. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { describeError } from '../../shared/errors.ts'
+import { sha256Hex } from '../../shared/signing.ts'
 import { type HotlistRow, type ParseOptions, type ParseReport, parseHotlist } from './csv.ts'
 
 export type FromWorker =
   | { kind: 'rows'; rows: HotlistRow[] }
-  | { kind: 'done'; report: ParseReport }
+  | { kind: 'done'; report: ParseReport; sourceSha256: string }
   | { kind: 'failed'; message: string }
 
 const port = parentPort
@@ -13,6 +14,7 @@ const { bytes, options } = workerData as { bytes: Uint8Array; options: ParseOpti
 
 if (port !== null) {
   const say = (message: FromWorker) => port.postMessage(message)
+  const sourceSha256 = sha256Hex(bytes)
   let taken: () => void = () => {}
   port.on('message', () => taken())
   parseHotlist(bytes, options, async (rows) => {
@@ -23,7 +25,7 @@ if (port !== null) {
     await wait
   })
     .then(
-      (report) => say({ kind: 'done', report }),
+      (report) => say({ kind: 'done', report, sourceSha256 }),
       (thrown: unknown) => say({ kind: 'failed', message: describeError(thrown) }),
     )
     .finally(() => port.close())

@@ -166,7 +166,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     await clock.sleep(0)
   }
 
-  async function openVersion(list: string, by: string, sourceSha256: string | null): Promise<number> {
+  async function openVersion(list: string, by: string): Promise<number> {
     const [last] = await database.read(
       build
         .selectFrom('hotlist_versions')
@@ -186,7 +186,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
         chunks_retained: 0,
         published: 0,
         manifest: null,
-        source_sha256: sourceSha256,
+        source_sha256: null,
         made_at_ms: clock.nowMs(),
         made_by: by,
       }),
