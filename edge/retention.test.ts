@@ -84,6 +84,32 @@ test('rows from before the clock was right count their age from when it became r
   })
 })
 
+test('however many rows are from before the clock was right, they are counted anew a step in a turn', async () => {
+  await inWorld(async (world) => {
+    world.put(2 * PURGE_ROWS, 'unsynced')
+    const steps: number[] = []
+    let turns = 0
+    const outbox = {
+      purge: () => 0,
+      checkpoint: () => {},
+      restamp(nowMs: number, limit: number) {
+        assert.is(turns, steps.length, 'a turn of the event loop lies between two steps')
+        setImmediate(() => {
+          turns += 1
+        })
+        steps.push(world.outbox.restamp(nowMs, limit))
+        return steps.at(-1) ?? 0
+      },
+    }
+    world.state.state = 'unsynced'
+    await purgeOnce({ ...world, clockState: world.state, outbox })
+    assert.equal(steps, [], 'not before the clock is right')
+    world.state.state = 'synced'
+    await purgeOnce({ ...world, clockState: world.state, outbox })
+    assert.equal(steps, [PURGE_ROWS, PURGE_ROWS, 0])
+  })
+})
+
 test('rows of lists that are over are swept until none is left', async () => {
   await inWorld(async (world) => {
     let left = 5

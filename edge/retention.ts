@@ -25,7 +25,10 @@ export interface RetentionDeps {
 export async function purgeOnce(deps: RetentionDeps, signal?: AbortSignal): Promise<number> {
   const { outbox, hotlists, policy, clock } = deps
   // Age by a clock that was never set is no age: such rows count from when the clock was right.
-  if (deps.clockState.state === 'synced') outbox.restamp(clock.nowMs())
+  for (let step = PURGE_ROWS; step === PURGE_ROWS && deps.clockState.state === 'synced' && signal?.aborted !== true; ) {
+    step = outbox.restamp(clock.nowMs(), PURGE_ROWS)
+    if (step > 0) await new Promise((resolve) => setImmediate(resolve))
+  }
   let purged = 0
   for (let step = PURGE_ROWS; step === PURGE_ROWS && signal?.aborted !== true; ) {
     step = outbox.purge(policy.cutoffs(clock.nowMs()), PURGE_ROWS)

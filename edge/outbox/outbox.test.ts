@@ -10,6 +10,7 @@ import { openDatabase } from '../../shared/sqlite.ts'
 import { MAX_CROP_BYTES, MAX_SIGHTING_BYTES } from '../../shared/wire/index.ts'
 import { type Cutoffs, type Outbox, type OutboxDeps, openOutbox, ROW_OVERHEAD_BYTES } from './outbox.ts'
 import { RESERVE_BYTES } from './reserve.ts'
+import { prepareStatements } from './statements.ts'
 
 const NOW = 1_790_000_000_000
 const ALL: Cutoffs = { unmatchedMs: 0, matchedMs: 0, cropMs: 0, unmatchedMayLeave: true }
@@ -204,10 +205,50 @@ test('retention runs from the earlier of captured and stored; an unset clock cou
     outbox.put(sighting('ahead', false, { capturedAtMs: NOW + 1_000_000 }), null)
     outbox.put(sighting('unset', false, { capturedAtMs: 1_577_836_800_000, clock: 'unsynced' }), null)
     assert.is(outbox.oldestBornAtMs(), 1_577_836_800_000)
-    outbox.restamp(NOW)
+    assert.is(outbox.restamp(NOW, 10), 1)
     assert.is(outbox.oldestBornAtMs(), NOW)
     assert.equal(order(outbox, { ...ALL, unmatchedMs: NOW - 1 }).length, 2)
     assert.equal(order(outbox, { ...ALL, unmatchedMs: NOW }), [])
+  })
+})
+
+test('rows from before the clock was right are counted anew so many at a time, and each once', () => {
+  withOutbox({}, (outbox) => {
+    for (let i = 0; i < 5; i++) outbox.put(sighting(`u${i}`, false, { clock: 'unsynced', capturedAtMs: 1 }), null)
+    outbox.put(sighting('synced', false, { capturedAtMs: 2 }), null)
+    assert.equal([outbox.restamp(NOW, 3), outbox.oldestBornAtMs()], [3, 1])
+    assert.equal([outbox.restamp(NOW, 3), outbox.oldestBornAtMs()], [2, 2])
+    assert.is(outbox.restamp(NOW, 3), 0)
+  })
+})
+
+test('no statement that runs again and again walks or sorts the whole outbox', () => {
+  withOutbox({}, (_outbox, file) => {
+    const database = openDatabase(file)
+    const planOf = (sql: string) =>
+      (database.prepare(`EXPLAIN QUERY PLAN ${sql.replace(/@\w+|\?/g, '1')}`).all() as { detail: string }[]).map(
+        ({ detail }) => detail,
+      )
+    try {
+      const statements = prepareStatements(database)
+      const wide = Object.entries(statements).flatMap(([name, { source }]) =>
+        planOf(source)
+          .filter((line) => /^SCAN (?!json_each|\()|TEMP B-TREE/.test(line))
+          .map((line) => `${name}: ${line}`),
+      )
+      assert.equal(wide.sort(), [
+        // Five rows.
+        'counters: SCAN outbox_counters',
+        // Once, at the start.
+        'total: SCAN outbox',
+        // From the least important on, and ends with the first.
+        'victim: SCAN outbox USING INDEX outbox_by_rank',
+      ])
+      const restamp = planOf(statements.restamp.source).join('\n')
+      assert.match(restamp, /SEARCH outbox USING COVERING INDEX outbox_unsynced \(unsynced=\?\)/)
+    } finally {
+      database.close()
+    }
   })
 })
 

@@ -69,8 +69,8 @@ export interface Outbox {
   setBack(rowId: number): void
   /** Deletes at most `limit` rows that may not leave any more; returns how many. */
   purge(cutoffs: Cutoffs, limit: number): number
-  /** Rows stored while the clock was wrong count their age from `nowMs`. */
-  restamp(nowMs: number): void
+  /** At most `limit` rows stored while the clock was wrong count their age from `nowMs`; returns how many. */
+  restamp(nowMs: number, limit: number): number
   /** Deleted bytes leave the disk; makes the reserve again if it was used. */
   checkpoint(): void
   readonly rows: number
@@ -256,8 +256,8 @@ class SqliteOutbox implements Outbox {
     return purged.length
   }
 
-  restamp(nowMs: number): void {
-    this.#withReserve(() => this.#statements.restamp.run(nowMs))
+  restamp(nowMs: number, limit: number): number {
+    return this.#withReserve(() => this.#statements.restamp.run({ nowMs, limit }).changes)
   }
 
   checkpoint(): void {

@@ -28,9 +28,12 @@ CREATE TABLE IF NOT EXISTS outbox (
   payload BLOB NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS outbox_by_order ON outbox (set_backs, rank, row_id);
-CREATE INDEX IF NOT EXISTS outbox_by_rank ON outbox (rank, row_id);
+-- As rows are dropped: the least important first, of these the oldest.
+CREATE INDEX IF NOT EXISTS outbox_by_rank ON outbox (rank DESC, row_id);
 CREATE INDEX IF NOT EXISTS outbox_by_birth ON outbox (born_at_ms);
 CREATE INDEX IF NOT EXISTS outbox_by_sighting ON outbox (sighting_id);
+-- Only rows from before the clock was right stand in it.
+CREATE INDEX IF NOT EXISTS outbox_unsynced ON outbox (unsynced) WHERE unsynced = 1;
 CREATE TABLE IF NOT EXISTS outbox_counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 `
 
@@ -87,7 +90,10 @@ export function prepareStatements(database: SqliteDatabase) {
          RETURNING length(payload)`,
       )
       .pluck(),
-    restamp: database.prepare('UPDATE outbox SET born_at_ms = ?, unsynced = 0 WHERE unsynced = 1'),
+    restamp: database.prepare(
+      `UPDATE outbox SET born_at_ms = @nowMs, unsynced = 0
+       WHERE row_id IN (SELECT row_id FROM outbox WHERE unsynced = 1 LIMIT @limit)`,
+    ),
     oldestBorn: database.prepare('SELECT min(born_at_ms) FROM outbox').pluck(),
     counters: database.prepare('SELECT name, value FROM outbox_counters').raw(),
     count: database.prepare('UPDATE outbox_counters SET value = value + ? WHERE name = ?'),
