@@ -1,0 +1,59 @@
+/** The regions of one frame read, judged and ranked. Loads neither OpenCV nor a network. */
+import type { Candidate } from '../../shared/wire/sighting.ts'
+import { MAX_CANDIDATES } from '../../shared/wire/sighting.ts'
+import type { DecodedText } from './ctc.ts'
+import { overlap } from './geometry.ts'
+import { settleLookalikes } from './layouts.ts'
+import { confidenceOf, MAX_READ_LENGTH, MIN_READ_LENGTH } from './plausible.ts'
+import type { TextRegion } from './stages.ts'
+import type { PlateRead } from './types.ts'
+
+/** Regions of one frame that are read; a street scene has about 4 of plate shape. */
+export const MAX_REGIONS = 24
+/** Two reads that overlap by more are of one plate. */
+const SAME_PLATE_OVERLAP = 0.3
+
+/** `regions` are best first; those beyond MAX_REGIONS are not read. The reads are best first, one for each place. */
+export async function readRegions(
+  regions: readonly TextRegion[],
+  read: (region: TextRegion) => Promise<DecodedText[]>,
+  minConfidence: number,
+): Promise<PlateRead[]> {
+  const reads: PlateRead[] = []
+  for (const region of regions.slice(0, MAX_REGIONS)) {
+    const found = toRead(region, await read(region))
+    if (found !== null && found.confidence >= minConfidence) reads.push(found)
+  }
+  return withoutRepeats(reads)
+}
+
+function toRead(region: TextRegion, texts: readonly DecodedText[]): PlateRead | null {
+  const read: Candidate[] = texts
+    .filter(({ text }) => text.length >= MIN_READ_LENGTH && text.length <= MAX_READ_LENGTH)
+    .map(({ text, probability }) => ({ plate: text, confidence: confidenceOf(text, probability, region.text) }))
+    .filter(({ confidence }) => confidence > 0)
+    .sort((a, b) => b.confidence - a.confidence)
+  const first = read[0]
+  if (first === undefined) return null
+  const settled = settleLookalikes(first.plate)
+  const best = settled === null ? first : { plate: settled.text, confidence: first.confidence }
+  const others = settled === null ? read.slice(1) : read.filter(({ plate }) => plate !== settled.text)
+  return {
+    plate: best.plate,
+    confidence: best.confidence,
+    region: region.region,
+    corners: region.corners,
+    jurisdiction: null,
+    candidates: [best, ...others].slice(0, MAX_CANDIDATES),
+    ...(settled !== null && { format: settled.layout }),
+  }
+}
+
+/** Best first; a read that lies over a better one goes. */
+function withoutRepeats(reads: readonly PlateRead[]): PlateRead[] {
+  const kept: PlateRead[] = []
+  for (const read of [...reads].sort((a, b) => b.confidence - a.confidence)) {
+    if (kept.every((better) => overlap(better.region, read.region) <= SAME_PLATE_OVERLAP)) kept.push(read)
+  }
+  return kept
+}
