@@ -67,7 +67,8 @@ export const alertStepSchema = z.discriminatedUnion('step', [
 ])
 export type AlertStep = z.infer<typeof alertStepSchema>
 
-export const alertSchema = z.strictObject({
+/** Read by pages and clients of other versions: keys that they do not know are passed over. */
+export const alertSchema = z.object({
   alertId: z.uuidv7(),
   agency: slugSchema,
   revision: z.int().min(0),
@@ -78,7 +79,7 @@ export const alertSchema = z.strictObject({
   updatedAtMs: timeMsSchema,
   updatedBy: slugSchema.nullable().describe('account of the last step; null: the cloud itself'),
   expiresAtMs: timeMsSchema,
-  match: z.strictObject({
+  match: z.object({
     kind: z.enum(['exact', 'near']),
     list: slugSchema,
     listVersion: z.int().min(1),
@@ -90,7 +91,7 @@ export const alertSchema = z.strictObject({
     cameraAgreed: z.boolean().describe('the camera had found the same entry'),
     stillMatches: z.boolean().describe('false: the final read of the vehicle no longer matches the entry'),
   }),
-  sighting: z.strictObject({
+  sighting: z.object({
     sightingId: z.uuidv7(),
     revision: z.int().min(0).max(1),
     cameraId: slugSchema,
@@ -103,9 +104,9 @@ export const alertSchema = z.strictObject({
     plate: plateSchema,
     confidence: confidenceSchema,
     candidates: z.array(candidateSchema).max(16),
-    jurisdiction: z.strictObject({ code: jurisdictionSchema, confidence: confidenceSchema }).nullable(),
+    jurisdiction: z.object({ code: jurisdictionSchema, confidence: confidenceSchema }).nullable(),
     region: regionSchema,
-    crop: z.strictObject({ sha256: sha256Schema, bytes: z.int() }).nullable(),
+    crop: z.object({ sha256: sha256Schema, bytes: z.int() }).nullable(),
   }),
 })
 export type Alert = z.infer<typeof alertSchema>
