@@ -1,6 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { systemClock } from '../shared/clock.ts'
+import { DAY_MS, HOUR_MS, systemClock } from '../shared/clock.ts'
+import { openDatabase } from '../shared/sqlite.ts'
 import { CLOCK_CHECK_INTERVAL_MS, openClockState, systemClockIsSynced } from './clock-state.ts'
 
 /** A clock whose sleeps end when the test says so. */
@@ -29,7 +30,7 @@ function steppedClock() {
 test('the clock is asked about at the start, and then at the interval, and both ways are noticed', async () => {
   const { clock, waits, step } = steppedClock()
   let synced = false
-  const state = await openClockState(async () => synced, clock)
+  const state = await openClockState(async () => synced, clock, openDatabase(':memory:'))
   assert.is(state.state, 'unsynced')
   const abort = new AbortController()
   const running = state.run(abort.signal)
@@ -48,10 +49,14 @@ test('the clock is asked about at the start, and then at the interval, and both 
 test('once it is ended nobody asks any more', async () => {
   const { clock } = steppedClock()
   let asked = 0
-  const state = await openClockState(async () => {
-    asked += 1
-    return true
-  }, clock)
+  const state = await openClockState(
+    async () => {
+      asked += 1
+      return true
+    },
+    clock,
+    openDatabase(':memory:'),
+  )
   assert.is(state.state, 'synced')
   const abort = new AbortController()
   const running = state.run(abort.signal)
@@ -59,6 +64,38 @@ test('once it is ended nobody asks any more', async () => {
   await running
   await state.run(abort.signal)
   assert.is(asked, 1)
+})
+
+test('rows age by a trusted clock alone: over a boot that is a year ahead or behind, by what was known and what has passed since', async () => {
+  const database = openDatabase(':memory:')
+  const START = 1_790_000_000_000
+  let nowMs = START
+  let monotonicMs = 5_000
+  let synced = true
+  const clock = { ...systemClock, nowMs: () => nowMs, monotonicMs: () => monotonicMs }
+  const boot = () => openClockState(async () => synced, clock, database)
+  assert.is((await boot()).agingMs(), START)
+  nowMs += HOUR_MS
+  assert.is((await boot()).agingMs(), START + HOUR_MS)
+  synced = false
+  for (const wrongBy of [365 * DAY_MS, -365 * DAY_MS]) {
+    nowMs = START + wrongBy
+    monotonicMs = 100
+    const state = await boot()
+    assert.is(state.agingMs(), START + HOUR_MS)
+    monotonicMs += 60_000
+    nowMs += 60_000
+    assert.is(state.agingMs(), START + HOUR_MS + 60_000)
+  }
+  synced = true
+  nowMs = START + DAY_MS
+  assert.is((await boot()).agingMs(), START + DAY_MS)
+})
+
+test('a camera that never had the time begins with its own clock', async () => {
+  const clock = { ...systemClock, nowMs: () => 1_600_000_000_000, monotonicMs: () => 7 }
+  const state = await openClockState(async () => false, clock, openDatabase(':memory:'))
+  assert.equal([state.state, state.agingMs()], ['unsynced', 1_600_000_000_000])
 })
 
 test('the system answers yes or no, also where nothing keeps its time', async () => {

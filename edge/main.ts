@@ -93,14 +93,18 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
     const signed = { database: lists, verifier, agency: config.agency, clock, log }
     const hotlists = createHotlists(signed)
     const policy = createPolicy({ ...signed, defaults: { upload: config.upload, retention: config.retention } })
-    const clockState = await openClockState(config.assumeClockSynced ? async () => true : deps.isClockSynced, clock)
+    const clockState = await openClockState(
+      config.assumeClockSynced ? async () => true : deps.isClockSynced,
+      clock,
+      lists,
+    )
     const vision = await deps.openVision(config.vision, { clock, log })
     closers.push(() => vision.close())
     const source = await deps.openSource(config.source, { clock, log })
     closers.push(() => source.close())
 
     const software = softwareVersion()
-    const uplink = createUplink({ config, outbox, hotlists, policy, software, ...deps })
+    const uplink = createUplink({ config, outbox, hotlists, policy, clockState, software, ...deps })
     const pipeline = createPipeline({
       cameraId: config.cameraId,
       gapMs: config.track.gapMs,
@@ -228,6 +232,11 @@ export async function edgeProcess(configFile: string): Promise<number> {
   }
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
+  // Only a parent that is a Node.js process and asked for it has such a channel: without it this camera has nobody to work for.
+  const orphaned = () => onSignal('SIGHUP')
+  process.once('disconnect', orphaned)
+  process.channel?.unref()
+  if (process.send !== undefined && !process.connected) orphaned()
   try {
     const running = await runEdge(config, systemDeps(log), stop.signal)
     await running.stopped
@@ -239,5 +248,6 @@ export async function edgeProcess(configFile: string): Promise<number> {
   } finally {
     process.off('SIGTERM', onSignal)
     process.off('SIGINT', onSignal)
+    process.off('disconnect', orphaned)
   }
 }

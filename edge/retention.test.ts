@@ -15,7 +15,7 @@ const START = 1_790_000_000_000
 interface World extends RetentionDeps {
   outbox: Outbox
   time: { nowMs: number }
-  state: { state: ClockState['state'] }
+  state: { state: ClockState['state']; agingMs(): number }
   put(count: number, clock?: 'synced' | 'unsynced'): void
 }
 
@@ -24,7 +24,7 @@ async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
   const time = { nowMs: START }
   const clock = { ...systemClock, nowMs: () => time.nowMs }
   const outbox = openOutbox({ file: join(folder, 'outbox.db'), maxRows: 10_000, maxBytes: 1e9, clock })
-  const state: World['state'] = { state: 'synced' }
+  const state: World['state'] = { state: 'synced', agingMs: () => time.nowMs }
   let made = 0
   try {
     await work({
@@ -151,6 +151,21 @@ test('a fault of the program is not taken for a full disk', async () => {
     }
     const running = runRetention({ ...world, hotlists: { ...world.hotlists, sweep } }, new AbortController().signal)
     assert.match(await running.then(String, String), /a fault/)
+  })
+})
+
+test('while the clock is not trusted nothing is forgotten by it, and once it is what is past its time goes', async () => {
+  await inWorld(async (world) => {
+    world.put(3)
+    world.state.state = 'unsynced'
+    world.state.agingMs = () => START + 1
+    world.time.nowMs = START + 400 * DAY_MS
+    assert.is(await purgeOnce(world), 0)
+    assert.is(world.outbox.rows, 3)
+    world.state.state = 'synced'
+    world.state.agingMs = () => world.time.nowMs
+    world.time.nowMs = START + DAY_MS
+    assert.is(await purgeOnce(world), 3)
   })
 })
 

@@ -16,7 +16,7 @@ export interface RetentionDeps {
   outbox: Pick<Outbox, 'purge' | 'restamp' | 'checkpoint'>
   hotlists: Pick<Hotlists, 'sweep'>
   policy: Pick<CameraPolicy, 'cutoffs'>
-  clockState: Pick<ClockState, 'state'>
+  clockState: Pick<ClockState, 'state' | 'agingMs'>
   clock: Clock
   log: Log
 }
@@ -31,7 +31,7 @@ export async function purgeOnce(deps: RetentionDeps, signal?: AbortSignal): Prom
   }
   let purged = 0
   for (let step = PURGE_ROWS; step === PURGE_ROWS && signal?.aborted !== true; ) {
-    step = outbox.purge(policy.cutoffs(clock.nowMs()), PURGE_ROWS)
+    step = outbox.purge(policy.cutoffs(deps.clockState.agingMs()), PURGE_ROWS)
     purged += step
     await new Promise((resolve) => setImmediate(resolve))
   }

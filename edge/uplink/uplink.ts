@@ -11,6 +11,7 @@ import { cameraClientId } from '../../shared/names.ts'
 import { createBackOff } from '../../shared/retry.ts'
 import { topics } from '../../shared/topics.ts'
 import { type CameraStatus, EARLIEST_TIME_MS } from '../../shared/wire/index.ts'
+import type { ClockState } from '../clock-state.ts'
 import type { Hotlists } from '../hotlist/hotlist.ts'
 import type { Outbox, OutboxRow } from '../outbox/outbox.ts'
 import type { CameraPolicy } from '../policy.ts'
@@ -62,6 +63,7 @@ export interface UplinkDeps {
   outbox: Outbox
   hotlists: Hotlists
   policy: CameraPolicy
+  clockState: Pick<ClockState, 'agingMs'>
   software: string
   clock: Clock
   newId: NewId
@@ -230,8 +232,8 @@ class OutboxUplink implements Uplink {
   #pump(): void {
     const connection = this.#connection
     if (connection === null || !connection.isOpen) return
-    const { outbox, policy, clock, config } = this.#deps
-    const cutoffs = policy.cutoffs(clock.nowMs())
+    const { outbox, policy, clock, clockState, config } = this.#deps
+    const cutoffs = policy.cutoffs(clockState.agingMs())
     const busy = new Set([...this.#sent.keys(), ...this.#acked])
     const room = (this.#setBacks.probing ? 1 : config.inFlight) - this.#sent.size
     if (room <= 0 || [...this.#sent.values()].some((row) => row.wasSetBack)) return

@@ -142,6 +142,7 @@ export async function withCamera(
     outbox,
     hotlists,
     policy,
+    clockState: { agingMs: clock.nowMs },
     software: '0.1.0',
     clock,
     newId,
