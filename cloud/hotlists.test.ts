@@ -559,4 +559,14 @@ test('all lists together are as long as the limit allows; one entry more is refu
   )
 })
 
+test('going back to a version without entries must be asked for', async () => {
+  await inWorld(async (world) => {
+    await world.import('plate\n', { allowEmpty: true })
+    await world.import(plates('ABC123'))
+    await rejects(world.hotlists.rollback('stolen', 1, 'ada'), 'conflict')
+    assert.ok(world.hotlists.match('ABC123', world.nowMs))
+    assert.is((await world.hotlists.rollback('stolen', 1, 'ada', { allowEmpty: true })).entries, 0)
+  })
+})
+
 test.run()

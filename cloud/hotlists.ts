@@ -57,8 +57,16 @@ export interface Hotlists {
   match(plate: string, nowMs: number, jurisdiction?: string | null): ListMatch | null
   /** Throws `bad_input` for names and settings, `conflict` while another import runs; a bad file gives a report. */
   import(request: ImportRequest): Promise<ImportReport>
-  /** A new version with the rows of an older one (default: the one before). Throws `not_found` when its rows are gone. */
-  rollback(list: string, toVersion: number | null, by: string): Promise<{ version: number; entries: number }>
+  /**
+   * A new version with the rows of an older one (default: the one before). Throws `not_found` when its rows are gone, `conflict` for
+   * a version without rows unless that is allowed: it ends all matching of the list.
+   */
+  rollback(
+    list: string,
+    toVersion: number | null,
+    by: string,
+    options?: { allowEmpty: boolean },
+  ): Promise<{ version: number; entries: number }>
   diff(list: string, from: number, to: number): Promise<ListDiff>
   /** What the list says of an entry, for the person who verifies an alert; null when no kept version has it. */
   source(list: string, entryId: string): Promise<{ reason: string | null; caseNumber: string | null } | null>
@@ -271,7 +279,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
   return {
     match: (plate, nowMs, jurisdiction = null) => findMatch(inForce.values(), plate, nowMs, jurisdiction),
     import: (request) => alone(() => importFile(request)),
-    rollback: (list, toVersion, by) =>
+    rollback: (list, toVersion, by, options = { allowEmpty: false }) =>
       alone(async () => {
         const row = await rows.get(list)
         const target =
@@ -280,6 +288,12 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
         if (target === undefined) throw new AppError('not_found', `there is no version of ${list} to go back to`)
         if (target === row.current_version) throw new AppError('conflict', `version ${target} is in force already`)
         await rows.requireKept(list, target)
+        const kept = (await rows.statusOf(row)).versions.find((one) => one.version === target)
+        if (kept?.entries === 0 && !options.allowEmpty) {
+          throw new AppError('conflict', `version ${target} of ${list} has no entry`, {
+            hint: 'going back to it ends all matching of the list; say so with `--allow-empty`',
+          })
+        }
         const version = await rows.openVersion(list, by)
         await rows.copy(list, target, version)
         const totals = await enforce(list, version, toSettings(row), null)

@@ -177,14 +177,18 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
     schema: {
       summary: 'A new version with the entries of an older one',
       params: listParams,
-      body: z.strictObject({ version: z.int().min(1).nullable().default(null).describe('null: the one before') }),
+      body: z.strictObject({
+        version: z.int().min(1).nullable().default(null).describe('null: the one before'),
+        allowEmpty: z.boolean().default(false).describe('also to a version without entries'),
+      }),
       response: { 200: z.object({ version: z.int(), entries: z.int() }) },
     },
     async handler(request) {
       const { list } = request.params
-      const { version } = request.body
-      return door.audited(request, { operation: 'hotlist.rollback', subject: subject(list), detail: { version } }, () =>
-        hotlists.rollback(list, version, by(request)),
+      const { version, allowEmpty } = request.body
+      const detail = { version, allowEmpty }
+      return door.audited(request, { operation: 'hotlist.rollback', subject: subject(list), detail }, () =>
+        hotlists.rollback(list, version, by(request), { allowEmpty }),
       )
     },
   })

@@ -1,5 +1,6 @@
 /** `candor account`: people. `first` and `unlock` also work on the server itself, without a session. */
 import type { Command } from 'commander'
+import { usageError } from './options.ts'
 
 export function register(program: Command): void {
   const account = program.command('account').description('accounts of people')
@@ -32,8 +33,9 @@ export function register(program: Command): void {
     .option('--password-file <file>', 'read the first password from its first line instead of asking')
     .action(async (name: string, options: { role: string[]; group: string[]; passwordFile?: string }) => {
       const { readPassword } = await import('./terminal.ts')
+      const roles = await knownRoles(options.role)
       const password = await readPassword(options.passwordFile, 'new')
-      const json = { account: name, password, roles: split(options.role), groups: split(options.group) }
+      const json = { account: name, password, roles, groups: split(options.group) }
       await change('POST', '/api/v1/accounts', json, `${name} is added.`)
     })
 
@@ -43,11 +45,11 @@ export function register(program: Command): void {
     .argument('<name>')
     .requiredOption('--role <names...>', 'all its roles')
     .option('--group <names...>', 'all its groups', [])
-    .action((name: string, options: { role: string[]; group: string[] }) =>
+    .action(async (name: string, options: { role: string[]; group: string[] }) =>
       change(
         'PATCH',
         accountPath(name),
-        { roles: split(options.role), groups: split(options.group) },
+        { roles: await knownRoles(options.role), groups: split(options.group) },
         `${name} is changed.`,
       ),
     )
@@ -128,6 +130,14 @@ function accountPath(name: string): string {
 }
 
 /** `--role a b` and `--role a,b` alike. */
+async function knownRoles(values: readonly string[]): Promise<string[]> {
+  const { ROLES, isRole } = await import('../../cloud/permissions.ts')
+  const roles = split(values)
+  const wrong = roles.find((role) => !isRole(role))
+  if (wrong !== undefined) throw usageError(`there is no role ${wrong}; there are: ${ROLES.join(', ')}`)
+  return roles
+}
+
 function split(values: readonly string[]): string[] {
   return values.flatMap((value) => value.split(',')).filter((value) => value !== '')
 }

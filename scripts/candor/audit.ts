@@ -1,5 +1,6 @@
 /** `candor audit`: read it, and prove that it is whole. */
 import type { Command } from 'commander'
+import { usageError, wholeNumber } from './options.ts'
 
 export function register(program: Command): void {
   const audit = program.command('audit').description('the record of who did what')
@@ -7,18 +8,14 @@ export function register(program: Command): void {
   audit
     .command('list')
     .description('entries, newest first')
-    .option('--limit <count>', 'entries of one page, at most 500', '50')
-    .option('--before <number>', 'entries with a smaller number')
+    .option('--limit <count>', 'entries of one page, at most 500', wholeNumber(1, 500), 50)
+    .option('--before <number>', 'entries with a smaller number', wholeNumber(1))
     .option('--config <file>', 'on the server itself: configuration file of the cloud, instead of a session')
     .option('--json', 'one JSON line an entry')
-    .action(async (options: { limit: string; before?: string; config?: string; json?: boolean }) => {
+    .action(async (options: { limit: number; before?: number; config?: string; json?: boolean }) => {
       const { z } = await import('zod')
       const { entrySchema } = await import('../../cloud/audit/entry.ts')
-      const { AppError } = await import('../../shared/errors.ts')
-      const limit = Number(options.limit)
-      const before = options.before === undefined ? null : Number(options.before)
-      if (!Number.isInteger(limit) || limit < 1 || limit > 500)
-        throw new AppError('bad_input', '--limit must be 1 to 500')
+      const { limit, before = null } = options
       const remote = async () => {
         const { withClient } = await import('./client.ts')
         const query = new URLSearchParams({
@@ -47,7 +44,7 @@ export function register(program: Command): void {
     .option('--key <file>', 'public key of the audit (keys/audit-signing.public.pem)')
     .option('--json', 'one JSON document')
     .action(async (options: { config?: string; database?: string; head?: string; key?: string; json?: boolean }) => {
-      const { AppError, EXIT } = await import('../../shared/errors.ts')
+      const { EXIT } = await import('../../shared/errors.ts')
       const { verifyAudit } = await import('../../cloud/audit/verify.ts')
       const { readText } = await import('./client.ts')
       const { printJson } = await import('./terminal.ts')
@@ -66,9 +63,7 @@ export function register(program: Command): void {
         }
         const { database, head, key } = options
         if (database === undefined || head === undefined || key === undefined) {
-          throw new AppError('bad_input', 'say what to verify', {
-            hint: '--config cloud.json, or --database FILE --head FILE --key PUBLIC.pem',
-          })
+          throw usageError('say what to verify: --config cloud.json, or --database FILE --head FILE --key PUBLIC.pem')
         }
         return { database, head, key }
       }

@@ -126,7 +126,25 @@ test('schema and topics print the contract', async () => {
   assert.ok(schemas.sighting.properties.plate)
   const topics = JSON.parse((await candor(['topics', '--json'])).out)
   assert.ok(topics.some((row: { topic: string }) => row.topic === 'candor/v1/{agency}/cameras/{camera}/sightings'))
-  assert.is((await candor(['schema', 'nothing'])).code, 1)
+})
+
+test('a value that an option does not take is a usage error that names what is taken, before anything is asked of the cloud', async () => {
+  const wrong: [string[], RegExp][] = [
+    [['schema', 'nothing'], /sighting/],
+    [['hotlist', 'rollback', 'stolen', '--to', 'v1'], /whole number/],
+    [['hotlist', 'diff', 'stolen', '--from', '1', '--to', '2.5'], /whole number/],
+    [['hotlist', 'import', 'x.csv', '--list', 'stolen', '--match', 'fuzzy'], /exact, near/],
+    [['hotlist', 'import', 'x.csv', '--list', 'stolen', '--max-age', 'long'], /number above 0/],
+    [['account', 'add', 'ann', '--role', 'king'], /officer/],
+    [['audit', 'list', '--limit', '501'], /1 to 500/],
+    [['audit', 'verify'], /--database/],
+    [['search', '--plate', 'ABC123', '--limit', '0'], /1 to 200/],
+  ]
+  for (const [args, names] of wrong) {
+    const { code, err } = await candor(args)
+    assert.is(code, 2, args.join(' '))
+    assert.match(err, names)
+  }
 })
 
 test('read gives one JSON line a picture, tells the broken ones and goes on, and exits with 1 for them', async () => {

@@ -1,5 +1,6 @@
 /** `candor schema` and `candor topics`: the wire contract, printed from the code that enforces it. */
 import type { Command } from 'commander'
+import { usageError } from './options.ts'
 
 export function register(program: Command): void {
   program
@@ -8,14 +9,13 @@ export function register(program: Command): void {
     .argument('[name]', 'only this one, such as sighting or alert')
     .action(async (name: string | undefined) => {
       const { wireJsonSchemas } = await import('../../shared/wire/index.ts')
-      const { AppError } = await import('../../shared/errors.ts')
       const schemas = wireJsonSchemas()
       if (name === undefined) {
         process.stdout.write(`${JSON.stringify(schemas, null, 2)}\n`)
         return
       }
       if (!Object.hasOwn(schemas, name)) {
-        throw new AppError('not_found', `no schema ${name}`, { hint: `there are: ${Object.keys(schemas).join(', ')}` })
+        throw usageError(`there is no schema ${name}; there are: ${Object.keys(schemas).join(', ')}`)
       }
       process.stdout.write(`${JSON.stringify(schemas[name], null, 2)}\n`)
     })

@@ -1,12 +1,13 @@
 /** `candor hotlist`: import, status, rollback, diff. */
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { ImportReport } from '../../cloud/hotlists.ts'
+import { positiveNumber, wholeNumber } from './options.ts'
 
 interface ImportOptions {
   list: string
   match?: string
   groups?: string
-  maxAge?: string
+  maxAge?: number
   dryRun?: boolean
   skipBad?: boolean
   allowEmpty?: boolean
@@ -24,9 +25,9 @@ export function register(program: Command): void {
       'with a header row: plate (or LIC), jurisdiction (or LIS), category, priority, reason, case, effective, expires, match',
     )
     .requiredOption('--list <name>', 'name of the list; made when new')
-    .option('--match <rule>', 'exact or near: default of the list for rows that do not say')
+    .addOption(new Option('--match <rule>', 'default of the list for rows that do not say').choices(['exact', 'near']))
     .option('--groups <names>', 'groups that its alerts go to, comma-separated (default of a new list: patrol)')
-    .option('--max-age <hours>', 'the list counts as stale when older')
+    .option('--max-age <hours>', 'the list counts as stale when older', positiveNumber)
     .option('--dry-run', 'check the file and change nothing')
     .option('--skip-bad', 'apply the good rows although there are bad ones')
     .option('--allow-empty', 'take a file without entries, which ends all matching of the list')
@@ -43,7 +44,7 @@ export function register(program: Command): void {
       const query = new URLSearchParams()
       if (options.match !== undefined) query.set('match', options.match)
       if (options.groups !== undefined) query.set('groups', options.groups)
-      if (options.maxAge !== undefined) query.set('maxAgeMs', String(Math.round(Number(options.maxAge) * 3_600_000)))
+      if (options.maxAge !== undefined) query.set('maxAgeMs', String(Math.round(options.maxAge * 3_600_000)))
       for (const name of ['dryRun', 'skipBad', 'allowEmpty'] as const)
         if (options[name] === true) query.set(name, 'true')
       const path = `/api/v1/hotlists/${encodeURIComponent(options.list)}?${query}`
@@ -125,17 +126,17 @@ export function register(program: Command): void {
     .command('rollback')
     .description('bring the entries of an older version back, as a new version')
     .argument('<list>')
-    .option('--to <version>', 'default: the one before')
-    .action(async (list: string, options: { to?: string }) => {
+    .option('--to <version>', 'default: the one before', wholeNumber(1))
+    .option('--allow-empty', 'also to a version without entries, which ends all matching of the list')
+    .action(async (list: string, options: { to?: number; allowEmpty?: boolean }) => {
       const { z } = await import('zod')
       const { withClient } = await import('./client.ts')
-      const version = options.to === undefined ? null : Number(options.to)
       const done = await withClient((client) =>
         client.call(
           z.object({ version: z.int(), entries: z.int() }),
           'POST',
           `/api/v1/hotlists/${encodeURIComponent(list)}/rollback`,
-          { json: { version } },
+          { json: { version: options.to ?? null, allowEmpty: options.allowEmpty === true } },
         ),
       )
       process.stdout.write(`${list} is at version ${done.version} with ${done.entries} entries.\n`)
@@ -145,10 +146,10 @@ export function register(program: Command): void {
     .command('diff')
     .description('what came and went between two kept versions')
     .argument('<list>')
-    .requiredOption('--from <version>')
-    .requiredOption('--to <version>')
+    .requiredOption('--from <version>', 'the older one', wholeNumber(1))
+    .requiredOption('--to <version>', 'the newer one', wholeNumber(1))
     .option('--json', 'one JSON document')
-    .action(async (list: string, options: { from: string; to: string; json?: boolean }) => {
+    .action(async (list: string, options: { from: number; to: number; json?: boolean }) => {
       const { z } = await import('zod')
       const { withClient } = await import('./client.ts')
       const { printJson } = await import('./terminal.ts')
@@ -156,7 +157,7 @@ export function register(program: Command): void {
         z.object({ plate: z.string(), jurisdiction: z.string().nullable(), caseNumber: z.string().nullable() }),
       )
       const schema = z.object({ added: z.int(), removed: z.int(), addedEntries: entries, removedEntries: entries })
-      const query = new URLSearchParams({ from: options.from, to: options.to })
+      const query = new URLSearchParams({ from: String(options.from), to: String(options.to) })
       const diff = await withClient((client) =>
         client.call(schema, 'GET', `/api/v1/hotlists/${encodeURIComponent(list)}/diff?${query}`),
       )

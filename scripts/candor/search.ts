@@ -1,5 +1,6 @@
 /** `candor search`: stored reads of a plate, for a stated purpose. */
 import type { Command } from 'commander'
+import { wholeNumber } from './options.ts'
 
 interface Options {
   plate: string
@@ -9,8 +10,8 @@ interface Options {
   case?: string
   offence?: string
   reason?: string
-  limit: string
-  offset: string
+  limit: number
+  offset: number
   json?: boolean
 }
 
@@ -26,8 +27,8 @@ export function register(program: Command): void {
     .option('--case <number>', 'case number (required)')
     .option('--offence <type>', 'offence type (required)')
     .option('--reason <text>', 'what the search is for (required)')
-    .option('--limit <count>', 'results of one page, at most 200', '50')
-    .option('--offset <count>', 'results to skip', '0')
+    .option('--limit <count>', 'results of one page, at most 200', wholeNumber(1, 200), 50)
+    .option('--offset <count>', 'results to skip', wholeNumber(0), 0)
     .option('--json', 'one JSON document')
     .action(async (options: Options) => {
       const { z } = await import('zod')
@@ -58,8 +59,8 @@ export function register(program: Command): void {
             caseNumber: options.case ?? '',
             offenceType: options.offence ?? '',
             reason: options.reason ?? '',
-            limit: Number(options.limit),
-            offset: Number(options.offset),
+            limit: options.limit,
+            offset: options.offset,
           },
         }),
       )
