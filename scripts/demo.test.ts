@@ -1,11 +1,14 @@
 /** The demo as people start it: real cloud, real camera processes, pictures in, alerts out. */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { until } from '../cloud/testing.ts'
 
 const DEMO = fileURLToPath(new URL('./demo.ts', import.meta.url))
 const TSX = fileURLToPath(import.meta.resolve('tsx'))
@@ -68,5 +71,58 @@ test('a folder without pictures, a list that cannot be used and a folder in use 
     assert.match(used.err, /is not empty/)
     assert.is((await demo('--nonsense')).code, 2)
   }))
+
+/** Starts the demo and resolves when it has said `words`, with the folder that it told of. */
+async function startDemo(words: RegExp, ...args: string[]) {
+  const child = spawn(process.execPath, ['--import', TSX, DEMO, '--no-browser', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let said = ''
+  const ended = once(child, 'close')
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (said += bytes))
+  await until('the demo says it', () => words.test(said))
+  return { child, ended, folder: /keys and accounts in (\S+)/.exec(said)?.[1] ?? '', said: () => said }
+}
+
+/** Command lines of living processes that work in `folder`. */
+function workingIn(folder: string): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+      } catch {
+        return ''
+      }
+    })
+    .filter((commandLine) => commandLine.includes(folder))
+}
+
+test('Ctrl-C while it starts ends it and leaves nothing', async () => {
+  for (const args of [[], ['--once']]) {
+    const { child, ended, folder, said } = await startDemo(/throw-away authority/, ...args)
+    child.kill('SIGINT')
+    await ended
+    assert.is(child.exitCode, 1)
+    assert.not.match(said(), /alerts:/)
+    assert.not.ok(existsSync(folder))
+    assert.equal(workingIn(folder), [])
+  }
+})
+
+test('asked to end twice, or killed, it leaves no camera running', async () => {
+  const asked = await startDemo(/Ctrl-C ends the demo/)
+  assert.ok(workingIn(asked.folder).length >= 2)
+  asked.child.kill('SIGHUP')
+  asked.child.kill('SIGINT')
+  await asked.ended
+  await until('its cameras are gone', () => workingIn(asked.folder).length === 0)
+  assert.not.ok(existsSync(asked.folder))
+
+  const killed = await startDemo(/Ctrl-C ends the demo/)
+  killed.child.kill('SIGKILL')
+  await until('its cameras end by themselves', () => workingIn(killed.folder).length === 0)
+  await rm(killed.folder, { recursive: true, maxRetries: 10 })
+})
 
 test.run()

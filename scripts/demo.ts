@@ -3,6 +3,7 @@
  * verify on; with a throw-away authority, keys and accounts in a folder that is removed at the end. scripts/demo calls it after
  * set-up. It shows the product, and is no way to run it: `candor cloud` and `candor edge` are.
  */
+import { rmSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
@@ -82,19 +83,30 @@ async function main(): Promise<number> {
     throw thrown
   }
   const stopping = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      if (stopping.signal.aborted) process.exit(EXIT.failed)
-      stopping.abort()
-    })
-  }
-  const folder = await makeFolder(options.keep)
+  let folder: string | null = null
   let demo: Demo | null = null
   let window: BrowserContext | null = null
+  // SIGHUP: the terminal was closed.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (!stopping.signal.aborted) {
+        say('stopping')
+        stopping.abort()
+        return
+      }
+      // Asked twice: at once, but without leaving cameras or keys behind.
+      for (const camera of demo?.cameras ?? []) camera.kill()
+      if (folder !== null && options.keep === undefined) rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+      process.exit(EXIT.failed)
+    })
+  }
   try {
+    folder = await makeFolder(options.keep)
     demo = await prepare(folder, options)
     const { trial, people } = demo
+    stopping.signal.throwIfAborted()
     const feed = await watch(demo, options)
+    stopping.signal.throwIfAborted()
     await startCameras(demo, options)
     show(options, { event: 'ready', url: trial.https.origin, folder, people }, () => welcome(demo as Demo, options))
     if (options.once === true) return await untilDone(demo, options, stopping.signal).finally(() => feed.close())
@@ -105,13 +117,14 @@ async function main(): Promise<number> {
     await feed.close()
     return EXIT.done
   } catch (thrown) {
-    process.stderr.write(`demo: ${describeError(thrown)}\n`)
+    if (!stopping.signal.aborted) process.stderr.write(`demo: ${describeError(thrown)}\n`)
     return EXIT.failed
   } finally {
     await window?.close().catch(() => {})
     await Promise.all(demo?.cameras.map((camera) => camera.stop()) ?? [])
     await demo?.trial.cloud.close()
-    if (options.keep === undefined) await rm(folder, { recursive: true, force: true, maxRetries: 10 })
+    if (folder !== null && options.keep === undefined)
+      await rm(folder, { recursive: true, force: true, maxRetries: 10 })
   }
 }
 
@@ -248,9 +261,8 @@ async function startCameras(demo: Demo, options: Options): Promise<void> {
 
 /** Until every camera has read its pictures and all of it is acknowledged; then what an outsider would ask. */
 async function untilDone(demo: Demo, options: Options, signal: AbortSignal): Promise<number> {
-  const stopped = new Promise<'stopped'>((resolve) => signal.addEventListener('abort', () => resolve('stopped')))
-  const codes = await Promise.race([Promise.all(demo.cameras.map((camera) => camera.exited)), stopped])
-  if (codes === 'stopped') return EXIT.failed
+  const codes = await Promise.race([Promise.all(demo.cameras.map((camera) => camera.exited)), aborted(signal)])
+  if (codes === null) return EXIT.failed
   const failed = demo.cameras.find((_, index) => codes[index] !== EXIT.done)
   if (failed !== undefined) await cameraFailed(failed)
   await settled(demo)
@@ -290,7 +302,9 @@ async function refusedSearch({ trial, people }: Demo): Promise<string> {
   try {
     await trial.https.call('POST', '/api/v1/search', { token, json: { ...query, limit: 10, offset: 0 } })
   } catch (thrown) {
-    return describeError(thrown)
+    const refusal = describeError(thrown)
+    if (/case number is missing.*audit entry/.test(refusal)) return refusal
+    throw thrown
   }
   throw new AppError('internal', 'a search without a case number was answered')
 }
@@ -302,10 +316,17 @@ async function auditVerdict({ folder }: Demo) {
 }
 
 async function untilStopped(demo: Demo, signal: AbortSignal): Promise<void> {
-  const stopped = new Promise<null>((resolve) => signal.addEventListener('abort', () => resolve(null)))
   const ended = demo.cameras.map((camera) => camera.exited.then(() => camera))
-  const camera = await Promise.race([stopped, ...ended])
+  const camera = await Promise.race([aborted(signal), ...ended])
   if (camera !== null) await cameraFailed(camera)
+}
+
+/** Resolves when the signal aborts, also when it has already. */
+function aborted(signal: AbortSignal): Promise<null> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(null)
+    else signal.addEventListener('abort', () => resolve(null), { once: true })
+  })
 }
 
 async function cameraFailed({ camera, logFile }: RunningCamera): Promise<never> {

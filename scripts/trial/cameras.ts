@@ -83,6 +83,8 @@ export interface RunningCamera {
   readonly exited: Promise<number | null>
   /** Asks it to end, and ends it after 10 s. */
   stop(): Promise<void>
+  /** Ends it at once, with its vision process. */
+  kill(): void
 }
 
 /** Starts `candor edge --config` as a process of its own, its log in the camera's folder. */
@@ -93,10 +95,12 @@ export function startCamera(camera: string, folder: string, configFile: string):
     cwd: ROOT,
     // Ctrl-C in the terminal goes to the demo alone, which then ends its cameras in order.
     detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    // The channel carries nothing: when this process ends, however it does, the camera sees it close and ends too.
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })
-  child.stdout.pipe(log, { end: false })
-  child.stderr.pipe(log, { end: false })
+  child.stdout?.pipe(log, { end: false })
+  child.stderr?.pipe(log, { end: false })
+  child.channel?.unref()
   const exited = new Promise<number | null>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (code) => {
@@ -115,6 +119,14 @@ export function startCamera(camera: string, folder: string, configFile: string):
       const late = setTimeout(() => child.kill('SIGKILL'), 10_000)
       await exited
       clearTimeout(late)
+    },
+    kill() {
+      if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+      try {
+        process.kill(-child.pid, 'SIGKILL')
+      } catch {
+        // It ended while we looked.
+      }
     },
   }
 }
