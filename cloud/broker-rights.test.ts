@@ -239,6 +239,8 @@ test('sightings reach live those who may watch them, at QoS 0, and nobody else',
     const officer = await world.connectPerson('olga', await world.addPerson('olga', ['officer'], ['patrol']))
     assert.is.not(await subscribe(watching, topics.allSightings(AGENCY)), 'refused')
     await subscribe(officer, topics.allSightings(AGENCY))
+    const [watched] = await world.audited('sightings.watched')
+    assert.is(watched?.actor.account, 'sue', 'who watches is in the audit before anything is shown')
     const seen = collect(watching)
     const seenByOfficer = collect(officer)
     const first = makeSighting(world.clock)

@@ -66,6 +66,8 @@ export interface BrokerDeps extends IdentifyDeps {
   ingest: Ingest
   log: Log
   onDenied: (denied: Denied) => void
+  /** A person is about to watch sightings live. Rejects when it cannot be written down: then there is nothing to watch. */
+  onWatch: (session: { account: string; sessionId: string }) => Promise<void>
   onConnection: (change: 1 | -1, kind: Identity['kind']) => void
 }
 
@@ -183,8 +185,18 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
       }
       connection.filters.add(subscription.topic)
       // Watching is live: sightings are never queued for a person.
-      if (parseTopic(subscription.topic.replace('/+/', '/x/'))?.kind === 'sightings') subscription.qos = 0
-      done(null, subscription)
+      if (parseTopic(subscription.topic.replace('/+/', '/x/'))?.kind !== 'sightings') {
+        done(null, subscription)
+        return
+      }
+      subscription.qos = 0
+      const { identity, sessionId } = connection
+      const watched =
+        identity.kind === 'person' ? deps.onWatch({ account: identity.account, sessionId: sessionId ?? '' }) : null
+      Promise.resolve(watched).then(
+        () => done(null, subscription),
+        () => done(null, null),
+      )
     },
     authorizeForward(client, packet) {
       const connection = connections.get(client)

@@ -162,6 +162,11 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
         metrics.denied(denied.rule)
         denials.note(denied)
       },
+      async onWatch({ account, sessionId }) {
+        const roles = (await accounts.find(account))?.roles ?? []
+        const actor = { account, roles: [...roles], session: sessionId, source: null }
+        await audit.append({ operation: 'sightings.watched', outcome: 'allowed', actor })
+      },
       onConnection: metrics.connection,
     })
     closing.unshift(() => broker.close())

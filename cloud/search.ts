@@ -2,12 +2,14 @@
  * Searching stored reads. Every search needs a case number, an offence type and a reason; it is written into the audit before
  * the first row is looked at, and how much it found before the answer leaves. No audit, no answer.
  */
+import { timingSafeEqual } from 'node:crypto'
 import type { ExpressionBuilder, SelectQueryBuilder } from 'kysely'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { comparePlates, confusableKey, normalisePlate, PLATE_MAX_LENGTH } from '../shared/plate.ts'
 import type { Sighting } from '../shared/wire/index.ts'
 import type { Actor, AuditRecord } from './audit/entry.ts'
+import type { Audit } from './audit/log.ts'
 import { withoutPlates } from './audit/plates.ts'
 import type { Database } from './database/database.ts'
 import type { Schema, SightingsTable } from './database/schema.ts'
@@ -51,6 +53,8 @@ export interface SearchResult {
   /** When the vehicle was seen: captured, or received when the camera's clock cannot be trusted. Window and order go by it. */
   seenAtMs: number
   clockTrusted: boolean
+  /** With it, and the search's number, the session that searched may see the evidence picture; null: there is none. */
+  pictureVoucher: string | null
 }
 
 export interface SearchAnswer {
@@ -66,12 +70,14 @@ export interface SearchAnswer {
 export interface Search {
   /** Throws `bad_input` without a purpose or plate (audited as refused) and `unavailable` when the audit cannot be written. */
   run(request: SearchRequest, actor: Actor): Promise<SearchAnswer>
+  /** Did search `auditSeq` of this actor's session yield the sighting? */
+  vouchesFor(shown: { auditSeq: number; cameraId: string; sightingId: string; voucher: string }, actor: Actor): boolean
 }
 
 export interface SearchDeps {
   database: Database
   sightings: Sightings
-  audit: { append(record: AuditRecord): Promise<{ seq: number }>; plateDigest(plate: string): string }
+  audit: Pick<Audit, 'append' | 'plateDigest' | 'voucher'>
   clock: Clock
 }
 
@@ -155,14 +161,23 @@ export function createSearch(deps: SearchDeps): Search {
     }
   }
 
-  async function load(page: readonly Found[], nowMs: number): Promise<SearchResult[]> {
+  const voucherOf = (auditSeq: number, actor: Actor, cameraId: string, sightingId: string) =>
+    deps.audit.voucher(['picture', auditSeq, actor.session ?? '', cameraId, sightingId])
+
+  async function load(
+    page: readonly Found[],
+    nowMs: number,
+    by: { auditSeq: number; actor: Actor },
+  ): Promise<SearchResult[]> {
     const results: SearchResult[] = []
     for (const found of page) {
       const stored = await sightings.get(found.sightingId, nowMs, found.cameraId)
       // Purged between the two queries.
       if (stored === null) continue
       const { sighting, receivedAtMs, seenAtMs, clockTrusted } = stored
-      results.push({ kind: found.kind, sighting, receivedAtMs, seenAtMs, clockTrusted })
+      const pictureVoucher =
+        sighting.crop === null ? null : voucherOf(by.auditSeq, by.actor, found.cameraId, found.sightingId)
+      results.push({ kind: found.kind, sighting, receivedAtMs, seenAtMs, clockTrusted, pictureVoucher })
     }
     return results
   }
@@ -203,6 +218,7 @@ export function createSearch(deps: SearchDeps): Search {
       const results = await load(
         kept.slice(request.offset, request.offset + Math.min(request.limit, MAX_SEARCH_PAGE)),
         nowMs,
+        { auditSeq: seq, actor },
       )
       await deps.audit.append({
         operation: 'search.answered',
@@ -214,6 +230,8 @@ export function createSearch(deps: SearchDeps): Search {
       })
       return { auditSeq: seq, results, total: kept.length, truncated }
     },
+    vouchesFor: ({ auditSeq, cameraId, sightingId, voucher }, actor) =>
+      equalText(voucher, voucherOf(auditSeq, actor, cameraId, sightingId)),
   }
 }
 
@@ -295,6 +313,12 @@ interface SearchRefusal {
   rule: string
   message: string
   hint: string
+}
+
+/** In a time that tells nothing of where they differ. */
+function equalText(a: string, b: string): boolean {
+  const [left, right] = [Buffer.from(a), Buffer.from(b)]
+  return left.length === right.length && timingSafeEqual(left, right)
 }
 
 const count = (text: string) => (text.match(/[\p{L}\p{N}]/gu) ?? []).length

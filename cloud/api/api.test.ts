@@ -567,11 +567,34 @@ test('an officer works an alert of the own groups to its outcome, and every look
     assert.is((await world.call('GET', `/api/v1/alerts/${alertId}`, { token: other })).status, 404)
     assert.is((await world.call('GET', `/api/v1/alerts/${alertId}/crop`, { token: other })).status, 404)
     const investigator = await world.as('investigator')
-    const picture = await world.call('GET', `/api/v1/sightings/${sighting.sightingId}/crop?search=1`, {
+    const searched = await world.call('POST', '/api/v1/search', {
       token: investigator,
+      json: { plate: sighting.plate, ...PURPOSE },
     })
-    assert.is(picture.status, 200)
-    assert.is((await audited(world, 1))[0]?.operation, 'sighting.crop_viewed')
+    const results: { sighting: { sightingId: string }; pictureVoucher: string | null }[] = searched.json.results
+    const found = results.find((one) => one.sighting.sightingId === sighting.sightingId)
+    assert.ok(
+      results.some((one) => one.pictureVoucher === null),
+      'the one without a picture has no voucher',
+    )
+    const voucher = found?.pictureVoucher ?? ''
+    const seen = (token: string, search: number, shown: string) =>
+      world.call(
+        'GET',
+        `/api/v1/sightings/${sighting.sightingId}/crop?search=${search}&camera=${sighting.cameraId}&voucher=${shown}`,
+        { token },
+      )
+    const { auditSeq } = searched.json
+    assert.equal((await seen(investigator, auditSeq, voucher)).body, jpeg)
+    const [viewed] = await audited(world, 1)
+    assert.equal([viewed?.operation, viewed?.completes], ['sighting.crop_viewed', auditSeq])
+    // Neither without a search, nor for another one, nor in another session.
+    assert.is((await seen(investigator, auditSeq, 'x'.repeat(64))).status, 403)
+    assert.is((await seen(investigator, auditSeq + 1, voucher)).status, 403)
+    const again = await world.as('investigator')
+    assert.is((await seen(again, auditSeq, voucher)).status, 403)
+    const [refused] = await audited(world, 1)
+    assert.equal([refused?.outcome, refused?.rule], ['refused', 'not_found_by_search'])
   })
 })
 

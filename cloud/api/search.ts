@@ -49,6 +49,7 @@ export function registerSearch(app: TypedApi, parts: CloudParts, door: Door): vo
               receivedAtMs: timeMsSchema,
               seenAtMs: timeMsSchema.describe('captured, or received when the camera’s clock cannot be trusted'),
               clockTrusted: z.boolean(),
+              pictureVoucher: z.string().nullable().describe('for the evidence picture; null: there is none'),
             }),
           ),
           total: z.int(),
@@ -68,20 +69,32 @@ export function registerSearch(app: TypedApi, parts: CloudParts, door: Door): vo
       params: z.object({ sightingId: z.uuidv7() }),
       querystring: z.strictObject({
         search: z.coerce.number().int().min(1).describe('audit number of the search that found it'),
-        camera: slugSchema.optional().describe('the sighting’s camera, should another one have used its id'),
+        voucher: z.string().max(128).describe('the result’s pictureVoucher; good for the session that searched'),
+        camera: slugSchema.describe('the sighting’s camera'),
       }),
       produces: ['image/jpeg'],
     },
     async handler(request, reply) {
       const { sightingId } = request.params
-      const nowMs = clock.nowMs()
-      const stored = await sightings.get(sightingId, nowMs, request.query.camera)
-      const crop = stored === null ? null : await sightings.crop(stored.sighting.cameraId, sightingId, nowMs)
+      const { search: auditSeq, voucher, camera: cameraId } = request.query
+      if (!search.vouchesFor({ auditSeq, cameraId, sightingId, voucher }, door.actor(request))) {
+        await parts.audit.append({
+          operation: 'sighting.crop_viewed',
+          outcome: 'refused',
+          rule: 'not_found_by_search',
+          actor: door.actor(request),
+          subject: { kind: 'sighting', id: sightingId },
+        })
+        throw new AppError('forbidden', 'no search of this session has found that sighting', {
+          hint: 'pictures are seen after a search with case number, offence type and reason',
+        })
+      }
+      const crop = await sightings.crop(cameraId, sightingId, clock.nowMs())
       if (crop === null) throw new AppError('not_found', 'there is no such picture, or it is past its retention')
       await door.audit(request, {
         operation: 'sighting.crop_viewed',
         subject: { kind: 'sighting', id: sightingId },
-        completes: request.query.search,
+        completes: auditSeq,
         detail: { sha256: crop.sha256 },
       })
       return reply.type('image/jpeg').send(crop.jpeg)

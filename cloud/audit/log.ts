@@ -54,6 +54,8 @@ export interface Audit {
   list(options: { before: number | null; limit: number }): Promise<AuditEntry[]>
   /** Keyed digest of a normalised plate or a pattern, as it stands in entries. */
   plateDigest(plate: string): string
+  /** Keyed proof, hex, that this cloud has said `facts` in connection with an entry; nothing that a plate's digest could be. */
+  voucher(facts: readonly (string | number)[]): string
   readonly publicKeyPem: string
   close(): Promise<void>
 }
@@ -164,6 +166,8 @@ export async function openAudit(deps: AuditDeps): Promise<Audit> {
   return {
     publicKeyPem: signer.publicKeyPem,
     plateDigest: (plate) => plateDigest(deps.digestKey, plate),
+    // JSON, and so with brackets, which neither a plate nor a pattern has.
+    voucher: (facts) => plateDigest(deps.digestKey, JSON.stringify(facts)),
     append(record) {
       if (closed) return Promise.reject(new AppError('unavailable', 'the audit is closed'))
       if (pending.length >= MAX_PENDING_ENTRIES) {

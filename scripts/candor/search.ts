@@ -46,6 +46,7 @@ export function register(program: Command): void {
             receivedAtMs: z.int(),
             seenAtMs: z.int(),
             clockTrusted: z.boolean(),
+            pictureVoucher: z.string().nullable(),
           }),
         ),
       })
