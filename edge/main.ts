@@ -10,7 +10,7 @@ import { AppError, describeError, EXIT, toAppError } from '../shared/errors.ts'
 import { type NewId, newId, type Random, random } from '../shared/ids.ts'
 import { createLog, type Log } from '../shared/log.ts'
 import { createVerifier } from '../shared/signing.ts'
-import { openDatabase } from '../shared/sqlite.ts'
+import { openDatabase, type SqliteDatabase, toStorageError } from '../shared/sqlite.ts'
 import { softwareVersion } from '../shared/version.ts'
 import type { CameraHealth } from '../shared/wire/index.ts'
 import { openReplay } from './capture/replay.ts'
@@ -80,11 +80,20 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
   const verifier = createVerifier(readListKeys(config.listKeysFile))
   const sequence = await sequenceOf(config.source)
   const closers: (() => void | Promise<void>)[] = []
+  /** Every one of them, whatever one of them does. */
   const closeAll = async () => {
-    for (const close of closers.reverse()) await close()
+    for (const close of closers.reverse()) {
+      try {
+        await close()
+      } catch (thrown) {
+        log.error('close_failed', { error: toAppError(thrown).message })
+      }
+    }
   }
   try {
     mkdirSync(config.dataFolder, { recursive: true, mode: 0o700 })
+    const lock = lockFolder(config.dataFolder)
+    closers.push(() => void lock.close())
     const outbox = openOutbox({ file: join(config.dataFolder, 'outbox.db'), ...config.outbox, clock })
     closers.push(() => outbox.close())
     // A file of its own: a large list must not take the outbox's room, nor its checkpoints hold up a sighting.
@@ -199,6 +208,24 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
   } catch (thrown) {
     await closeAll()
     throw thrown
+  }
+}
+
+/**
+ * One camera process a data folder: two would take the broker's session from each other, and each count an outbox that the other
+ * changes. A write transaction that is never committed; the system lets go of it however the process ends. Throws `conflict`.
+ */
+function lockFolder(folder: string): SqliteDatabase {
+  const lock = openDatabase(join(folder, 'lock.db'))
+  try {
+    lock.exec('BEGIN IMMEDIATE')
+    return lock
+  } catch (thrown) {
+    lock.close()
+    if (toStorageError(thrown).code !== 'unavailable') throw toStorageError(thrown, folder)
+    throw new AppError('conflict', `another camera process works in ${folder}`, {
+      hint: 'end it (`systemctl status candor-edge`), or give this one a dataFolder of its own',
+    })
   }
 }
 

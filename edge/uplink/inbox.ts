@@ -1,11 +1,14 @@
 /** What the cloud sends to a camera: hotlist manifests and chunks, policy, commands. Each is bounded, checked and acknowledged. */
-import { toAppError } from '../../shared/errors.ts'
+import { AppError, toAppError } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
 import { parseTopic, topics } from '../../shared/topics.ts'
 import { type HotlistAck, MAX_MANIFEST_BYTES, type PolicyAck, SNAPSHOT_CHUNK_BYTES } from '../../shared/wire/index.ts'
 import type { Hotlists } from '../hotlist/hotlist.ts'
 import type { CameraPolicy } from '../policy.ts'
 import type { Connection } from './connection.ts'
+
+/** What a broker may send on one connection that cannot be taken; beyond it the connection is ended, and tried again later. */
+export const MAX_REFUSALS_PER_CONNECTION = 1_000
 
 export interface InboxDeps {
   agency: string
@@ -31,17 +34,45 @@ export function createInbox(deps: InboxDeps): Inbox {
   /** The snapshot filter subscribed to on the present connection. */
   let subscribed: string | null = null
   let advancing = false
+  let refusals = 0
+  /** By subject, while one is on its way: the newest that waits for it, or null. A broker that acknowledges nothing gets no heap of them. */
+  const acks = new Map<string, HotlistAck | PolicyAck | null>()
+
+  function countRefusal(): void {
+    refusals += 1
+    if (refusals <= MAX_REFUSALS_PER_CONNECTION) return
+    connection?.destroy(new AppError('unavailable', 'the broker goes on sending what this camera cannot take'))
+  }
 
   function refuse(reason: string, bytes: number): void {
     deps.onRefused()
-    log.warn('received_refused', { reason, bytes })
+    if (refusals <= MAX_REFUSALS_PER_CONNECTION) log.warn('received_refused', { reason, bytes })
+    countRefusal()
   }
 
   function send(subject: string, ack: HotlistAck | PolicyAck | null): void {
     if (ack === null || connection === null) return
-    const topic = topics.ack(agency, cameraId, subject)
-    // Lost with the connection: the retained manifest comes again with the next one, and so does its ack.
-    connection.publish(topic, Buffer.from(JSON.stringify(ack)), { qos: 1 }).catch(() => {})
+    if (ack.result === 'refused') countRefusal()
+    if (acks.has(subject)) {
+      acks.set(subject, ack)
+      return
+    }
+    acks.set(subject, null)
+    void publishAck(connection, subject, ack)
+  }
+
+  async function publishAck(on: Connection, subject: string, ack: HotlistAck | PolicyAck): Promise<void> {
+    let next: HotlistAck | PolicyAck | null = ack
+    while (next !== null) {
+      // Lost with the connection: the retained manifest comes again with the next one, and so does its ack.
+      await on
+        .publish(topics.ack(agency, cameraId, subject), Buffer.from(JSON.stringify(next)), { qos: 1 })
+        .catch(() => {})
+      if (connection !== on) return
+      next = acks.get(subject) ?? null
+      if (next === null) acks.delete(subject)
+      else acks.set(subject, null)
+    }
   }
 
   /** The one download's chunks are subscribed to, and nothing else. */
@@ -96,6 +127,8 @@ export function createInbox(deps: InboxDeps): Inbox {
     async open(opened) {
       connection = opened
       subscribed = null
+      refusals = 0
+      acks.clear()
       await opened.subscribe([topics.manifests(agency), topics.policy(agency), topics.commands(agency, cameraId)])
       await follow()
     },

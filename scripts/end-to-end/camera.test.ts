@@ -140,6 +140,10 @@ test('a camera without its cloud keeps everything, over a restart too, and hands
     const folder = await enrol(cloud, 'north')
     const alone = await start(configure(folder, await freePort(), { exitWhenDone: false }))
     try {
+      await start(configure(folder, await freePort())).then(
+        () => assert.unreachable('two cameras in one folder'),
+        (thrown) => assert.match(String(thrown), /another camera process works in/),
+      )
       await alone.sourceEnded
       const health = cameraHealthSchema.parse(alone.health())
       assert.equal([health.sightings.made, health.sightings.lost, alone.connected], [10, 0, false])
