@@ -42,8 +42,9 @@ export function register(program: Command): void {
     .description('write a first configuration with safe defaults')
     .argument('<folder>', 'made if missing; the configuration becomes FOLDER/cloud.json')
     .requiredOption('--agency <name>', 'name of the agency: a-z, 0-9 and -')
+    .option('--data-folder <folder>', 'database, authority and keys; relative to FOLDER', 'data')
     .option('--hostname <name...>', 'names and addresses that cameras and browsers reach the server by')
-    .action(async (folder: string, options: { agency: string; hostname?: string[] }) => {
+    .action(async (folder: string, options: { agency: string; dataFolder: string; hostname?: string[] }) => {
       const { mkdir, writeFile } = await import('node:fs/promises')
       const { join } = await import('node:path')
       const { checkConfig } = await import('../../shared/config.ts')
@@ -52,7 +53,7 @@ export function register(program: Command): void {
       const config = checkConfig(
         {
           agency: options.agency,
-          dataFolder: 'data',
+          dataFolder: options.dataFolder,
           ...(options.hostname === undefined ? {} : { hostnames: options.hostname }),
         },
         cloudConfigSchema,

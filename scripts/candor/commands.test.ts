@@ -128,6 +128,22 @@ test('schema and topics print the contract', async () => {
   assert.ok(topics.some((row: { topic: string }) => row.topic === 'candor/v1/{agency}/cameras/{camera}/sightings'))
 })
 
+test('a first configuration is written once, with the data folder that is asked for', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'candor-init-'))
+  try {
+    const init = ['cloud', 'init', join(folder, 'etc'), '--agency', 'springfield', '--data-folder', join(folder, 'var')]
+    assert.is((await candor(init)).code, 0)
+    const config = JSON.parse(await readFile(join(folder, 'etc', 'cloud.json'), 'utf8'))
+    assert.equal([config.agency, config.dataFolder], ['springfield', join(folder, 'var')])
+    const again = await candor(init)
+    assert.is(again.code, 1)
+    assert.match(again.err, /there already/)
+    assert.is((await candor(['cloud', 'init', join(folder, 'x'), '--agency', 'No Slug'])).code, 78)
+  } finally {
+    await rm(folder, { recursive: true, force: true, maxRetries: 10 })
+  }
+})
+
 test('a value that an option does not take is a usage error that names what is taken, before anything is asked of the cloud', async () => {
   const wrong: [string[], RegExp][] = [
     [['schema', 'nothing'], /sighting/],
