@@ -76,6 +76,29 @@ for (const over of ['TLS', 'WebSocket'] as const) {
   })
 }
 
+test('a persistent session that is ended because it does not read gets all of it on return', async () => {
+  await inCloud(async (world) => {
+    const token = await world.addPerson('olga', ['officer'], ['patrol'])
+    const first = await world.connectPerson('olga', token, { clean: false })
+    await subscribe(first, PATROL)
+    first.stream.unpipe()
+    first.stream.pause()
+    const nowMs = systemClock.nowMs()
+    const sighting = { capturedAtMs: nowMs, receivedAtMs: nowMs, clock: 'synced' }
+    let sent = 0
+    while (world.cloud.parts.broker.connections().people > 0 && sent < 300) {
+      sent += 1
+      const alert = Buffer.from(JSON.stringify({ number: sent, sighting, filling: 'x'.repeat(100_000) }))
+      await world.cloud.parts.broker.publish(PATROL, alert, { qos: 1, retain: false })
+      await world.clock.sleep(0)
+    }
+    assert.is(world.cloud.parts.broker.connections().people, 0, `after ${sent} alerts`)
+    const seen = collect(await world.connectPerson('olga', token, { clean: false }))
+    const numbers = () => [...new Set(seen.map(({ payload }) => JSON.parse(payload.toString()).number as number))]
+    await until('all come', () => numbers().length === sent)
+  })
+})
+
 test('an account that is disabled while its queue is being delivered is ended at once, and nothing is kept for it', async () => {
   await inCloud(async (world) => {
     const camera = await world.connectCamera(A, await world.addCamera(A))

@@ -203,7 +203,8 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
       if (connection === undefined || !mayReceive(connection.identity, packet.topic)) return null
       const action = unsentAction(client.conn.writableLength, packet.qos)
       if (action === 'end') client.conn.destroy()
-      return action === 'send' ? packet : null
+      // aedes takes what may not be forwarded out of the session's queue: what only cannot be sent now must stay there.
+      return action === 'send' || packet.qos > 0 ? packet : null
     },
   })
   // A fault of the broker's own, such as a stored Will that cannot be published on a full disk: it is tried again.
