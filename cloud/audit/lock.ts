@@ -1,10 +1,12 @@
 /**
  * One writer at a time, across processes: the running cloud and a command on the host (`candor account unlock`) append to the
  * same log. The lock is a write transaction on an empty SQLite file, which the operating system releases when its holder dies.
+ * Whoever wants it takes a second lock first, the place at the head of the queue, and gives that back once it has the first: a
+ * busy cloud that wants the lock again at once finds that place taken by whoever waits, and cannot starve it.
  */
 import type { Clock } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
-import { openDatabase, toStorageError } from '../../shared/sqlite.ts'
+import { openDatabase, type SqliteDatabase, toStorageError } from '../../shared/sqlite.ts'
 
 /** Longest wait for the other process, milliseconds: it holds the lock for a few flushes to disk. */
 export const LOCK_TIMEOUT_MS = 5_000
@@ -17,12 +19,10 @@ export interface AuditLock {
 }
 
 export function openAuditLock(path: string, clock: Clock): AuditLock {
-  const database = openDatabase(path)
-  // Waiting inside SQLite would stall the event loop.
-  database.pragma('busy_timeout = 0')
+  const lock = openLockFile(path)
+  const queue = openLockFile(`${path}.queue`)
 
-  async function take(): Promise<void> {
-    const deadlineMs = clock.monotonicMs() + LOCK_TIMEOUT_MS
+  async function take(database: SqliteDatabase, deadlineMs: number): Promise<void> {
     for (;;) {
       try {
         database.exec('BEGIN IMMEDIATE')
@@ -40,13 +40,29 @@ export function openAuditLock(path: string, clock: Clock): AuditLock {
 
   return {
     async exclusively(work) {
-      await take()
+      const deadlineMs = clock.monotonicMs() + LOCK_TIMEOUT_MS
+      await take(queue, deadlineMs)
+      try {
+        await take(lock, deadlineMs)
+      } finally {
+        queue.exec('ROLLBACK')
+      }
       try {
         return await work()
       } finally {
-        database.exec('ROLLBACK')
+        lock.exec('ROLLBACK')
       }
     },
-    close: () => database.close(),
+    close() {
+      lock.close()
+      queue.close()
+    },
   }
+}
+
+function openLockFile(path: string): SqliteDatabase {
+  const database = openDatabase(path)
+  // Waiting inside SQLite would stall the event loop.
+  database.pragma('busy_timeout = 0')
+  return database
 }
