@@ -19,6 +19,7 @@ import {
   type Accounts,
   createAccounts,
   LOGIN_FAILURE_WINDOW_MS,
+  MAX_ACCOUNTS,
   MAX_LOGIN_FAILURES,
   MAX_WAITING_LOGINS,
 } from './accounts.ts'
@@ -353,6 +354,21 @@ test('passwords that are short, long, common or made of the account name are ref
     await add('abcdefgh '.repeat(40).slice(0, MAX_PASSWORD_LENGTH), 'dave')
     assert.ok((await world.login('dave', 'abcdefgh '.repeat(40).slice(0, MAX_PASSWORD_LENGTH))).ok)
     assert.not((await world.login('dave', 'abcdefgh '.repeat(40).slice(0, MAX_PASSWORD_LENGTH + 1))).ok)
+  })
+})
+
+test('accounts are made up to the limit and one more is refused', async () => {
+  await inWorld(async ({ accounts, database }) => {
+    const [bob] = await database.read(database.build.selectFrom('accounts').selectAll().where('account', '=', 'bob'))
+    assert.ok(bob !== undefined)
+    if (bob === undefined) return
+    // ada and bob are there, and one is made below.
+    const rows = Array.from({ length: MAX_ACCOUNTS - 3 }, (_, i) => ({ ...bob, account: `person-${i}` }))
+    await database.writeBatch(rows.map((row) => database.build.insertInto('accounts').values(row)))
+    const add = (account: string) => accounts.add({ account, password: PASSWORD, by: 'ada', roles: [], groups: [] })
+    await add('the-last')
+    await rejects(add('one-more'), 'too_large')
+    assert.is((await accounts.list()).length, MAX_ACCOUNTS, 'and all of them are listed')
   })
 })
 

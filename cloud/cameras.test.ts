@@ -8,7 +8,7 @@ import { type Clock, systemClock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { newId } from '../shared/ids.ts'
 import { type Authority, CAMERA_LIFETIME_MS, newCameraRequest, openAuthority } from './authority.ts'
-import { type Cameras, createCameras, MAX_SUBJECTS_PER_CAMERA } from './cameras.ts'
+import { type Cameras, createCameras, MAX_CAMERAS, MAX_SUBJECTS_PER_CAMERA } from './cameras.ts'
 import type { Database } from './database/database.ts'
 import { openSqlite } from './database/sqlite.ts'
 
@@ -146,6 +146,21 @@ test('a name is given once, also to two requests at the same time, and a bad req
       world.cameras.add('elm-st-1', await csr(), 'ada'),
     ])
     assert.equal(both.map((one) => one.status).sort(), ['fulfilled', 'rejected'])
+  })
+})
+
+test('cameras are registered up to the limit and one more is refused, while those there can be replaced', async () => {
+  await inWorld(async (world) => {
+    const { database } = world
+    const row = { added_at_ms: world.nowMs, added_by: 'ada' }
+    const rows = Array.from({ length: MAX_CAMERAS - 1 }, (_, i) => ({ ...row, camera_id: `camera-${i}` }))
+    await database.writeBatch(rows.map((one) => database.build.insertInto('cameras').values(one)))
+    await world.restart()
+    await world.cameras.add('the-last', await csr(), 'ada')
+    const refused = await world.cameras.add('one-more', await csr(), 'ada').catch(codeOf)
+    assert.is(refused, 'too_large')
+    await world.cameras.replace('camera-0', await csr(), 'ada')
+    assert.is((await world.cameras.counts()).registered, MAX_CAMERAS)
   })
 })
 

@@ -7,7 +7,7 @@ import { newId } from '../shared/ids.ts'
 import { openDatabase } from '../shared/sqlite.ts'
 import { topics } from '../shared/topics.ts'
 import { MAX_CROP_BYTES, MAX_SIGHTING_BYTES, type Sighting } from '../shared/wire/index.ts'
-import { MAX_REPORT_BYTES, QUARANTINE_CHECK_EVERY } from './ingest.ts'
+import { createIngest, MAX_BATCH, MAX_REPORT_BYTES, QUARANTINE_CHECK_EVERY } from './ingest.ts'
 import { MAX_QUARANTINED_BYTES, MAX_QUARANTINED_ROWS } from './quarantine.ts'
 import { timesOf } from './sightings.ts'
 import { AGENCY, inCloud, makeSighting, publish, publishSighting, type TestCloud, until } from './testing.ts'
@@ -373,6 +373,34 @@ test('the quarantine is bounded: the oldest go, counted, and of a long payload t
     assert.is(rows[0]?.reason, `malformed: row ${QUARANTINE_CHECK_EVERY}`, 'the oldest went')
     assert.is(rows.at(-1)?.payload_bytes, 5_000)
     assert.is(rows.at(-1)?.payload.length, MAX_QUARANTINED_BYTES)
+  })
+})
+
+test('publishes of one turn are one transaction up to the limit, and one more goes into the next', async () => {
+  await inCloud(async (world) => {
+    const { parts } = world.cloud
+    const sizes: number[] = []
+    const ingest = createIngest({
+      ...parts,
+      match: parts.hotlists.match,
+      retention: () => parts.policy.retention(),
+      counters: { ...parts.metrics.ingest, batch: (size) => sizes.push(size) },
+    })
+    const accept = async (count: number) => {
+      sizes.length = 0
+      const arrivals = Array.from({ length: count }, () => ({
+        topic: { kind: 'sightings', agency: AGENCY, camera: A } as const,
+        topicName: SIGHTINGS,
+        payload: Buffer.from(JSON.stringify(makeSighting(world.clock))),
+      }))
+      const outcomes = await Promise.all(arrivals.map((arrival) => ingest.accept(arrival)))
+      assert.ok(outcomes.every((outcome) => outcome === 'stored'))
+      await until('the last transaction is counted', () => sizes.reduce((sum, size) => sum + size, 0) === count)
+      return [...sizes]
+    }
+    assert.equal(await accept(MAX_BATCH), [MAX_BATCH])
+    assert.equal(await accept(MAX_BATCH + 1), [MAX_BATCH, 1])
+    assert.is(await stored(world), 2 * MAX_BATCH + 1)
   })
 })
 

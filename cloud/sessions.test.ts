@@ -12,6 +12,7 @@ import { openSqlite } from './database/sqlite.ts'
 import {
   MAX_HALF_OPEN_QOS2,
   MAX_QUEUED_PER_SESSION,
+  MAX_SESSIONS,
   MAX_SESSIONS_PER_ACCOUNT,
   MAX_SUBSCRIPTIONS_PER_SESSION,
   SESSION_FORGOTTEN_AFTER_MS,
@@ -282,6 +283,30 @@ test('forgetting a client ends its session and queue and no other', async () => 
     await sessions.forget((clientId) => clientId === 'ann.phone')
     assert.equal(await queued(sessions, 'ann.phone'), [])
     assert.equal(await queued(sessions, 'anna.phone'), ['anna.phone'])
+  })
+})
+
+test('sessions are kept up to the limit of all, and one more is refused', async () => {
+  await inWorld(async (world) => {
+    const { build } = world.database
+    const rows = Array.from({ length: MAX_SESSIONS - 1 }, (_, i) => ({ client_id: `springfield.c${i}`, topic: 't' }))
+    await world.database.writeBatch(
+      rows.map((row) => build.insertInto('broker_subscriptions').values({ ...row, qos: 1, seen_at_ms: 0 })),
+    )
+    const sessions = await world.open()
+    const add = async (id: string, topic = 't') => {
+      try {
+        await sessions.addSubscriptions({ id }, [{ topic, qos: 1 }])
+        return 'kept'
+      } catch (thrown) {
+        return thrown instanceof AppError ? thrown.code : String(thrown)
+      }
+    }
+    assert.is(await add('springfield.last'), 'kept')
+    assert.is(await add('springfield.one-more'), 'too_large')
+    assert.is(await add('springfield.c0', 'u'), 'kept', 'a session that is there may subscribe to more')
+    await sessions.cleanSubscriptions({ id: 'springfield.c1' })
+    assert.is(await add('springfield.one-more'), 'kept', 'there is room again')
   })
 })
 
