@@ -171,16 +171,17 @@ test('many guesses at once count one after the other, and too many are turned aw
 test('an unknown account takes as long as a wrong password and is told apart only by the audit', async () => {
   await inWorld(async (world) => {
     const time = async (account: string) => {
-      const all: number[] = []
-      for (let i = 0; i < 4; i++) {
-        const start = performance.now()
-        await world.login(account, 'wrong password here')
-        all.push(performance.now() - start)
-      }
-      return all.sort((a, b) => a - b)[1] ?? 0
+      const startMs = performance.now()
+      await world.login(account, 'wrong password here')
+      return performance.now() - startMs
     }
-    const [unknown, known] = [await time('nobody'), await time('bob')]
-    assert.ok(unknown > known / 3, `${unknown} ms against ${known} ms`)
+    // In turns and the shortest of each: what else the machine does can only make one of them longer.
+    let [unknownMs, knownMs] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
+    for (let i = 0; i < 12; i++) {
+      unknownMs = Math.min(unknownMs, await time('nobody'))
+      knownMs = Math.min(knownMs, await time('bob'))
+    }
+    assert.ok(unknownMs > knownMs / 3, `${unknownMs} ms against ${knownMs} ms`)
     assert.equal(await world.login('nobody'), { ok: false, rule: 'unknown_account', locked: false })
   })
 })

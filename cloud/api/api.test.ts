@@ -408,10 +408,12 @@ test('bodies at the limit are read and one byte more is refused', async () => {
         })
         .then(
           (reply) => reply.status,
-          () => 413,
+          (error: { code?: string }) => error.code,
         )
     assert.is(await list(MAX_IMPORT_BYTES), 200)
-    assert.is(await list(MAX_IMPORT_BYTES + 1), 413)
+    const refused = await list(MAX_IMPORT_BYTES + 1)
+    // Whoever is still sending may find the connection closed before the answer is read.
+    assert.ok([413, 'ECONNRESET', 'EPIPE'].includes(refused ?? ''), String(refused))
   })
 })
 

@@ -13,6 +13,7 @@ import { openDatabase, type SqliteDatabase } from '../../shared/sqlite.ts'
 import { takeSnapshot } from '../database/copy.ts'
 import type { Database } from '../database/database.ts'
 import { openSqlite } from '../database/sqlite.ts'
+import { until } from '../testing.ts'
 import { type AuditRecord, CLOUD_ACTOR, makeRow } from './entry.ts'
 import { nextPath, sealHead } from './head.ts'
 import { type Audit, MAX_AUDIT_PAGE, MAX_GROUP_ENTRIES, MAX_PENDING_ENTRIES, openAudit } from './log.ts'
@@ -599,11 +600,20 @@ test('a process killed at random moments never leaves a log that cannot go on', 
       child.stdout.on('data', (data: Buffer) => {
         said += data.toString()
       })
-      while (!said.includes('\n')) await systemClock.sleep(5)
-      await systemClock.sleep(Math.floor(Math.random() * 40))
-      const exit = new Promise((resolve) => child.on('exit', resolve))
-      child.kill('SIGKILL')
-      await exit
+      let ended = false
+      const exit = new Promise((resolve) => child.on('exit', resolve)).then(() => {
+        ended = true
+      })
+      try {
+        await until('the process has written an entry', () => {
+          if (ended) throw new Error(`the process ended by itself: ${child.exitCode ?? child.signalCode}`)
+          return said.includes('\n')
+        })
+        await systemClock.sleep(Math.floor(Math.random() * 40))
+      } finally {
+        child.kill('SIGKILL')
+        await exit
+      }
       const promised = Number(said.trimEnd().split('\n').at(-1))
       const verdict = await world.verify()
       assert.ok(verdict.ok, JSON.stringify(verdict))
