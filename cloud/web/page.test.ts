@@ -140,7 +140,7 @@ browserTest('an officer logs in, sees a sighting arrive, and takes an alert thro
       assert.match(String(await page.textContent('#login-problem')), 'not right')
 
       await logIn(page, trial.https.origin, person)
-      assert.match(String(await page.textContent('#lists')), /stolen v1, \d+ s old/)
+      assert.match(String(await page.textContent('#lists')), /stolen v1, \d+ (s|min) old/)
 
       await pass(trial.cloud, camera, 'AB123CD')
       await page.waitForSelector('#sightings li')

@@ -55,7 +55,7 @@ const folder = process.env.CANDOR_PLATES
 const withPictures: (name: string, run: () => Promise<void>) => void = folder === undefined ? test.skip : test
 
 withPictures('the default reads more plates exactly than OpenALPR does, on every set', async () => {
-  const { sets } = await measure(folder ?? '', visionConfigSchema.parse({}), { every: EVERY })
+  const { sets } = await measure(folder ?? '', visionConfigSchema.parse({ frameTimeoutMs: 120_000 }), { every: EVERY })
   for (const [set, theirs] of Object.entries(OPENALPR)) {
     const ours = sets[set]
     assert.ok(ours !== undefined, `${set} is missing`)

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { openVision } from '../../edge/vision/door.ts'
 import { DETECTORS, READERS, type VisionConfig, visionConfigSchema } from '../../edge/vision/types.ts'
 import { systemClock } from '../../shared/clock.ts'
-import { AppError } from '../../shared/errors.ts'
+import { AppError, describeError } from '../../shared/errors.ts'
 import { createLog } from '../../shared/log.ts'
 import { type PictureScore, parseLabels, type SetScore, scorePicture, scoreSet } from './score.ts'
 
@@ -24,7 +24,7 @@ export interface MeasureOptions {
   every?: number
 }
 
-/** Reads the sets under `folder` with `config`. Pictures that cannot be read count as not read. */
+/** Reads the sets under `folder` with `config`. Pictures that cannot be read are told of and count as not read. */
 export async function measure(
   folder: string,
   config: VisionConfig,
@@ -41,7 +41,11 @@ export async function measure(
       const pictures: (PictureScore & { elapsedMs: number })[] = []
       for (const [index, [file, plates]] of labels.entries()) {
         if (index % (options.every ?? 1) !== 0) continue
-        const { reads, elapsedMs } = await vision.read(await readFile(join(folder, set, file)))
+        const encoded = await readFile(join(folder, set, file))
+        const { reads, elapsedMs } = await vision.read(encoded).catch((thrown: unknown) => {
+          process.stderr.write(`${set}/${file}: ${describeError(thrown)}\n`)
+          return { reads: [], elapsedMs: config.frameTimeoutMs }
+        })
         pictures.push({ ...scorePicture(plates, reads), elapsedMs })
       }
       sets[set] = scoreSet(pictures)
