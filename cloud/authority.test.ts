@@ -135,6 +135,24 @@ test('the server certificate is renewed when fewer than 30 days are left and not
   })
 })
 
+test('an open authority renews the server certificate by the same limit, and keeps it for the next start', async () => {
+  await inFolder(async (folder) => {
+    let nowMs = Date.now()
+    const clock: Clock = { ...systemClock, nowMs: () => nowMs }
+    const authority = await open(folder, clock)
+    const { serverCertPem: first, serverKeyPem: firstKey, serverExpiresAtMs: firstEnd } = authority
+    nowMs = firstEnd - SERVER_RENEW_BEFORE_MS
+    assert.not(await authority.renewServer())
+    assert.is(authority.serverCertPem, first)
+    nowMs += 1
+    assert.ok(await authority.renewServer())
+    assert.is.not(authority.serverCertPem, first)
+    assert.is.not(authority.serverKeyPem, firstKey)
+    assert.ok(authority.serverExpiresAtMs > firstEnd)
+    assert.is((await open(folder, clock)).serverCertPem, authority.serverCertPem)
+  })
+})
+
 test('a new host name gives a new server certificate', async () => {
   await inFolder(async (folder) => {
     const first = await open(folder)

@@ -231,6 +231,21 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     await hotlists.publishCurrent(broker.publish)
     await alerts.publishPending()
 
+    async function renewCertificate(): Promise<void> {
+      try {
+        if (await authority.renewServer()) {
+          broker.renew({ key: authority.serverKeyPem, cert: authority.serverCertPem })
+          ;(api.server as unknown as TlsServer).setSecureContext(secureContext(parts))
+          log.info('server_certificate_renewed')
+        }
+      } catch (thrown) {
+        // On a full disk perhaps, and then nothing but the purge makes room: it must not wait for this.
+        const error = toAppError(thrown)
+        log.error('server_certificate_not_renewed', { code: error.code, error: error.message })
+      }
+      metrics.serverCertificate(authority.serverExpiresAtMs)
+    }
+
     const ending = new AbortController()
     const retentionDeps: RetentionDeps = {
       database,
@@ -239,14 +254,9 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       quarantine,
       sessions,
       async upkeep() {
+        await renewCertificate()
         await accounts.endExpired()
         broker.endExpired(clock.nowMs())
-        if (await authority.renewServer()) {
-          broker.renew({ key: authority.serverKeyPem, cert: authority.serverCertPem })
-          ;(api.server as unknown as TlsServer).setSecureContext(secureContext(parts))
-          log.info('server_certificate_renewed', {})
-        }
-        metrics.serverCertificate(authority.serverExpiresAtMs)
       },
       audit,
       metrics,

@@ -93,9 +93,9 @@ export async function inCloud(
   work: (world: TestCloud) => Promise<void>,
   change: Partial<CloudConfig> = {},
   limits: Partial<ConnectionLimits> = {},
+  clock = createMovableClock(),
 ): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'candor-cloud-'))
-  const clock = createMovableClock()
   const logLines: string[] = []
   const log = createLog({ level: 'debug', part: 'cloud', target: { write: (line) => logLines.push(line) } })
   const config = cloudConfigSchema.parse({
