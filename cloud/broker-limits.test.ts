@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert'
 import { systemClock } from '../shared/clock.ts'
 import { MAX_TOPIC_BYTES, topics } from '../shared/topics.ts'
 import { MAX_PACKET_BYTES } from '../shared/wire/index.ts'
+import { TIMES_THE_BROKER } from './api/api.ts'
 import { MAX_CONNECTIONS_PER_ACCOUNT } from './broker/identify.ts'
 import { MAX_QUEUED_PER_SESSION, MAX_SUBSCRIPTIONS_PER_SESSION } from './sessions.ts'
 import { AGENCY, collect, inCloud, publish, subscribe, type TestCloud, until } from './testing.ts'
@@ -171,17 +172,22 @@ test('connections of one address are bounded, also before their handshake, and m
 })
 
 for (const server of ['broker', 'page'] as const) {
-  test(`connections of all addresses to the ${server} together are bounded`, async () => {
+  test(`connections to the ${server} are bounded, of one address and of all together`, async () => {
     await inCloud(
       async ({ cloud, counted }) => {
         const port = server === 'broker' ? cloud.mqttPort : cloud.httpsPort
+        const times = server === 'broker' ? 1 : TIMES_THE_BROKER
         const refused = () => counted('candor_denied_total{rule="too_many_connections"}')
-        const sockets = await openSockets(port, FEW.maxPerAddress, '127.0.0.1')
+        const sockets = await openSockets(port, times * FEW.maxPerAddress, '127.0.0.1')
         try {
-          sockets.push(...(await openSockets(port, FEW.maxConnections - FEW.maxPerAddress, '127.0.0.2')))
           assert.is(await refused(), 0)
-          await closed(await openSockets(port, 1, '127.0.0.3'))
+          await closed(await openSockets(port, 1, '127.0.0.1'))
           assert.is(await refused(), 1)
+          const rest = times * (FEW.maxConnections - FEW.maxPerAddress)
+          sockets.push(...(await openSockets(port, rest, '127.0.0.2')))
+          assert.is(await refused(), 1)
+          await closed(await openSockets(port, 1, '127.0.0.3'))
+          assert.is(await refused(), 2)
         } finally {
           for (const socket of sockets) socket.destroy()
         }

@@ -37,6 +37,8 @@ export const MAX_REQUESTS_PER_MINUTE = 3_000
 /** A list of 64 MiB over a slow line. */
 const REQUEST_TIMEOUT_MS = 5 * MINUTE_MS
 const HEADERS_TIMEOUT_MS = 15 * SECOND_MS
+/** A connection that becomes a WebSocket counts here and with the broker: requests have as much room again. */
+export const TIMES_THE_BROKER = 2
 /** Addresses whose requests are counted. */
 const COUNTED_ADDRESSES = 10_000
 
@@ -142,7 +144,12 @@ const LOOPBACK = new Set(['127.0.0.1', '::1', '::ffff:127.0.0.1'])
 
 /** Closing also ends those that became a WebSocket or have not asked for anything yet: the server would wait for them for ever. */
 function boundConnections(app: FastifyInstance, limits: ConnectionLimits, parts: CloudParts): void {
-  const admission = createAdmission(limits, () => parts.metrics.denied('too_many_connections'))
+  const own = {
+    ...limits,
+    maxConnections: TIMES_THE_BROKER * limits.maxConnections,
+    maxPerAddress: TIMES_THE_BROKER * limits.maxPerAddress,
+  }
+  const admission = createAdmission(own, () => parts.metrics.denied('too_many_connections'))
   app.server.on('connection', (socket: Socket) => admission.admit(socket, socket.remoteAddress ?? ''))
   endFailedHandshakes(app.server as unknown as Server, (error) =>
     parts.log.debug('tls_error', { error: error.message }),
