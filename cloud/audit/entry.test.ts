@@ -16,6 +16,7 @@ import {
   plateDigest,
   ZERO_HASH,
 } from './entry.ts'
+import { withoutPlates } from './plates.ts'
 
 const PLACE = { previous: CHAIN_START, atMs: 1_764_000_000_123, agency: 'springfield' }
 const RECORD: AuditRecord = { operation: 'search.run', outcome: 'allowed', actor: CLOUD_ACTOR }
@@ -134,6 +135,15 @@ test('a plate digest depends on plate and key and does not hold the plate', () =
   assert.is.not(plateDigest(key, 'ABC123'), plateDigest(key, 'ABC124'))
   assert.is.not(plateDigest(key, 'ABC123'), plateDigest(Buffer.alloc(32, 2), 'ABC123'))
   assert.match(plateDigest(key, 'ABC123'), /^[0-9a-f]{64}$/)
+})
+
+test('plates are taken out of free text in whatever way they are written, and the text still fits an entry', () => {
+  const digest = (plate: string) => plateDigest(Buffer.alloc(32, 7), plate)
+  const shown = (plate: string) => `[plate ${digest(plate).slice(0, 16)}]`
+  const without = (text: string) => withoutPlates(text, ['ABC123', null, 'ABC'], digest)
+  assert.is(without('saw abc-12 3, ABC123 and ABC'), `saw ${shown('ABC123')}, ${shown('ABC123')} and ${shown('ABC')}`)
+  assert.is(without('XABC123 and ABC1234 are others'), 'XABC123 and ABC1234 are others')
+  assert.is(without('ABC '.repeat(125)).length, MAX_AUDIT_TEXT)
 })
 
 test.run()

@@ -4,6 +4,8 @@
  * and the steps of alerts.
  */
 
+import { MAX_AUDIT_TEXT } from './entry.ts'
+
 /** Between two characters of a plate as people write it: `ABC-12 3`. */
 const SEPARATORS = String.raw`[\s.\-·•_/]*`
 
@@ -20,7 +22,8 @@ export function withoutPlates(
     const written = new RegExp(`(?<![a-z0-9])${[...plate].join(SEPARATORS)}(?![a-z0-9])`, 'giu')
     result = result.replace(written, `[plate ${digest(plate).slice(0, SHOWN_DIGITS)}]`)
   }
-  return result
+  // A text that is nothing but plates grows; an entry that cannot be written would refuse the search.
+  return result.slice(0, MAX_AUDIT_TEXT)
 }
 
 /** Hexadecimal digits of the digest: enough to find the query that it belongs to. */
