@@ -18,7 +18,7 @@ export interface HealthDeps {
   outbox: Pick<Outbox, 'rows' | 'bytes' | 'oldestBornAtMs' | 'counters'>
   hotlists: Pick<Hotlists, 'status'>
   uplink: Pick<Uplink, 'sessionId' | 'publishHealth' | 'connected'>
-  clockState: Pick<ClockState, 'state'>
+  clockState: Pick<ClockState, 'state' | 'agingMs'>
   clock: Clock
   log: Log
   /** Monotonic milliseconds at the start of the process. */
@@ -43,7 +43,7 @@ export function cameraHealth(deps: HealthDeps): CameraHealth {
     outbox: {
       rows: outbox.rows,
       bytes: outbox.bytes,
-      oldestAgeMs: bornAtMs === null ? 0 : Math.max(0, Math.round(nowMs - bornAtMs)),
+      oldestAgeMs: bornAtMs === null ? 0 : Math.max(0, Math.round(deps.clockState.agingMs() - bornAtMs)),
       evicted: { crops: counters.evictedCrops, sightings: counters.evictedSightings },
       expired: counters.expired,
     },

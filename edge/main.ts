@@ -94,19 +94,20 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
     mkdirSync(config.dataFolder, { recursive: true, mode: 0o700 })
     const lock = lockFolder(config.dataFolder)
     closers.push(() => void lock.close())
-    const outbox = openOutbox({ file: join(config.dataFolder, 'outbox.db'), ...config.outbox, clock })
-    closers.push(() => outbox.close())
     // A file of its own: a large list must not take the outbox's room, nor its checkpoints hold up a sighting.
     const lists = openDatabase(join(config.dataFolder, 'lists.db'))
     closers.push(() => void lists.close())
-    const signed = { database: lists, verifier, agency: config.agency, clock, log }
-    const hotlists = createHotlists(signed)
-    const policy = createPolicy({ ...signed, defaults: { upload: config.upload, retention: config.retention } })
     const clockState = await openClockState(
       config.assumeClockSynced ? async () => true : deps.isClockSynced,
       clock,
       lists,
     )
+    const aging = { nowMs: () => clockState.agingMs() }
+    const outbox = openOutbox({ file: join(config.dataFolder, 'outbox.db'), ...config.outbox, clock: aging })
+    closers.push(() => outbox.close())
+    const signed = { database: lists, verifier, agency: config.agency, clock, log }
+    const hotlists = createHotlists(signed)
+    const policy = createPolicy({ ...signed, defaults: { upload: config.upload, retention: config.retention } })
     const vision = await deps.openVision(config.vision, { clock, log })
     closers.push(() => vision.close())
     const source = await deps.openSource(config.source, { clock, log })

@@ -23,8 +23,9 @@ async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'candor-retention-'))
   const time = { nowMs: START }
   const clock = { ...systemClock, nowMs: () => time.nowMs }
-  const outbox = openOutbox({ file: join(folder, 'outbox.db'), maxRows: 10_000, maxBytes: 1e9, clock })
   const state: World['state'] = { state: 'synced', agingMs: () => time.nowMs }
+  const aging = { nowMs: () => state.agingMs() }
+  const outbox = openOutbox({ file: join(folder, 'outbox.db'), maxRows: 10_000, maxBytes: 1e9, clock: aging })
   let made = 0
   try {
     await work({
@@ -165,6 +166,21 @@ test('while the clock is not trusted nothing is forgotten by it, and once it is 
     world.state.state = 'synced'
     world.state.agingMs = () => world.time.nowMs
     world.time.nowMs = START + DAY_MS
+    assert.is(await purgeOnce(world), 3)
+  })
+})
+
+test('what is seen while the clock is far behind is no older than it is: it stays, and ages by what passes', async () => {
+  await inWorld(async (world) => {
+    // A unit without a battery for its clock boots in 1970 and knows from before what it was.
+    world.state.state = 'unsynced'
+    world.state.agingMs = () => START
+    world.time.nowMs = 1_000
+    world.put(3, 'unsynced')
+    assert.is(await purgeOnce(world), 0)
+    const cutoffs = world.policy.cutoffs(world.state.agingMs())
+    assert.is(world.outbox.oldest(10, new Set(), cutoffs, false).length, 3, 'and it may leave')
+    world.state.agingMs = () => START + DAY_MS
     assert.is(await purgeOnce(world), 3)
   })
 })

@@ -200,22 +200,25 @@ test('under matches-only unmatched rows never leave and are purged as withheld',
   })
 })
 
-test('retention runs from the earlier of captured and stored; an unset clock counts from when it was set', () => {
+test('retention runs from the earlier of captured and stored; an unset clock says nothing of age', () => {
   withOutbox({}, (outbox) => {
     outbox.put(sighting('ahead', false, { capturedAtMs: NOW + 1_000_000 }), null)
     outbox.put(sighting('unset', false, { capturedAtMs: 1_577_836_800_000, clock: 'unsynced' }), null)
-    assert.is(outbox.oldestBornAtMs(), 1_577_836_800_000)
-    assert.is(outbox.restamp(NOW, 10), 1)
     assert.is(outbox.oldestBornAtMs(), NOW)
+    outbox.put(sighting('late', false, { capturedAtMs: NOW - 1_000 }), null)
+    assert.is(outbox.oldestBornAtMs(), NOW - 1_000)
+    assert.is(outbox.restamp(NOW, 10), 1)
     assert.equal(order(outbox, { ...ALL, unmatchedMs: NOW - 1 }).length, 2)
     assert.equal(order(outbox, { ...ALL, unmatchedMs: NOW }), [])
   })
 })
 
 test('rows from before the clock was right are counted anew so many at a time, and each once', () => {
-  withOutbox({}, (outbox) => {
-    for (let i = 0; i < 5; i++) outbox.put(sighting(`u${i}`, false, { clock: 'unsynced', capturedAtMs: 1 }), null)
-    outbox.put(sighting('synced', false, { capturedAtMs: 2 }), null)
+  const clock = { nowMs: () => 1 }
+  withOutbox({ clock }, (outbox) => {
+    for (let i = 0; i < 5; i++) outbox.put(sighting(`u${i}`, false, { clock: 'unsynced' }), null)
+    clock.nowMs = () => 2
+    outbox.put(sighting('synced'), null)
     assert.equal([outbox.restamp(NOW, 3), outbox.oldestBornAtMs()], [3, 1])
     assert.equal([outbox.restamp(NOW, 3), outbox.oldestBornAtMs()], [2, 2])
     assert.is(outbox.restamp(NOW, 3), 0)

@@ -85,6 +85,7 @@ export interface OutboxDeps {
   file: string
   maxRows: number
   maxBytes: number
+  /** By which rows age: in a running camera not the wall clock but ClockState.agingMs. */
   clock: Pick<Clock, 'nowMs'>
   /** Ceiling on the database file, bytes; null: the disk decides. */
   maxFileBytes?: number | null
@@ -192,8 +193,8 @@ class SqliteOutbox implements Outbox {
       rank,
       sightingId: sighting.sightingId,
       revision: sighting.revision,
-      // Retention runs from the earlier of captured and received.
-      bornAtMs: Math.min(sighting.capturedAtMs, nowMs),
+      // Retention runs from the earlier of captured and received; when a wrong clock says that it was captured says nothing.
+      bornAtMs: sighting.clock === 'unsynced' ? nowMs : Math.min(sighting.capturedAtMs, nowMs),
       unsynced: sighting.clock === 'unsynced' ? 1 : 0,
       payload,
     })

@@ -1,11 +1,15 @@
 /** The camera's uplink against the real cloud: what leaves the outbox, when, and how often the cloud stores it. */
+import { dirname, join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { AGENCY, collect, inCloud, makeSighting, subscribe, until } from '../../cloud/testing.ts'
+import { openClockState } from '../../edge/clock-state.ts'
 import { type Outbox, openOutbox } from '../../edge/outbox/outbox.ts'
+import { purgeOnce } from '../../edge/retention.ts'
 import { FIRST_RETRY_MS } from '../../edge/uplink/set-backs.ts'
 import { ACK_TIMEOUT_MS } from '../../edge/uplink/uplink.ts'
-import { systemClock } from '../../shared/clock.ts'
+import { DAY_MS, systemClock } from '../../shared/clock.ts'
+import { silentLog } from '../../shared/log.ts'
 import { sha256Hex } from '../../shared/signing.ts'
 import { openDatabase } from '../../shared/sqlite.ts'
 import { topics } from '../../shared/topics.ts'
@@ -17,12 +21,22 @@ const CAMERA = 'north'
 /** Begins and ends as a JPEG does, which is what the cloud looks at. */
 const JPEG = Buffer.concat([Buffer.from([0xff, 0xd8, 0xff]), Buffer.alloc(1_000, 7), Buffer.from([0xff, 0xd9])])
 
+interface Put {
+  matched?: boolean
+  withCrop?: boolean
+  camera?: string
+  clock?: 'synced' | 'unsynced'
+  capturedAtMs?: number
+}
+
 /** Puts a sighting as the pipeline does; returns its id. */
-function put(outbox: Outbox, plate: string, options: { matched?: boolean; withCrop?: boolean } = {}): string {
+function put(outbox: Outbox, plate: string, options: Put = {}): string {
   const crop = options.withCrop === true ? JPEG : null
   const sighting = makeSighting(systemClock, {
-    cameraId: CAMERA,
+    cameraId: options.camera ?? CAMERA,
     plate,
+    ...(options.clock === undefined ? {} : { clock: options.clock }),
+    ...(options.capturedAtMs === undefined ? {} : { capturedAtMs: options.capturedAtMs }),
     crop: crop === null ? null : { sha256: sha256Hex(crop), bytes: crop.length },
   })
   const { sightingId, revision, capturedAtMs, clock } = sighting
@@ -145,6 +159,38 @@ test('the cloud goes away in the middle and comes back on its port: nothing is l
       assert.ok(camera.uplink.counters.connections > 1)
     })
   }, ports)
+})
+
+test('a camera that starts with its clock far ahead or behind, and knows that it may be wrong, sends all that waits', async () => {
+  await inCloud(async (cloud) => {
+    for (const [camera, wallAheadMs] of [
+      ['ahead', 400 * DAY_MS],
+      ['behind', -400 * DAY_MS],
+    ] as const) {
+      const ids: string[] = []
+      const prepare = async (file: string) => {
+        const database = openDatabase(join(dirname(file), 'lists.db'))
+        const before = await openClockState(async () => true, systemClock, database)
+        const outbox = openOutbox({ file, maxRows: 100, maxBytes: 1024 ** 2, clock: { nowMs: before.agingMs } })
+        for (const plate of ['AAA111', 'BBB222', 'CCC333']) ids.push(put(outbox, plate, { withCrop: true, camera }))
+        outbox.close()
+        database.close()
+      }
+      await withCamera(cloud, { camera, prepare, clockState: 'unsynced', wallAheadMs }, async (linked) => {
+        const { outbox, policy, clock, clockState, hotlists } = linked
+        ids.push(put(outbox, 'DDD444', { camera, clock: 'unsynced', capturedAtMs: clock.nowMs() }))
+        assert.is(await purgeOnce({ outbox, hotlists, policy, clockState, clock, log: silentLog }), 0)
+        linked.start()
+        await empty(linked)
+        const arrived = query<{ sighting_id: string }>(
+          cloud,
+          `SELECT sighting_id FROM sightings WHERE camera_id = '${camera}'`,
+        )
+        assert.equal(arrived.map(({ sighting_id }) => sighting_id).sort(), ids.sort())
+        assert.equal([outbox.counters().expired, quarantined(cloud)], [0, []])
+      })
+    }
+  })
 })
 
 test('people see the camera as online, as gone when it is cut off, and as gone when it says good-bye', async () => {

@@ -6,6 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { AGENCY, createMovableClock, type MovableClock, type TestCloud } from '../../cloud/testing.ts'
+import { type ClockState, openClockState } from '../../edge/clock-state.ts'
 import { createHotlists, type Hotlists } from '../../edge/hotlist/hotlist.ts'
 import { type Outbox, openOutbox } from '../../edge/outbox/outbox.ts'
 import { type CameraPolicy, createPolicy } from '../../edge/policy.ts'
@@ -95,6 +96,7 @@ export interface LinkedCamera {
   readonly policy: CameraPolicy
   readonly wire: Wire
   readonly clock: MovableClock
+  readonly clockState: ClockState
   /** Starts the uplink; nothing is connected before. */
   start(): void
   /** Ends the uplink as a camera that is shut down does. */
@@ -105,7 +107,10 @@ export interface LinkOptions {
   camera?: string
   inFlight?: number
   /** Done to the outbox's file before it is opened. */
-  prepare?(file: string): void
+  prepare?(file: string): void | Promise<void>
+  /** What the camera knows of its clock, and how far ahead that is, ms. */
+  clockState?: 'synced' | 'unsynced'
+  wallAheadMs?: number
 }
 
 export async function withCamera(
@@ -116,11 +121,15 @@ export async function withCamera(
   const { camera = 'north', inFlight = 20 } = options
   const folder = await enrol(cloud, camera)
   const wire = await openWire(cloud)
-  const clock = createMovableClock()
+  const movable = createMovableClock()
+  const clock: MovableClock = { ...movable, nowMs: () => movable.nowMs() + (options.wallAheadMs ?? 0) }
   const file = join(folder, 'outbox.db')
-  options.prepare?.(file)
-  const outbox = openOutbox({ file, maxRows: 10_000, maxBytes: 1024 ** 3, clock })
+  await options.prepare?.(file)
   const database = openDatabase(join(folder, 'lists.db'))
+  const isSynced = options.clockState !== 'unsynced'
+  const clockState = await openClockState(async () => isSynced, clock, database)
+  const aging = { nowMs: () => clockState.agingMs() }
+  const outbox = openOutbox({ file, maxRows: 10_000, maxBytes: 1024 ** 3, clock: aging })
   const verifier = createVerifier([cloud.cloud.parts.keys.lists.publicKeyPem])
   const signed = { database, verifier, agency: AGENCY, clock, log: silentLog }
   const hotlists = createHotlists(signed)
@@ -142,7 +151,7 @@ export async function withCamera(
     outbox,
     hotlists,
     policy,
-    clockState: { agingMs: clock.nowMs },
+    clockState,
     software: '0.1.0',
     clock,
     newId,
@@ -160,7 +169,7 @@ export async function withCamera(
     const start = () => {
       running = uplink.run(abort.signal)
     }
-    await work({ outbox, uplink, hotlists, policy, wire, clock, start, stop })
+    await work({ outbox, uplink, hotlists, policy, wire, clock, clockState, start, stop })
   } finally {
     await stop()
     await wire.close()
