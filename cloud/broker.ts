@@ -52,6 +52,7 @@ export interface Broker {
   endExpired(nowMs: number): void
   /** From now on new connections see this certificate. */
   renew(tls: { key: string; cert: string }): void
+  /** Also while its queue is still being delivered. */
   isConnected(clientId: string): boolean
   /** May this connected client subscribe to the filter? Asked by the session store before it keeps one. */
   maySubscribe(client: { id: string }, filter: string): boolean
@@ -229,7 +230,8 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
 
   aedes.on('clientReady', (client) => {
     const connection = connections.get(client)
-    if (connection === undefined) return
+    // aedes tells of one that was closed meanwhile too, after it has told of its end.
+    if (connection === undefined || client.closed) return
     live.set(client, connection)
     deps.onConnection(1, connection.identity.kind)
     if (!client.clean) {
@@ -312,7 +314,7 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
     disconnect(matches) {
       let ended = 0
       for (const [client, connection] of authenticated) {
-        if (!matches(connection.identity, connection.sessionId)) continue
+        if (client.closed || !matches(connection.identity, connection.sessionId)) continue
         client.close()
         ended += 1
       }
@@ -320,13 +322,13 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
     },
     endExpired(nowMs) {
       for (const [client, { expiresAtMs }] of authenticated) {
-        if (expiresAtMs === null || nowMs < expiresAtMs) continue
+        if (expiresAtMs === null || nowMs < expiresAtMs || client.closed) continue
         deny('certificate_expired', client, null)
         client.close()
       }
     },
     renew: (tls) => mqttServer.setSecureContext({ ...secureContext, ...tls }),
-    isConnected: (clientId) => [...live.keys()].some((client) => client.id === clientId),
+    isConnected: (clientId) => [...authenticated.keys()].some((client) => client.id === clientId),
     maySubscribe(client, filter) {
       const connection = connections.get(client)
       return connection !== undefined && maySubscribe(connection.identity, filter)

@@ -293,6 +293,18 @@ export function collect(client: MqttClient): Received[] {
   return arrived.get(client) ?? []
 }
 
+/** The client takes nothing more from its connection, without closing it, until the returned function is called. */
+export function stopReading(client: MqttClient): () => void {
+  const held: (() => void)[] = []
+  client.handleMessage = (_packet, done) => {
+    held.push(done)
+  }
+  return () => {
+    client.handleMessage = (_packet, done) => done()
+    for (const done of held) done()
+  }
+}
+
 /** Filled from the first byte on: what was queued comes right behind CONNACK. */
 const arrived = new WeakMap<MqttClient, Received[]>()
 
