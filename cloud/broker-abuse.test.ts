@@ -11,7 +11,17 @@ import { SERVER_LIFETIME_MS } from './authority.ts'
 import { MAX_UNSENT_BYTES, MAX_UNSENT_LIVE_BYTES, unsentAction } from './broker/delivery.ts'
 import { MAX_LOGGED_DENIALS } from './broker.ts'
 import { MAX_SUBSCRIPTIONS_PER_SESSION } from './sessions.ts'
-import { AGENCY, collect, inCloud, makeSighting, publishSighting, subscribe, type TestCloud, until } from './testing.ts'
+import {
+  AGENCY,
+  collect,
+  inCloud,
+  makeSighting,
+  publishSighting,
+  stopReading,
+  subscribe,
+  type TestCloud,
+  until,
+} from './testing.ts'
 
 const A = 'elm-st-1'
 const PATROL = topics.alerts(AGENCY, 'patrol')
@@ -72,6 +82,34 @@ for (const over of ['TLS', 'WebSocket'] as const) {
       // aedes would have waited this long for the one that does not read.
       assert.ok(systemClock.monotonicMs() - startedMs < 30_000)
       assert.ok(reading.connected)
+    })
+  })
+
+  test(`whoever watches sightings over ${over} and stops reading misses some, stays connected, and sees later ones`, async () => {
+    await inCloud(async (world) => {
+      const { broker } = world.cloud.parts
+      const login = {
+        clientId: 'olga.phone',
+        username: 'olga',
+        password: await world.addPerson('olga', ['supervisor'], []),
+      }
+      const watching =
+        over === 'TLS' ? await world.connectTls(login) : await world.connectPerson('olga', login.password, login)
+      assert.is.not(await subscribe(watching, topics.allSightings(AGENCY)), 'refused')
+      const send = (payload: string) =>
+        broker.publish(topics.sightings(AGENCY, 'elm-st-1'), Buffer.from(payload), { qos: 1, retain: false })
+      const readOn = stopReading(watching)
+      const startMs = systemClock.monotonicMs()
+      for (let i = 0; i < 300; i++) await send('x'.repeat(100_000))
+      assert.ok(systemClock.monotonicMs() - startMs < 30_000, 'nobody waited for the connection to time out')
+      assert.ok(broker.isConnected('olga.phone'))
+      readOn()
+      await until('a later one comes', async () => {
+        await send('later')
+        return collect(watching).some(({ payload }) => payload.toString() === 'later')
+      })
+      assert.ok(watching.connected)
+      assert.ok(collect(watching).filter(({ payload }) => payload.length === 100_000).length < 300)
     })
   })
 }

@@ -202,10 +202,12 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
     authorizeForward(client, packet) {
       const connection = connections.get(client)
       if (connection === undefined || !mayReceive(connection.identity, packet.topic)) return null
-      const action = unsentAction(client.conn.writableLength, packet.qos)
+      // A camera publishes its sightings at QoS 1, and who watches them gets them at QoS 0 (authorizeSubscribe).
+      const qos = parseTopic(packet.topic)?.kind === 'sightings' ? 0 : packet.qos
+      const action = unsentAction(client.conn.writableLength, qos)
       if (action === 'end') client.conn.destroy()
       // aedes takes what may not be forwarded out of the session's queue: what only cannot be sent now must stay there.
-      return action === 'send' || packet.qos > 0 ? packet : null
+      return action === 'send' || qos > 0 ? packet : null
     },
   })
   // A fault of the broker's own, such as a stored Will that cannot be published on a full disk: it is tried again.
