@@ -358,8 +358,7 @@ test('the Will of a camera is published on its own status, and on nothing else',
       seen.map(({ topic }) => topic),
       [topics.status(AGENCY, A)],
     )
-    // A Will on its own sightings topic is a publish of that camera like any other, and no sighting.
-    await until('two were refused', async () => (await world.counted('candor_denied_total{rule="publish"}')) === 2)
+    await until('three were refused', async () => (await world.counted('candor_denied_total{rule="publish"}')) === 3)
     assert.is((await world.cloud.parts.sightings.counts()).sightings, 0)
   })
 })

@@ -9,9 +9,10 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createServer, type Server, TLSSocket } from 'node:tls'
 import type { AuthenticateError, Client, PublishPacket } from 'aedes'
+import type { StoredPacket } from 'aedes-persistence/asyncPersistence.js'
 import { createWebSocketStream, WebSocketServer } from 'ws'
-import { MINUTE_MS, SECOND_MS } from '../shared/clock.ts'
-import { toAppError } from '../shared/errors.ts'
+import { type Clock, MINUTE_MS, SECOND_MS } from '../shared/clock.ts'
+import { AppError, toAppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import { cameraClientId } from '../shared/names.ts'
 import { type Identity, mayPublish, mayReceive, maySubscribe, parseTopic } from '../shared/topics.ts'
@@ -19,6 +20,7 @@ import { MAX_PACKET_BYTES } from '../shared/wire/index.ts'
 import { PromptAedes, unsentAction } from './broker/delivery.ts'
 import { guardPackets } from './broker/guard.ts'
 import { createIdentify, type Identified, type IdentifyDeps } from './broker/identify.ts'
+import { createWills } from './broker/wills.ts'
 import {
   CIPHERS,
   CONNECTION_LIMITS,
@@ -50,6 +52,8 @@ export interface Broker {
   disconnect(matches: (identity: Identity, sessionId: string | null) => boolean): number
   /** Ends the connections of cameras whose certificate has run out. */
   endExpired(nowMs: number): void
+  /** Called once a minute: Wills that found no room, and those of cameras that did not come back after a restart. Never throws. */
+  publishLeftWills(): Promise<void>
   /** From now on new connections see this certificate. */
   renew(tls: { key: string; cert: string }): void
   /** Also while its queue is still being delivered. */
@@ -65,7 +69,10 @@ export interface BrokerDeps extends IdentifyDeps {
   limits?: ConnectionLimits
   sessions: Sessions
   ingest: Ingest
+  clock: Clock
   log: Log
+  /** A fault of the broker's own, which ended nothing. */
+  onFailed: () => void
   onDenied: (denied: Denied) => void
   /** A person is about to watch sightings live. Rejects when it cannot be written down: then there is nothing to watch. */
   onWatch: (session: { account: string; sessionId: string }) => Promise<void>
@@ -115,10 +122,9 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
     const will = leaving._will ?? null
     if (will === null) return
     const isTooLong = Buffer.byteLength(will.payload) > MAX_REPORT_BYTES
-    const refusal = isTooLong ? 'publish' : publishRefusal(identity, will)
-    if (refusal === null) return
+    if (!isTooLong && isOwnStatus(agency, client.id, will.topic) && publishRefusal(identity, will) === null) return
     leaving._will = undefined
-    deny(refusal, client, will.topic)
+    deny('publish', client, will.topic)
   }
 
   const aedes = new PromptAedes({
@@ -158,18 +164,13 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
         done(new Error(refusal))
         return
       }
-      const topic = parseTopic(packet.topic)
-      if (topic === null || !('camera' in topic)) {
-        done(new Error('publish'))
+      // aedes would forget a Will that could not be stored, and with it that of a new connection of the same client.
+      if (client !== null && packet === (client as unknown as { will: unknown }).will) {
+        void wills.publish(packet as unknown as StoredPacket)
         return
       }
-      const payload = Buffer.isBuffer(packet.payload) ? packet.payload : Buffer.from(packet.payload)
-      ingest.accept({ topic, topicName: packet.topic, payload }).then(
-        (outcome) => {
-          // Whoever watches live must not be handed what could not be stored.
-          if (outcome === 'quarantined') packet.payload = Buffer.alloc(0)
-          done(null)
-        },
+      store(packet).then(
+        () => done(null),
         (thrown: unknown) => done(toAppError(thrown)),
       )
     },
@@ -211,8 +212,34 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
     },
   })
   // A fault of the broker's own, such as a stored Will that cannot be published on a full disk: it is tried again.
-  aedes.on('error' as never, (error: unknown) => log.error('broker_error', { error: toAppError(error).message }))
+  aedes.on('error' as never, (error: unknown) => failed('broker_error', error))
   await aedes.listen()
+
+  /** Of a camera's publish that was allowed; resolves when it is durable. */
+  async function store(packet: { topic: string; payload: string | Buffer }): Promise<void> {
+    const topic = parseTopic(packet.topic)
+    if (topic === null || !('camera' in topic)) throw new AppError('bad_input', 'no topic of a camera')
+    const payload = Buffer.isBuffer(packet.payload) ? packet.payload : Buffer.from(packet.payload)
+    const outcome = await ingest.accept({ topic, topicName: packet.topic, payload })
+    // Whoever watches live must not be handed what could not be stored.
+    if (outcome === 'quarantined') packet.payload = Buffer.alloc(0)
+  }
+
+  const publish: Broker['publish'] = (topic, payload, { qos, retain }) =>
+    new Promise((resolve, reject) => {
+      aedes.publish({ cmd: 'publish', topic, payload, qos, retain, dup: false }, (error) =>
+        error ? reject(toAppError(error)) : resolve(),
+      )
+    })
+
+  function failed(name: string, thrown: unknown): void {
+    const error = toAppError(thrown)
+    log.error(name, { code: error.code, error: error.message })
+    deps.onFailed()
+  }
+
+  const isClosed = () => aedes.closed
+  const wills = createWills({ sessions, clock: deps.clock, store, publish, isClosed, onFailed: failed })
 
   /** A Will left by an earlier run of the cloud: its client id says whose it is. */
   function leftWillRefusal(packet: PublishPacket): Denial | null {
@@ -307,12 +334,7 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
         handle(createWebSocketStream(webSocket), request)
       })
     },
-    publish: (topic, payload, { qos, retain }) =>
-      new Promise((resolve, reject) => {
-        aedes.publish({ cmd: 'publish', topic, payload, qos, retain, dup: false }, (error) =>
-          error ? reject(toAppError(error)) : resolve(),
-        )
-      }),
+    publish,
     disconnect(matches) {
       let ended = 0
       for (const [client, connection] of authenticated) {
@@ -329,6 +351,7 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
         client.close()
       }
     },
+    publishLeftWills: () => wills.publishLeft(aedes.id),
     renew: (tls) => mqttServer.setSecureContext({ ...secureContext, ...tls }),
     isConnected: (clientId) => [...authenticated.keys()].some((client) => client.id === clientId),
     maySubscribe(client, filter) {

@@ -157,7 +157,9 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       limits,
       sessions,
       ingest,
+      clock,
       log,
+      onFailed: metrics.brokerFailed,
       onDenied: (denied: Denied) => {
         metrics.denied(denied.rule)
         denials.note(denied)
@@ -257,6 +259,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
         await renewCertificate()
         await accounts.endExpired()
         broker.endExpired(clock.nowMs())
+        await broker.publishLeftWills()
       },
       audit,
       metrics,

@@ -10,6 +10,7 @@ export interface Metrics {
   queueDropped(count: number): void
   purged(table: 'sightings' | 'crops' | 'alerts' | 'quarantine' | 'queue', count: number): void
   auditFailed(): void
+  brokerFailed(): void
   /** When the server's certificate runs out, milliseconds since 1970 UTC. */
   serverCertificate(expiresAtMs: number): void
   /** The text that Prometheus reads, with its content type. */
@@ -35,6 +36,7 @@ export function createMetrics(): Metrics {
   const dropped = counter('queue_dropped_total', 'publishes dropped from the full queue of an offline session')
   const purged = counter('purged_total', 'rows deleted because their retention ended', ['table'])
   const auditFailures = counter('audit_failures_total', 'audit entries that could not be written')
+  const brokerFailures = counter('broker_failures_total', 'faults inside the broker, such as a Will that found no room')
   const connections = new Gauge({
     name: 'candor_connections',
     help: 'MQTT connections',
@@ -78,6 +80,7 @@ export function createMetrics(): Metrics {
     queueDropped: (count) => dropped.inc(count),
     purged: (table, count) => purged.inc({ table }, count),
     auditFailed: () => auditFailures.inc(),
+    brokerFailed: () => brokerFailures.inc(),
     serverCertificate: (expiresAtMs) => certificateExpiry.set(expiresAtMs / 1_000),
     render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   }

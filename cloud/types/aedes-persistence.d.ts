@@ -37,6 +37,7 @@ declare module 'aedes-persistence/asyncPersistence.js' {
     incomingDelPacket(client: { id: string }, packet: StoredPacket): Promise<void>
     cleanIncoming(client: { id: string }): Promise<void>
     putWill(client: { id: string }, packet: object): Promise<void>
+    getWill(client: { id: string }): Promise<StoredPacket | undefined>
     delWill(client: { id: string }): Promise<StoredPacket | undefined>
     subscriptionsByTopic(topic: string): Promise<{ clientId: string; topic: string; qos: number }[]>
     createRetainedStream(pattern: string): AsyncIterable<StoredPacket>
