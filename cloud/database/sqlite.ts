@@ -10,10 +10,8 @@ import {
 } from '../../shared/sqlite.ts'
 import type { Database, Statement, Written } from './database.ts'
 import { migrate } from './migrate.ts'
+import { keepPrepared } from './prepared.ts'
 import type { Schema } from './schema.ts'
-
-/** Prepared statements kept; the program has well under a hundred shapes, searches make a few more. */
-export const MAX_PREPARED = 500
 
 export interface SqliteOptions {
   path: string
@@ -48,23 +46,12 @@ export function openSqlite(options: SqliteOptions): Database {
 
 function wrap(connection: SqliteDatabase): Database {
   const build = createBuilder()
-  const prepared = new Map<string, SqliteStatement>()
-
-  function prepare(sql: string): SqliteStatement {
-    const known = prepared.get(sql)
-    if (known !== undefined) return known
-    if (prepared.size >= MAX_PREPARED) {
-      // The first key is the oldest: what is used all the time comes back at once.
-      const oldest = prepared.keys().next().value
-      if (oldest !== undefined) prepared.delete(oldest)
-    }
-    const statement = connection.prepare(sql)
-    prepared.set(sql, statement)
-    return statement
-  }
+  const prepare = keepPrepared((sql): SqliteStatement => connection.prepare(sql))
 
   const run = connection.transaction((compiled: readonly CompiledQuery[]): Written[] =>
-    compiled.map((query) => ({ changes: prepare(query.sql).run(...query.parameters).changes })),
+    compiled.map((query) => ({
+      changes: prepare(query.sql, query.parameters.length).run(...query.parameters).changes,
+    })),
   )
 
   return {
@@ -72,7 +59,7 @@ function wrap(connection: SqliteDatabase): Database {
     async read<R>(query: Statement<R>): Promise<R[]> {
       const compiled = compile(query)
       try {
-        return prepare(compiled.sql).all(...compiled.parameters) as R[]
+        return prepare(compiled.sql, compiled.parameters.length).all(...compiled.parameters) as R[]
       } catch (thrown) {
         throw toStorageError(thrown)
       }
