@@ -82,6 +82,34 @@ for (const clean of [true, false]) {
   })
 }
 
+/** What one SUBSCRIBE with these filters is answered, or `closed`. */
+function subscribeAll(client: MqttClient, filters: readonly string[]): Promise<number[] | 'closed'> {
+  return new Promise((resolve) => {
+    client.once('close', () => resolve('closed'))
+    client.once('packetreceive', (packet) => {
+      if (packet.cmd === 'suback') resolve([...packet.granted] as number[])
+    })
+    client.subscribe([...filters], { qos: 1 }, () => {})
+  })
+}
+
+for (const clean of [true, false]) {
+  test(`filters of one packet count together with those that a ${clean ? 'clean' : 'persistent'} session has`, async () => {
+    await inCloud(async (world) => {
+      const client = await world.connectCamera(A, await world.addCamera(A), { clean })
+      const list = (i: number | string) => topics.manifest(AGENCY, `list-${i}`)
+      const held = Array.from({ length: MAX_SUBSCRIPTIONS_PER_SESSION - 1 }, (_, i) => list(i))
+      assert.is((await subscribeAll(client, held)).length, held.length)
+      const more = ['a', 'b', 'c'].map(list)
+      assert.equal(await subscribeAll(client, more), [1, 128, 128])
+      assert.equal(await subscribeAll(client, held.slice(0, 2)), [1, 1], 'those that it has need no room')
+      await client.unsubscribeAsync(held.slice(0, 2))
+      assert.equal(await subscribeAll(client, more), [1, 1, 1])
+      assert.ok(client.connected)
+    })
+  })
+}
+
 test('a persistent session with all its subscriptions is whole after a restart', async () => {
   await inCloud(async (world) => {
     const certified = await world.addCamera(A)

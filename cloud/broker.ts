@@ -58,8 +58,8 @@ export interface Broker {
   renew(tls: { key: string; cert: string }): void
   /** Also while its queue is still being delivered. */
   isConnected(clientId: string): boolean
-  /** May this connected client subscribe to the filter? Asked by the session store before it keeps one. */
-  maySubscribe(client: { id: string }, filter: string): boolean
+  /** Was the filter granted to this connection? Asked by the session store before it keeps one. */
+  hasFilter(client: { id: string }, filter: string): boolean
   connections(): { cameras: number; people: number }
   close(): Promise<void>
 }
@@ -197,7 +197,10 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
         identity.kind === 'person' ? deps.onWatch({ account: identity.account, sessionId: sessionId ?? '' }) : null
       Promise.resolve(watched).then(
         () => done(null, subscription),
-        () => done(null, null),
+        () => {
+          connection.filters.delete(subscription.topic)
+          done(null, null)
+        },
       )
     },
     authorizeForward(client, packet) {
@@ -354,10 +357,7 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
     publishLeftWills: () => wills.publishLeft(aedes.id),
     renew: (tls) => mqttServer.setSecureContext({ ...secureContext, ...tls }),
     isConnected: (clientId) => [...authenticated.keys()].some((client) => client.id === clientId),
-    maySubscribe(client, filter) {
-      const connection = connections.get(client)
-      return connection !== undefined && maySubscribe(connection.identity, filter)
-    },
+    hasFilter: (client, filter) => connections.get(client)?.filters.has(filter) ?? false,
     connections() {
       let cameras = 0
       for (const { identity } of live.values()) if (identity.kind === 'camera') cameras += 1

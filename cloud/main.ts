@@ -118,7 +118,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       clock,
       keptMs: () => retention().matchedMs,
       retainedFrom: queuedFrom,
-      mayKeep: (client, topic) => broker.maySubscribe(client, topic),
+      mayKeep: (client, topic) => broker.hasFilter(client, topic),
       mayLeaveWill: (clientId, topic) => isOwnStatus(agency, clientId, topic),
       onDropped: (count) => metrics.queueDropped(count),
       accountOf,

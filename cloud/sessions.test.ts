@@ -183,6 +183,20 @@ test('a session holds subscriptions up to the limit', async () => {
   })
 })
 
+test('the filters of one packet are stored once, although aedes hands them over once for each', async () => {
+  await inWorld(async (world) => {
+    const sessions = await world.open()
+    const subscriptions = ['t/1', 't/2', 'forbidden/x'].map((topic) => ({ topic, qos: 1 as const }))
+    const calls = subscriptions.map(() => sessions.addSubscriptions({ id: 'a' }, subscriptions))
+    assert.is(new Set(calls).size, 1)
+    await Promise.all(calls)
+    assert.is((await sessions.subscriptionsByClient({ id: 'a' })).length, 2)
+    await sessions.removeSubscriptions({ id: 'a' }, ['t/1'])
+    await sessions.addSubscriptions({ id: 'a' }, subscriptions)
+    assert.is((await sessions.subscriptionsByClient({ id: 'a' })).length, 2, 'a later packet is stored')
+  })
+})
+
 test('one device more than an account may have takes the place of the one that was away for longest', async () => {
   await inWorld(async (world) => {
     const sessions = await world.open()

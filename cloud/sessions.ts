@@ -34,7 +34,7 @@ export interface SessionsDeps {
   keptMs: () => number
   /** Where the retention of a queued publish starts to run. */
   retainedFrom: (packet: { topic: string; payload: Buffer }, nowMs: number) => number
-  /** Subscriptions that the client has no right to are not stored: aedes hands over the whole SUBSCRIBE packet. */
+  /** Subscriptions that were not granted to the client are not stored: aedes hands over the whole SUBSCRIBE packet. */
   mayKeep: (client: { id: string }, topic: string) => boolean
   /** A stored Will that may not be published would be tried for ever. */
   mayLeaveWill: (clientId: string, topic: string) => boolean
@@ -52,6 +52,8 @@ export class Sessions extends MemoryPersistence {
   readonly #database: Database
   /** Message ids of half-open QoS 2 publishes, by client id. */
   readonly #halfOpen = new Map<string, Set<number>>()
+  /** Packets whose filters are being stored. */
+  readonly #storing = new Map<Subscription[], Promise<void>>()
 
   constructor(deps: SessionsDeps) {
     super()
@@ -96,9 +98,22 @@ export class Sessions extends MemoryPersistence {
     await super.storeRetained({ ...packet, payload })
   }
 
-  override async addSubscriptions(client: Named, subscriptions: Subscription[]): Promise<void> {
-    const kept = subscriptions.filter((subscription) => this.#deps.mayKeep(client, subscription.topic))
+  /** aedes calls this for each filter of a packet, each time with all of them: the first call stores them. */
+  override addSubscriptions(client: Named, subscriptions: Subscription[]): Promise<void> {
+    const first = this.#storing.get(subscriptions)
+    if (first !== undefined) return first
+    const storing = this.#addSubscriptions(client, subscriptions)
+    this.#storing.set(subscriptions, storing)
+    const stored = () => this.#storing.delete(subscriptions)
+    storing.then(stored, stored)
+    return storing
+  }
+
+  async #addSubscriptions(client: Named, subscriptions: Subscription[]): Promise<void> {
     const known = await super.subscriptionsByClient(client)
+    // Only now: at the first call, the rest of the packet has not been granted yet.
+    const kept = subscriptions.filter((subscription) => this.#deps.mayKeep(client, subscription.topic))
+    if (kept.length === 0) return
     const topics = new Set([...known, ...kept].map((subscription) => subscription.topic))
     if (topics.size > MAX_SUBSCRIPTIONS_PER_SESSION) {
       throw new AppError('too_large', `at most ${MAX_SUBSCRIPTIONS_PER_SESSION} subscriptions a session`)
