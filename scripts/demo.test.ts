@@ -1,14 +1,12 @@
 /** The demo as people start it: real cloud, real camera processes, pictures in, alerts out. */
-import { execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { until } from '../cloud/testing.ts'
 
 const DEMO = fileURLToPath(new URL('./demo.ts', import.meta.url))
 const TSX = fileURLToPath(import.meta.resolve('tsx'))
@@ -44,14 +42,14 @@ test('alerts arrive for exactly the listed plates that stand in the pictures; a 
     const options = ['--once', '--json', '--no-browser', '--keep', join(folder, 'kept')]
     const { code, out, err } = await demo(...options, '--frames', join(folder, 'frames'), '--hotlist', list)
     assert.is(code, 0, err)
-    const events = out
+    const lines = out
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line))
-    const of = (name: string) => events.filter(({ event }) => event === name)
+    const of = (name: string) => lines.filter(({ kind }) => kind === name)
     assert.equal(of('done')[0]?.alerts, ['HHW6462', 'VAY9676', 'XXH4234'])
     assert.is(of('done')[0]?.sightings, 10)
-    assert.match(of('search_refused')[0]?.message, /case number is missing \(refused, audit entry \d+\)/)
+    assert.match(of('search_refused')[0]?.reason, /case number is missing \(refused, audit entry \d+\)/)
     assert.is(of('audit')[0]?.ok, true)
     assert.ok((await readdir(join(folder, 'kept', 'cloud'))).includes('cloud.json'))
   }))
@@ -69,60 +67,106 @@ test('a folder without pictures, a list that cannot be used and a folder in use 
     const used = await demo('--once', '--keep', folder)
     assert.is(used.code, 1)
     assert.match(used.err, /is not empty/)
+    assert.not.match(used.err, /\n {4}at /, 'a person is told, and shown no stack')
     assert.is((await demo('--nonsense')).code, 2)
   }))
 
-/** Starts the demo and resolves when it has said `words`, with the folder that it told of. */
-async function startDemo(words: RegExp, ...args: string[]) {
+test('one picture of two that is none costs that picture and nothing else', () =>
+  inFolder(async (folder) => {
+    const frames = join(folder, 'frames')
+    await mkdir(frames)
+    await cp(join(SCENES, 'scene-002.jpg'), join(frames, 'a.jpg'))
+    await writeFile(join(frames, 'b.jpg'), 'not a picture')
+    const { code, out, err } = await demo('--once', '--frames', frames)
+    assert.is(code, 0, err)
+    assert.match(err, /b\.jpg is not a picture and is left out/)
+    assert.match(out, /1 sightings, 0 alerts/)
+  }))
+
+interface Started {
+  process: ChildProcess
+  /** Everything it wrote. */
+  said(): string
+  exited: Promise<number | null>
+  /** Its temporary folder's own temporary folder. */
+  tmp: string
+}
+
+/** A demo that puts its folder into `tmp`, so that what it leaves behind is seen. */
+function startDemo(tmp: string, ...args: string[]): Started {
   const child = spawn(process.execPath, ['--import', TSX, DEMO, '--no-browser', ...args], {
+    env: { ...process.env, TMPDIR: tmp },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  let said = ''
-  const ended = once(child, 'close')
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (said += bytes))
-  await until('the demo says it', () => words.test(said))
-  return { child, ended, folder: /keys and accounts in (\S+)/.exec(said)?.[1] ?? '', said: () => said }
+  let text = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (text += bytes.toString()))
+  const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
+  return { process: child, said: () => text, exited, tmp }
 }
 
-/** Command lines of living processes that work in `folder`. */
-function workingIn(folder: string): string[] {
+/** Processes whose command line names the folder: cameras of a demo in it. */
+function camerasIn(tmp: string): string[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
-    .map((pid) => {
+    .filter((pid) => {
       try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(tmp)
       } catch {
-        return ''
+        return false
       }
     })
-    .filter((commandLine) => commandLine.includes(folder))
 }
 
-test('Ctrl-C while it starts ends it and leaves nothing', async () => {
-  for (const args of [[], ['--once']]) {
-    const { child, ended, folder, said } = await startDemo(/throw-away authority/, ...args)
-    child.kill('SIGINT')
-    await ended
-    assert.is(child.exitCode, 1)
-    assert.not.match(said(), /alerts:/)
-    assert.not.ok(existsSync(folder))
-    assert.equal(workingIn(folder), [])
+const demoFolders = (tmp: string) => readdirSync(tmp).filter((name) => name.startsWith('candor-demo-'))
+
+async function until(what: string, holds: () => boolean): Promise<void> {
+  const deadline = Date.now() + 120_000
+  while (!holds()) {
+    if (Date.now() > deadline) throw new Error(`not in time: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 50))
   }
-})
+}
 
-test('asked to end twice, or killed, it leaves no camera running', async () => {
-  const asked = await startDemo(/Ctrl-C ends the demo/)
-  assert.ok(workingIn(asked.folder).length >= 2)
-  asked.child.kill('SIGHUP')
-  asked.child.kill('SIGINT')
-  await asked.ended
-  await until('its cameras are gone', () => workingIn(asked.folder).length === 0)
-  assert.not.ok(existsSync(asked.folder))
+test('Ctrl-C while it starts ends it soon, and nothing of it stays behind', () =>
+  inFolder(async (tmp) => {
+    for (const args of [[], ['--once']]) {
+      const started = startDemo(tmp, ...args)
+      await until('it has begun', () => started.said().includes('throw-away authority'))
+      started.process.kill('SIGINT')
+      assert.is(await started.exited, 1, started.said())
+      assert.not.match(started.said(), /The page|sightings, /, 'it did not go on')
+      assert.equal([demoFolders(tmp), camerasIn(tmp)], [[], []])
+    }
+  }))
 
-  const killed = await startDemo(/Ctrl-C ends the demo/)
-  killed.child.kill('SIGKILL')
-  await until('its cameras end by themselves', () => workingIn(killed.folder).length === 0)
-  await rm(killed.folder, { recursive: true, maxRetries: 10 })
-})
+test('a closed terminal ends the demo, its cameras and its folder with the keys', () =>
+  inFolder(async (tmp) => {
+    const started = startDemo(tmp)
+    await until('a camera runs', () => camerasIn(tmp).length > 0)
+    started.process.kill('SIGHUP')
+    assert.type(await started.exited, 'number')
+    assert.equal([demoFolders(tmp), camerasIn(tmp)], [[], []])
+  }))
+
+test('the second Ctrl-C ends everything at once, and still leaves neither cameras nor keys behind', () =>
+  inFolder(async (tmp) => {
+    const started = startDemo(tmp)
+    await until('the cameras run', () => camerasIn(tmp).length >= 2)
+    started.process.kill('SIGINT')
+    started.process.kill('SIGINT')
+    assert.type(await started.exited, 'number')
+    assert.equal(demoFolders(tmp), [])
+    await until('the cameras are gone', () => camerasIn(tmp).length === 0)
+    assert.not.ok(demoFolders(tmp).some((name) => existsSync(join(tmp, name))))
+  }))
+
+test('cameras of a demo that is killed end by themselves', () =>
+  inFolder(async (tmp) => {
+    const started = startDemo(tmp)
+    await until('the page is up', () => started.said().includes('The page'))
+    started.process.kill('SIGKILL')
+    await started.exited
+    await until('the cameras are gone', () => camerasIn(tmp).length === 0)
+  }))
 
 test.run()

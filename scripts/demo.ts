@@ -12,18 +12,17 @@ import { fileURLToPath } from 'node:url'
 import { Command, CommanderError } from 'commander'
 import type { BrowserContext } from 'playwright-core'
 import { z } from 'zod'
-import { verifyAudit } from '../cloud/audit/verify.ts'
-import { cloudPaths } from '../cloud/config.ts'
-import { KEY_FILES } from '../cloud/keys.ts'
-import { listPictures } from '../edge/capture/pictures.ts'
+import { isPictureFile, listPictures } from '../edge/capture/pictures.ts'
 import { systemClock } from '../shared/clock.ts'
 import { AppError, describeError, EXIT } from '../shared/errors.ts'
 import { createLog } from '../shared/log.ts'
 import type { Alert, Sighting } from '../shared/wire/index.ts'
+import { wholeNumber } from './candor/options.ts'
 import { sightingLine } from './candor/watch.ts'
 import { openWindow } from './trial/browser.ts'
 import { enrolCamera, type RunningCamera, startCamera, writeEdgeConfig } from './trial/cameras.ts'
 import { GROUP, openTrialCloud, type TrialCloud } from './trial/cloud.ts'
+import { auditVerdict, refusedSearch, storedSightings } from './trial/outsider.ts'
 import type { Person } from './trial/people.ts'
 import { connectPerson } from './trial/person-link.ts'
 
@@ -32,6 +31,11 @@ const SCENES_LIST = fileURLToPath(new URL('./sample-scenes/hotlist.csv', import.
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
 const AGENCY = 'springfield'
 const CAMERAS = ['north', 'south'] as const
+const PEOPLE = [
+  ['lee', 'supervisor'],
+  ['ines', 'investigator'],
+  ['ada', 'auditor'],
+] as const
 /** Pictures of each camera, one in so many seconds, so that a person can follow. */
 const SECONDS_A_FRAME = 2
 /** The scenes come round again; a plate makes a new sighting after this, ms. */
@@ -47,8 +51,15 @@ interface Options {
   json?: boolean
   browser: boolean
   keep?: string
-  httpsPort: string
-  mqttPort: string
+  httpsPort: number
+  mqttPort: number
+}
+
+/** What must be gone at the end, however it comes. */
+interface Traces {
+  folder: string | null
+  kept: boolean
+  cameras: RunningCamera[]
 }
 
 interface Demo {
@@ -67,11 +78,11 @@ const program = new Command('demo')
   .option('--hotlist <file>', 'plates to look for: one a line under the header `plate`, or a CSV with more columns')
   .option('--near', 'also match plates that differ in one easily confused character')
   .option('--once', 'each picture once, as fast as it is read; then a summary, a refused search and the audit; exit')
-  .option('--json', 'one JSON line an event, on standard output')
+  .option('--json', 'one JSON line for each thing that happens, on standard output')
   .option('--no-browser', 'print the address of the page, open no window')
   .option('--keep <folder>', 'use this new folder and keep it: `candor cloud --config FOLDER/cloud/cloud.json` runs on')
-  .option('--https-port <n>', 'port of the page; 0: a free one', '0')
-  .option('--mqtt-port <n>', 'port of the cameras; 0: a free one', '0')
+  .option('--https-port <n>', 'port of the page; 0: a free one', wholeNumber(0, 65_535), 0)
+  .option('--mqtt-port <n>', 'port of the cameras; 0: a free one', wholeNumber(0, 65_535), 0)
   .exitOverride()
 
 async function main(): Promise<number> {
@@ -82,50 +93,55 @@ async function main(): Promise<number> {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.done : EXIT.usage
     throw thrown
   }
+  const traces: Traces = { folder: null, kept: options.keep !== undefined, cameras: [] }
   const stopping = new AbortController()
-  let folder: string | null = null
+  const stop = () => {
+    if (stopping.signal.aborted) endAtOnce(traces)
+    say('stopping')
+    stopping.abort(new AppError('unavailable', 'stopped'))
+  }
+  // SIGHUP: the terminal was closed.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
+  // Nobody reads any more what it says; that must not keep it from removing its traces.
+  process.stdout.on('error', () => stopping.abort(new AppError('unavailable', 'standard output was closed')))
+  process.stderr.on('error', () => {})
+  const { signal } = stopping
   let demo: Demo | null = null
   let window: BrowserContext | null = null
-  // SIGHUP: the terminal was closed.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      if (!stopping.signal.aborted) {
-        say('stopping')
-        stopping.abort()
-        return
-      }
-      // Asked twice: at once, but without leaving cameras or keys behind.
-      for (const camera of demo?.cameras ?? []) camera.kill()
-      if (folder !== null && options.keep === undefined) rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
-      process.exit(EXIT.failed)
-    })
-  }
   try {
-    folder = await makeFolder(options.keep)
-    demo = await prepare(folder, options)
+    const folder = await makeFolder(options.keep)
+    traces.folder = folder
+    demo = await prepare(folder, traces.cameras, options, signal)
     const { trial, people } = demo
-    stopping.signal.throwIfAborted()
     const feed = await watch(demo, options)
-    stopping.signal.throwIfAborted()
+    signal.throwIfAborted()
     await startCameras(demo, options)
-    show(options, { event: 'ready', url: trial.https.origin, folder, people }, () => welcome(demo as Demo, options))
-    if (options.once === true) return await untilDone(demo, options, stopping.signal).finally(() => feed.close())
+    signal.throwIfAborted()
+    show(options, { kind: 'ready', url: trial.https.origin, folder, people }, () => welcome(demo as Demo, options))
+    if (options.once === true) return await untilDone(demo, options, signal).finally(() => feed.close())
     if (options.browser && (process.env.DISPLAY || process.env.WAYLAND_DISPLAY)) {
       window = await openWindow(join(folder, 'home'), trial.cloud.caPem, trial.https.origin, people[0] as Person)
     }
-    await untilStopped(demo, stopping.signal)
+    await untilStopped(demo, signal)
     await feed.close()
     return EXIT.done
   } catch (thrown) {
-    if (!stopping.signal.aborted) process.stderr.write(`demo: ${describeError(thrown)}\n`)
+    if (!signal.aborted) process.stderr.write(`demo: ${describeError(thrown)}\n`)
     return EXIT.failed
   } finally {
     await window?.close().catch(() => {})
-    await Promise.all(demo?.cameras.map((camera) => camera.stop()) ?? [])
+    await Promise.all(traces.cameras.map((camera) => camera.stop()))
     await demo?.trial.cloud.close()
-    if (folder !== null && options.keep === undefined)
-      await rm(folder, { recursive: true, force: true, maxRetries: 10 })
+    if (traces.folder !== null && !traces.kept)
+      await rm(traces.folder, { recursive: true, force: true, maxRetries: 10 })
   }
+}
+
+/** The second signal: nothing waits for anything any more, and still no camera and no key stays behind. */
+function endAtOnce({ folder, kept, cameras }: Traces): never {
+  for (const camera of cameras) camera.kill()
+  if (folder !== null && !kept) rmSync(folder, { recursive: true, force: true, maxRetries: 10 })
+  process.exit(EXIT.failed)
 }
 
 async function makeFolder(keep: string | undefined): Promise<string> {
@@ -136,24 +152,37 @@ async function makeFolder(keep: string | undefined): Promise<string> {
   return folder
 }
 
+/** Those that begin as a picture does: a camera that got nothing else would end as one whose source is wrong. */
+async function usablePictures(folder: string): Promise<string[]> {
+  const pictures: string[] = []
+  for (const file of await listPictures(folder)) {
+    if (await isPictureFile(file).catch(() => false)) pictures.push(file)
+    else say(`${file} is not a picture and is left out`)
+  }
+  if (pictures.length === 0) throw new AppError('bad_input', `there is no picture in ${folder}`)
+  return pictures
+}
+
 /** Cloud, people, cameras and hotlist; nothing runs yet but the cloud. */
-async function prepare(folder: string, options: Options): Promise<Demo> {
-  const pictures = await listPictures(options.frames)
-  if (pictures.length === 0) throw new AppError('bad_input', `there is no picture in ${options.frames}`)
+async function prepare(folder: string, cameras: RunningCamera[], options: Options, signal: AbortSignal): Promise<Demo> {
+  const pictures = await usablePictures(options.frames)
   const hotlist = options.hotlist ?? (options.frames === SCENES ? SCENES_LIST : null)
   const csv = hotlist === null ? null : await readFile(hotlist, 'utf8')
   say(`${pictures.length} pictures from ${options.frames}; throw-away authority, keys and accounts in ${folder}`)
+  signal.throwIfAborted()
 
-  const ports = { httpsPort: Number(options.httpsPort), mqttPort: Number(options.mqttPort) }
+  const ports = { httpsPort: options.httpsPort, mqttPort: options.mqttPort }
   const log = createLog({ level: 'warn', part: 'cloud' })
   const trial = await openTrialCloud(join(folder, 'cloud'), AGENCY, log, ports)
-  const demo: Demo = { folder, trial, people: [], cameras: [], sightings: [], alerts: new Map() }
+  const demo: Demo = { folder, trial, people: [], cameras, sightings: [], alerts: new Map() }
   try {
-    demo.people.push(await trial.addPerson('lee', ['supervisor']))
-    demo.people.push(await trial.addPerson('ines', ['investigator']))
-    demo.people.push(await trial.addPerson('ada', ['auditor']))
+    for (const [account, role] of PEOPLE) {
+      signal.throwIfAborted()
+      demo.people.push(await trial.addPerson(account, [role]))
+    }
     for (const person of [...demo.people, trial.administrator]) await writeAccount(demo, person)
     for (const [index, camera] of CAMERAS.entries()) {
+      signal.throwIfAborted()
       const cameraFolder = join(folder, camera)
       await enrolCamera(trial.https, trial.administratorToken, camera, cameraFolder)
       // Each camera sees its own share of the pictures.
@@ -163,8 +192,10 @@ async function prepare(folder: string, options: Options): Promise<Demo> {
         if (at % CAMERAS.length === index) await symlink(resolve(picture), join(frames, basename(picture)))
       }
     }
+    signal.throwIfAborted()
     if (csv !== null) await importHotlist(demo, csv, options.near === true || options.hotlist === undefined)
     else say('no hotlist: name one with --hotlist FILE to see alerts')
+    signal.throwIfAborted()
     return demo
   } catch (thrown) {
     await trial.cloud.close()
@@ -225,13 +256,13 @@ async function watch(demo: Demo, options: Options) {
     {
       onSighting(sighting) {
         demo.sightings.push(sighting)
-        show(options, { event: 'sighting', sighting }, () => sightingLine(sighting, systemClock.nowMs()))
+        show(options, { kind: 'sighting', sighting }, () => sightingLine(sighting, systemClock.nowMs()))
       },
       onAlert(alert) {
         const before = demo.alerts.get(alert.alertId)
         demo.alerts.set(alert.alertId, alert)
         // The vehicle's final read updates the alert; a person is told again only when its state changed.
-        show(options, { event: 'alert', alert }, () => (before?.state === alert.state ? '' : alertLine(alert)))
+        show(options, { kind: 'alert', alert }, () => (before?.state === alert.state ? '' : alertLine(alert)))
       },
       onState: () => {},
     },
@@ -262,32 +293,42 @@ async function startCameras(demo: Demo, options: Options): Promise<void> {
 /** Until every camera has read its pictures and all of it is acknowledged; then what an outsider would ask. */
 async function untilDone(demo: Demo, options: Options, signal: AbortSignal): Promise<number> {
   const codes = await Promise.race([Promise.all(demo.cameras.map((camera) => camera.exited)), aborted(signal)])
-  if (codes === null) return EXIT.failed
-  const failed = demo.cameras.find((_, index) => codes[index] !== EXIT.done)
+  signal.throwIfAborted()
+  const failed = demo.cameras.find((_, index) => codes?.[index] !== EXIT.done)
   if (failed !== undefined) await cameraFailed(failed)
-  await settled(demo)
-  const refusal = await refusedSearch(demo)
-  show(options, { event: 'search_refused', message: refusal }, () => `a search without a case number: ${refusal}\n`)
-  const verdict = await auditVerdict(demo)
-  show(options, { event: 'audit', ...verdict }, () =>
+  await settled(demo, signal)
+  const refusal = await refusedSearch(demo.trial, ...(demo.people.slice(1) as [Person, Person]))
+  show(options, { kind: 'search_refused', ...refusal }, () => `a search without a case number: ${refusal.reason}\n`)
+  signal.throwIfAborted()
+  const verdict = await auditVerdict(demo.trial)
+  show(options, { kind: 'audit', ...verdict }, () =>
     verdict.ok ? `the audit verifies: ${verdict.entries} entries\n` : `THE AUDIT DOES NOT VERIFY: ${verdict.problem}\n`,
   )
-  const finals = demo.sightings.filter((sighting) => sighting.revision === 1)
+  const sightings = storedSightings(demo.trial)
   const alerted = [...demo.alerts.values()].map((alert) => alert.sighting.plate).sort()
   show(
     options,
-    { event: 'done', sightings: finals.length, alerts: alerted },
-    () => `${finals.length} sightings, ${alerted.length} alerts: ${alerted.join(' ') || 'none'}\n`,
+    { kind: 'done', sightings, alerts: alerted },
+    () => `${sightings} sightings, ${alerted.length} alerts: ${alerted.join(' ') || 'none'}\n`,
   )
   return verdict.ok ? EXIT.done : EXIT.failed
 }
 
+/** Resolves when, or if, the signal has aborted. */
+function aborted(signal: AbortSignal): Promise<null> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(null)
+    else signal.addEventListener('abort', () => resolve(null), { once: true })
+  })
+}
+
 /** What the cloud stored as alerts has also reached the officer. */
-async function settled({ trial, people, alerts }: Demo): Promise<void> {
+async function settled({ trial, people, alerts }: Demo, signal: AbortSignal): Promise<void> {
   const token = await trial.logIn(people[0] as Person)
   const schema = z.object({ alerts: z.array(z.object({ alertId: z.string() })) })
   const deadline = performance.now() + SETTLE_MS
   for (;;) {
+    signal.throwIfAborted()
     const stored = schema.parse(await trial.https.call('GET', '/api/v1/alerts?limit=200', { token })).alerts
     if (stored.every(({ alertId }) => alerts.has(alertId))) return
     if (performance.now() > deadline) throw new AppError('unavailable', 'alerts of the cloud did not reach the officer')
@@ -295,38 +336,10 @@ async function settled({ trial, people, alerts }: Demo): Promise<void> {
   }
 }
 
-/** The message with which the cloud refuses it. */
-async function refusedSearch({ trial, people }: Demo): Promise<string> {
-  const token = await trial.logIn(people[1] as Person)
-  const query = { plate: 'AB*', fromMs: null, toMs: null, cameras: [], caseNumber: '', offenceType: '', reason: '' }
-  try {
-    await trial.https.call('POST', '/api/v1/search', { token, json: { ...query, limit: 10, offset: 0 } })
-  } catch (thrown) {
-    const refusal = describeError(thrown)
-    if (/case number is missing.*audit entry/.test(refusal)) return refusal
-    throw thrown
-  }
-  throw new AppError('internal', 'a search without a case number was answered')
-}
-
-async function auditVerdict({ folder }: Demo) {
-  const paths = cloudPaths({ dataFolder: 'data' }, join(folder, 'cloud'))
-  const publicKeyPem = await readFile(join(paths.keysFolder, KEY_FILES.auditPublic), 'utf8')
-  return await verifyAudit({ database: paths.databaseFile, head: paths.auditHeadFile, publicKeyPem })
-}
-
 async function untilStopped(demo: Demo, signal: AbortSignal): Promise<void> {
   const ended = demo.cameras.map((camera) => camera.exited.then(() => camera))
   const camera = await Promise.race([aborted(signal), ...ended])
-  if (camera !== null) await cameraFailed(camera)
-}
-
-/** Resolves when the signal aborts, also when it has already. */
-function aborted(signal: AbortSignal): Promise<null> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(null)
-    else signal.addEventListener('abort', () => resolve(null), { once: true })
-  })
+  if (camera !== null && !signal.aborted) await cameraFailed(camera)
 }
 
 async function cameraFailed({ camera, logFile }: RunningCamera): Promise<never> {
@@ -360,8 +373,8 @@ function alertLine(alert: Alert): string {
   return `  ALERT ${sighting.plate} (${how}) ${match.category}; verify: npx candor alert show ${alert.alertId} --picture plate.jpg\n`
 }
 
-function show(options: Options, event: { event: string } & Record<string, unknown>, text: () => string): void {
-  process.stdout.write(options.json === true ? `${JSON.stringify(event)}\n` : text())
+function show(options: Options, line: { kind: string } & Record<string, unknown>, text: () => string): void {
+  process.stdout.write(options.json === true ? `${JSON.stringify(line)}\n` : text())
 }
 
 function say(text: string): void {

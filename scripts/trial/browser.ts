@@ -63,6 +63,10 @@ export async function openWindow(
   const context = await launch(join(home, 'desktop'), {
     headless: false,
     viewport: null,
+    // The demo's own: it closes the window itself, and then all the rest.
+    handleSIGINT: false,
+    handleSIGTERM: false,
+    handleSIGHUP: false,
     env: { ...process.env, HOME: home } as Record<string, string>,
   })
   const page = context.pages()[0] ?? (await context.newPage())

@@ -1,7 +1,7 @@
 /** HTTP of the demo and the trials: JSON over TLS that trusts one authority and nothing else. */
 import { request } from 'node:https'
 import { z } from 'zod'
-import { AppError } from '../../shared/errors.ts'
+import { AppError, ERROR_CODES } from '../../shared/errors.ts'
 
 export interface Https {
   /** The parsed answer. Throws with the server's own message when it is no success. */
@@ -39,9 +39,11 @@ export function createHttps(origin: string, caPem: string): Https {
   }
 }
 
-const refusalSchema = z.object({ error: z.object({ message: z.string(), hint: z.string().nullable().optional() }) })
+const refusalSchema = z.object({
+  error: z.object({ code: z.enum(ERROR_CODES), message: z.string(), hint: z.string().nullable().optional() }),
+})
 
-/** The server's own words where there are any. */
+/** The server's own code and words where there are any. */
 function refusal(request: string, answer: string): AppError {
   let json: unknown = null
   try {
@@ -51,6 +53,6 @@ function refusal(request: string, answer: string): AppError {
   }
   const { data } = refusalSchema.safeParse(json)
   if (data === undefined) return new AppError('unavailable', `${request} ${answer}`)
-  const { message, hint } = data.error
-  return new AppError('unavailable', `${request} ${message}`, hint == null ? {} : { hint })
+  const { code, message, hint } = data.error
+  return new AppError(code, `${request} ${message}`, hint == null ? {} : { hint })
 }
