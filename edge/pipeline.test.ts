@@ -10,7 +10,7 @@ import { sha256Hex } from '../shared/signing.ts'
 import { EARLIEST_TIME_MS, MAX_CROP_BYTES, type Sighting, sightingSchema } from '../shared/wire/index.ts'
 import type { CaptureSource, Frame } from './capture/types.ts'
 import { deliver, entry, entryId, inWorld, NOW, versionOf } from './hotlist/testing.ts'
-import { type Outbox, openOutbox } from './outbox/outbox.ts'
+import { type Outbox, type OutboxSighting, openOutbox } from './outbox/outbox.ts'
 import { createPipeline, type Pipeline, type PipelineDeps } from './pipeline.ts'
 import { createRepeats } from './repeats.ts'
 import { createTracker } from './track.ts'
@@ -343,6 +343,31 @@ test('a read that the wire does not take is counted and costs no other sighting'
     )
     assert.is(pipeline.counters.failed, 1)
   })
+})
+
+test('what the full outbox drops at once is not said to be stored, and its picture goes with the final instead', async () => {
+  const lines: string[] = []
+  const say = (name: string) => void lines.push(name)
+  const log = { ...silentLog, info: say, warn: say }
+  const crops: (number | null)[] = []
+  let full = true
+  const outbox = {
+    put(_sighting: OutboxSighting, crop: Uint8Array | null) {
+      crops.push(crop?.length ?? null)
+      return full ? { sighting: false, crop: false } : { sighting: true, crop: crop !== null }
+    },
+  }
+  await inPipeline({ deps: { outbox, log } }, async ({ run, wakes }) => {
+    async function* frames() {
+      yield frameOf([read(LISTED)], 0)
+      full = false
+    }
+    await run(frames())
+    assert.is(wakes, 0)
+  })
+  assert.equal(lines, ['sighting_dropped', 'sighting_stored'])
+  assert.is(crops.length, 2)
+  assert.ok(crops[0] !== null && crops[0] === crops[1], 'the picture is tried again')
 })
 
 test('a full disk costs sightings, which are counted, and the camera goes on', async () => {

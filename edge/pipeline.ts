@@ -225,7 +225,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     const crop = state.cropStored ? null : (state.picture?.crop.jpeg ?? null)
     try {
       const { sightingId, capturedAtMs, clock: clockNow } = sighting
-      outbox.put(
+      const stored = outbox.put(
         {
           sightingId,
           revision,
@@ -236,7 +236,12 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
         },
         crop,
       )
-      state.cropStored ||= crop !== null
+      state.cropStored ||= stored.crop
+      if (!stored.sighting) {
+        // The outbox has counted it.
+        log.warn('sighting_dropped', { sightingId, revision })
+        return
+      }
       log.info('sighting_stored', { sightingId, revision, ageMs: Math.round(clock.nowMs() - capturedAtMs) })
       deps.onStored()
     } catch (thrown) {

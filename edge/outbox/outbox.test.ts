@@ -123,7 +123,7 @@ test('what is less important than everything that waits is dropped itself, and c
   withOutbox({ maxRows: 2 }, (outbox) => {
     outbox.put(sighting('a', true), null)
     outbox.put(sighting('b', true), null)
-    assert.is(outbox.put(sighting('c'), bytes(10)), false)
+    assert.equal(outbox.put(sighting('c'), bytes(10)), { sighting: false, crop: false })
     assert.equal(order(outbox), ['sighting a', 'sighting b'])
     assert.is(outbox.counters().evictedSightings, 1)
   })
@@ -278,20 +278,20 @@ test('a full database loses nothing committed: the new one is lost and counted, 
       'storage_full',
     )
     assert.is(outbox.counters().lost, 2)
-    assert.is(outbox.put(large('match', true), null), true)
+    assert.ok(outbox.put(large('match', true), null).sighting)
     assert.is(order(outbox)[0], 'sighting match')
     assert.ok(outbox.counters().evictedSightings >= 1)
     assert.is(outbox.counters().lost, 2)
     const ids = outbox.oldest(1_000, NONE, ALL, false).map((row) => row.rowId)
     outbox.remove(ids)
     assert.is(outbox.rows, 0)
-    assert.is(outbox.put(large('after'), null), true)
+    assert.ok(outbox.put(large('after'), null).sighting)
   })
 })
 
 test('on a full disk pictures make room for new sightings, the oldest first', () => {
   withOutbox({ maxFileBytes: 512 * 1024 }, (outbox) => {
-    for (let n = 0; n < 60; n += 1) assert.is(outbox.put(sighting(`s${n}`), bytes(20_000)), true)
+    for (let n = 0; n < 60; n += 1) assert.ok(outbox.put(sighting(`s${n}`), bytes(20_000)).sighting)
     const { evictedCrops, evictedSightings, lost } = outbox.counters()
     assert.ok(evictedCrops > 20, String(evictedCrops))
     assert.is(evictedSightings + lost, 0)

@@ -58,9 +58,15 @@ export interface OutboxCounters {
   withheld: number
 }
 
+/** What of it waits now; what does not was less important than all that waits, and was dropped at once and counted. */
+export interface Stored {
+  sighting: boolean
+  crop: boolean
+}
+
 export interface Outbox {
-  /** Durable when it returns, both or neither. Throws `storage_full` (counted as lost), `too_large`. Returns false if it was dropped at once. */
-  put(sighting: OutboxSighting, crop: Uint8Array | null): boolean
+  /** Durable when it returns, in one transaction. Throws `storage_full` (counted as lost), `too_large`. */
+  put(sighting: OutboxSighting, crop: Uint8Array | null): Stored
   /** At most `limit` rows in the order of leaving. `setBack`: only rows that were set back, else only those that were not. */
   oldest(limit: number, exceptIds: ReadonlySet<number>, cutoffs: Cutoffs, setBack: boolean): OutboxRow[]
   /** One transaction. Throws `storage_full`: the rows are still there. */
@@ -140,17 +146,17 @@ class SqliteOutbox implements Outbox {
     return this.#held.bytes
   }
 
-  put(sighting: OutboxSighting, crop: Uint8Array | null): boolean {
+  put(sighting: OutboxSighting, crop: Uint8Array | null): Stored {
     if (sighting.payload.length > MAX_SIGHTING_BYTES) {
       throw new AppError('too_large', `a sighting of ${sighting.payload.length} bytes, at most ${MAX_SIGHTING_BYTES}`)
     }
     if (crop !== null && crop.length > MAX_CROP_BYTES) {
       throw new AppError('too_large', `a crop of ${crop.length} bytes, at most ${MAX_CROP_BYTES}`)
     }
-    const store = (): boolean => {
+    const store = (): Stored => {
       const stored = this.#store(sighting, sighting.matched ? RANK.matchedSighting : RANK.sighting, sighting.payload)
-      if (stored && crop !== null) this.#store(sighting, sighting.matched ? RANK.matchedCrop : RANK.crop, crop)
-      return stored
+      if (!stored || crop === null) return { sighting: stored, crop: false }
+      return { sighting: true, crop: this.#store(sighting, sighting.matched ? RANK.matchedCrop : RANK.crop, crop) }
     }
     try {
       return this.#transaction(store)
