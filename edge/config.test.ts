@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { openAuthority } from '../cloud/authority.ts'
+import { systemClock } from '../shared/clock.ts'
 import { checkConfig } from '../shared/config.ts'
 import { AppError } from '../shared/errors.ts'
 import { newSigningKeyPem } from '../shared/signing.ts'
@@ -41,12 +43,24 @@ function inFolder(work: (folder: string) => void): void {
   }
 }
 
-/** A folder as `candor camera add` leaves it: enough for the checks, which read no certificate. */
+/** A certificate with its key; what is certified does not matter to these checks. */
+async function newPair(): Promise<{ certificate: string; key: string }> {
+  const folder = mkdtempSync(join(tmpdir(), 'candor-edge-pair-'))
+  try {
+    const made = await openAuthority({ folder, agency: 'springfield', hostnames: ['localhost'], clock: systemClock })
+    return { certificate: made.serverCertPem, key: made.serverKeyPem }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+const PAIR = await newPair()
+const OTHER_PAIR = await newPair()
+
+/** A folder as `candor camera add` leaves it. */
 function writeCamera(folder: string, change: Change = {}): string {
-  const pem = (label: string) => `-----BEGIN ${label}-----\nAAAA\n-----END ${label}-----\n`
-  writeFileSync(join(folder, 'ca.pem'), pem('CERTIFICATE'))
-  writeFileSync(join(folder, 'certificate.pem'), pem('CERTIFICATE'))
-  writeFileSync(join(folder, 'key.pem'), pem('PRIVATE KEY'), { mode: 0o600 })
+  writeFileSync(join(folder, 'ca.pem'), PAIR.certificate)
+  writeFileSync(join(folder, 'certificate.pem'), PAIR.certificate)
+  writeFileSync(join(folder, 'key.pem'), PAIR.key, { mode: 0o600 })
   writeFileSync(join(folder, 'list-keys.pem'), newSigningKeyPem().publicKeyPem)
   mkdirSync(join(folder, 'frames'))
   const file = join(folder, 'edge.json')
@@ -163,6 +177,22 @@ test('files that are missing or hold something else are all named at once', () =
     )
     assert.match(message, `  listKeysFile: no BEGIN PUBLIC KEY in it (got ${join(folder, 'list-keys.pem')})`)
     assert.match(message, `  source.path: cannot be read (got ${join(folder, 'nowhere')})`)
+  })
+})
+
+test('a key that is not that of the certificate, or cannot be used, is found before anything connects', () => {
+  inFolder((folder) => {
+    const file = writeCamera(folder)
+    const key = join(folder, 'key.pem')
+    const certificate = join(folder, 'certificate.pem')
+    const says = () => messageOf(() => loadEdgeConfig(file, null)) ?? ''
+    assert.is(says(), '')
+    writeFileSync(key, OTHER_PAIR.key)
+    assert.match(says(), `  broker.keyFile: is not the key of broker.certificateFile (got ${key}, ${certificate})`)
+    writeFileSync(key, '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n')
+    assert.match(says(), `  broker.keyFile: is damaged, or needs a password (got ${key})`)
+    writeFileSync(certificate, '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n')
+    assert.match(says(), `  broker.certificateFile: is damaged (got ${certificate})`)
   })
 })
 

@@ -2,6 +2,7 @@
  * The camera's configuration: one JSON file, checked strictly; `candor camera add` writes one that is ready to use.
  * Relative paths are taken from the file's own folder, so that a folder of files can be moved as it is.
  */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import { dirname, isAbsolute, join } from 'node:path'
 import { z } from 'zod'
@@ -169,6 +170,7 @@ export function checkFiles(config: EdgeConfig): void {
   pem('broker.certificateFile', broker.certificateFile, /BEGIN CERTIFICATE/)
   pem('broker.keyFile', broker.keyFile, /BEGIN ([A-Z]+ )?PRIVATE KEY/)
   pem('listKeysFile', config.listKeysFile, /BEGIN PUBLIC KEY/)
+  if (problems.length === 0) problems.push(...keyProblems(broker))
   const mode = statSync(broker.keyFile, { throwIfNoEntry: false })?.mode
   if (mode !== undefined && (mode & KEY_MODE_FORBIDDEN) !== 0) {
     const shown = (mode & 0o777).toString(8).padStart(4, '0')
@@ -185,6 +187,22 @@ export function checkFiles(config: EdgeConfig): void {
       `${problems.length} problem(s)\n${problems.map((line) => `  ${line}`).join('\n')}`,
     )
   }
+}
+
+/** A key of another certificate would be found out only by the broker, and look like a broker that is not trusted. */
+function keyProblems({ certificateFile, keyFile }: EdgeConfig['broker']): string[] {
+  let certificate: X509Certificate
+  try {
+    certificate = new X509Certificate(readFileSync(certificateFile))
+  } catch {
+    return [`broker.certificateFile: is damaged (got ${certificateFile})`]
+  }
+  try {
+    if (certificate.checkPrivateKey(createPrivateKey(readFileSync(keyFile)))) return []
+  } catch {
+    return [`broker.keyFile: is damaged, or needs a password (got ${keyFile})`]
+  }
+  return [`broker.keyFile: is not the key of broker.certificateFile (got ${keyFile}, ${certificateFile})`]
 }
 
 /** Most keys in the list keys' file: the current one, the next one, and some of before. */

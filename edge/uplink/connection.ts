@@ -64,8 +64,14 @@ export function openConnection(options: ConnectionOptions): Promise<Connection> 
         will: { ...options.will, qos: 1, retain: true },
       })
     } catch (thrown) {
-      // A key that does not fit the certificate is found out here, by OpenSSL.
-      reject(toConnectionError(thrown))
+      // Found out by OpenSSL before anything is sent: files that were changed since the start and do not fit together.
+      const message = thrown instanceof Error ? thrown.message : String(thrown)
+      reject(
+        new AppError('unauthenticated', `the camera's own certificate and key cannot be used: ${message}`, {
+          hint: 'check broker.certificateFile and broker.keyFile: they must be of one enrolment',
+          cause: thrown,
+        }),
+      )
       return
     }
     const pending = new Set<(error: AppError) => void>()
