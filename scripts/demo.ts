@@ -12,12 +12,13 @@ import { fileURLToPath } from 'node:url'
 import { Command, CommanderError } from 'commander'
 import type { BrowserContext } from 'playwright-core'
 import { z } from 'zod'
-import { isPictureFile, listPictures } from '../edge/capture/pictures.ts'
+import { isPictureFile, listPictures, type PicturePath, shownPath } from '../edge/capture/pictures.ts'
 import { systemClock } from '../shared/clock.ts'
 import { AppError, describeError, EXIT } from '../shared/errors.ts'
 import { createLog } from '../shared/log.ts'
 import type { Alert, Sighting } from '../shared/wire/index.ts'
 import { wholeNumber } from './candor/options.ts'
+import { printable } from './candor/terminal.ts'
 import { sightingLine } from './candor/watch.ts'
 import { openWindow } from './trial/browser.ts'
 import { enrolCamera, type RunningCamera, startCamera, writeEdgeConfig } from './trial/cameras.ts'
@@ -153,11 +154,11 @@ async function makeFolder(keep: string | undefined): Promise<string> {
 }
 
 /** Those that begin as a picture does: a camera that got nothing else would end as one whose source is wrong. */
-async function usablePictures(folder: string): Promise<string[]> {
-  const pictures: string[] = []
-  for (const file of await listPictures(folder)) {
+async function usablePictures(folder: string): Promise<PicturePath[]> {
+  const pictures: PicturePath[] = []
+  for (const file of await listPictures(resolve(folder))) {
     if (await isPictureFile(file).catch(() => false)) pictures.push(file)
-    else say(`${file} is not a picture and is left out`)
+    else say(`${printable(shownPath(file))} is not a picture and is left out`)
   }
   if (pictures.length === 0) throw new AppError('bad_input', `there is no picture in ${folder}`)
   return pictures
@@ -189,7 +190,8 @@ async function prepare(folder: string, cameras: RunningCamera[], options: Option
       const frames = join(cameraFolder, 'frames')
       await mkdir(frames)
       for (const [at, picture] of pictures.entries()) {
-        if (at % CAMERAS.length === index) await symlink(resolve(picture), join(frames, basename(picture)))
+        const name = `${String(at).padStart(6, '0')}-${basename(shownPath(picture))}`
+        if (at % CAMERAS.length === index) await symlink(picture, join(frames, name))
       }
     }
     signal.throwIfAborted()

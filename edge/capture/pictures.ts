@@ -1,4 +1,5 @@
 /** Pictures on a disk, one after another. Used by replay and by `candor read`, so that both see the same files in the same order. */
+import { isUtf8 } from 'node:buffer'
 import { open, readdir, readFile, stat } from 'node:fs/promises'
 import { basename, extname, join } from 'node:path'
 import { AppError, toAppError } from '../../shared/errors.ts'
@@ -9,16 +10,27 @@ import type { Supply } from './types.ts'
 /** Names of pictures in a folder; everything else in it is left alone. */
 export const PICTURE_EXTENSIONS: ReadonlySet<string> = new Set(['.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif'])
 
+/** As the file system has it: names are bytes, and only those that are UTF-8 are text. */
+export type PicturePath = string | Buffer
+
+/** For people; what is not UTF-8 in it is shown as such, and opens no file. */
+export function shownPath(path: PicturePath): string {
+  return path.toString('utf8')
+}
+
 /** The pictures of a folder, sorted by name; not those of the folders within. Throws AppError. */
-export async function listPictures(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true }).catch((cause: unknown) => {
+export async function listPictures(folder: string): Promise<PicturePath[]> {
+  const entries = await readdir(folder, { withFileTypes: true, encoding: 'buffer' }).catch((cause: unknown) => {
     throw new AppError('bad_input', `the folder ${folder} cannot be read`, { cause })
   })
   return entries
-    .filter((entry) => !entry.isDirectory() && PICTURE_EXTENSIONS.has(extname(entry.name).toLowerCase()))
-    .map((entry) => entry.name)
-    .sort()
-    .map((name) => join(folder, name))
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => ({ bytes: entry.name, text: shownPath(entry.name) }))
+    .filter(({ text }) => PICTURE_EXTENSIONS.has(extname(text).toLowerCase()))
+    .sort((one, other) => (one.text < other.text ? -1 : one.text > other.text ? 1 : one.bytes.compare(other.bytes)))
+    .map(({ bytes, text }) =>
+      isUtf8(bytes) ? join(folder, text) : Buffer.concat([Buffer.from(join(folder, '/')), bytes]),
+    )
 }
 
 /** Bytes that tell the formats apart; WebP has its name at byte 8. */
@@ -38,7 +50,7 @@ export function looksLikePicture(start: Buffer): boolean {
   )
 }
 
-export async function isPictureFile(file: string): Promise<boolean> {
+export async function isPictureFile(file: PicturePath): Promise<boolean> {
   const handle = await open(file, 'r')
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(SIGNATURE_BYTES), 0, SIGNATURE_BYTES, 0)
@@ -49,7 +61,7 @@ export async function isPictureFile(file: string): Promise<boolean> {
 }
 
 /** The bytes of one picture. Throws `bad_input` or `too_large` without holding a huge file in memory. */
-export async function loadPicture(file: string): Promise<Buffer> {
+export async function loadPicture(file: PicturePath): Promise<Buffer> {
   const found = await stat(file)
   if (!found.isFile()) throw new AppError('bad_input', 'not a file')
   if (found.size > MAX_PICTURE_BYTES) {
@@ -62,7 +74,7 @@ export async function loadPicture(file: string): Promise<Buffer> {
 }
 
 /** Throws `bad_input` when `files` is empty, and later when a whole round gave not one picture. */
-export function openPictures(where: string, files: readonly string[], log: Log, rejected: () => void): Supply {
+export function openPictures(where: string, files: readonly PicturePath[], log: Log, rejected: () => void): Supply {
   if (files.length === 0) {
     throw new AppError('bad_input', `there is no picture in ${where}`, {
       hint: `pictures end in ${[...PICTURE_EXTENSIONS].join(' ')}`,
@@ -82,7 +94,7 @@ export function openPictures(where: string, files: readonly string[], log: Log, 
         try {
           const encoded = await loadPicture(file)
           found += 1
-          return { encoded, name: basename(file) }
+          return { encoded, name: basename(shownPath(file)) }
         } catch (thrown) {
           rejected()
           const { code, message } = toAppError(thrown)

@@ -189,6 +189,35 @@ test('read gives one JSON line a picture, tells the broken ones and goes on, and
   }
 })
 
+test('read says of a folder without pictures that there is none, reads names that are no text, and lets no name act on the terminal', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'candor-read-'))
+  try {
+    const empty = await candor(['read', folder])
+    assert.equal([empty.code, empty.out], [0, ''])
+    assert.match(empty.err, /no picture in it \(.jpg/)
+    const scene = await readFile(join(SCENES, 'scene-002.jpg'))
+    // Latin-1, as old cameras and archives name their files.
+    await writeFile(Buffer.concat([Buffer.from(`${folder}/stra`), Buffer.from([0xdf]), Buffer.from('e.jpg')]), scene)
+    await writeFile(join(folder, 'red\u001b[31m\nno plate.jpg'), scene)
+    const json = await candor(['read', '--json', folder])
+    assert.is(json.code, 0, json.out)
+    const read = json.out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    assert.equal(
+      read.map(({ plates }) => plates[0].plate),
+      ['TJ977FA', 'TJ977FA'],
+    )
+    assert.is(read[0].file, join(folder, 'red\u001b[31m\nno plate.jpg'))
+    const shown = await candor(['read', folder])
+    assert.not.ok(shown.out.includes('\u001b'))
+    assert.match(shown.out, /red\\x1b\[31m\\x0ano plate\.jpg\n {2}TJ977FA/)
+  } finally {
+    await rm(folder, { recursive: true, force: true, maxRetries: 10 })
+  }
+})
+
 test('a list is imported whole or not at all, and each bad row is told with its line', async () => {
   await inWorld(async ({ folder, asAdministrator }) => {
     const file = join(folder, 'list.csv')

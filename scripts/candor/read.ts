@@ -1,6 +1,7 @@
 /** `candor read`: pictures in, one JSON line each out. Asks vision through the same door as the camera. */
 import { stat } from 'node:fs/promises'
 import { type Command, Option } from 'commander'
+import type { PicturePath } from '../../edge/capture/pictures.ts'
 import type { DetectorName, FrameReading, PlateRead, ReaderName } from '../../edge/vision/types.ts'
 
 interface ReadOptions {
@@ -27,25 +28,34 @@ export function register(program: Command): void {
 async function readPictures(paths: readonly string[], options: ReadOptions): Promise<boolean> {
   const { openVision } = await import('../../edge/vision/door.ts')
   const { visionConfigSchema } = await import('../../edge/vision/types.ts')
-  const { listPictures, loadPicture } = await import('../../edge/capture/pictures.ts')
+  const { listPictures, loadPicture, PICTURE_EXTENSIONS, shownPath } = await import('../../edge/capture/pictures.ts')
   const { systemClock } = await import('../../shared/clock.ts')
   const { describeError } = await import('../../shared/errors.ts')
+  const { printable } = await import('./terminal.ts')
   const { createLog } = await import('../../shared/log.ts')
   const { detector, reader } = options
   const config = visionConfigSchema.parse({ ...(detector && { detector }), ...(reader && { reader }) })
   const vision = await openVision(config, { clock: systemClock, log: createLog({ level: 'error', part: 'read' }) })
-  const print = options.json === true ? printJson : printForPeople
+  const print =
+    options.json === true
+      ? printJson
+      : (file: string, reading: FrameReading) => printForPeople(printable(file), reading)
   let whole = true
+  const nothing = (folder: string) => {
+    // Nothing was broken, so this is no failure; but saying nothing at all would look like one.
+    process.stderr.write(`${printable(folder)}: no picture in it (${[...PICTURE_EXTENSIONS].join(' ')})\n`)
+  }
   try {
-    for await (const found of picturesOf(paths, listPictures)) {
+    for await (const found of picturesOf(paths, listPictures, nothing)) {
+      const file = shownPath(found.file)
       try {
         if ('error' in found) throw found.error
-        print(found.file, await vision.read(await loadPicture(found.file)))
+        print(file, await vision.read(await loadPicture(found.file)))
       } catch (thrown) {
         whole = false
         const error = describeError(thrown)
-        if (options.json === true) process.stdout.write(`${JSON.stringify({ file: found.file, error })}\n`)
-        else process.stdout.write(`${found.file}\n  cannot be read: ${error}\n`)
+        if (options.json === true) process.stdout.write(`${JSON.stringify({ file, error })}\n`)
+        else process.stdout.write(`${printable(file)}\n  cannot be read: ${printable(error)}\n`)
       }
     }
   } finally {
@@ -54,17 +64,23 @@ async function readPictures(paths: readonly string[], options: ReadOptions): Pro
   return whole
 }
 
-type Found = { file: string } | { file: string; error: unknown }
+type Found = { file: PicturePath } | { file: PicturePath; error: unknown }
 
-/** The pictures that `paths` name, folders in order of name. */
+/** The pictures that `paths` name, folders in order of name; `nothing` is told of those without any. */
 async function* picturesOf(
   paths: readonly string[],
-  listPictures: (folder: string) => Promise<string[]>,
+  listPictures: (folder: string) => Promise<PicturePath[]>,
+  nothing: (folder: string) => void,
 ): AsyncGenerator<Found> {
   for (const path of paths) {
     try {
-      if (!(await stat(path)).isDirectory()) yield { file: path }
-      else for (const file of await listPictures(path)) yield { file }
+      if (!(await stat(path)).isDirectory()) {
+        yield { file: path }
+        continue
+      }
+      const files = await listPictures(path)
+      if (files.length === 0) nothing(path)
+      for (const file of files) yield { file }
     } catch (error) {
       yield { file: path, error }
     }

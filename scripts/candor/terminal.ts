@@ -4,8 +4,17 @@ import { Writable } from 'node:stream'
 import { AppError } from '../../shared/errors.ts'
 import { readPasswordFile } from './client.ts'
 
+/** What would move the cursor, change colours or hide text on a terminal is shown as its number: names of files come from anywhere. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (mark) => {
+    const number = (mark.codePointAt(0) ?? 0).toString(16)
+    return number.length <= 2 ? `\\x${number.padStart(2, '0')}` : `\\u{${number}}`
+  })
+}
+
 /** Columns as wide as their widest cell, two spaces apart. */
-export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(header: readonly string[], cells: readonly (readonly string[])[]): string {
+  const rows = cells.map((row) => row.map(printable))
   const widths = header.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]?.length ?? 0)))
   const line = (cells: readonly string[]) =>
     cells
