@@ -51,10 +51,15 @@ export function cameraHealth(deps: HealthDeps): CameraHealth {
   }
 }
 
+/** One report, if there is anyone to hear it. */
+export function reportHealth(deps: HealthDeps): void {
+  if (deps.uplink.connected) deps.uplink.publishHealth(Buffer.from(JSON.stringify(cameraHealth(deps))))
+}
+
 /** Reports at once and then every `intervalMs` until `signal` aborts. */
 export async function runHealth(deps: HealthDeps, intervalMs: number, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    if (deps.uplink.connected) deps.uplink.publishHealth(Buffer.from(JSON.stringify(cameraHealth(deps))))
+    reportHealth(deps)
     await deps.clock.sleep(intervalMs, signal).catch(() => {})
   }
 }

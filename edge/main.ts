@@ -17,7 +17,7 @@ import { openReplay } from './capture/replay.ts'
 import type { CaptureSource } from './capture/types.ts'
 import { openClockState, systemClockIsSynced } from './clock-state.ts'
 import { type EdgeConfig, loadEdgeConfig, readListKeys } from './config.ts'
-import { cameraHealth, type HealthDeps, runHealth } from './health.ts'
+import { cameraHealth, type HealthDeps, reportHealth, runHealth } from './health.ts'
 import { createHotlists } from './hotlist/hotlist.ts'
 import { openOutbox } from './outbox/outbox.ts'
 import { createPipeline, type PipelineCounters } from './pipeline.ts'
@@ -171,6 +171,8 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
       frames.abort()
       await Promise.race([sourceEnded.catch(() => {}), clock.sleep(FINISH_READING_MS)])
       if (failure === null && uplink.connected) await untilEmpty(FINISH_SENDING_MS)
+      // The last that is heard of a camera that is done must not be that something waits.
+      reportHealth(healthDeps)
       rest.abort()
       await others
       await closeAll()

@@ -37,6 +37,8 @@ function configure(folder: string, mqttPort: number, change: object = {}) {
     assumeClockSynced: true,
     exitWhenDone: true,
     healthIntervalMs: 100,
+    // A machine that is busy with other tests must not cost a frame.
+    vision: { frameTimeoutMs: 120_000 },
     ...change,
   }
   writeFileSync(file, JSON.stringify(config))
@@ -267,6 +269,21 @@ test('a picture that is none among the frames is counted, and the rest is read',
     } finally {
       await camera.close()
     }
+  })
+})
+
+test('the last that the cloud hears of a camera that is done is that nothing waits', async () => {
+  await inCloud(async (cloud) => {
+    // Longer than the camera lives: only the first and the last report are sent.
+    const config = configure(await enrol(cloud, 'north'), cloud.cloud.mqttPort, {
+      healthIntervalMs: 3_600_000,
+      source: { kind: 'replay', path: join(SCENES, 'scene-002.jpg') },
+    })
+    const camera = await start(config)
+    await camera.stopped
+    const heard = async () => (await cloud.cloud.parts.cameras.list()).find((one) => one.camera === 'north')?.health
+    await until('the last report', async () => (await heard())?.sightings.made === 1)
+    assert.is((await heard())?.outbox.rows, 0)
   })
 })
 
