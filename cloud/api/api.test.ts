@@ -13,7 +13,7 @@ import { cloudConfigSchema } from '../config.ts'
 import { MAX_IMPORT_BYTES } from '../hotlists/csv.ts'
 import { type RunningCloud, runCloud } from '../main.ts'
 import type { Role } from '../permissions.ts'
-import { MAX_BODY_BYTES } from './api.ts'
+import { MAX_BODY_BYTES, MAX_REQUESTS_PER_MINUTE } from './api.ts'
 import { MAX_LOGINS_PER_MINUTE } from './people.ts'
 
 const PASSWORD = 'a heron stands in the reeds'
@@ -639,6 +639,9 @@ test('health, metrics, unknown paths and broken requests answer plainly and with
   await inWorld(async (world) => {
     assert.equal((await world.call('GET', '/health/live')).json, { status: 'live' })
     assert.is((await world.call('GET', '/health/ready')).json.status, 'ready')
+    for (const path of ['/health/live', '/health/ready'])
+      assert.is((await world.call('GET', path)).headers['x-ratelimit-limit'], undefined, 'who watches is not limited')
+    assert.is((await world.call('GET', '/metrics')).headers['x-ratelimit-limit'], String(MAX_REQUESTS_PER_MINUTE))
     const metrics = await world.call('GET', '/metrics')
     assert.is(metrics.status, 200)
     assert.match(metrics.body.toString(), /candor_/)
