@@ -3,8 +3,9 @@ import { z } from 'zod'
 import { slugSchema } from '../../shared/names.ts'
 import { matchRuleSchema, timeMsSchema } from '../../shared/wire/index.ts'
 import { MAX_IMPORT_BYTES } from '../hotlists/csv.ts'
-import { MAX_GROUPS_PER_LIST, MAX_MAX_AGE_MS } from '../hotlists/settings.ts'
+import { DEFAULT_GROUPS, MAX_GROUPS_PER_LIST, MAX_MAX_AGE_MS } from '../hotlists/settings.ts'
 import type { CloudParts } from '../parts.ts'
+import { may } from '../permissions.ts'
 import type { Door, TypedApi } from './door.ts'
 
 const flag = z.enum(['true', 'false']).default('false')
@@ -23,6 +24,7 @@ const reportSchema = z.object({
   unknownColumns: z.array(z.string()),
   unusable: z.boolean(),
   sourceSha256: z.string(),
+  warnings: z.array(z.string()).describe('what is taken as it is, and is most likely not meant'),
 })
 
 const statusSchema = z.object({
@@ -47,9 +49,20 @@ const diffEntrySchema = z.object({
 })
 
 export function registerLists(app: TypedApi, parts: CloudParts, door: Door): void {
-  const { hotlists, cameras } = parts
+  const { accounts, hotlists, cameras } = parts
   const subject = (list: string) => ({ kind: 'hotlist', id: list })
   const by = (request: Parameters<Door['session']>[0]) => door.session(request).account
+
+  /** Groups of the list whose alerts nobody would get: most likely a name that was mistyped. */
+  async function groupWarnings(list: string, wanted: readonly string[] | undefined): Promise<string[]> {
+    const known = (await hotlists.status()).find((one) => one.list === list)
+    const people = (await accounts.list()).filter(
+      ({ state, roles }) => state !== 'disabled' && may(roles, 'alerts.read'),
+    )
+    return (wanted ?? known?.groups ?? DEFAULT_GROUPS)
+      .filter((group) => !people.some(({ groups }) => groups.includes(group)))
+      .map((group) => `nobody who may see alerts is in the group ${group}`)
+  }
 
   app.route({
     method: 'GET',
@@ -112,13 +125,14 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
         subject: subject(list),
         detail: { bytes: bytes.length, dryRun, skipBad },
       }
+      const wanted = groups?.split(',').map((group) => group.trim())
       return door.audited(request, started, async (seq) => {
         const report = await hotlists.import({
           list,
           bytes,
           settings: {
             ...(match === undefined ? {} : { rule: match }),
-            ...(groups === undefined ? {} : { groups: groups.split(',').map((group) => group.trim()) }),
+            ...(wanted === undefined ? {} : { groups: wanted }),
             ...(maxAgeMs === undefined ? {} : { maxAgeMs }),
           },
           dryRun: dryRun === 'true',
@@ -134,7 +148,7 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
           results: good,
           detail: { applied, version, bad, prohibited, sourceSha256 },
         })
-        return report
+        return { ...report, warnings: await groupWarnings(list, wanted) }
       })
     },
   })

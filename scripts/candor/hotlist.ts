@@ -48,7 +48,10 @@ export function register(program: Command): void {
       for (const name of ['dryRun', 'skipBad', 'allowEmpty'] as const)
         if (options[name] === true) query.set(name, 'true')
       const path = `/api/v1/hotlists/${encodeURIComponent(options.list)}?${query}`
-      const report = await withClient((client) => client.call(z.custom<ImportReport>(), 'PUT', path, { csv }))
+      const report = await withClient((client) =>
+        client.call(z.custom<ImportReport & { warnings: string[] }>(), 'PUT', path, { csv }),
+      )
+      for (const warning of report.warnings) process.stderr.write(`warning: ${warning}\n`)
       if (options.json === true) printJson(report)
       else process.stdout.write(describe(report))
       if (!report.applied && !(options.dryRun === true && report.bad === 0 && !report.unusable))
