@@ -214,6 +214,8 @@ async function writeAccount({ folder, trial }: Demo, { account, password }: Pers
     CANDOR_CA: join(folder, 'ca.pem'),
     CANDOR_ACCOUNT: account,
     CANDOR_PASSWORD_FILE: passwordFile,
+    // Sessions of its commands go with the folder.
+    CANDOR_SESSION: join(folder, 'session.json'),
   }
   await writeFile(join(folder, 'ca.pem'), trial.cloud.caPem)
   await writeFile(

@@ -1,13 +1,15 @@
 /**
  * The command line's way to the cloud: HTTPS that trusts exactly one authority. A session comes from `candor login` (a file
- * only its owner can read) or, for scripts, from CANDOR_CLOUD, CANDOR_CA, CANDOR_ACCOUNT and CANDOR_PASSWORD_FILE.
+ * only its owner can read) or, for scripts, from CANDOR_CLOUD, CANDOR_CA, CANDOR_ACCOUNT and CANDOR_PASSWORD_FILE; that one is kept
+ * for the next command too, or a loop of commands would soon pass the limit of log-ins.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { AppError, ERROR_CODES, systemCode } from '../../shared/errors.ts'
+import { sha256Hex } from '../../shared/signing.ts'
 
 /** A list of 64 MiB over a slow line, milliseconds. */
 const TIMEOUT_MS = 5 * 60_000
@@ -34,8 +36,6 @@ export interface Client {
   bytes(path: string): Promise<Buffer>
   /** A new token for the same session, kept where the old one was. */
   renew(): Promise<string>
-  /** Ends a session that was opened for this command alone. */
-  close(): Promise<void>
 }
 
 /** Opens a session with account and password. */
@@ -50,44 +50,55 @@ export async function logIn(options: {
   return { url, caPem, account, token: sessionSchema.parse(JSON.parse(answer.toString('utf8'))).token }
 }
 
+/** Account and password of the environment, for scripts; null when they are not all there. */
+function fromEnvironment() {
+  const { CANDOR_CLOUD: url, CANDOR_CA: caFile, CANDOR_ACCOUNT: account, CANDOR_PASSWORD_FILE: file } = process.env
+  if (url === undefined || caFile === undefined || account === undefined || file === undefined) return null
+  return { url, caFile, account, passwordFile: file }
+}
+
 /** The session to work with. Throws `unauthenticated` when there is none. */
 export async function connect(): Promise<Client> {
-  const {
-    CANDOR_CLOUD: url,
-    CANDOR_CA: caFile,
-    CANDOR_ACCOUNT: account,
-    CANDOR_PASSWORD_FILE: passwordFile,
-  } = process.env
-  if (url !== undefined && caFile !== undefined && account !== undefined && passwordFile !== undefined) {
-    const saved = await logIn({ url, caPem: readText(caFile), account, password: readPasswordFile(passwordFile) })
-    return clientOf(saved, {
-      renewed: () => {},
-      close: async (session) => {
-        await send(session, 'POST', '/api/v1/logout')
-      },
-    })
+  const given = fromEnvironment()
+  if (given === null) return clientOf(readSaved(), null)
+  const { url, account } = given
+  const caPem = readText(given.caFile)
+  const logInAgain = async () => {
+    const session = await logIn({ url, caPem, account, password: readPasswordFile(given.passwordFile) })
+    save(session)
+    return session
   }
-  return clientOf(readSaved(), { renewed: (session) => void save(session), close: async () => {} })
+  const kept = readKept()
+  const isOurs = kept !== null && kept.url === url && kept.account === account && kept.caPem === caPem
+  return isOurs ? clientOf(kept, logInAgain) : clientOf(await logInAgain(), null)
 }
 
-/** Runs `work` with a session and closes it. */
+/** Runs `work` with a session. */
 export async function withClient<T>(work: (client: Client) => Promise<T>): Promise<T> {
-  const client = await connect()
-  try {
-    return await work(client)
-  } finally {
-    // What the command did stands, whether or not its session could be ended.
-    await client.close().catch(() => {})
-  }
+  return work(await connect())
 }
 
-interface Keeping {
-  renewed(session: Saved): void
-  close(session: Saved): Promise<void>
-}
-
-function clientOf(saved: Saved, keeping: Keeping): Client {
+/** `logInAgain`: how to go on when the session has ended meanwhile; null: not at all. */
+function clientOf(saved: Saved, logInAgain: (() => Promise<Saved>) | null): Client {
   let session = saved
+  let again = logInAgain
+  async function ask(method: string, path: string, body?: { json?: unknown; csv?: Buffer }): Promise<Buffer> {
+    try {
+      return await send(session, method, path, body)
+    } catch (thrown) {
+      const logInOnce = again
+      if (logInOnce === null || !(thrown instanceof AppError) || thrown.code !== 'unauthenticated') throw thrown
+      // A wrong password in the request itself says the same, and must not be tried twice.
+      const isOver = await send(session, 'GET', '/api/v1/status').then(
+        () => false,
+        () => true,
+      )
+      if (!isOver) throw thrown
+      again = null
+      session = await logInOnce()
+      return await send(session, method, path, body)
+    }
+  }
   return {
     url: saved.url,
     account: saved.account,
@@ -96,32 +107,46 @@ function clientOf(saved: Saved, keeping: Keeping): Client {
       return session.token
     },
     async call(schema, method, path, body = {}) {
-      const answer = await send(session, method, path, body)
+      const answer = await ask(method, path, body)
       return schema.parse(answer.length === 0 ? null : JSON.parse(answer.toString('utf8')))
     },
-    bytes: (path) => send(session, 'GET', path),
+    bytes: (path) => ask('GET', path),
     async renew() {
-      const answer = await send(session, 'POST', '/api/v1/token')
+      const answer = await ask('POST', '/api/v1/token')
       session = { ...session, token: sessionSchema.parse(JSON.parse(answer.toString('utf8'))).token }
-      keeping.renewed(session)
+      save(session)
       return session.token
     },
-    close: () => keeping.close(session),
   }
 }
 
+/** Of `candor login`, or of the account and cloud of the environment. */
 export function sessionFile(): string {
   const { CANDOR_SESSION, XDG_CONFIG_HOME } = process.env
-  return CANDOR_SESSION ?? join(XDG_CONFIG_HOME ?? join(homedir(), '.config'), 'candor', 'session.json')
+  const own = CANDOR_SESSION ?? join(XDG_CONFIG_HOME ?? join(homedir(), '.config'), 'candor', 'session.json')
+  const given = fromEnvironment()
+  if (given === null) return own
+  return join(dirname(own), `session-${sha256Hex(Buffer.from(`${given.account} ${given.url}`)).slice(0, 16)}.json`)
 }
 
 export function save(session: Saved): string {
   const path = sessionFile()
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  // A file that is there keeps its mode when it is written over.
-  rmSync(path, { force: true })
-  writeFileSync(path, `${JSON.stringify(session)}\n`, { mode: 0o600, flag: 'wx' })
+  // Whole and for its owner alone from the first byte, also when two commands log in at once.
+  const temporary = `${path}.${process.pid}`
+  rmSync(temporary, { force: true })
+  writeFileSync(temporary, `${JSON.stringify(session)}\n`, { mode: 0o600, flag: 'wx' })
+  renameSync(temporary, path)
   return path
+}
+
+/** What an earlier command kept, if it can be used. */
+function readKept(): Saved | null {
+  try {
+    return savedSchema.parse(JSON.parse(readFileSync(sessionFile(), 'utf8')))
+  } catch {
+    return null
+  }
 }
 
 export function forget(): void {

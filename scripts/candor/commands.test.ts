@@ -1,6 +1,6 @@
 /** The commands as people and machines call them: real processes against a real cloud in this one. */
 import { execFile } from 'node:child_process'
-import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -219,7 +219,7 @@ test('read says of a folder without pictures that there is none, reads names tha
 })
 
 test('a list is imported whole or not at all, and each bad row is told with its line', async () => {
-  await inWorld(async ({ folder, asAdministrator }) => {
+  await inWorld(async ({ folder, trial, asAdministrator }) => {
     const file = join(folder, 'list.csv')
     // A mark at the start, CRLF, quotes, a column that is not known, and three rows that cannot be.
     await writeFile(
@@ -237,7 +237,11 @@ test('a list is imported whole or not at all, and each bad row is told with its 
     await writeFile(file, 'plate,reason\nABC123,taken\nXYZ789,\n')
     assert.match((await asAdministrator('hotlist', 'import', file, '--list', 'stolen')).out, /version 1 with 2 entries/)
     await writeFile(file, 'plate\nABC123\nNEW456\n')
-    assert.is((await asAdministrator('hotlist', 'import', file, '--list', 'stolen')).code, 0)
+    await trial.addPerson('kit', ['officer'])
+    const known = await asAdministrator('hotlist', 'import', file, '--list', 'stolen')
+    assert.equal([known.code, known.err], [0, ''])
+    const nobody = await asAdministrator('hotlist', 'import', file, '--list', 'typo', '--groups', 'patrol,nope')
+    assert.equal([nobody.code, nobody.err], [0, 'warning: nobody who may see alerts is in the group nope\n'])
     const diff = await asAdministrator('hotlist', 'diff', 'stolen', '--from', '1', '--to', '2')
     assert.match(diff.out, /- XYZ789/)
     assert.match(diff.out, /\+ NEW456/)
@@ -364,7 +368,6 @@ test('log-in keeps a session that only its owner can read, until log-out', async
     const options = ['--cloud', trial.https.origin, '--ca', join(folder, 'ca.pem'), '--account', 'admin']
     const login = await candor(['login', ...options, '--password-file', join(folder, 'admin.password')], environment)
     assert.is(login.code, 0, login.err)
-    const { stat } = await import('node:fs/promises')
     assert.is((await stat(environment.CANDOR_SESSION)).mode & 0o777, 0o600)
     assert.is((await candor(['account', 'list'], environment)).code, 0)
     assert.is((await candor(['logout'], environment)).code, 0)
@@ -376,6 +379,38 @@ test('log-in keeps a session that only its owner can read, until log-out', async
       environment,
     )
     assert.is(foreign.code, 1)
+  })
+})
+
+test('a script logs in once for all its commands, again when its session has ended, and not for a wrong password', async () => {
+  await inWorld(async ({ folder, trial, as, asAdministrator }) => {
+    const logIns = async () => {
+      const { out } = await candor(['audit', 'list', '--limit', '500', '--json', '--config', config])
+      return out.split('\n').filter((line) => /"session\.login"/.test(line) && /"lee"/.test(line)).length
+    }
+    const config = join(trial.folder, 'cloud.json')
+    const lee = await as('lee', ['officer'])
+    for (let n = 0; n < 3; n += 1) assert.is((await lee('alert', 'list')).code, 0)
+    assert.is(await logIns(), 1)
+    const kept = (await readdir(folder)).filter((name) => /^session-[0-9a-f]{16}\.json$/.test(name))
+    assert.is(kept.length, 1)
+    assert.is((await stat(join(folder, kept[0] ?? ''))).mode & 0o777, 0o600)
+
+    assert.is((await asAdministrator('account', 'set', 'lee', '--role', 'officer', '--group', 'patrol')).code, 0)
+    assert.is((await lee('alert', 'list')).code, 0, 'its session was ended by the change')
+    assert.is(await logIns(), 2)
+
+    await writeFile(join(folder, 'wrong'), 'not the password\n')
+    await writeFile(join(folder, 'next'), 'a longer password 12\n')
+    const files = ['--current-file', join(folder, 'wrong'), '--password-file', join(folder, 'next')]
+    assert.is((await lee('account', 'password', ...files)).code, 1)
+    assert.is(await logIns(), 2)
+
+    assert.is((await lee('logout')).code, 0)
+    assert.equal(
+      (await readdir(folder)).filter((name) => kept.includes(name)),
+      [],
+    )
   })
 })
 

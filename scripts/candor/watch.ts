@@ -15,43 +15,37 @@ const statusSchema = z.object({ agency: z.string(), permissions: z.array(z.strin
 
 export async function watch(json: boolean): Promise<void> {
   const client = await connect()
-  try {
-    const status = await client.call(statusSchema, 'GET', '/api/v1/status')
-    const device = hostname()
-      .toLowerCase()
-      .replace(/[^a-z0-9-]/g, '-')
-      .slice(0, 27)
-    const link = await connectPerson(
-      {
-        ...{ origin: client.url, caPem: client.caPem, account: client.account, token: client.token },
-        device: `term-${device}`,
-        agency: status.agency,
-        groups: status.groups,
-        watchSightings: status.permissions.includes('sightings.watch'),
-      },
-      {
-        onAlert: (alert) => process.stdout.write(json ? `${JSON.stringify({ alert })}\n` : alertLine(alert)),
-        onSighting: (sighting) =>
-          process.stdout.write(
-            json ? `${JSON.stringify({ sighting })}\n` : sightingLine(sighting, systemClock.nowMs()),
-          ),
-        onState: (state) => process.stderr.write(`link ${state}\n`),
-      },
+  const status = await client.call(statusSchema, 'GET', '/api/v1/status')
+  const device = hostname()
+    .toLowerCase()
+    .replace(/[^a-z0-9-]/g, '-')
+    .slice(0, 27)
+  const link = await connectPerson(
+    {
+      ...{ origin: client.url, caPem: client.caPem, account: client.account, token: client.token },
+      device: `term-${device}`,
+      agency: status.agency,
+      groups: status.groups,
+      watchSightings: status.permissions.includes('sightings.watch'),
+    },
+    {
+      onAlert: (alert) => process.stdout.write(json ? `${JSON.stringify({ alert })}\n` : alertLine(alert)),
+      onSighting: (sighting) =>
+        process.stdout.write(json ? `${JSON.stringify({ sighting })}\n` : sightingLine(sighting, systemClock.nowMs())),
+      onState: (state) => process.stderr.write(`link ${state}\n`),
+    },
+  )
+  const renewal = setInterval(() => {
+    client.renew().then(
+      (token) => link.useToken(token),
+      () => process.stderr.write('the session could not be renewed; log in again\n'),
     )
-    const renewal = setInterval(() => {
-      client.renew().then(
-        (token) => link.useToken(token),
-        () => process.stderr.write('the session could not be renewed; log in again\n'),
-      )
-    }, RENEW_MS)
-    await new Promise<void>((resolve) => {
-      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
-    })
-    clearInterval(renewal)
-    await link.close()
-  } finally {
-    await client.close()
-  }
+  }, RENEW_MS)
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
+  })
+  clearInterval(renewal)
+  await link.close()
 }
 
 /** `arrivedAtMs` stands for the time at which the cloud received it: a live sighting is passed on at once. */
