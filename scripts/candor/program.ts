@@ -1,0 +1,46 @@
+/** Every command with its options, as commander has them; started by scripts/candor.ts, walked by tests. */
+import { Command } from 'commander'
+import { softwareVersion } from '../../shared/version.ts'
+import { register as registerAccount } from './account.ts'
+import { register as registerAlert } from './alert.ts'
+import { register as registerAudit } from './audit.ts'
+import { register as registerBackup } from './backup.ts'
+import { register as registerBench } from './bench.ts'
+import { register as registerCamera } from './camera.ts'
+import { register as registerCloud } from './cloud.ts'
+import { register as registerContract } from './contract.ts'
+import { register as registerDoctor } from './doctor.ts'
+import { register as registerEdge } from './edge.ts'
+import { register as registerHotlist } from './hotlist.ts'
+import { register as registerLogin } from './login.ts'
+import { register as registerRead } from './read.ts'
+import { register as registerSearch } from './search.ts'
+
+/** In the order in which a newcomer meets them; `--help` prints them so. */
+const REGISTRATIONS = [
+  registerRead,
+  registerEdge,
+  registerCloud,
+  registerLogin,
+  registerAccount,
+  registerCamera,
+  registerHotlist,
+  registerAlert,
+  registerSearch,
+  registerAudit,
+  registerBackup,
+  registerContract,
+  registerDoctor,
+  registerBench,
+]
+
+export function createProgram(): Command {
+  const program = new Command('candor')
+    .description('Licence-plate reading that can prove to outsiders how it is used')
+    .version(softwareVersion())
+    .showHelpAfterError('(add --help for the options)')
+    .exitOverride()
+  for (const register of REGISTRATIONS) register(program)
+  program.addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 usage, 78 configuration.')
+  return program
+}
