@@ -56,9 +56,8 @@ interface Report {
   stored: number
 }
 
-export async function run(options: Record<string, string | boolean>): Promise<void> {
-  const seconds = wholeNumber('--seconds', options.seconds, 1, 600)
-  const count = wholeNumber('--cameras', options.cameras, 1, 500)
+export async function run(options: { seconds: number; cameras: number; json?: boolean }): Promise<void> {
+  const { seconds, cameras: count } = options
   const json = options.json === true
   const say = (text: string) => {
     if (!json) process.stderr.write(`${text}\n`)
@@ -95,12 +94,6 @@ export async function run(options: Record<string, string | boolean>): Promise<vo
     await Promise.all(children.map(stop))
     await rm(folder, { recursive: true, force: true, maxRetries: 10 })
   }
-}
-
-function wholeNumber(name: string, value: string | boolean | undefined, least: number, most: number): number {
-  const number = Number(value)
-  if (Number.isInteger(number) && number >= least && number <= most) return number
-  throw new AppError('bad_input', `${name} must be a whole number from ${least} to ${most} (got ${value})`)
 }
 
 /** A cloud that is set up once and closed again; its folder is what the measured process starts from. */

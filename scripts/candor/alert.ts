@@ -1,7 +1,25 @@
 /** `candor alert`: the officer's work from a terminal: see alerts arrive, compare the picture, confirm, decide, close. */
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { Alert, AlertStep } from '../../shared/wire/index.ts'
 import type { Client } from './client.ts'
+
+/** By their types, and not from the schemas, which are not loaded to print help. */
+const STATES = Object.keys({
+  open: true,
+  raised: true,
+  image_compared: true,
+  source_confirmed: true,
+  actionable: true,
+  closed: true,
+} satisfies Record<Alert['state'] | 'open', true>)
+const OUTCOMES = Object.keys({
+  misread: true,
+  cleared: true,
+  stale: true,
+  wrong_jurisdiction: true,
+  located: true,
+  not_located: true,
+} satisfies Record<NonNullable<Alert['outcome']>, true>)
 
 export function register(program: Command): void {
   const alert = program.command('alert').description('alerts of your groups; each must be verified by a person')
@@ -20,7 +38,7 @@ export function register(program: Command): void {
   alert
     .command('list')
     .description('open alerts, newest first')
-    .option('--state <state>', 'open, or one state', 'open')
+    .addOption(new Option('--state <state>', 'open, or one state').choices(STATES).default('open'))
     .option('--json', 'one JSON document')
     .action(async (options: { state: string; json?: boolean }) => {
       const { z } = await import('zod')
@@ -105,7 +123,7 @@ export function register(program: Command): void {
       'close with an outcome: misread, cleared, stale, wrong_jurisdiction; once actionable also located, not_located',
     )
     .argument('<id>')
-    .requiredOption('--outcome <outcome>')
+    .addOption(new Option('--outcome <outcome>', 'how it ended').choices(OUTCOMES).makeOptionMandatory())
     .option('--note <text>', 'for the record', '')
     .option('--correct-plate <plate>', 'for a misread: what the plate says')
     .action(async (id: string, options: { outcome: string; note: string; correctPlate?: string }) => {

@@ -1,5 +1,6 @@
 /** `candor bench …`: figures that anyone can measure again. */
 import { type Command, Option } from 'commander'
+import { wholeNumber } from './options.ts'
 
 export function register(program: Command): void {
   const bench = program.command('bench').description('measure this machine and this version')
@@ -19,10 +20,10 @@ export function register(program: Command): void {
   bench
     .command('ingest')
     .description('how many sightings a second the cloud stores')
-    .option('--seconds <n>', 'length of the measurement of each server', '10')
-    .option('--cameras <n>', 'connections', '50')
+    .option('--seconds <n>', 'length of the measurement of each server', wholeNumber(1, 600), 10)
+    .option('--cameras <n>', 'connections', wholeNumber(1, 500), 50)
     .option('--json', 'one JSON document')
-    .action(async (options: Record<string, string | boolean>) => {
+    .action(async (options: { seconds: number; cameras: number; json?: boolean }) => {
       const { run } = await import('../bench/ingest.ts')
       await run(options)
     })

@@ -244,7 +244,7 @@ test('an officer takes an alert from its picture to its outcome, and an investig
     const closed = await lee('alert', 'close', alert.alertId, '--outcome', 'located')
     assert.match(closed.out, /closed: located/)
     assert.match((await lee('alert', 'show', alert.alertId)).out, /case C-1/)
-    assert.is((await lee('alert', 'close', alert.alertId, '--outcome', 'nonsense')).code, 1)
+    assert.is((await lee('alert', 'close', alert.alertId, '--outcome', 'nonsense')).code, 2)
 
     const ines = await as('ines', ['investigator'])
     const bare = await ines('search', '--plate', 'TJ977FA')

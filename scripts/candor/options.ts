@@ -18,6 +18,19 @@ export function positiveNumber(text: string): number {
   throw new InvalidArgumentError('a number above 0 is needed.')
 }
 
+/** A time with its zone, or a date (UTC), in ms; at the `end` a date means the midnight after it. */
+export function timeAt(edge: 'start' | 'end'): (text: string) => number {
+  return (text) => {
+    const day = /^\d{4}-\d{2}-\d{2}$/.test(text)
+    const ms = Date.parse(day ? `${text}T00:00:00Z` : text)
+    if (!Number.isFinite(ms) || (!day && !/(Z|[+-]\d{2}:?\d{2})$/i.test(text)))
+      throw new InvalidArgumentError(
+        'a date or a time with its zone is needed, such as 2026-01-31 or 2026-01-31T08:00:00Z.',
+      )
+    return day && edge === 'end' ? ms + 86_400_000 : ms
+  }
+}
+
 /** For what commander cannot see by itself. */
 export function usageError(text: string): CommanderError {
   process.stderr.write(`error: ${text}\n`)

@@ -1,11 +1,11 @@
 /** `candor search`: stored reads of a plate, for a stated purpose. */
 import type { Command } from 'commander'
-import { wholeNumber } from './options.ts'
+import { timeAt, wholeNumber } from './options.ts'
 
 interface Options {
   plate: string
-  from?: string
-  to?: string
+  from?: number
+  to?: number
   camera: string[]
   case?: string
   offence?: string
@@ -20,8 +20,8 @@ export function register(program: Command): void {
     .command('search')
     .description('search stored reads; case number, offence type and reason are required, and every search is audited')
     .requiredOption('--plate <plate>', 'a plate, or a pattern with * (any characters) and ? (one)')
-    .option('--from <time>', 'seen from: 2026-01-31 or 2026-01-31T08:00:00Z')
-    .option('--to <time>', 'seen before; a date counts to its end')
+    .option('--from <time>', 'seen from: 2026-01-31 or 2026-01-31T08:00:00Z', timeAt('start'))
+    .option('--to <time>', 'seen before; a date counts to its end', timeAt('end'))
     .option('--camera <name>', 'only this camera; may be repeated', (value, before: string[]) => [...before, value], [])
     // Not required by the parser: a search without them must reach the cloud, be refused there and stand in the audit.
     .option('--case <number>', 'case number (required)')
@@ -34,7 +34,7 @@ export function register(program: Command): void {
       const { z } = await import('zod')
       const { sightingSchema } = await import('../../shared/wire/index.ts')
       const { withClient } = await import('./client.ts')
-      const { parseTime, printJson, seenTime, table } = await import('./terminal.ts')
+      const { printJson, seenTime, table } = await import('./terminal.ts')
       const answerSchema = z.object({
         auditSeq: z.int(),
         total: z.int(),
@@ -54,8 +54,8 @@ export function register(program: Command): void {
         client.call(answerSchema, 'POST', '/api/v1/search', {
           json: {
             plate: options.plate,
-            fromMs: options.from === undefined ? null : parseTime(options.from, 'start'),
-            toMs: options.to === undefined ? null : parseTime(options.to, 'end'),
+            fromMs: options.from ?? null,
+            toMs: options.to ?? null,
             cameras: options.camera,
             caseNumber: options.case ?? '',
             offenceType: options.offence ?? '',

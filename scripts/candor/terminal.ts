@@ -51,18 +51,6 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, null, 2)}\n`)
 }
 
-/** A time with its zone, or a date (UTC). `end`: the midnight after a date. */
-export function parseTime(text: string, edge: 'start' | 'end'): number {
-  const day = /^\d{4}-\d{2}-\d{2}$/.test(text)
-  const ms = Date.parse(day ? `${text}T00:00:00Z` : text)
-  if (!Number.isFinite(ms) || (!day && !/(Z|[+-]\d{2}:?\d{2})$/i.test(text))) {
-    throw new AppError('bad_input', `${text}: not a date or a time with its zone`, {
-      hint: '2026-01-31 or 2026-01-31T08:00:00Z',
-    })
-  }
-  return day && edge === 'end' ? ms + 86_400_000 : ms
-}
-
 /** From the file when one is named, else asked for without showing it; a new one is asked for twice. */
 export async function readPassword(
   file: string | undefined,
@@ -95,15 +83,4 @@ function ask(question: string): Promise<string> {
       reject(new AppError('bad_input', 'broken off'))
     })
   })
-}
-
-/** For options that may be given several times or with commas. */
-export function collect(value: string, before: string[]): string[] {
-  return [
-    ...before,
-    ...value
-      .split(',')
-      .map((one) => one.trim())
-      .filter((one) => one !== ''),
-  ]
 }
