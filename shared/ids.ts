@@ -1,15 +1,11 @@
 /** The only door to randomness; everything else is handed `newId` or `random`. */
 import { randomBytes, randomFillSync } from 'node:crypto'
-import { v7, validate, version } from 'uuid'
+import { v7 } from 'uuid'
 
 /** A new UUIDv7 [RFC 9562, 5.7]: sorts by the millisecond it was made. */
 export type NewId = () => string
 
 export const newId: NewId = () => v7()
-
-export function isUuidV7(text: string): boolean {
-  return validate(text) && version(text) === 7
-}
 
 /** Uniform in [0, 1); for jitter, never for secrets. */
 export type Random = () => number

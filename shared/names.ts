@@ -1,7 +1,6 @@
 /** Names of agencies, cameras, lists, groups and accounts, and the identities made of them. */
 import { z } from 'zod'
 
-export const SLUG_MAX_LENGTH = 32
 export const SLUG_PATTERN = /^[a-z0-9-]{1,32}$/
 
 export const slugSchema = z.string().regex(SLUG_PATTERN, 'must be 1-32 of a-z, 0-9 and -')

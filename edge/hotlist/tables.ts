@@ -158,8 +158,6 @@ export function openListTables(database: SqliteDatabase) {
         statements.putList.run({ ...row, generation: null, floorVersion })
         if (row.generation !== null) statements.setState.run('dead', row.generation)
       }),
-    dropChunks: (generation: number, limit: number) =>
-      guarded(() => statements.dropChunks.run(generation, limit).changes),
     /** Deletes at most `limit` rows of versions that are over; returns how many. */
     sweep: (limit: number) =>
       atomic(() => {
