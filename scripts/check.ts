@@ -9,6 +9,7 @@ import {
   doors,
   fileHeads,
   fileLength,
+  houseNames,
   importDirections,
   leftOvers,
   oneImporter,
@@ -28,6 +29,7 @@ const RULES = [
   fileLength,
   leftOvers,
   fileHeads,
+  houseNames,
   readmeTree,
 ]
 

@@ -1,7 +1,7 @@
 /** The process that decodes a video file, one frame when asked; started by video.ts, ended by its kill or by the pipe closing. */
 import { toAppError } from '../../shared/errors.ts'
 import type { Video } from '../vision/opencv.ts'
-import type { FromVideoChild, ToVideoChild } from './video-messages.ts'
+import type { FromVideoChild, ToVideoChild } from './video-exchange.ts'
 
 // Read by the package while it loads; with its memory tracking, V8 crashes.
 process.env.OPENCV4NODEJS_DISABLE_AUTOBUILD = '1'

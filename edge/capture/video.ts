@@ -9,7 +9,7 @@ import { AppError } from '../../shared/errors.ts'
 import { startChild } from '../vision/start-child.ts'
 import type { ReplayDeps } from './replay.ts'
 import type { Supply } from './types.ts'
-import type { FromVideoChild, ToVideoChild } from './video-messages.ts'
+import type { FromVideoChild, ToVideoChild } from './video-exchange.ts'
 
 /** One frame, or opening the file; a slow card and a cold disk included. Milliseconds. */
 export const VIDEO_STEP_TIMEOUT_MS = 30 * SECOND_MS

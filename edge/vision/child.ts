@@ -4,8 +4,8 @@
  */
 import { systemClock } from '../../shared/clock.ts'
 import { AppError, toAppError } from '../../shared/errors.ts'
+import type { FrameRequest, FromChild, OpenRequest, ToChild } from './exchange.ts'
 import type { FrameReader } from './frame-reader.ts'
-import type { FrameRequest, FromChild, OpenRequest, ToChild } from './messages.ts'
 
 function send(message: FromChild): void {
   // A parent that is gone needs no answer; `disconnect` ends this process.

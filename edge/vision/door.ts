@@ -4,7 +4,7 @@
  */
 import type { ChildProcess } from 'node:child_process'
 import { AppError, toAppError } from '../../shared/errors.ts'
-import type { FrameRequest, FromChild, OpenRequest, Versions } from './messages.ts'
+import type { FrameRequest, FromChild, OpenRequest, Versions } from './exchange.ts'
 import { startChild } from './start-child.ts'
 import type { EvidenceCrop, FrameReading, VisionConfig, VisionDeps, VisionDoor } from './types.ts'
 

@@ -5,6 +5,7 @@ import {
   doors,
   fileHeads,
   fileLength,
+  houseNames,
   importDirections,
   leftOvers,
   MAX_FILE_LINES,
@@ -190,6 +191,18 @@ test('a file without a head is found', () => {
     'c.test.ts': '',
   })
   assert.equal(where(fileHeads(files)), ['c.ts:1'])
+})
+
+test('nothing is called event or item, and no file after events, messages, items or data; words of others may be used', () => {
+  const found = (path: string, text: string) => houseNames(checkout({ [path]: text })).map(({ problem }) => problem)
+  assert.equal(
+    found('edge/a.ts', "const event = 1\nlog({ items: [] }) // an event\nimport { once } from 'node:events'"),
+    ['something is called event', 'something is called items'],
+  )
+  assert.equal(found('edge/a.ts', 'const eventual = error.message + reply.data + itemise'), [])
+  assert.equal(found('edge/video-messages.ts', ''), ['a file called video-messages.ts'])
+  assert.equal(found('edge/database.ts', ''), [])
+  assert.equal(found('scripts/config-table.ts', 'node.items'), [])
 })
 
 const tree = (lines: string) => `# X\n\n## Architecture\n\nWords.\n\n\`\`\`\n${lines}\n\`\`\`\n`

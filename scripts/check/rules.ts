@@ -247,3 +247,28 @@ export function fileHeads(files: readonly SourceFile[]): Problem[] {
       problem: 'no head (/** … */) that says what the file does',
     }))
 }
+
+/** Words of others that a file must use as they are. */
+const FOREIGN_NAMES: Readonly<Record<string, RegExp>> = {
+  // JSON Schema.
+  'scripts/config-table.ts': /^items$/,
+}
+
+/**
+ * Nothing of ours is called event or item, and no file is named after events, messages, items or data. Identifiers called
+ * `message` and `data` are left to the reviewer: errors, MQTT, zod and streams use both words.
+ */
+export function houseNames(files: readonly SourceFile[]): Problem[] {
+  return typescript(files).flatMap((file) => {
+    const problems: Problem[] = []
+    const name = file.path.split('/').at(-1) ?? ''
+    if (/(?:^|-)(?:events?|messages?|items?|data)(?=[-.])/.test(name))
+      problems.push({ path: file.path, line: null, rule: 'names', problem: `a file called ${name}` })
+    for (const match of file.code.matchAll(/(?<![\w$])(?:events?|items?)(?![\w$])/g)) {
+      if (FOREIGN_NAMES[file.path]?.test(match[0]) === true) continue
+      const line = lineAt(file.code, match.index)
+      problems.push({ path: file.path, line, rule: 'names', problem: `something is called ${match[0]}` })
+    }
+    return problems
+  })
+}

@@ -19,7 +19,7 @@ export const policySchema = z.strictObject({
     unmatchedDays: retentionDays.describe('sightings without a match, on camera and cloud'),
     matchedDays: retentionDays.describe('sightings with a match, and their alerts'),
     cropDays: retentionDays.describe('evidence pictures'),
-    quarantineDays: retentionDays.describe('messages that could never be valid'),
+    quarantineDays: retentionDays.describe('publishes that could never be valid'),
   }),
 })
 export type Policy = z.infer<typeof policySchema>

@@ -2,7 +2,7 @@
 import type { ErrorCode } from '../../shared/errors.ts'
 import type { EvidenceCrop, FrameReading, Region, VisionConfig } from './types.ts'
 
-/** First message to the child; it answers `ready` or `refused`. */
+/** The first that the child is sent; it answers `ready` or `refused`. */
 export interface OpenRequest {
   kind: 'open'
   config: VisionConfig
