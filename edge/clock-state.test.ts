@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { DAY_MS, HOUR_MS, systemClock } from '../shared/clock.ts'
@@ -98,8 +101,28 @@ test('a camera that never had the time begins with its own clock', async () => {
   assert.equal([state.state, state.agingMs()], ['unsynced', 1_600_000_000_000])
 })
 
-test('the system answers yes or no, also where nothing keeps its time', async () => {
-  assert.type(await systemClockIsSynced(), 'boolean')
+test('the mark of timesyncd is believed, without it what the kernel says, and without both the clock is not trusted', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'candor-clock-'))
+  const { PATH } = process.env
+  try {
+    const mark = join(folder, 'synchronized')
+    const tool = join(folder, 'timedatectl')
+    const kernelSays = (words: string) => writeFile(tool, `#!/bin/sh\n${words}\n`, { mode: 0o755 })
+    // Only what stands in the folder is found.
+    process.env.PATH = folder
+    assert.is(await systemClockIsSynced(mark), false, 'nothing keeps its time')
+    await kernelSays('[ "$*" = "show -p NTPSynchronized --value" ] && echo yes')
+    assert.is(await systemClockIsSynced(mark), true)
+    await kernelSays('echo no')
+    assert.is(await systemClockIsSynced(mark), false)
+    await kernelSays('echo yes; exit 1')
+    assert.is(await systemClockIsSynced(mark), false, 'it failed')
+    await writeFile(mark, '')
+    assert.is(await systemClockIsSynced(mark), true)
+  } finally {
+    process.env.PATH = PATH
+    await rm(folder, { recursive: true })
+  }
 })
 
 test.run()

@@ -131,11 +131,12 @@ test('at a rate a slow reader gets the newest frame, and what it missed is count
       const seen: number[] = []
       for await (const frame of source) {
         seen.push(frame.seq)
-        await systemClock.sleep(80)
+        // Slower than the source, however slow the machine is: it goes on when some were replaced.
+        while (source.dropped < 10) await systemClock.sleep(5)
       }
       await source.close()
       assert.is(seen.length + source.dropped, 30)
-      assert.ok(source.dropped > 5, `${source.dropped} dropped`)
+      assert.ok(source.dropped >= 10, `${source.dropped} dropped`)
       assert.is(seen.at(-1), 29, 'the last one is the newest')
       assert.equal(
         seen,

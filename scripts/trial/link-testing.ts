@@ -111,6 +111,8 @@ export interface LinkOptions {
   /** What the camera knows of its clock, and how far ahead that is, ms. */
   clockState?: 'synced' | 'unsynced'
   wallAheadMs?: number
+  /** Pauses are over when the test advances the clock, and never because the machine is slow. */
+  stillClock?: boolean
 }
 
 export async function withCamera(
@@ -122,7 +124,16 @@ export async function withCamera(
   const folder = await enrol(cloud, camera)
   const wire = await openWire(cloud)
   const movable = createMovableClock()
-  const clock: MovableClock = { ...movable, nowMs: () => movable.nowMs() + (options.wallAheadMs ?? 0) }
+  let advancedMs = 0
+  const clock: MovableClock = {
+    ...movable,
+    nowMs: () => movable.nowMs() + (options.wallAheadMs ?? 0),
+    monotonicMs: () => (options.stillClock === true ? advancedMs : movable.monotonicMs()),
+    advance(ms) {
+      advancedMs += ms
+      movable.advance(ms)
+    },
+  }
   const file = join(folder, 'outbox.db')
   await options.prepare?.(file)
   const database = openDatabase(join(folder, 'lists.db'))
