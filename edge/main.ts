@@ -19,6 +19,7 @@ import { openClockState, systemClockIsSynced } from './clock-state.ts'
 import { type EdgeConfig, loadEdgeConfig, readListKeys } from './config.ts'
 import { cameraHealth, type HealthDeps, reportHealth, runHealth } from './health.ts'
 import { createHotlists } from './hotlist/hotlist.ts'
+import { limitLog } from './limited-log.ts'
 import { openOutbox } from './outbox/outbox.ts'
 import { createPipeline, type PipelineCounters } from './pipeline.ts'
 import { createPolicy } from './policy.ts'
@@ -105,7 +106,7 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
     const aging = { nowMs: () => clockState.agingMs() }
     const outbox = openOutbox({ file: join(config.dataFolder, 'outbox.db'), ...config.outbox, clock: aging })
     closers.push(() => outbox.close())
-    const signed = { database: lists, verifier, agency: config.agency, clock, log }
+    const signed = { database: lists, verifier, agency: config.agency, clock, log: limitLog(log, clock) }
     const hotlists = createHotlists(signed)
     const policy = createPolicy({ ...signed, defaults: { upload: config.upload, retention: config.retention } })
     const vision = await deps.openVision(config.vision, { clock, log })

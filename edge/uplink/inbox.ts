@@ -41,7 +41,7 @@ export function createInbox(deps: InboxDeps): Inbox {
   function countRefusal(): void {
     refusals += 1
     if (refusals <= MAX_REFUSALS_PER_CONNECTION) return
-    connection?.destroy(new AppError('unavailable', 'the broker goes on sending what this camera cannot take'))
+    connection?.destroy(new AppError('too_large', 'the broker goes on sending what this camera cannot take'))
   }
 
   function refuse(reason: string, bytes: number): void {

@@ -13,6 +13,7 @@ import { topics } from '../../shared/topics.ts'
 import { type CameraStatus, EARLIEST_TIME_MS } from '../../shared/wire/index.ts'
 import type { ClockState } from '../clock-state.ts'
 import type { Hotlists } from '../hotlist/hotlist.ts'
+import { limitLog } from '../limited-log.ts'
 import type { Outbox, OutboxRow } from '../outbox/outbox.ts'
 import type { CameraPolicy } from '../policy.ts'
 import { type Connection, openConnection } from './connection.ts'
@@ -96,7 +97,7 @@ class OutboxUplink implements Uplink {
       cameraId: deps.config.cameraId,
       hotlists: deps.hotlists,
       policy: deps.policy,
-      log: deps.log,
+      log: limitLog(deps.log, deps.clock),
       onRefused: () => {
         this.counters.refused += 1
       },
@@ -134,8 +135,9 @@ class OutboxUplink implements Uplink {
       const error = await this.#session(signal)
       if (signal.aborted) return
       this.counters.failures[error.code] = (this.counters.failures[error.code] ?? 0) + 1
-      if (this.counters.acknowledged > ackedBefore || clock.monotonicMs() - startedAtMs > GOOD_CONNECTION_MS)
-        backOff.reset()
+      const wasGood = this.counters.acknowledged > ackedBefore || clock.monotonicMs() - startedAtMs > GOOD_CONNECTION_MS
+      // A broker that sends what passes every limit is no good one, whatever it acknowledges meanwhile.
+      if (wasGood && error.code !== 'too_large') backOff.reset()
       const retryInMs = backOff.nextMs()
       log.warn('uplink_down', {
         code: error.code,

@@ -3,6 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { AGENCY, inCloud, until } from '../../cloud/testing.ts'
 import { MAX_INCOMING_BYTES } from '../../edge/uplink/connection.ts'
+import { MAX_REFUSALS_PER_CONNECTION } from '../../edge/uplink/inbox.ts'
 import { systemClock } from '../../shared/clock.ts'
 import { newId } from '../../shared/ids.ts'
 import { topics } from '../../shared/topics.ts'
@@ -73,6 +74,24 @@ test('a packet larger than a camera takes ends the connection before it is colle
       await until('it was ended', () => counters.failures.too_large === 1)
       await until('it is back', () => camera.uplink.connected)
       assert.equal([counters.connections, counters.refused], [2, 0])
+    })
+  })
+})
+
+test('a flood of manifests that nobody signed ends the connection, and the camera comes back', async () => {
+  await inCloud(async (cloud) => {
+    await withCamera(cloud, {}, async (camera) => {
+      const { counters } = camera.uplink
+      camera.start()
+      await until('the policy is in force', () => camera.policy.version > 0)
+      const atMostOnce = { qos: 0, retain: false } as const
+      const flood = Array.from({ length: MAX_REFUSALS_PER_CONNECTION + 1 }, () =>
+        cloud.cloud.parts.broker.publish(topics.manifest(AGENCY, 'stolen'), Buffer.from('junk'), atMostOnce),
+      )
+      await Promise.all(flood)
+      await until('it was ended', () => counters.failures.too_large === 1)
+      await until('it is back', () => camera.uplink.connected)
+      assert.is(counters.connections, 2)
     })
   })
 })
