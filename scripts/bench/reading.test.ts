@@ -1,4 +1,8 @@
 /** The promise on accuracy, on labelled street pictures where they are (CANDOR_PLATES); the score itself is tested everywhere. */
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { visionConfigSchema } from '../../edge/vision/types.ts'
@@ -9,6 +13,8 @@ import { editDistance, fold, overlapOf, parseLabels, quantile, scorePicture, sco
 const OPENALPR = { us: 46.9, eu: 73.7, br: 49.2 } as const
 /** A part of each set is enough to see a fall; `candor bench reading` measures all. */
 const EVERY = 3
+
+const SCENES = fileURLToPath(new URL('../sample-scenes/pictures', import.meta.url))
 
 const region = { x: 10, y: 10, width: 100, height: 40 }
 const elsewhere = { x: 400, y: 10, width: 100, height: 40 }
@@ -49,6 +55,24 @@ test('overlap, distance, quantile and labels are what their names say', () => {
     { ...scorePicture([{ region, plate: 'A1' }], []), elapsedMs: 30 },
   ])
   assert.equal([score.strictPercent, score.foundPercent, score.characterErrorPercent], [50, 50, 50])
+})
+
+test('a picture that is none, is missing or takes too long counts as not read, and the next one is read', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'candor-bench-test-'))
+  try {
+    await mkdir(join(folder, 'us'))
+    await writeFile(join(folder, 'us', 'bad.jpg'), 'not a picture')
+    await cp(join(SCENES, 'scene-002.jpg'), join(folder, 'us', 'good.jpg'))
+    const rows = ['bad', 'missing', 'good'].map((name) => `${name}.jpg\t1\t1\t10\t10\tTJ977FA`)
+    await writeFile(join(folder, 'us', 'labels.tsv'), ['file\tx\ty\twidth\theight\tplate', ...rows, ''].join('\n'))
+    const patient = visionConfigSchema.parse({ frameTimeoutMs: 120_000 })
+    const { sets } = await measure(folder, patient)
+    assert.equal([sets.us?.pictures, sets.us?.strictPercent], [3, 33.3])
+    const hasty = await measure(folder, { ...patient, frameTimeoutMs: 1 })
+    assert.equal([hasty.sets.us?.pictures, hasty.sets.us?.strictPercent], [3, 0])
+  } finally {
+    await rm(folder, { recursive: true, force: true, maxRetries: 10 })
+  }
 })
 
 const folder = process.env.CANDOR_PLATES

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { openVision } from '../../edge/vision/door.ts'
 import { DETECTORS, READERS, type VisionConfig, visionConfigSchema } from '../../edge/vision/types.ts'
 import { systemClock } from '../../shared/clock.ts'
-import { AppError, describeError } from '../../shared/errors.ts'
+import { AppError, toAppError } from '../../shared/errors.ts'
 import { createLog } from '../../shared/log.ts'
 import { type PictureScore, parseLabels, type SetScore, scorePicture, scoreSet } from './score.ts'
 
@@ -24,13 +24,14 @@ export interface MeasureOptions {
   every?: number
 }
 
-/** Reads the sets under `folder` with `config`. Pictures that cannot be read are told of and count as not read. */
+/** Reads the sets under `folder` with `config`. Pictures that cannot be read count as not read. */
 export async function measure(
   folder: string,
   config: VisionConfig,
   options: MeasureOptions = {},
 ): Promise<CombinationScore> {
-  const vision = await openVision(config, { clock: systemClock, log: createLog({ level: 'error', part: 'bench' }) })
+  const open = () => openVision(config, { clock: systemClock, log: createLog({ level: 'error', part: 'bench' }) })
+  let vision = await open()
   const defaults = visionConfigSchema.parse({})
   const sets: Record<string, SetScore> = {}
   try {
@@ -41,12 +42,20 @@ export async function measure(
       const pictures: (PictureScore & { elapsedMs: number })[] = []
       for (const [index, [file, plates]] of labels.entries()) {
         if (index % (options.every ?? 1) !== 0) continue
-        const encoded = await readFile(join(folder, set, file))
-        const { reads, elapsedMs } = await vision.read(encoded).catch((thrown: unknown) => {
-          process.stderr.write(`${set}/${file}: ${describeError(thrown)}\n`)
-          return { reads: [], elapsedMs: config.frameTimeoutMs }
-        })
-        pictures.push({ ...scorePicture(plates, reads), elapsedMs })
+        const startedMs = systemClock.monotonicMs()
+        try {
+          const { reads, elapsedMs } = await vision.read(await readFile(join(folder, set, file)))
+          pictures.push({ ...scorePicture(plates, reads), elapsedMs })
+        } catch (thrown) {
+          const { code, message } = toAppError(thrown)
+          if (code === 'internal') throw thrown
+          process.stderr.write(`${set}/${file} counts as not read: ${message}\n`)
+          pictures.push({ ...scorePicture(plates, []), elapsedMs: systemClock.monotonicMs() - startedMs })
+          if (code !== 'unavailable') continue
+          // It died of this picture or took too long over it; the next one must not pay for that.
+          await vision.close()
+          vision = await open()
+        }
       }
       sets[set] = scoreSet(pictures)
     }
