@@ -7,11 +7,11 @@ import * as assert from 'uvu/assert'
 import { DAY_MS } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { installationFolder } from '../shared/version.ts'
+import { MAX_QUEUED_PER_SESSION } from './broker/queues.ts'
 import type { Database } from './database/database.ts'
 import { openSqlite } from './database/sqlite.ts'
 import {
   MAX_HALF_OPEN_QOS2,
-  MAX_QUEUED_PER_SESSION,
   MAX_SESSIONS,
   MAX_SESSIONS_PER_ACCOUNT,
   MAX_SUBSCRIPTIONS_PER_SESSION,

@@ -1,20 +1,19 @@
 /**
  * The broker's memory on SQLite: subscriptions, queues, retained messages and wills survive a restart or SIGKILL of the cloud.
  * It extends aedes' in-memory store, which keeps the topic tree, and writes through. Queues are bounded; what is past its
- * retention is never delivered and is purged, for queued alerts hold plates too. Owns the broker_ tables.
+ * retention is never delivered and is purged, for queued alerts hold plates too. Owns the broker_ tables but the queues'.
  *
  * Inbound QoS 2 handshakes stay in memory, bounded: ingest is idempotent, so a repeat after a restart does no harm.
  */
-import { Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import type { Client, Subscription } from 'aedes'
 import MemoryPersistence, { type StoredPacket } from 'aedes-persistence/asyncPersistence.js'
-import { type Clock, DAY_MS } from '../shared/clock.ts'
+import { DAY_MS } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
-import { toBuffer, toPacket, toRow } from './broker/stored-packet.ts'
-import type { Database, Statement } from './database/database.ts'
+import { openQueues, type Queues, type QueuesDeps } from './broker/queues.ts'
+import { toBuffer } from './broker/stored-packet.ts'
+import type { Database } from './database/database.ts'
 
-/** Publishes waiting for one offline session; the oldest is dropped for a newer one, counted. Alerts stay listed over HTTP. */
-export const MAX_QUEUED_PER_SESSION = 1_000
 export const MAX_SUBSCRIPTIONS_PER_SESSION = 32
 /** QoS 2 publishes of a session that wait for their PUBREL, over all its connections: each holds its payload. */
 export const MAX_HALF_OPEN_QOS2 = 100
@@ -24,21 +23,12 @@ export const MAX_SESSIONS = 20_000
 export const MAX_SESSIONS_PER_ACCOUNT = 16
 /** A session whose client has not come for this long is forgotten. */
 export const SESSION_FORGOTTEN_AFTER_MS = 30 * DAY_MS
-/** Rows read at once while a queue is delivered. */
-const DELIVERY_STEP = 50
 
-export interface SessionsDeps {
-  database: Database
-  clock: Clock
-  /** How long a queued publish may be delivered, milliseconds from `retainedFrom`. */
-  keptMs: () => number
-  /** Where the retention of a queued publish starts to run. */
-  retainedFrom: (packet: { topic: string; payload: Buffer }, nowMs: number) => number
+export interface SessionsDeps extends QueuesDeps {
   /** Subscriptions that were not granted to the client are not stored: aedes hands over the whole SUBSCRIBE packet. */
   mayKeep: (client: { id: string }, topic: string) => boolean
   /** A stored Will that may not be published would be tried for ever. */
   mayLeaveWill: (clientId: string, topic: string) => boolean
-  onDropped: (count: number) => void
   /** The account that a client id belongs to; null for a camera's, which has one session by its nature. */
   accountOf: (clientId: string) => string | null
   isConnected: (clientId: string) => boolean
@@ -50,6 +40,7 @@ export class Sessions extends MemoryPersistence {
   readonly #deps: SessionsDeps
   /** Writes one after the other: an update must find what its enqueue stored. */
   readonly #database: Database
+  readonly #queues: Queues
   /** Message ids of half-open QoS 2 publishes, by client id. */
   readonly #halfOpen = new Map<string, Set<number>>()
   /** Packets whose filters are being stored. */
@@ -59,6 +50,7 @@ export class Sessions extends MemoryPersistence {
     super()
     this.#deps = deps
     this.#database = deps.database
+    this.#queues = openQueues(deps)
   }
 
   /** Loads what the last run left; called by aedes before it listens. */
@@ -149,12 +141,9 @@ export class Sessions extends MemoryPersistence {
 
   /** A clean session, or one that is forgotten: neither its subscriptions nor what was queued for it stays. */
   override async cleanSubscriptions(client: Named): Promise<void> {
-    const { build } = this.#database
     const known = await super.subscriptionsByClient(client)
-    const own = build.selectFrom('broker_outgoing').select('position').where('client_id', '=', client.id)
-    const queued = await this.#database.read(own.limit(1))
     // Most clean connections never had a session: then there is nothing to write.
-    if (known.length > 0 || queued.length > 0) await this.#end(client.id)
+    if (known.length > 0 || !(await this.#queues.isEmpty(client.id))) await this.#end(client.id)
     await super.cleanSubscriptions(client)
   }
 
@@ -163,7 +152,7 @@ export class Sessions extends MemoryPersistence {
     const { build } = this.#database
     const [, outgoing] = await this.#database.writeBatch([
       build.deleteFrom('broker_subscriptions').where('client_id', '=', clientId),
-      build.deleteFrom('broker_outgoing').where('client_id', '=', clientId),
+      this.#queues.emptying(clientId),
     ])
     await super.cleanSubscriptions({ id: clientId })
     await this.cleanIncoming({ id: clientId })
@@ -206,93 +195,19 @@ export class Sessions extends MemoryPersistence {
   }
 
   override async outgoingEnqueueCombi(subscriptions: { clientId: string }[], packet: StoredPacket): Promise<void> {
-    const clients = [...new Set(subscriptions.map((subscription) => subscription.clientId))]
-    if (clients.length === 0) return
-    const { build } = this.#database
-    const row = toRow(packet, (of) => this.#deps.retainedFrom(of, this.#deps.clock.nowMs()))
-    const statements: Statement[] = clients.flatMap((client_id) => [
-      build.insertInto('broker_outgoing').values({ ...row, client_id, message_id: null }),
-      build
-        .deleteFrom('broker_outgoing')
-        .where('client_id', '=', client_id)
-        .where(
-          'position',
-          '<=',
-          build
-            .selectFrom('broker_outgoing')
-            .select('position')
-            .where('client_id', '=', client_id)
-            .orderBy('position', 'desc')
-            .limit(1)
-            .offset(MAX_QUEUED_PER_SESSION),
-        ),
-    ])
-    const written = await this.#database.writeBatch(statements)
-    const dropped = written.reduce((sum, { changes }, i) => (i % 2 === 1 ? sum + changes : sum), 0)
-    if (dropped > 0) this.#deps.onDropped(dropped)
+    await this.#queues.enqueue(new Set(subscriptions.map((subscription) => subscription.clientId)), packet)
   }
 
-  override async outgoingUpdate(client: Named, packet: StoredPacket): Promise<void> {
-    const { build } = this.#database
-    const own = build.updateTable('broker_outgoing').where('client_id', '=', client.id)
-    const message_id = packet.messageId ?? null
-    const [named] = await this.#database.writeBatch([
-      own
-        .set({ message_id })
-        .where('broker_id', '=', packet.brokerId ?? '')
-        .where('broker_counter', '=', packet.brokerCounter ?? 0),
-    ])
-    if (named !== undefined && named.changes > 0) return
-    // PUBREL of QoS 2 takes the place of its PUBLISH.
-    const { packet: document, payload } = toRow(packet, (of) => this.#deps.retainedFrom(of, this.#deps.clock.nowMs()))
-    const [replaced] = await this.#database.writeBatch([
-      own.set({ packet: document, payload }).where('message_id', '=', message_id),
-    ])
-    if (replaced === undefined || replaced.changes === 0) throw new Error('no such packet')
+  override outgoingUpdate(client: Named, packet: StoredPacket): Promise<void> {
+    return this.#queues.update(client.id, packet)
   }
 
-  override async outgoingClearMessageId(client: Named, packet: StoredPacket): Promise<StoredPacket | undefined> {
-    if (packet.messageId === undefined || packet.messageId === null) return undefined
-    const { build } = this.#database
-    const [row] = await this.#database.read(
-      build
-        .selectFrom('broker_outgoing')
-        .selectAll()
-        .where('client_id', '=', client.id)
-        .where('message_id', '=', packet.messageId)
-        .orderBy('position')
-        .limit(1),
-    )
-    if (row === undefined) return undefined
-    await this.#database.writeBatch([build.deleteFrom('broker_outgoing').where('position', '=', row.position)])
-    return toPacket(row)
+  override outgoingClearMessageId(client: Named, packet: StoredPacket): Promise<StoredPacket | undefined> {
+    return this.#queues.clearMessageId(client.id, packet)
   }
 
-  /** Oldest first, read in steps; never a packet past its retention. */
   override outgoingStream(client: Named): Readable {
-    const { build } = this.#database
-    const { clock, keptMs } = this.#deps
-    const database = this.#database
-    async function* stored() {
-      let after = 0
-      for (;;) {
-        const rows = await database.read(
-          build
-            .selectFrom('broker_outgoing')
-            .selectAll()
-            .where('client_id', '=', client.id)
-            .where('position', '>', after)
-            .where('retained_from_ms', '>', clock.nowMs() - keptMs())
-            .orderBy('position')
-            .limit(DELIVERY_STEP),
-        )
-        for (const row of rows) yield toPacket(row)
-        const last = rows.at(-1)
-        if (last === undefined) return
-        after = last.position
-      }
-    }
-    return Readable.from(stored())
+    return this.#queues.stream(client.id)
   }
 
   override async incomingStorePacket(client: Named, packet: StoredPacket): Promise<void> {
@@ -359,14 +274,7 @@ export class Sessions extends MemoryPersistence {
     for (const { client_id, topic } of rows) {
       if (this.#deps.accountOf(client_id) !== account || maySubscribe(topic)) continue
       await this.removeSubscriptions({ id: client_id }, [topic])
-      const queued = await this.#database.read(
-        build.selectFrom('broker_outgoing').select(['position', 'packet']).where('client_id', '=', client_id),
-      )
-      await this.#database.writeBatch(
-        queued
-          .filter(({ packet }) => (JSON.parse(packet) as StoredPacket).topic === topic)
-          .map(({ position }) => build.deleteFrom('broker_outgoing').where('position', '=', position)),
-      )
+      await this.#queues.dropTopic(client_id, topic)
     }
   }
 
@@ -399,17 +307,6 @@ export class Sessions extends MemoryPersistence {
       if (this.#deps.isConnected(client_id)) await this.touch(client_id)
       else forgotten += await this.#end(client_id)
     }
-    const [deleted] = await this.#database.writeBatch([
-      build.deleteFrom('broker_outgoing').where(
-        'position',
-        'in',
-        build
-          .selectFrom('broker_outgoing')
-          .select('position')
-          .where('retained_from_ms', '<=', nowMs - this.#deps.keptMs())
-          .limit(limit),
-      ),
-    ])
-    return forgotten + (deleted?.changes ?? 0)
+    return forgotten + (await this.#queues.purge(limit))
   }
 }
