@@ -1,7 +1,7 @@
 import type { IClientOptions } from 'mqtt'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { MINUTE_MS } from '../shared/clock.ts'
+import { MINUTE_MS, systemClock } from '../shared/clock.ts'
 import { newId } from '../shared/ids.ts'
 import { topics } from '../shared/topics.ts'
 import { MAX_REPORT_BYTES } from './ingest.ts'
@@ -118,6 +118,38 @@ test('the Will of a connection whose place is taken does not take that of the ne
     online.stream.destroy()
     await until('the second Will speaks', async () => (await isOnline(world, A)) === false)
     await until('it is gone from the disk', async () => (await storedWills(world)).length === 0)
+  })
+})
+
+test('a Will that is stored together with the birth of the next connection does not speak after it', async () => {
+  await inCloud(async (world) => {
+    const certified = await world.addCamera(A)
+    const other = await connectOnline(world, await world.addCamera(B), B)
+    const watching = await world.connectPerson('olga', await world.addPerson('olga', ['officer'], []))
+    await connectOnline(world, certified)
+    // A commit that takes long: what arrives meanwhile is in one transaction, behind it.
+    let goOn = () => {}
+    const held = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    const holding = world.cloud.parts.alerts.exclusively(() => held)
+    const before = publish(other, topics.status(AGENCY, B), status(world, B, true))
+    await systemClock.sleep(200)
+    const sessionId = newId()
+    const client = await world.connectCamera(A, certified, { will: willOf(world, A, sessionId) })
+    const birth = publish(client, topics.status(AGENCY, A), status(world, A, true, sessionId), { retain: true })
+    await systemClock.sleep(200)
+    goOn()
+    await holding
+    assert.equal([await before, await birth], ['acknowledged', 'acknowledged'])
+    await systemClock.sleep(200)
+    assert.is(await isOnline(world, A), true)
+    assert.equal(await storedWills(world), [`${AGENCY}.${A}`, `${AGENCY}.${B}`], 'those of the connections of now')
+    assert.is(await subscribe(watching, topics.allStatus(AGENCY)), 1)
+    const own = () => collect(watching).filter(({ topic }) => topic === topics.status(AGENCY, A))
+    await until('what is retained comes', () => own().length === 1)
+    const retained = JSON.parse(own()[0]?.payload.toString() ?? '')
+    assert.equal([retained.sessionId, retained.online], [sessionId, true])
   })
 })
 
