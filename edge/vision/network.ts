@@ -7,8 +7,8 @@ export interface NetworkOutput {
 }
 
 export interface Network {
-  /** Runs the network of one input and one output on floats of the given shape. */
-  run(values: Float32Array, shape: readonly number[]): Promise<NetworkOutput>
+  /** Runs the network of one input and one output on floats, or bytes where it takes those, of the given shape. */
+  run(values: Float32Array | Buffer, shape: readonly number[]): Promise<NetworkOutput>
   close(): Promise<void>
 }
 
@@ -28,7 +28,11 @@ export async function openNetwork(path: string, threads: number): Promise<Networ
   if (input === undefined || output === undefined) throw new Error('the network has no input or no output')
   return {
     async run(values, shape) {
-      const results = await session.run({ [input]: new Tensor('float32', values, [...shape]) })
+      const tensorIn =
+        values instanceof Float32Array
+          ? new Tensor('float32', values, [...shape])
+          : new Tensor('uint8', values, [...shape])
+      const results = await session.run({ [input]: tensorIn })
       const tensor = results[output]
       if (tensor === undefined || !(tensor.data instanceof Float32Array)) throw new Error('the network gave no floats')
       return { values: tensor.data, shape: tensor.dims }

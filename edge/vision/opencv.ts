@@ -57,6 +57,33 @@ export function straightened(mat: Mat, corners: Corners, widthPx: number, height
   })
 }
 
+/** Large plates are pulled straight at this multiple of the size asked for and then averaged, so that no stroke falls between pixels. */
+const OVERSAMPLED = 2
+
+/** The plate within `corners` (edges of pixels, as everywhere) pulled straight, `margin` parts of its sides around it. The caller releases it. */
+export function straightenedPlate(
+  mat: Mat,
+  corners: Corners,
+  size: { widthPx: number; heightPx: number; margin: { x: number; y: number } },
+): Mat {
+  return withMats((keep) => {
+    const width = size.widthPx * OVERSAMPLED
+    const height = size.heightPx * OVERSAMPLED
+    const x = (size.margin.x * width) / (1 + 2 * size.margin.x)
+    const y = (size.margin.y * height) / (1 + 2 * size.margin.y)
+    // Warping counts from the middle of the first pixel.
+    const point = (px: number, py: number) => new cv.Point2(px - 0.5, py - 0.5)
+    const transform = keep(
+      cv.getPerspectiveTransform(
+        corners.map((corner) => point(corner.x, corner.y)),
+        [point(x, y), point(width - x, y), point(width - x, height - y), point(x, height - y)],
+      ),
+    )
+    const large = keep(mat.warpPerspective(transform, new cv.Size(width, height), cv.INTER_LINEAR, cv.BORDER_REPLICATE))
+    return large.resize(size.heightPx, size.widthPx, 0, 0, cv.INTER_AREA)
+  })
+}
+
 export interface Blob {
   box: TurnedBox
   bounds: Region

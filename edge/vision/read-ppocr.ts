@@ -7,7 +7,8 @@ import { type CharacterRows, type DecodedText, decodeTexts, PLATE_ALPHABET, PLAT
 import { cornersOf, grown, type TextBox } from './geometry.ts'
 import { openNetwork } from './network.ts'
 import { type Mat, straightened } from './opencv.ts'
-import type { PlateReader } from './stages.ts'
+import { confidenceOf } from './plausible.ts'
+import type { PlateReader, TextRegion } from './stages.ts'
 
 /** The network was made for lines of this height. */
 const LINE_HEIGHT_PX = 48
@@ -110,16 +111,23 @@ export async function openPpocrReader(
 
   return {
     version: 'pp-ocrv4-rec-mobile',
-    async read(picture, region) {
-      const readings: DecodedText[][] = []
-      for (const cut of FIRST_CUTS) readings.push(await readCut(picture, region.text, cut))
-      const first = agreed(readings)
-      const best = first[0]
-      // Nothing that could be a plate: other writing, which is most of a street.
-      if (best === undefined || best.text.length < 3 || best.probability >= SURE) return first
-      for (const cut of MORE_CUTS) readings.push(await readCut(picture, region.text, cut))
-      return agreed(readings)
+    async read(picture, regions) {
+      const texts: DecodedText[][] = []
+      for (const region of regions) texts.push(await readRegion(picture, region))
+      return texts
     },
+    confidence: ({ text, probability }, region) => confidenceOf(text, probability, region.text),
     close: () => network.close(),
+  }
+
+  async function readRegion(picture: Mat, region: TextRegion): Promise<DecodedText[]> {
+    const readings: DecodedText[][] = []
+    for (const cut of FIRST_CUTS) readings.push(await readCut(picture, region.text, cut))
+    const first = agreed(readings)
+    const best = first[0]
+    // Nothing that could be a plate: other writing, which is most of a street.
+    if (best === undefined || best.text.length < 3 || best.probability >= SURE) return first
+    for (const cut of MORE_CUTS) readings.push(await readCut(picture, region.text, cut))
+    return agreed(readings)
   }
 }

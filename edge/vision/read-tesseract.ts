@@ -5,9 +5,10 @@
 import { type Block, createWorker, OEM, PSM } from 'tesseract.js'
 import { type DecodedText, PLATE_ALPHABET } from './ctc.ts'
 import { cornersOf, grown } from './geometry.ts'
-import { grey, straightened } from './opencv.ts'
+import { grey, type Mat, straightened } from './opencv.ts'
 import { encodeGrey } from './picture.ts'
-import type { PlateReader } from './stages.ts'
+import { confidenceOf } from './plausible.ts'
+import type { PlateReader, TextRegion } from './stages.ts'
 
 /** Tesseract was trained on capitals of about 30 px. */
 const LINE_HEIGHT_PX = 60
@@ -30,27 +31,34 @@ export async function openTesseractReader(folder: string): Promise<PlateReader> 
   })
   return {
     version: 'tesseract.js-7-eng-best-int',
-    async read(picture, region) {
-      const box = grown(region.text, { left: 0.1, right: 0.1, top: 0, bottom: 0 })
-      const width = Math.min(MAX_LINE_WIDTH_PX, Math.round((LINE_HEIGHT_PX * box.widthPx) / box.heightPx))
-      const line = straightened(picture, cornersOf(box), width, LINE_HEIGHT_PX)
-      let png: Buffer
-      try {
-        const light = grey(line)
-        try {
-          png = await encodeGrey(light.getData(), width, LINE_HEIGHT_PX, BORDER_PX)
-        } finally {
-          light.release()
-        }
-      } finally {
-        line.release()
-      }
-      const { data } = await worker.recognize(png, {}, { text: true, blocks: true })
-      return plateText(data.blocks ?? [])
+    async read(picture, regions) {
+      const texts: DecodedText[][] = []
+      for (const region of regions) texts.push(await readRegion(picture, region))
+      return texts
     },
+    confidence: ({ text, probability }, region) => confidenceOf(text, probability, region.text),
     async close() {
       await worker.terminate()
     },
+  }
+
+  async function readRegion(picture: Mat, region: TextRegion): Promise<DecodedText[]> {
+    const box = grown(region.text, { left: 0.1, right: 0.1, top: 0, bottom: 0 })
+    const width = Math.min(MAX_LINE_WIDTH_PX, Math.round((LINE_HEIGHT_PX * box.widthPx) / box.heightPx))
+    const line = straightened(picture, cornersOf(box), width, LINE_HEIGHT_PX)
+    let png: Buffer
+    try {
+      const light = grey(line)
+      try {
+        png = await encodeGrey(light.getData(), width, LINE_HEIGHT_PX, BORDER_PX)
+      } finally {
+        light.release()
+      }
+    } finally {
+      line.release()
+    }
+    const { data } = await worker.recognize(png, {}, { text: true, blocks: true })
+    return plateText(data.blocks ?? [])
   }
 }
 

@@ -16,9 +16,12 @@ async function readAll(regions: readonly TextRegion[], minConfidence = 0) {
   const asked: TextRegion[] = []
   const reads = await readRegions(
     regions,
-    async (region) => {
-      asked.push(region)
-      return [{ text: plateAt(asked.length - 1), probability: 0.99 }]
+    {
+      async read(taken) {
+        asked.push(...taken)
+        return taken.map((_, place) => [{ text: plateAt(place), probability: 0.99 }])
+      },
+      confidence: ({ probability }) => probability,
     },
     minConfidence,
   )

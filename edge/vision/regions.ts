@@ -4,8 +4,8 @@ import { MAX_CANDIDATES } from '../../shared/wire/sighting.ts'
 import type { DecodedText } from './ctc.ts'
 import { overlap } from './geometry.ts'
 import { settleLookalikes } from './layouts.ts'
-import { confidenceOf, MAX_READ_LENGTH, MIN_READ_LENGTH } from './plausible.ts'
-import type { TextRegion } from './stages.ts'
+import { MAX_READ_LENGTH, MIN_READ_LENGTH } from './plausible.ts'
+import type { PlateReader, TextRegion } from './stages.ts'
 import type { PlateRead } from './types.ts'
 
 /** Regions of one frame that are read; a street scene has about 4 of plate shape. */
@@ -13,24 +13,34 @@ export const MAX_REGIONS = 24
 /** Two reads that overlap by more are of one plate. */
 const SAME_PLATE_OVERLAP = 0.3
 
+/** A reader with its picture. */
+export interface RegionReader extends Pick<PlateReader, 'confidence'> {
+  read(regions: readonly TextRegion[]): Promise<DecodedText[][]>
+}
+
 /** `regions` are best first; those beyond MAX_REGIONS are not read. The reads are best first, one for each place. */
 export async function readRegions(
   regions: readonly TextRegion[],
-  read: (region: TextRegion) => Promise<DecodedText[]>,
+  reader: RegionReader,
   minConfidence: number,
 ): Promise<PlateRead[]> {
-  const reads: PlateRead[] = []
-  for (const region of regions.slice(0, MAX_REGIONS)) {
-    const found = toRead(region, await read(region))
-    if (found !== null && found.confidence >= minConfidence) reads.push(found)
-  }
+  const taken = regions.slice(0, MAX_REGIONS)
+  const texts = await reader.read(taken)
+  const reads = taken.flatMap((region, index) => {
+    const read = toRead(region, texts[index] ?? [], reader.confidence)
+    return read === null || read.confidence < minConfidence ? [] : [read]
+  })
   return withoutRepeats(reads)
 }
 
-function toRead(region: TextRegion, texts: readonly DecodedText[]): PlateRead | null {
+function toRead(
+  region: TextRegion,
+  texts: readonly DecodedText[],
+  confidence: PlateReader['confidence'],
+): PlateRead | null {
   const read: Candidate[] = texts
     .filter(({ text }) => text.length >= MIN_READ_LENGTH && text.length <= MAX_READ_LENGTH)
-    .map(({ text, probability }) => ({ plate: text, confidence: confidenceOf(text, probability, region.text) }))
+    .map((text) => ({ plate: text.text, confidence: confidence(text, region) }))
     .filter(({ confidence }) => confidence > 0)
     .sort((a, b) => b.confidence - a.confidence)
   const first = read[0]

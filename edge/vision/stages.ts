@@ -4,7 +4,7 @@ import { boundsOf, cornersOf, grown, type TextBox } from './geometry.ts'
 import type { Mat } from './opencv.ts'
 import type { Corners, PlateRegion, Region } from './types.ts'
 
-/** A place where a plate may be, with the box of its line of text. */
+/** A place where a plate may be, with about the box of its line of text. */
 export interface TextRegion extends PlateRegion {
   text: TextBox
 }
@@ -19,8 +19,10 @@ export interface PlateDetector {
 
 export interface PlateReader {
   readonly version: string
-  /** Texts that the region may show, likeliest first; empty when there is none. */
-  read(picture: Mat, region: TextRegion): Promise<DecodedText[]>
+  /** For each region the texts that it may show, likeliest first; empty when there is none. */
+  read(picture: Mat, regions: readonly TextRegion[]): Promise<DecodedText[][]>
+  /** How likely it is that a text is the plate of its region, 0-1; 0 for what is no plate. */
+  confidence(text: DecodedText, region: TextRegion): number
   close(): Promise<void>
 }
 

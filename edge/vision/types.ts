@@ -47,8 +47,8 @@ export interface FrameReading {
   reads: PlateRead[]
 }
 
-export const DETECTORS = ['ppocr', 'cascade'] as const
-export const READERS = ['ppocr', 'tesseract'] as const
+export const DETECTORS = ['candor', 'ppocr', 'cascade'] as const
+export const READERS = ['candor', 'ppocr', 'tesseract'] as const
 export type DetectorName = (typeof DETECTORS)[number]
 export type ReaderName = (typeof READERS)[number]
 

@@ -9,8 +9,8 @@ export function register(program: Command): void {
     .command('reading')
     .description('how many plates of labelled pictures are read, and how fast')
     .option('--plates <folder>', 'holds us, eu, br, each with labels.tsv (default: $CANDOR_PLATES)')
-    .addOption(new Option('--detector <name>', 'only this one').choices(['ppocr', 'cascade']))
-    .addOption(new Option('--reader <name>', 'only this one').choices(['ppocr', 'tesseract']))
+    .addOption(new Option('--detector <name>', 'only this one').choices(['candor', 'ppocr', 'cascade']))
+    .addOption(new Option('--reader <name>', 'only this one').choices(['candor', 'ppocr', 'tesseract']))
     .option('--json', 'one JSON document')
     .action(async (options: Record<string, string | boolean>) => {
       const { run } = await import('../bench/reading.ts')

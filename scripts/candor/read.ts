@@ -16,8 +16,8 @@ export function register(program: Command): void {
     .description('read the plates in pictures')
     .argument('<path...>', 'pictures, or folders of pictures (not the folders within)')
     .option('--json', 'one JSON line a picture')
-    .addOption(new Option('--detector <name>', 'what finds plates').choices(['ppocr', 'cascade']))
-    .addOption(new Option('--reader <name>', 'what reads their text').choices(['ppocr', 'tesseract']))
+    .addOption(new Option('--detector <name>', 'what finds plates').choices(['candor', 'ppocr', 'cascade']))
+    .addOption(new Option('--reader <name>', 'what reads their text').choices(['candor', 'ppocr', 'tesseract']))
     .action(async (paths: string[], options: ReadOptions) => {
       const { EXIT } = await import('../../shared/errors.ts')
       if (!(await readPictures(paths, options))) process.exitCode = EXIT.failed

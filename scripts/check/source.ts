@@ -21,7 +21,7 @@ export interface Problem {
 
 const SKIPPED_FOLDERS: ReadonlySet<string> = new Set(['node_modules', 'dist', 'coverage', '.git', '.candor'])
 const SKIPPED_FILES: ReadonlySet<string> = new Set(['package-lock.json', 'LICENSE'])
-const BINARY = /\.(jpe?g|png|webp|gif|ico|onnx|traineddata|gz|node|log)$/
+const BINARY = /\.(jpe?g|png|webp|gif|ico|onnx|pt|traineddata|gz|node|log)$/
 
 /** Every file of the checkout, sorted; builds and packages left out. Binary files come with an empty text. */
 export async function readCheckout(root: string): Promise<SourceFile[]> {

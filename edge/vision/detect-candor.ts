@@ -1,0 +1,102 @@
+/**
+ * Finds plates with the project's own network (models/plate-detector.md): for every cell of three grids it gives a score and
+ * the four corners of the plate around the cell.
+ */
+import { boundsOf, lineWithin, overlap } from './geometry.ts'
+import { openNetwork } from './network.ts'
+import { resized } from './opencv.ts'
+import type { PlateDetector, TextRegion } from './stages.ts'
+import type { Corners } from './types.ts'
+
+/** Cells of the grids are this wide, px of the network's input; in the order of its output. */
+const STRIDES = [8, 16, 32] as const
+/** Corners are offsets from the cell's centre in units of this many strides. */
+const OFFSET_STRIDES = 2
+/** Score, then x and y of the corners from the top left clockwise. */
+const VALUES_PER_CELL = 9
+const SIDE_MULTIPLE_PX = 32
+
+/** Pixels of the network's input in all; it was trained for plates of 15 px and more in it, 30 px of a 1280×720 frame. */
+const INPUT_PIXELS = 640 * 384
+/** A small picture is enlarged at most so much. */
+const MAX_ENLARGEMENT = 2
+/** Score from which a cell is looked at; what is no plate after all, the reader tells. */
+const MIN_SCORE = 0.25
+/** Cells that are looked at, best first; each plate has about 5. */
+const MAX_CELLS = 400
+/** Cells whose plates overlap by more show one plate. */
+const SAME_PLATE_OVERLAP = 0.3
+
+export function inputSize(widthPx: number, heightPx: number): { width: number; height: number } {
+  const scale = Math.min(MAX_ENLARGEMENT, Math.sqrt(INPUT_PIXELS / (widthPx * heightPx)))
+  const side = (px: number) =>
+    Math.max(SIDE_MULTIPLE_PX, Math.round((px * scale) / SIDE_MULTIPLE_PX) * SIDE_MULTIPLE_PX)
+  return { width: side(widthPx), height: side(heightPx) }
+}
+
+interface ScoredCell {
+  score: number
+  /** Centre, px of the network's input. */
+  x: number
+  y: number
+  stride: number
+  offset: number
+}
+
+/** The cells with a score, best first. */
+function likelyCells(cells: Float32Array, width: number, height: number): ScoredCell[] {
+  const found: ScoredCell[] = []
+  let offset = 0
+  for (const stride of STRIDES) {
+    const columns = width / stride
+    const count = columns * (height / stride)
+    for (let cell = 0; cell < count; cell++, offset += VALUES_PER_CELL) {
+      const score = cells[offset] ?? 0
+      if (score < MIN_SCORE) continue
+      const row = Math.floor(cell / columns)
+      found.push({ score, x: (cell - row * columns + 0.5) * stride, y: (row + 0.5) * stride, stride, offset })
+    }
+  }
+  return found.sort((a, b) => b.score - a.score).slice(0, MAX_CELLS)
+}
+
+/** Plates in the network's output, best first, one for each place; `toX` and `toY` scale to the picture's pixels. */
+export function platesIn(
+  cells: Float32Array,
+  { width, height }: { width: number; height: number },
+  toX: number,
+  toY: number,
+): TextRegion[] {
+  const plates: TextRegion[] = []
+  for (const { score, x, y, stride, offset } of likelyCells(cells, width, height)) {
+    const corner = (n: number) => ({
+      x: (x + (cells[offset + 1 + 2 * n] ?? 0) * OFFSET_STRIDES * stride) * toX,
+      y: (y + (cells[offset + 2 + 2 * n] ?? 0) * OFFSET_STRIDES * stride) * toY,
+    })
+    const corners: Corners = [corner(0), corner(1), corner(2), corner(3)]
+    const region = boundsOf(corners)
+    if (plates.some((better) => overlap(better.region, region) > SAME_PLATE_OVERLAP)) continue
+    plates.push({ region, corners, confidence: score, text: lineWithin(corners) })
+  }
+  return plates
+}
+
+export async function openCandorDetector(modelPath: string, threads: number): Promise<PlateDetector> {
+  const network = await openNetwork(modelPath, threads)
+  return {
+    version: 'candor-detector-1',
+    async detect(picture) {
+      const size = inputSize(picture.cols, picture.rows)
+      const small = resized(picture, size.width, size.height)
+      let pixels: Buffer
+      try {
+        pixels = small.getData()
+      } finally {
+        small.release()
+      }
+      const { values } = await network.run(pixels, [1, size.height, size.width, 3])
+      return platesIn(values, size, picture.cols / size.width, picture.rows / size.height)
+    },
+    close: () => network.close(),
+  }
+}

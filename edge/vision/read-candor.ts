@@ -1,0 +1,61 @@
+/**
+ * Reads plates with the project's own network (models/plate-reader.md): a plate pulled straight goes in, for each of its two
+ * possible lines rows of character probabilities come out.
+ */
+import { type DecodedText, decodeTexts, PLATE_CLASSES } from './ctc.ts'
+import { openNetwork } from './network.ts'
+import { straightenedPlate } from './opencv.ts'
+import type { PlateReader } from './stages.ts'
+
+const WIDTH_PX = 160
+const HEIGHT_PX = 48
+/** What the network sees around the plate, as parts of the plate's sides; as in its training. */
+const MARGIN = { x: 0.04, y: 0.08 } as const
+const LINES = 2
+const STEPS = 40
+/** Texts kept of each line, and of both together. */
+const TEXTS = 8
+
+/** Two lines of a plate as one text: every pair, likeliest first. */
+export function joined(first: readonly DecodedText[], second: readonly DecodedText[]): DecodedText[] {
+  const pairs = first.flatMap((a) =>
+    second.map((b) => ({ text: a.text + b.text, probability: a.probability * b.probability })),
+  )
+  const sums = new Map<string, number>()
+  for (const { text, probability } of pairs) sums.set(text, (sums.get(text) ?? 0) + probability)
+  return [...sums]
+    .map(([text, probability]) => ({ text, probability }))
+    .sort((a, b) => b.probability - a.probability)
+    .slice(0, TEXTS)
+}
+
+export async function openCandorReader(modelPath: string, threads: number): Promise<PlateReader> {
+  const network = await openNetwork(modelPath, threads)
+  return {
+    version: 'candor-reader-1',
+    async read(picture, regions) {
+      if (regions.length === 0) return []
+      const bytes = WIDTH_PX * HEIGHT_PX * 3
+      const pixels = Buffer.alloc(bytes * regions.length)
+      for (const [index, { corners }] of regions.entries()) {
+        const plate = straightenedPlate(picture, corners, { widthPx: WIDTH_PX, heightPx: HEIGHT_PX, margin: MARGIN })
+        try {
+          plate.getData().copy(pixels, index * bytes)
+        } finally {
+          plate.release()
+        }
+      }
+      const { values } = await network.run(pixels, [regions.length, HEIGHT_PX, WIDTH_PX, 3])
+      const perLine = STEPS * PLATE_CLASSES
+      return regions.map((_, index) => {
+        const line = (n: number) => {
+          const from = (index * LINES + n) * perLine
+          return decodeTexts({ steps: STEPS, values: values.subarray(from, from + perLine) }, TEXTS)
+        }
+        return joined(line(0), line(1))
+      })
+    },
+    confidence: ({ probability }) => probability,
+    close: () => network.close(),
+  }
+}

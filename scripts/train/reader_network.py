@@ -1,0 +1,56 @@
+"""The reader: a straightened crop in, for each of two lines of text a row of character probabilities a step out (CTC)."""
+
+import torch
+from torch import nn
+
+from lettering import ALPHABET
+
+CLASSES = len(ALPHABET) + 1  # 0 is CTC's blank
+STEPS = 40
+
+
+def _conv(inputs, outputs, stride):
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.conv = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, x):
+        return torch.relu(x + self.conv(x))
+
+
+class Reader(nn.Module):
+    """Input: N × 3 × 48 × 160 RGB, 0-255. Output: N × 2 lines × 40 steps × 37 logits (`probabilities` softmaxes them)."""
+
+    def __init__(self, channels=(32, 48, 64, 96), width=128, hidden=96, probabilities=False):
+        super().__init__()
+        a, b, c, d = channels
+        self.features = nn.Sequential(
+            _conv(3, a, 2), _conv(a, b, (2, 1)), _conv(b, c, (1, 2)), _Residual(c), _conv(c, d, (2, 1)), _Residual(d), _Residual(d),
+            nn.Conv2d(d, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True),
+        )
+        # Where each line lies is looked for in every column: a weight for each of the 6 rows, from what is there and from its height.
+        self.line_of = nn.Conv2d(width, 2, 1)
+        self.height_prior = nn.Parameter(torch.zeros(1, 2, 6, 1))
+        self.line_code = nn.Parameter(torch.zeros(2, width))
+        self.context = nn.GRU(width, hidden, batch_first=True, bidirectional=True)
+        self.classes = nn.Linear(2 * hidden + width, CLASSES)
+        self.dropout = nn.Dropout(0.1)
+        self.probabilities = probabilities
+
+    def forward(self, pixels):
+        n = pixels.shape[0]
+        mean = pixels.mean((1, 2, 3), keepdim=True)
+        centred = pixels - mean
+        spread = (centred * centred).mean((1, 2, 3), keepdim=True).sqrt()
+        x = self.features(centred / (spread + 6.0))
+        weights = torch.softmax((self.line_of(x) + self.height_prior).float(), 2).to(x.dtype)  # N × 2 × 6 × 40
+        lines = torch.stack([(x * weights[:, i:i + 1]).sum(2) for i in range(2)], 1)  # N × 2 × C × 40
+        lines = lines.permute(0, 1, 3, 2) + self.line_code[None, :, None, :]
+        lines = lines.reshape(n * 2, STEPS, -1)
+        context, _ = self.context(self.dropout(lines))
+        logits = self.classes(torch.cat([context, lines], 2)).reshape(n, 2, STEPS, CLASSES)
+        return torch.softmax(logits, 3) if self.probabilities else logits

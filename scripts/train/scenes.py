@@ -1,0 +1,312 @@
+"""Samples for the detector: a street of our own making with plates in it, and their true corners.
+
+The street is a photograph's part with its plates replaced by drawn ones (or kept), a photograph without plates, or drawn; vehicles, signs, writing and other
+things that are no plates are put into it. `sample(rng, stock, backgrounds)` gives (uint8 RGB SCENE × SCENE × 3, corners float32 N×4×2, ignored boxes M×4).
+`python3 scenes.py out.png [seed] [folders]` shows some.
+"""
+
+import random
+
+import cv2
+import numpy as np
+
+import issue_schemes as schemes
+from camera import corners_of, expose, light, noise_source, quad, soil
+from plates import draw_plate
+from vehicles import draw_vehicle, write
+
+SCENE = 384
+# Plates narrower than this in the network's picture are neither asked for nor held against it.
+LEAST_WIDTH_PX = 15
+
+
+class Stock:
+    """Drawn plates, used several times over: drawing costs more than pasting."""
+
+    def __init__(self, rng, size=400, uses=12):
+        self.rng, self.size, self.uses, self.plates = rng, size, uses, []
+
+    def take(self):
+        if len(self.plates) < self.size or self.rng.random() < 1 / self.uses:
+            plate = draw_plate(self.rng)
+            if len(self.plates) < self.size:
+                self.plates.append(plate)
+            else:
+                self.plates[self.rng.randrange(self.size)] = plate
+            return plate
+        return self.rng.choice(self.plates)
+
+
+def paste(scene, plate, corners, rng, numbers):
+    """Warps a plate into a uint8 scene; its holder and shadow with it."""
+    image = plate.image.astype(np.float32)
+    soil(image, rng, numbers)
+    width = max(np.linalg.norm(corners[1] - corners[0]), np.linalg.norm(corners[2] - corners[3]))
+    scale = width / image.shape[1] * 1.5
+    if scale < 1:
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    centre = corners.mean(0)
+    if rng.random() < 0.55:
+        down = (corners[3] + corners[2] - corners[0] - corners[1]) / 2
+        hold = (corners - centre) * np.float32([rng.uniform(1.01, 1.06), rng.uniform(1.03, 1.2)]) + centre
+        hold[2:] += down * rng.uniform(0, 0.18)
+        cv2.fillPoly(scene, [np.round(hold * 16).astype(np.int32)], rng.choice([(15, 15, 17), (25, 25, 28), (45, 45, 48), (190, 192, 195), (110, 110, 112)]), cv2.LINE_AA, 4)
+    pad = 2
+    low = np.floor(corners.min(0)).astype(int) - pad
+    high = np.ceil(corners.max(0)).astype(int) + pad
+    x0, y0 = max(0, low[0]), max(0, low[1])
+    x1, y1 = min(scene.shape[1], high[0]), min(scene.shape[0], high[1])
+    if x1 - x0 < 2 or y1 - y0 < 2:
+        return
+    matrix = cv2.getPerspectiveTransform(corners_of(image.shape), (corners - np.float32([x0, y0])).astype(np.float32))
+    light(image, rng, numbers)
+    size = (int(x1 - x0), int(y1 - y0))
+    bordered = cv2.warpPerspective(image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    mask = cv2.warpPerspective(np.ones(image.shape[:2], np.float32), matrix, size, flags=cv2.INTER_LINEAR)[..., None]
+    part = scene[y0:y1, x0:x1]
+    part[:] = (part * (1 - mask) + bordered.clip(0, 255) * mask).astype(np.uint8)
+
+
+def _sign(scene, rng, x, y, width):
+    """Writing on a board, a van or a shop: no plate."""
+    height = width / rng.uniform(1.2, 5)
+    ground = rng.choice([(240, 240, 240), (30, 90, 50), (20, 60, 140), (200, 30, 30), (250, 210, 40), (20, 20, 22), None, None])
+    if ground:
+        cv2.rectangle(scene, (round(x), round(y)), (round(x + width), round(y + height)), ground, -1)
+        if rng.random() < 0.4:
+            cv2.rectangle(scene, (round(x), round(y)), (round(x + width), round(y + height)), (235, 235, 235), 2)
+    ink = rng.choice([(245, 245, 245), (20, 20, 20), (200, 40, 40), (250, 220, 60)])
+    rows = rng.randrange(1, 4)
+    for i in range(rows):
+        text = rng.choice([
+            rng.choice(schemes.DEALERS).title(), rng.choice(schemes.BRAZILIAN_TOWNS).split("-")[1].title(), "Service & Parts", "No Parking", "Exit", "Taxi", f"0{rng.randrange(10, 99)} {rng.randrange(100, 999)} {rng.randrange(1000, 9999)}",
+            "www.example.com", "Open 24 h", "Pizza", "Hotel", "Rent a car", "Speed Limit 35", "STOP", f"{rng.randrange(5, 120)}", f"E{rng.randrange(10, 99)}", "Bus", "Policia", "Ambulance", "SALE",
+        ])
+        write(scene, rng, text, x + width * 0.05, y + height * (i + 0.15) / rows, height * 0.7 / rows, ink, width * 0.9)
+
+
+def _blank(scene, rng, x, y, width):
+    """A plate's shape without its characters: an advertising plate, an empty holder, a lamp, a vent."""
+    height = width / rng.uniform(1.5, 5)
+    box = ((round(x), round(y)), (round(x + width), round(y + height)))
+    cv2.rectangle(scene, *box, rng.choice([(235, 235, 235), (200, 200, 60), (30, 30, 32), (150, 150, 152), (240, 240, 220), (120, 20, 20)]), -1)
+    sort = rng.random()
+    if sort < 0.35:
+        write(scene, rng, rng.choice(schemes.DEALERS).title(), x + width * 0.1, y + height * 0.3, height * 0.35, rng.choice([(20, 40, 130), (200, 30, 30), (20, 20, 20)]), width * 0.8)
+    elif sort < 0.7:
+        step = max(2, round(width * rng.uniform(0.02, 0.09)))
+        for value in range(step, round(width), step * 2):
+            cv2.line(scene, (round(x + value), round(y)), (round(x + value), round(y + height)), (20, 20, 22), max(1, step // 2))
+
+
+def _drawn_ground(rng, numbers):
+    scene = np.empty((SCENE, SCENE, 3), np.float32)
+    horizon = rng.uniform(-0.3, 0.8) * SCENE
+    scene[:] = [rng.uniform(20, 230)] * 3
+    if rng.random() < 0.5:
+        scene[:] = [rng.uniform(20, 230) for _ in range(3)]
+    if horizon > 0:
+        scene[: int(horizon)] = [rng.uniform(60, 250) for _ in range(3)]
+    field = numbers.random((rng.randrange(3, 40),) * 2, np.float32)
+    field = cv2.resize(field, (SCENE, SCENE), interpolation=cv2.INTER_CUBIC)
+    scene *= (1 + (field - 0.5) * rng.uniform(0.1, 0.9))[..., None]
+    if rng.random() < 0.6:
+        scene += (numbers.standard_normal((SCENE // 2, SCENE // 2), np.float32).repeat(2, 0).repeat(2, 1) * rng.uniform(1, 18))[..., None]
+    scene = scene.clip(0, 255).astype(np.uint8)
+    for _ in range(rng.randrange(0, 10)):
+        colour = tuple(rng.randrange(256) for _ in range(3)) if rng.random() < 0.4 else (rng.randrange(256),) * 3
+        x, y, w, h = rng.randrange(SCENE), rng.randrange(SCENE), rng.randrange(5, 250), rng.randrange(5, 250)
+        if rng.random() < 0.5:
+            cv2.rectangle(scene, (x, y), (x + w, y + h), colour, rng.choice([-1, -1, 2, 5]))
+        else:
+            cv2.line(scene, (x, y), (x + w - 125, y + h), colour, rng.randrange(1, 12), cv2.LINE_AA)
+    return scene
+
+
+class Photograph:
+    """A photograph for scenes: uint8 RGB, and its plates' boxes (x, y, w, h) px."""
+
+    def __init__(self, picture, boxes):
+        self.picture, self.boxes = picture, boxes
+
+
+def load_photographs(folders, longest_px=1280):
+    import pathlib
+
+    from crops import plate_boxes
+
+    out = []
+    for folder in folders:
+        known = plate_boxes(folder)
+        for path in sorted(pathlib.Path(folder).glob("**/*.jpg")) + sorted(pathlib.Path(folder).glob("**/*.png")):
+            picture = cv2.imread(str(path))
+            if picture is None or min(picture.shape[:2]) < 300:
+                continue
+            scale = min(1, longest_px / max(picture.shape[:2]))
+            if scale < 1:
+                picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            out.append(Photograph(np.ascontiguousarray(picture[..., ::-1]), [tuple(v * scale for v in box) for box in known.get(path.name, [])]))
+    return out
+
+
+def _photograph(rng, photographs):
+    """A part of a photograph as SCENE × SCENE, and the corners of the real plates in it."""
+    photograph = rng.choice(photographs)
+    picture = photograph.picture
+    height, width = picture.shape[:2]
+    # From a close part to the whole picture's height.
+    side = rng.uniform(min(240, height), min(height, width))
+    if photograph.boxes and rng.random() < 0.7:
+        bx, by, bw, bh = rng.choice(photograph.boxes)
+        side = min(height, max(side * rng.uniform(0.3, 1), bw * 1.6))
+        x = min(max(0, bx + bw / 2 - side * rng.uniform(0.2, 0.8)), width - side)
+        y = min(max(0, by + bh / 2 - side * rng.uniform(0.2, 0.8)), height - side)
+    else:
+        x, y = rng.uniform(0, width - side), rng.uniform(0, height - side)
+    x, y, side = round(x), round(y), round(side)
+    part = picture[y:y + side, x:x + side]
+    scale = SCENE / part.shape[0]
+    scene = cv2.resize(part, (SCENE, SCENE), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    found = [np.float32([[bx, by], [bx + bw, by], [bx + bw, by + bh], [bx, by + bh]]) - np.float32([x, y]) for bx, by, bw, bh in photograph.boxes]
+    found = [corners * scale - 0.5 for corners in found]
+    if rng.random() < 0.5:
+        scene = scene[:, ::-1]
+        found = [(np.float32([SCENE - 1, 0]) + corners * np.float32([-1, 1]))[[1, 0, 3, 2]] for corners in found]
+    return np.ascontiguousarray(scene), found
+
+
+def _inside(corners):
+    low, high = corners.min(0), corners.max(0)
+    return low[0] > -1 and low[1] > -1 and high[0] < SCENE and high[1] < SCENE
+
+
+def _touches(corners):
+    low, high = corners.min(0), corners.max(0)
+    return high[0] > 0 and high[1] > 0 and low[0] < SCENE and low[1] < SCENE
+
+
+def _overlaps(corners, others, margin=1.25):
+    low, high = corners.min(0), corners.max(0)
+    middle, half = (low + high) / 2, (high - low) / 2 * margin
+    for other in others:
+        o_low, o_high = other.min(0), other.max(0)
+        if (middle - half < o_high).all() and (middle + half > o_low).all():
+            return True
+    return False
+
+
+def _width_px(rng):
+    return float(np.exp(rng.uniform(np.log(16), np.log(70)) if rng.random() < 0.6 else rng.uniform(np.log(50), np.log(260))))
+
+
+def sample(rng, stock, photographs):
+    numbers = noise_source(rng)
+    plates, ignored = [], []
+    kind = rng.random()
+    if photographs and kind < 0.62:
+        scene, found = _photograph(rng, photographs)
+        replace = rng.random() < 0.75
+        for corners in found:
+            if not _touches(corners):
+                continue
+            width = corners[:, 0].max() - corners[:, 0].min()
+            if not _inside(corners) or width < LEAST_WIDTH_PX or width > 300:
+                ignored.append(corners)
+            elif replace:
+                plate = stock.take()
+                # The drawn plate covers the real one; its own shape is kept.
+                middle, box_h = corners.mean(0), corners[:, 1].max() - corners[:, 1].min()
+                ratio = plate.image.shape[0] / plate.image.shape[1]
+                w = max(width * rng.uniform(1.0, 1.12), box_h * 1.05 / ratio)
+                cover = quad(w, w * ratio, rng, 0.35) + middle
+                if _inside(cover):
+                    cv2.rectangle(scene, tuple(int(v) for v in corners[0]), tuple(int(v) for v in corners[2]), tuple(int(v) for v in scene[int(corners[0, 1]), int(corners[0, 0])]), -1)
+                    paste(scene, plate, cover, rng, numbers)
+                    plates.append(cover)
+                else:
+                    ignored.append(corners)
+            else:
+                plates.append(corners)
+    else:
+        scene = _drawn_ground(rng, numbers)
+    taken = plates + ignored
+    wanted = rng.choice([0, 1, 1, 2, 3] if not plates else [0, 0, 1, 2])
+    for _ in range(rng.randrange(0, 3)):
+        x, y, w = rng.uniform(-40, SCENE), rng.uniform(-20, SCENE), float(np.exp(rng.uniform(np.log(15), np.log(200))))
+        box = np.float32([[x, y], [x + w, y + w]])
+        if not _overlaps(box, taken):
+            (_sign if rng.random() < 0.65 else _blank)(scene, rng, x, y, w)
+    tries = 0
+    placed = 0
+    while placed < wanted and tries < 8:
+        tries += 1
+        plate = stock.take()
+        w = _width_px(rng) * (0.7 if plate.two_lines else 1)
+        ratio = plate.image.shape[0] / plate.image.shape[1]
+        corners = quad(w, w * ratio, rng)
+        if rng.random() < 0.7:
+            share = 0.17 if ratio > 0.45 else 0.26
+            vehicle_w = w / (share * rng.uniform(0.75, 1.35))
+            cx, ground = rng.uniform(0, SCENE), rng.uniform(0.35, 1.25) * SCENE
+            reach = np.float32([[cx - vehicle_w * 0.55, ground - vehicle_w * 0.95], [cx + vehicle_w * 0.55, ground + vehicle_w * 0.05]])
+            if _overlaps(reach, taken, 1.0):
+                continue
+            x, y = draw_vehicle(scene, rng, cx, ground, vehicle_w)
+            placed += 1
+            corners = corners + np.float32([x, y])
+            if rng.random() < 0.06:
+                taken.append(reach)
+                continue  # a vehicle without a plate
+            if not _touches(corners):
+                continue
+            taken.append(reach)
+        else:
+            corners = corners + np.float32([rng.uniform(0, SCENE), rng.uniform(0, SCENE)])
+            if not _touches(corners) or _overlaps(corners, taken):
+                continue
+            placed += 1
+            taken.append(corners)
+        paste(scene, plate, corners, rng, numbers)
+        if _inside(corners) and w >= LEAST_WIDTH_PX:
+            plates.append(corners)
+        else:
+            ignored.append(corners)
+    if rng.random() < 0.12:
+        text = f"20{rng.randrange(10, 26)}/{rng.randrange(1, 13):02}/{rng.randrange(1, 29):02} {rng.randrange(24):02}:{rng.randrange(60):02}:{rng.randrange(60):02}"
+        write(scene, rng, text + rng.choice(["", "  CAM 2", " km/h"]), rng.uniform(0, SCENE * 0.5), rng.choice([4, SCENE - 24]), rng.uniform(7, 18), rng.choice([(255, 255, 255), (255, 230, 60)]), SCENE * 0.6)
+    scene = scene.astype(np.float32)
+    light(scene, rng, numbers)
+    narrow = min([60.0] + [float(np.linalg.norm(corners[1] - corners[0])) for corners in plates])
+    scene = expose(scene, rng, numbers, max(24.0, narrow), 0.9)
+    boxes = np.float32([[*c.min(0), *c.max(0)] for c in ignored]).reshape(-1, 4)
+    return scene, np.float32(plates).reshape(-1, 4, 2), boxes
+
+
+def main():
+    import sys
+    import time
+
+    rng = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 1)
+    photographs = load_photographs(sys.argv[3:])
+    stock = Stock(rng, 60)
+    for _ in range(70):
+        stock.take()
+    started = time.time()
+    cells = []
+    for _ in range(24):
+        scene, plates, ignored = sample(rng, stock, photographs)
+        cells.append((scene, plates, ignored))
+    print(f"{(time.time() - started) / 24 * 1000:.1f} ms a scene")
+    shown = []
+    for scene, plates, ignored in cells:
+        scene = scene.copy()
+        for corners in plates:
+            cv2.polylines(scene, [np.round(corners * 8).astype(np.int32)], True, (0, 255, 0), 1, cv2.LINE_AA, 3)
+        for x0, y0, x1, y1 in ignored:
+            cv2.rectangle(scene, (int(x0), int(y0)), (int(x1), int(y1)), (255, 0, 0), 1)
+        shown.append(scene)
+    cv2.imwrite(sys.argv[1], np.vstack([np.hstack(shown[i:i + 6]) for i in range(0, 24, 6)])[..., ::-1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""Trains the detector on scenes that are made as it goes. Stops and goes on from its checkpoint; see README.
+
+    python3 train_detector.py --minutes 60 --photographs DIR... [--plates DIR] [--rate 2e-3] [--decay]
+"""
+
+import argparse
+import copy
+import json
+import math
+import pathlib
+import random
+import time
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from detector_network import OFFSET_STRIDES, Detector, cells
+from scenes import SCENE, Stock, load_photographs, sample
+from train_reader import load, save
+
+HERE = pathlib.Path(__file__).parent
+CHECKPOINT = HERE / "checkpoints" / "detector.pt"
+BATCH = 16
+EMA = 0.999
+# Widest plate, px in the network's picture, that the grids of stride 8 and 16 look for; both look for those near the border.
+BORDERS = (60.0, 130.0)
+BORDER_OVERLAP = 1.15
+
+
+def targets_of(plates, ignored, centres, strides):
+    """Per cell: 1 plate, 0 none, -1 not counted; and the corners for the cells with a plate."""
+    wanted = torch.zeros(centres.shape[0])
+    corners = torch.zeros(centres.shape[0], 8)
+    sizes = torch.ones(centres.shape[0])
+    for x0, y0, x1, y1 in ignored:
+        inside = (centres[:, 0] > x0) & (centres[:, 0] < x1) & (centres[:, 1] > y0) & (centres[:, 1] < y1)
+        wanted[inside] = -1
+    for plate in plates:
+        plate = torch.from_numpy(plate)
+        middle = plate.mean(0)
+        low, high = plate.min(0).values, plate.max(0).values
+        width, height = (high - low).tolist()
+        spans = ((0, BORDERS[0]), (BORDERS[0], BORDERS[1]), (BORDERS[1], 1e9))
+        for stride, (least, most) in zip((8.0, 16.0, 32.0), spans):
+            here = strides == stride
+            inside = here & (centres[:, 0] > low[0]) & (centres[:, 0] < high[0]) & (centres[:, 1] > low[1]) & (centres[:, 1] < high[1])
+            if not least / BORDER_OVERLAP <= width <= most * BORDER_OVERLAP:
+                # Seen, but it is another grid's: not held against this one.
+                wanted[inside & (wanted == 0)] = -1
+                continue
+            offset = (centres - middle).abs()
+            near = here & (offset[:, 0] < max(0.51 * stride, min(1.5 * stride, 0.3 * width))) & (offset[:, 1] < max(0.51 * stride, min(1.5 * stride, 0.3 * height)))
+            wanted[inside & (wanted == 0)] = -1
+            wanted[near] = 1
+            corners[near] = plate.reshape(8)
+            sizes[near] = math.sqrt(width * height)
+    return wanted, corners, sizes
+
+
+class Made(torch.utils.data.IterableDataset):
+    def __init__(self, seed, photographs):
+        self.seed, self.photographs = seed, photographs
+
+    def __iter__(self):
+        cv2.setNumThreads(1)
+        torch.set_num_threads(1)
+        worker = torch.utils.data.get_worker_info()
+        rng = random.Random(f"{self.seed}/{worker.id if worker else 0}")
+        stock = Stock(rng)
+        centres, strides = cells(SCENE, SCENE)
+        while True:
+            scenes, wanted = [], []
+            for _ in range(BATCH):
+                scene, plates, ignored = sample(rng, stock, self.photographs)
+                scenes.append(scene)
+                wanted.append(targets_of(plates, ignored, centres, strides))
+            yield torch.from_numpy(np.stack(scenes)).permute(0, 3, 1, 2).contiguous(), *(torch.stack(each) for each in zip(*wanted))
+
+
+def loss_of(out, wanted, corners, sizes, centres, strides):
+    score = out[..., 0].float()
+    counted = wanted >= 0
+    positive = wanted > 0
+    number = positive.sum().clamp(min=1)
+    p = torch.sigmoid(score)
+    bce = F.binary_cross_entropy_with_logits(score, wanted.clamp(min=0), reduction="none")
+    modulated = torch.where(positive, 0.5 * (1 - p) ** 2 * bce, 0.5 * p ** 2 * bce)
+    found = (modulated * counted).sum() / number
+    n = out.shape[0]
+    predicted = out[..., 1:].float() * (OFFSET_STRIDES * strides)[None, :, None] + centres.repeat(1, 4)[None]
+    error = (predicted[positive] - corners[positive]) / sizes[positive][:, None]
+    placed = F.smooth_l1_loss(error, torch.zeros_like(error), beta=0.05, reduction="sum") / number / 8
+    return found + 4 * placed, found.detach(), placed.detach()
+
+
+# Area of the picture that the network is given, px; the camera's stage does the same.
+INPUT_PIXELS = 640 * 384
+
+
+def input_size(width, height):
+    """Multiples of 32 with about INPUT_PIXELS in all and the picture's shape; small pictures are not enlarged more than twice."""
+    scale = min(2.0, math.sqrt(INPUT_PIXELS / (width * height)))
+    return max(32, round(width * scale / 32) * 32), max(32, round(height * scale / 32) * 32)
+
+
+def detect(model, picture, threshold):
+    """[(score, corners 4×2 in the picture's px)] after suppression, best first."""
+    height, width = picture.shape[:2]
+    w, h = input_size(width, height)
+    small = cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA if w < width else cv2.INTER_LINEAR)
+    with torch.no_grad():
+        out = model(torch.from_numpy(small).permute(2, 0, 1)[None].float())[0]
+    centres, strides = cells(h, w)
+    scores = torch.sigmoid(out[:, 0])
+    corners = out[:, 1:] * (OFFSET_STRIDES * strides)[:, None] + centres.repeat(1, 4)
+    keep = torch.nonzero(scores > threshold).flatten()
+    keep = keep[scores[keep].argsort(descending=True)][:300]
+    found = []
+    for i in keep.tolist():
+        quad = (corners[i].reshape(4, 2).numpy() + 0.5) * np.float32([width / w, height / h]) - 0.5
+        box = (*quad.min(0), *quad.max(0))
+        if all(overlap(box, other[2]) < 0.3 for other in found):
+            found.append((scores[i].item(), quad, box))
+    return [(score, quad) for score, quad, _ in found]
+
+
+def overlap(a, b):
+    w, h = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    if w <= 0 or h <= 0:
+        return 0.0
+    return w * h / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - w * h)
+
+
+def measured_pictures(plates):
+    sets = {}
+    for name in ("us", "eu", "br"):
+        listing = pathlib.Path(plates) / name / "labels.tsv"
+        sets[name] = [(cv2.imread(str(listing.parent / row[0]))[..., ::-1].copy(), tuple(float(v) for v in row[1:5])) for row in (line.split("\t") for line in listing.read_text().splitlines()[1:])]
+    return sets
+
+
+def measure(model, sets, threshold=0.3):
+    """Recall at IoU 0.5, and places a picture that lie on no label."""
+    model.eval()
+    out = {}
+    for name, pictures in sets.items():
+        hit = wrong = 0
+        for picture, (x, y, w, h) in pictures:
+            boxes = [(*quad.min(0), *quad.max(0)) for _, quad in detect(model, picture, threshold)]
+            label = (x, y, x + w, y + h)
+            hit += any(overlap(box, label) >= 0.5 for box in boxes)
+            wrong += sum(overlap(box, label) == 0 for box in boxes)
+        out[name] = f"{100 * hit / len(pictures):.1f}/{wrong / len(pictures):.2f}"
+    model.train()
+    return out
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--minutes", type=float, default=60)
+    options.add_argument("--photographs", nargs="*", default=[])
+    options.add_argument("--plates")
+    options.add_argument("--rate", type=float, default=2e-3)
+    options.add_argument("--decay", action="store_true", help="let the rate fall to nothing over these minutes")
+    options.add_argument("--workers", type=int, default=1)
+    options.add_argument("--checkpoint", type=pathlib.Path, default=CHECKPOINT)
+    options = options.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    torch.manual_seed(7)
+    model = Detector().to(memory_format=torch.channels_last)
+    average = copy.deepcopy(model)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=options.rate, weight_decay=0.01)
+    state = load(options.checkpoint, model, average, optimiser) or {"step": 0, "runs": 0, "minutes": 0.0}
+    state["runs"] += 1
+    print(f"parameters {sum(p.numel() for p in model.parameters())}, from step {state['step']}", flush=True)
+    sets = measured_pictures(options.plates) if options.plates else {}
+    photographs = load_photographs(options.photographs)
+    made = torch.utils.data.DataLoader(Made(f"detector/{state['runs']}", photographs), batch_size=None, num_workers=options.workers, prefetch_factor=8)
+    centres, strides = cells(SCENE, SCENE)
+    started, told, saved, losses, first, earlier = time.time(), time.time(), time.time(), [], state["step"], state["minutes"]
+    measured = time.time()
+    for pixels, wanted, corners, sizes in made:
+        done = (time.time() - started) / 60 / options.minutes
+        if done >= 1:
+            break
+        rate = options.rate * min(1, (state["step"] + 1) / 300, (state["step"] - first + 1) / 50)
+        if options.decay:
+            rate *= 0.5 + 0.5 * math.cos(math.pi * done)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        pixels = pixels.float().contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            out = model(pixels)
+        loss, found, placed = loss_of(out, wanted, corners, sizes, centres, strides)
+        optimiser.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+        if torch.isfinite(norm):
+            optimiser.step()
+        state["step"] += 1
+        losses.append((found.item(), placed.item()))
+        keep = min(EMA, state["step"] / (state["step"] + 10))
+        with torch.no_grad():
+            for mean, now in zip(average.state_dict().values(), model.state_dict().values()):
+                if mean.dtype.is_floating_point:
+                    mean.mul_(keep).add_(now.detach(), alpha=1 - keep)
+                else:
+                    mean.copy_(now)
+        state["minutes"] = earlier + (time.time() - started) / 60
+        if time.time() - told > 60:
+            speed = (state["step"] - first) * BATCH / (time.time() - started)
+            a, b = np.mean(losses, 0)
+            line = {"step": state["step"], "scenes": state["step"] * BATCH, "found": round(float(a), 4), "placed": round(float(b), 4), "rate": round(rate, 6), "per_s": round(speed, 1), "minutes": round(state["minutes"], 1)}
+            if sets and time.time() - measured > 240:
+                line |= measure(average, sets)
+                measured = time.time()
+            print(json.dumps(line), flush=True)
+            told, losses = time.time(), []
+        if time.time() - saved > 300:
+            save(options.checkpoint, model, average, optimiser, state)
+            saved = time.time()
+    save(options.checkpoint, model, average, optimiser, state)
+    print("saved", state, measure(average, sets) if sets else "", flush=True)
+
+
+if __name__ == "__main__":
+    main()
