@@ -11,7 +11,7 @@ import { EARLIEST_TIME_MS, MAX_CROP_BYTES, type Sighting, sightingSchema } from 
 import type { CaptureSource, Frame } from './capture/types.ts'
 import { deliver, entry, entryId, inWorld, NOW, versionOf } from './hotlist/testing.ts'
 import { type Outbox, type OutboxSighting, openOutbox } from './outbox/outbox.ts'
-import { createPipeline, type Pipeline, type PipelineDeps } from './pipeline.ts'
+import { createPipeline, MAX_BEING_NAMED, type Pipeline, type PipelineDeps } from './pipeline.ts'
 import { createRepeats } from './repeats.ts'
 import { createTracker } from './track.ts'
 import type { PlateRead } from './vision/types.ts'
@@ -25,6 +25,7 @@ const read = (plate: string | null, more: Partial<PlateRead> = {}): PlateRead =>
   confidence: 0.9,
   region: HERE,
   jurisdiction: null,
+  vehicle: null,
   candidates: plate === null ? [] : [{ plate, confidence: 0.9 }],
   ...more,
 })
@@ -42,7 +43,10 @@ const scriptedVision: PipelineDeps['vision'] = {
   async crop(frame, region, maxBytes) {
     assert.is(maxBytes, MAX_CROP_BYTES)
     const jpeg = Buffer.from(`crop at ${region.x} of ${sha256Hex(frame)}`)
-    return { jpeg, sha256: sha256Hex(jpeg) }
+    return { jpeg, sha256: sha256Hex(jpeg), plate: region }
+  },
+  async jurisdiction() {
+    return null
   },
 }
 
@@ -216,7 +220,7 @@ test('a final that no longer matches still follows its preview, as urgent as tha
 test('when only matches may leave, the others are counted, not stored, and no picture is taken of them', async () => {
   let crops = 0
   const vision: PipelineDeps['vision'] = {
-    read: scriptedVision.read,
+    ...scriptedVision,
     crop(...call) {
       crops += 1
       return scriptedVision.crop(...call)
@@ -229,6 +233,66 @@ test('when only matches may leave, the others are counted, not stored, and no pi
       [`${LISTED} 0`, `${LISTED} 1`],
     )
     assert.equal([world.pipeline.counters.made, world.pipeline.counters.withheld, crops], [3, 2, 1])
+  })
+})
+
+test("a plate's state is read from its picture while the next frames are looked at, and is in the final alone", async () => {
+  let answer = (_: { code: string; confidence: number }): void => {}
+  const asked: string[] = []
+  const vision: PipelineDeps['vision'] = {
+    ...scriptedVision,
+    jurisdiction(picture, corners) {
+      asked.push(`${Buffer.from(picture).subarray(0, 7)} ${corners[2].x},${corners[2].y}`)
+      return new Promise((resolve) => {
+        answer = resolve
+      })
+    },
+  }
+  await inPipeline({ gapMs: 1, deps: { vision } }, async ({ run, sightings }) => {
+    async function* frames() {
+      yield frameOf([read(LISTED)], 0)
+      while (asked.length === 0) await systemClock.sleep(2)
+      yield frameOf([read('XYZ789', { jurisdiction: { code: 'RO', confidence: 1 } })], 1)
+      while (sightings().length < 2) await systemClock.sleep(2)
+      // The first vehicle's state is still being read, and the second is already followed.
+      answer({ code: 'US-CA', confidence: 0.9 })
+    }
+    await run(frames())
+    assert.equal(asked, ['crop at 110,50'])
+    assert.equal(
+      sightings()
+        .map(({ plate, revision, jurisdiction }) => `${plate} ${revision} ${jurisdiction?.code ?? 'null'}`)
+        .sort(),
+      [`${LISTED} 0 null`, `${LISTED} 1 US-CA`, 'XYZ789 1 RO'],
+    )
+  })
+})
+
+test('states that cannot be read, and those of more vehicles than may wait, are null; no vehicle is lost', async () => {
+  const waiting: (() => void)[] = []
+  const vision: PipelineDeps['vision'] = {
+    ...scriptedVision,
+    jurisdiction: () =>
+      new Promise((_, reject) => {
+        waiting.push(() => reject(new AppError('unavailable', 'the vision process is gone')))
+      }),
+  }
+  const plates = Array.from({ length: MAX_BEING_NAMED + 1 }, (_, n) => `XYZ${n}AB`)
+  await inPipeline({ gapMs: 1, deps: { vision } }, async ({ run, sightings }) => {
+    async function* frames() {
+      for (const [seq, plate] of plates.entries()) yield frameOf([read(plate)], seq)
+      // The one too many does not wait.
+      while (sightings().length === 0 || waiting.length < MAX_BEING_NAMED) await systemClock.sleep(2)
+      for (const give of waiting) give()
+    }
+    await run(frames())
+    assert.is(waiting.length, MAX_BEING_NAMED)
+    assert.equal(
+      sightings()
+        .map(({ plate, jurisdiction }) => `${plate} ${jurisdiction}`)
+        .sort(),
+      plates.map((plate) => `${plate} null`),
+    )
   })
 })
 

@@ -25,7 +25,8 @@ import type { Outbox } from './outbox/outbox.ts'
 import type { CameraPolicy } from './policy.ts'
 import type { Repeats } from './repeats.ts'
 import type { FrameTime, Observation, Track, Tracker } from './track.ts'
-import type { EvidenceCrop, VisionDoor } from './vision/types.ts'
+import { cornersOfRegion } from './vision/geometry.ts'
+import type { EvidenceCrop, Jurisdiction, VisionDoor } from './vision/types.ts'
 
 export interface PipelineCounters {
   read: number
@@ -46,7 +47,7 @@ export interface PipelineDeps {
   /** How long to wait for a frame before looking for vehicles that are gone, milliseconds. */
   gapMs: number
   versions: Sighting['versions']
-  vision: Pick<VisionDoor, 'read' | 'crop'>
+  vision: Pick<VisionDoor, 'read' | 'crop' | 'jurisdiction'>
   tracker: Tracker
   repeats: Repeats
   hotlists: Pick<Hotlists, 'match'>
@@ -72,8 +73,12 @@ interface Followed {
   preview: HotlistMatch | null
   /** The picture is in the outbox; a second one under the same id would be another picture. */
   cropStored: boolean
+  /** Read from the picture when the vehicle has gone. */
+  jurisdiction: Jurisdiction | null
 }
 
+/** Finals that wait for their plate's state at a time, 0.3 s each; those beyond leave without it. */
+export const MAX_BEING_NAMED = 8
 /** While vision is starting again, frames fail at once; waiting keeps the loop from spinning. */
 const VISION_BACK_OFF = { firstMs: 50, mostMs: 2 * SECOND_MS }
 
@@ -81,6 +86,9 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   const { vision, tracker, repeats, hotlists, policy, outbox, clock, log } = deps
   const counters: PipelineCounters = { read: 0, rejected: 0, failed: 0, made: 0, matched: 0, withheld: 0, repeats: 0 }
   const followed = new WeakMap<Track, Followed>()
+  const beingNamed = new Set<Promise<void>>()
+  /** What a final that had waited could not be stored for; only what ends the camera. */
+  let fault: { thrown: unknown } | null = null
   const backOff = createBackOff(VISION_BACK_OFF, deps.random)
 
   async function run(source: CaptureSource, signal: AbortSignal): Promise<void> {
@@ -88,6 +96,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     // Asked for only when the frame before is done with: the newest frame wins at that moment.
     let awaited: Promise<IteratorResult<Frame>> | null = null
     while (!signal.aborted) {
+      if (fault !== null) throw fault.thrown
       const next: Promise<IteratorResult<Frame>> = awaited ?? frames.next()
       const arrived = await frameOrNull(next, signal)
       if (arrived === null) {
@@ -102,6 +111,8 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       await look(arrived.value, signal)
     }
     end(tracker.finish())
+    await Promise.allSettled(beingNamed)
+    if (fault !== null) throw fault.thrown
   }
 
   /** The next frame, or null when none came within the gap. */
@@ -174,7 +185,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   }
 
   function stateOf(track: Track): Followed {
-    const state = followed.get(track) ?? { picture: null, preview: null, cropStored: false }
+    const state = followed.get(track) ?? { picture: null, preview: null, cropStored: false, jurisdiction: null }
     followed.set(track, state)
     return state
   }
@@ -199,7 +210,42 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       const isRepeat = state.preview === null && repeats.isRepeat(plate, track.region, match, clock.monotonicMs())
       repeats.saw(plate, track.region, match ?? state.preview, clock.monotonicMs())
       if (isRepeat) counters.repeats += 1
+      else if (mayBeNamed(track, state, match)) nameAndStore(track, state, match)
       else store(track, state, match, 1)
+    }
+  }
+
+  /** Only what leaves the camera is looked at further, and only so much at a time: the frames come first. */
+  function mayBeNamed(track: Track, state: Followed, match: HotlistMatch | null): boolean {
+    const { plate, jurisdiction } = track.vote()
+    const leaves = match !== null || state.preview !== null || policy.upload === 'all'
+    return (
+      leaves && plate !== null && jurisdiction === null && state.picture !== null && beingNamed.size < MAX_BEING_NAMED
+    )
+  }
+
+  /** The final waits until the plate's state has been read, while the next frames are looked at. */
+  function nameAndStore(track: Track, state: Followed, match: HotlistMatch | null): void {
+    const naming = (async () => {
+      state.jurisdiction = await jurisdictionOf(track, state)
+      store(track, state, match, 1)
+    })()
+    beingNamed.add(naming)
+    naming
+      .catch((thrown: unknown) => {
+        fault = { thrown }
+      })
+      .finally(() => beingNamed.delete(naming))
+  }
+
+  async function jurisdictionOf(track: Track, { picture }: Followed): Promise<Jurisdiction | null> {
+    if (picture === null) return null
+    try {
+      return await vision.jurisdiction(picture.crop.jpeg, cornersOfRegion(picture.crop.plate))
+    } catch (thrown) {
+      const error = toAppError(thrown)
+      log.warn('jurisdiction_not_read', { sightingId: track.sightingId, code: error.code, error: error.message })
+      return null
     }
   }
 
@@ -256,13 +302,15 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     // Time, place and picture are of one frame.
     const { capturedAtMs, clock: clockThen, region } = state.picture ?? track.evidence
     const crop = state.picture?.crop ?? null
+    const vote = track.vote()
     return {
       sightingId: track.sightingId,
       revision,
       cameraId: deps.cameraId,
       capturedAtMs,
       clock: clockThen,
-      ...track.vote(),
+      ...vote,
+      jurisdiction: vote.jurisdiction ?? state.jurisdiction,
       region,
       match,
       crop: crop === null ? null : { sha256: crop.sha256, bytes: crop.jpeg.length },

@@ -37,6 +37,7 @@ const read = (plate: string | null, more: Partial<PlateRead> = {}): PlateRead =>
   confidence: 0.8,
   region: HERE,
   jurisdiction: null,
+  vehicle: null,
   candidates: plate === null ? [] : [{ plate, confidence: more.confidence ?? 0.8 }],
   ...more,
 })
@@ -130,7 +131,14 @@ test('a vehicle whose plate cannot be read is reported as such, with the best co
   see(0, read(null, { confidence: 0.4 }))
   see(40, read(null, { confidence: 0.3 }))
   const [track] = tracker.finish()
-  assert.equal(track?.vote(), { plate: null, confidence: 0.4, candidates: [], jurisdiction: null, frames: 2 })
+  assert.equal(track?.vote(), {
+    plate: null,
+    confidence: 0.4,
+    candidates: [],
+    jurisdiction: null,
+    vehicle: null,
+    frames: 2,
+  })
 })
 
 test('a vehicle is gone when it was not seen for longer than the gap, and not one millisecond before', () => {

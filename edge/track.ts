@@ -6,7 +6,7 @@
 import type { NewId } from '../shared/ids.ts'
 import { confusableKey } from '../shared/plate.ts'
 import { type Candidate, MAX_CANDIDATES, MAX_FRAMES_PER_SIGHTING, type Region } from '../shared/wire/index.ts'
-import type { PlateRead } from './vision/types.ts'
+import type { Jurisdiction, PlateRead, Vehicle } from './vision/types.ts'
 
 /** Vehicles followed at a time; beyond it the one not seen for longest is ended early. */
 export const MAX_OPEN_TRACKS = 64
@@ -45,7 +45,8 @@ export interface Vote {
   plate: string | null
   confidence: number
   candidates: Candidate[]
-  jurisdiction: { code: string; confidence: number } | null
+  jurisdiction: Jurisdiction | null
+  vehicle: Vehicle | null
   /** Frames that voted. */
   frames: number
 }
@@ -93,6 +94,9 @@ interface OpenTrack extends Track {
   /** Summed confidence by text. */
   readonly texts: Map<string, number>
   readonly jurisdictions: Map<string, { sum: number; count: number }>
+  readonly colours: Map<Vehicle['colour'], number>
+  /** Frames that showed a place for the plate, with a text or without. */
+  looks: number
   frames: number
   unreadable: { frames: number; confidence: number }
 }
@@ -189,6 +193,8 @@ function openTrack(sightingId: string, frame: FrameTime, read: PlateRead): OpenT
     lastFrame: 0,
     texts: new Map(),
     jurisdictions: new Map(),
+    colours: new Map(),
+    looks: 0,
     frames: 0,
     unreadable: { frames: 0, confidence: 0 },
     vote: () => voteOf(track),
@@ -208,6 +214,11 @@ function addRead(track: OpenTrack, frame: FrameTime, read: PlateRead, frameNumbe
   track.lastSeenMs = frame.readAtMs
   track.lastFrame = frameNumber
   track.region = read.region
+  track.looks += 1
+  if (read.vehicle !== null) {
+    const { colour, confidence } = read.vehicle
+    track.colours.set(colour, (track.colours.get(colour) ?? 0) + confidence)
+  }
   if (read.plate === null) {
     track.unreadable = {
       frames: track.unreadable.frames + 1,
@@ -244,6 +255,7 @@ function voteOf(track: OpenTrack): Vote {
       confidence,
       candidates: [],
       jurisdiction: null,
+      vehicle: vehicleOf(track),
       frames: Math.max(1, Math.min(frames, MAX_FRAMES_PER_SIGHTING)),
     }
   }
@@ -258,8 +270,18 @@ function voteOf(track: OpenTrack): Vote {
     candidates,
     jurisdiction:
       state === undefined ? null : { code: state[0], confidence: Math.min(1, state[1].sum / state[1].count) },
+    vehicle: vehicleOf(track),
     frames: track.frames,
   }
+}
+
+/** A colour that fewer than half of the looks agree on is not clear. */
+const CLEAR_COLOUR = 0.5
+
+function vehicleOf(track: OpenTrack): Vehicle | null {
+  const [first] = [...track.colours].sort((a, b) => b[1] - a[1])
+  if (first === undefined || first[1] / track.looks < CLEAR_COLOUR) return null
+  return { colour: first[0], confidence: Math.min(1, first[1] / track.looks) }
 }
 
 /** Intersection over union, 0-1. */

@@ -33,6 +33,10 @@ async function answer(reader: FrameReader, request: FrameRequest): Promise<void>
       send({ kind: 'done', id: request.id, value: crop })
       return
     }
+    if (request.kind === 'jurisdiction') {
+      send({ kind: 'done', id: request.id, value: await reader.jurisdiction(request.frame, request.corners) })
+      return
+    }
     const reading = await reader.read(request.frame)
     const elapsedMs = systemClock.monotonicMs() - startedMs
     send({ kind: 'done', id: request.id, value: { ...reading, elapsedMs } })

@@ -18,8 +18,6 @@ const SIDE_MULTIPLE_PX = 32
 
 /** Pixels of the network's input in all; it was trained for plates of 15 px and more in it, 30 px of a 1280×720 frame. */
 const INPUT_PIXELS = 640 * 384
-/** A small picture is enlarged at most so much. */
-const MAX_ENLARGEMENT = 2
 /** Score from which a cell is looked at; what is no plate after all, the reader tells. */
 const MIN_SCORE = 0.25
 /** Cells that are looked at, best first; each plate has about 5. */
@@ -28,7 +26,7 @@ const MAX_CELLS = 400
 const SAME_PLATE_OVERLAP = 0.3
 
 export function inputSize(widthPx: number, heightPx: number): { width: number; height: number } {
-  const scale = Math.min(MAX_ENLARGEMENT, Math.sqrt(INPUT_PIXELS / (widthPx * heightPx)))
+  const scale = Math.min(1, Math.sqrt(INPUT_PIXELS / (widthPx * heightPx)))
   const side = (px: number) =>
     Math.max(SIDE_MULTIPLE_PX, Math.round((px * scale) / SIDE_MULTIPLE_PX) * SIDE_MULTIPLE_PX)
   return { width: side(widthPx), height: side(heightPx) }
@@ -76,7 +74,7 @@ export function platesIn(
     const corners: Corners = [corner(0), corner(1), corner(2), corner(3)]
     const region = boundsOf(corners)
     if (plates.some((better) => overlap(better.region, region) > SAME_PLATE_OVERLAP)) continue
-    plates.push({ region, corners, confidence: score, text: lineWithin(corners) })
+    plates.push({ region, corners, confidence: score, text: lineWithin(corners), isPlate: true })
   }
   return plates
 }

@@ -54,6 +54,7 @@ export function openCascadeDetector(cascadePath: string): PlateDetector {
         kept.push({
           text: grown(text, { left: 0.1, right: 0.1, top: 0.1, bottom: 0.1 }),
           confidence: score,
+          isPlate: false,
           ...plateOutline(text),
         })
         if (kept.length === MAX_PLACES) break

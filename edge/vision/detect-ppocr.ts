@@ -105,7 +105,7 @@ export async function openPpocrDetector(modelPath: string, threads: number): Pro
       return lines
         .filter(({ box }) => box.widthPx >= MIN_ASPECT * box.heightPx && box.widthPx <= MAX_ASPECT * box.heightPx)
         .sort((a, b) => b.score - a.score)
-        .map(({ box, score }) => ({ text: box, confidence: score, ...plateOutline(box) }))
+        .map(({ box, score }) => ({ text: box, confidence: score, isPlate: false, ...plateOutline(box) }))
     },
     close: () => network.close(),
   }

@@ -4,9 +4,17 @@
  */
 import type { ChildProcess } from 'node:child_process'
 import { AppError, toAppError } from '../../shared/errors.ts'
-import type { FrameRequest, FromChild, OpenRequest, Versions } from './exchange.ts'
+import type { FrameAnswer, FrameRequest, FromChild, OpenRequest, Versions } from './exchange.ts'
 import { startChild } from './start-child.ts'
-import type { EvidenceCrop, FrameReading, VisionConfig, VisionDeps, VisionDoor } from './types.ts'
+import type {
+  Corners,
+  EvidenceCrop,
+  FrameReading,
+  Jurisdiction,
+  VisionConfig,
+  VisionDeps,
+  VisionDoor,
+} from './types.ts'
 
 /** Loading the models takes 1-3 s; a slow card and a cold disk take more. */
 export const START_TIMEOUT_MS = 60_000
@@ -18,8 +26,7 @@ export const MAX_START_ATTEMPTS = 5
 const CLOSE_TIMEOUT_MS = 2_000
 
 interface Waiting {
-  id: number
-  done(value: FrameReading | EvidenceCrop): void
+  done(value: FrameAnswer): void
   failed(error: AppError): void
 }
 
@@ -38,9 +45,12 @@ class Vision implements VisionDoor {
   readonly #closing = new AbortController()
   #child: ChildProcess | null = null
   #ready: Promise<void> = Promise.resolve()
-  #waiting: Waiting | null = null
-  /** Calls run one after another; this is the end of the queue. */
+  /** What the child has been asked: at most one of the frames' calls and one about a jurisdiction. */
+  readonly #waiting = new Map<number, Waiting>()
+  /** Frames' calls run one after another; this is the end of their queue. */
   #last: Promise<unknown> = Promise.resolve()
+  /** Jurisdictions are read beside the frames: most of that is another thread's work. */
+  #lastJurisdiction: Promise<unknown> = Promise.resolve()
   #nextId = 1
   #pauseMs: number = RESTART_PAUSE_MS.first
   #versions: Versions = { detector: 'unknown', reader: 'unknown' }
@@ -84,6 +94,16 @@ class Vision implements VisionDoor {
     return { ...crop, jpeg: Buffer.from(crop.jpeg.buffer, crop.jpeg.byteOffset, crop.jpeg.byteLength) }
   }
 
+  async jurisdiction(frame: Uint8Array, corners: Corners): Promise<Jurisdiction | null> {
+    const before = this.#lastJurisdiction
+    const mine = (async () => {
+      await before
+      return this.#exchange({ kind: 'jurisdiction', frame, corners })
+    })()
+    this.#lastJurisdiction = mine.catch(() => {})
+    return (await mine) as Jurisdiction | null
+  }
+
   async close(): Promise<void> {
     this.#closing.abort()
     const child = this.#child
@@ -100,7 +120,7 @@ class Vision implements VisionDoor {
     await late
   }
 
-  async #call(request: Unsent, signal?: AbortSignal): Promise<FrameReading | EvidenceCrop> {
+  async #call(request: Unsent, signal?: AbortSignal): Promise<FrameAnswer> {
     const before = this.#last
     const mine = (async () => {
       await before
@@ -112,7 +132,7 @@ class Vision implements VisionDoor {
     return abortable(mine, signal)
   }
 
-  async #exchange(request: Unsent): Promise<FrameReading | EvidenceCrop> {
+  async #exchange(request: Unsent): Promise<FrameAnswer> {
     if (this.#closing.signal.aborted) throw new AppError('unavailable', 'vision is closed')
     await this.#ready
     const child = this.#child
@@ -121,7 +141,7 @@ class Vision implements VisionDoor {
     const timer = new AbortController()
     try {
       return await new Promise((done, failed) => {
-        this.#waiting = { id, done, failed }
+        this.#waiting.set(id, { done, failed })
         child.send({ ...request, id }, (error) => {
           if (error !== null) failed(new AppError('unavailable', 'the vision process is gone', { cause: error }))
         })
@@ -141,7 +161,7 @@ class Vision implements VisionDoor {
       })
     } finally {
       timer.abort()
-      this.#waiting = null
+      this.#waiting.delete(id)
     }
   }
 
@@ -192,8 +212,8 @@ class Vision implements VisionDoor {
   }
 
   #answered(message: Extract<FromChild, { id: number }>): void {
-    const waiting = this.#waiting
-    if (waiting === null || waiting.id !== message.id) return
+    const waiting = this.#waiting.get(message.id)
+    if (waiting === undefined) return
     this.#pauseMs = RESTART_PAUSE_MS.first
     if (message.kind === 'done') waiting.done(message.value)
     else
@@ -202,7 +222,7 @@ class Vision implements VisionDoor {
 
   #exited(child: ChildProcess, died: AppError, how: { exitCode: number | null; signal: string | null }): void {
     if (this.#child === child) this.#child = null
-    this.#waiting?.failed(died)
+    for (const waiting of this.#waiting.values()) waiting.failed(died)
     if (this.#closing.signal.aborted) return
     const pauseMs = this.#pauseMs
     this.#pauseMs = Math.min(RESTART_PAUSE_MS.most, pauseMs * 2)

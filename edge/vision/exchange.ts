@@ -1,6 +1,6 @@
 /** What goes between the door (parent) and the vision process (child), structured-cloned over the pipe. */
 import type { ErrorCode } from '../../shared/errors.ts'
-import type { EvidenceCrop, FrameReading, Region, VisionConfig } from './types.ts'
+import type { Corners, EvidenceCrop, FrameReading, Jurisdiction, Region, VisionConfig } from './types.ts'
 
 /** The first that the child is sent; it answers `ready` or `refused`. */
 export interface OpenRequest {
@@ -10,7 +10,10 @@ export interface OpenRequest {
 
 export type FrameRequest =
   | { kind: 'read'; id: number; frame: Uint8Array }
+  | { kind: 'jurisdiction'; id: number; frame: Uint8Array; corners: Corners }
   | { kind: 'crop'; id: number; frame: Uint8Array; region: Region; maxBytes: number }
+
+export type FrameAnswer = FrameReading | EvidenceCrop | Jurisdiction | null
 
 export type ToChild = OpenRequest | FrameRequest
 
@@ -22,5 +25,5 @@ export interface Versions {
 export type FromChild =
   | { kind: 'ready'; versions: Versions }
   | { kind: 'refused'; code: ErrorCode; message: string; hint: string | null }
-  | { kind: 'done'; id: number; value: FrameReading | EvidenceCrop }
+  | { kind: 'done'; id: number; value: FrameAnswer }
   | { kind: 'failed'; id: number; code: ErrorCode; message: string; hint: string | null }

@@ -4,20 +4,23 @@ import type { Region } from '../../shared/wire/sighting.ts'
 import { openCandorDetector } from './detect-candor.ts'
 import { openCascadeDetector } from './detect-cascade.ts'
 import { openPpocrDetector } from './detect-ppocr.ts'
+import { createJurisdictionReader } from './jurisdiction.ts'
 import { modelPaths } from './models.ts'
-import { rgbMat } from './opencv.ts'
+import { patch, rgbMat } from './opencv.ts'
 import { cutJpeg, decodePicture, limitDecodingThreads } from './picture.ts'
 import { openCandorReader } from './read-candor.ts'
 import { openPpocrReader } from './read-ppocr.ts'
 import { openTesseractReader } from './read-tesseract.ts'
 import { readRegions } from './regions.ts'
 import type { PlateDetector, PlateReader, TextRegion } from './stages.ts'
-import type { DetectorName, EvidenceCrop, PlateRead, ReaderName, VisionConfig } from './types.ts'
+import type { Corners, DetectorName, EvidenceCrop, Jurisdiction, PlateRead, ReaderName, VisionConfig } from './types.ts'
+import { bodyPlaces, dominantColour, SAMPLES_A_SIDE } from './vehicle-colour.ts'
 
 export interface FrameReader {
   readonly versions: { detector: string; reader: string }
   read(encoded: Uint8Array): Promise<{ widthPx: number; heightPx: number; reads: PlateRead[] }>
   crop(encoded: Uint8Array, region: Region, maxBytes: number): Promise<EvidenceCrop>
+  jurisdiction(encoded: Uint8Array, corners: Corners): Promise<Jurisdiction | null>
   close(): Promise<void>
 }
 
@@ -32,12 +35,13 @@ export async function openFrameReader(config: ReaderConfig): Promise<FrameReader
     cascade: () => openCascadeDetector(models.cascade),
   }
   const readers: Record<ReaderName, () => Promise<PlateReader>> = {
-    candor: () => openCandorReader(models.reader, config.threads),
+    candor: () => openCandorReader(models.reader, models.calibration, config.threads),
     ppocr: () => openPpocrReader(models.ppocrReader, models.ppocrDictionary, config.threads),
     tesseract: () => openTesseractReader(models.tesseractFolder),
   }
   const detector = await detectors[config.detector]()
   const reader = await readers[config.reader]()
+  const jurisdictions = createJurisdictionReader(models.tesseractFolder)
   return {
     versions: { detector: detector.version, reader: reader.version },
     async read(encoded) {
@@ -45,20 +49,35 @@ export async function openFrameReader(config: ReaderConfig): Promise<FrameReader
       const mat = rgbMat(picture.pixels, picture.widthPx, picture.heightPx)
       try {
         const regions = await detector.detect(mat)
-        const { confidence } = reader
+        const { confidences } = reader
         const read = (taken: readonly TextRegion[]) => reader.read(mat, taken)
-        const reads = await readRegions(regions, { read, confidence }, config.minConfidence)
+        const reads = await readRegions(regions, { read, confidences }, config.minConfidence)
+        for (const read of reads) {
+          const places = bodyPlaces(read.region)
+          read.vehicle = dominantColour(
+            Buffer.concat(places.map((place) => patch(mat, place, SAMPLES_A_SIDE, SAMPLES_A_SIDE))),
+          )
+        }
         return { widthPx: picture.widthPx, heightPx: picture.heightPx, reads }
       } finally {
         mat.release()
       }
     },
     async crop(encoded, region, maxBytes) {
-      const jpeg = await cutJpeg(encoded, region, maxBytes)
-      return { jpeg, sha256: createHash('sha256').update(jpeg).digest('hex') }
+      const { jpeg, plate } = await cutJpeg(encoded, region, maxBytes)
+      return { jpeg, plate, sha256: createHash('sha256').update(jpeg).digest('hex') }
+    },
+    async jurisdiction(encoded, corners) {
+      const picture = await decodePicture(encoded)
+      const mat = rgbMat(picture.pixels, picture.widthPx, picture.heightPx)
+      try {
+        return await jurisdictions.read(mat, corners)
+      } finally {
+        mat.release()
+      }
     },
     async close() {
-      await Promise.all([detector.close(), reader.close()])
+      await Promise.all([detector.close(), reader.close(), jurisdictions.close()])
     },
   }
 }

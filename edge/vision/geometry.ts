@@ -34,6 +34,16 @@ export function cornersOf(box: TextBox): Corners {
   return [at(-0.5, -0.5), at(0.5, -0.5), at(0.5, 0.5), at(-0.5, 0.5)]
 }
 
+/** Corners of an upright rectangle. */
+export function cornersOfRegion({ x, y, width, height }: Region): Corners {
+  return [
+    { x, y },
+    { x: x + width, y },
+    { x: x + width, y: y + height },
+    { x, y: y + height },
+  ]
+}
+
 export function boundsOf(corners: Corners): Region {
   const xs = corners.map((corner) => corner.x)
   const ys = corners.map((corner) => corner.y)

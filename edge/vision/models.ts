@@ -9,6 +9,7 @@ export interface ModelPaths {
   /** The project's own networks, in this folder. */
   detector: string
   reader: string
+  calibration: string
   ppocrDetector: string
   ppocrReader: string
   ppocrDictionary: string
@@ -32,6 +33,7 @@ export function modelPaths(): ModelPaths {
   return {
     detector: own('plate-detector.onnx'),
     reader: own('plate-reader.onnx'),
+    calibration: own('calibration.json'),
     ppocrDetector: join(ppocr, 'ch_PP-OCRv4_det_infer.onnx'),
     ppocrReader: join(ppocr, 'ch_PP-OCRv4_rec_infer.onnx'),
     ppocrDictionary: join(ppocr, 'ppocr_keys_v1.txt'),

@@ -84,6 +84,19 @@ export function straightenedPlate(
   })
 }
 
+/** RGB bytes of a part of `mat`, averaged to `columns` × `rows`; cut at the picture's edge, empty outside it. */
+export function patch(mat: Mat, part: Region, columns: number, rows: number): Buffer {
+  const left = Math.max(0, Math.round(part.x))
+  const top = Math.max(0, Math.round(part.y))
+  const width = Math.min(mat.cols, Math.round(part.x + part.width)) - left
+  const height = Math.min(mat.rows, Math.round(part.y + part.height)) - top
+  if (width < 1 || height < 1) return Buffer.alloc(0)
+  return withMats((keep) => {
+    const cut = keep(mat.getRegion(new cv.Rect(left, top, width, height)))
+    return keep(cut.resize(rows, columns, 0, 0, cv.INTER_AREA)).getData()
+  })
+}
+
 export interface Blob {
   box: TurnedBox
   bounds: Region

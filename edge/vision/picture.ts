@@ -85,28 +85,87 @@ function decodeBmpPicture(encoded: Uint8Array): Picture {
   return picture
 }
 
-/** Part of a plate's sides that its crop shows around it. */
-const CROP_MARGIN = 0.35
+/** What a crop shows around a plate as it is, in widths of the plate: its holder and frame, no window. */
+const SHARP = { side: 0.25, above: 0.2, below: 0.2 } as const
+/** What it shows in coarse cells: the vehicle's colour and shape, nothing and nobody in it. */
+const COARSE = { side: 1, above: 0.8, below: 0.45 } as const
+/** Side of a cell in widths of the plate: 6 cm for a US plate, 10 cm for a European one; a face is at most three of them wide. */
+export const COARSE_CELL = 0.2
 /** Tried in this order, then again at half the size, until the JPEG fits. */
 const CROP_QUALITIES = [88, 75, 60, 45] as const
 const MIN_CROP_WIDTH_PX = 40
 
-/** JPEG of `region` with a margin, at most `maxBytes`; without any metadata. Throws `bad_input` and `too_large`. */
-export async function cutJpeg(encoded: Uint8Array, region: Region, maxBytes: number): Promise<Buffer> {
+interface Area {
+  left: number
+  top: number
+  width: number
+  height: number
+}
+
+/** `region` with so many of its widths around it, within the picture; whole pixels. */
+function around(region: Region, by: typeof SHARP | typeof COARSE, widthPx: number, heightPx: number): Area {
+  const left = Math.max(0, Math.floor(region.x - region.width * by.side))
+  const top = Math.max(0, Math.floor(region.y - region.width * by.above))
+  const right = Math.min(widthPx, Math.ceil(region.x + region.width * (1 + by.side)))
+  const bottom = Math.min(heightPx, Math.ceil(region.y + region.height + region.width * by.below))
+  return { left, top, width: right - left, height: bottom - top }
+}
+
+/** `region` in pixels of `area` that is shown at `scale`. */
+function within(area: Area, region: Region, scale: number): Region {
+  return {
+    x: (region.x - area.left) * scale,
+    y: (region.y - area.top) * scale,
+    width: region.width * scale,
+    height: region.height * scale,
+  }
+}
+
+/**
+ * JPEG of `region` and the vehicle around it, at most `maxBytes`; without any metadata. Beyond the plate's own neighbourhood the
+ * picture is made of cells too coarse to show a person, whatever is there. Throws `bad_input` and `too_large`.
+ */
+export async function cutJpeg(
+  encoded: Uint8Array,
+  region: Region,
+  maxBytes: number,
+): Promise<{ jpeg: Buffer; plate: Region }> {
   const { widthPx, heightPx, pixels } = await decodePicture(encoded)
-  const left = Math.max(0, Math.floor(region.x - region.width * CROP_MARGIN))
-  const top = Math.max(0, Math.floor(region.y - region.height * CROP_MARGIN))
-  const right = Math.min(widthPx, Math.ceil(region.x + region.width * (1 + CROP_MARGIN)))
-  const bottom = Math.min(heightPx, Math.ceil(region.y + region.height * (1 + CROP_MARGIN)))
-  if (right - left < 1 || bottom - top < 1) throw new AppError('bad_input', 'the region lies outside the picture')
-  for (let width = right - left; width >= Math.min(MIN_CROP_WIDTH_PX, right - left); width = Math.ceil(width / 2)) {
+  const sharpArea = around(region, SHARP, widthPx, heightPx)
+  const area = around(region, COARSE, widthPx, heightPx)
+  if (sharpArea.width < 1 || sharpArea.height < 1)
+    throw new AppError('bad_input', 'the region lies outside the picture')
+  const raw = { width: widthPx, height: heightPx, channels: 3 } as const
+  const plate = await sharp(pixels, { raw }).extract(sharpArea).raw().toBuffer()
+  const cellPx = region.width * COARSE_CELL
+  const cells = await sharp(pixels, { raw })
+    .extract(area)
+    .resize(Math.max(1, Math.round(area.width / cellPx)), Math.max(1, Math.round(area.height / cellPx)), {
+      fit: 'fill',
+    })
+    .raw()
+    .toBuffer({ resolveWithObject: true })
+  const crop = await sharp(cells.data, { raw: { width: cells.info.width, height: cells.info.height, channels: 3 } })
+    .resize(area.width, area.height, { fit: 'fill', kernel: 'nearest' })
+    .composite([
+      {
+        input: plate,
+        raw: { width: sharpArea.width, height: sharpArea.height, channels: 3 },
+        left: sharpArea.left - area.left,
+        top: sharpArea.top - area.top,
+      },
+    ])
+    // Composing adds an alpha channel.
+    .removeAlpha()
+    .raw()
+    .toBuffer()
+  for (let width = area.width; width >= Math.min(MIN_CROP_WIDTH_PX, area.width); width = Math.ceil(width / 2)) {
     for (const quality of CROP_QUALITIES) {
-      const jpeg = await sharp(pixels, { raw: { width: widthPx, height: heightPx, channels: 3 } })
-        .extract({ left, top, width: right - left, height: bottom - top })
+      const jpeg = await sharp(crop, { raw: { width: area.width, height: area.height, channels: 3 } })
         .resize({ width })
         .jpeg({ quality })
         .toBuffer()
-      if (jpeg.byteLength <= maxBytes) return jpeg
+      if (jpeg.byteLength <= maxBytes) return { jpeg, plate: within(area, region, width / area.width) }
     }
     if (width === 1) break
   }

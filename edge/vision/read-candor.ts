@@ -2,6 +2,7 @@
  * Reads plates with the project's own network (models/plate-reader.md): a plate pulled straight goes in, for each of its two
  * possible lines rows of character probabilities come out.
  */
+import { confidencesOf, loadCalibration } from './calibration.ts'
 import { type DecodedText, decodeTexts, PLATE_CLASSES } from './ctc.ts'
 import { openNetwork } from './network.ts'
 import { straightenedPlate } from './opencv.ts'
@@ -29,7 +30,12 @@ export function joined(first: readonly DecodedText[], second: readonly DecodedTe
     .slice(0, TEXTS)
 }
 
-export async function openCandorReader(modelPath: string, threads: number): Promise<PlateReader> {
+export async function openCandorReader(
+  modelPath: string,
+  calibrationPath: string,
+  threads: number,
+): Promise<PlateReader> {
+  const calibration = await loadCalibration(calibrationPath)
   const network = await openNetwork(modelPath, threads)
   return {
     version: 'candor-reader-1',
@@ -55,7 +61,8 @@ export async function openCandorReader(modelPath: string, threads: number): Prom
         return joined(line(0), line(1))
       })
     },
-    confidence: ({ probability }) => probability,
+    confidences: (texts, region) =>
+      confidencesOf(calibration, texts, { score: region.confidence, widthPx: region.region.width }),
     close: () => network.close(),
   }
 }

@@ -116,7 +116,7 @@ export async function openPpocrReader(
       for (const region of regions) texts.push(await readRegion(picture, region))
       return texts
     },
-    confidence: ({ text, probability }, region) => confidenceOf(text, probability, region.text),
+    confidences: (texts, region) => texts.map(({ text, probability }) => confidenceOf(text, probability, region.text)),
     close: () => network.close(),
   }
 

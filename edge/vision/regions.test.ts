@@ -1,13 +1,14 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { TextBox } from './geometry.ts'
-import { MAX_REGIONS, readRegions } from './regions.ts'
+import type { DecodedText } from './ctc.ts'
+import { boundsOf, cornersOf, type TextBox } from './geometry.ts'
+import { MAX_REGIONS, MIN_READABLE_WIDTH_PX, readRegions } from './regions.ts'
 import { plateOutline, type TextRegion } from './stages.ts'
 
 /** Side by side, far enough apart to be different plates. */
 function regionAt(place: number, confidence = 0.9): TextRegion {
   const text: TextBox = { centre: { x: 100 + 300 * place, y: 100 }, widthPx: 100, heightPx: 20, angle: 0 }
-  return { ...plateOutline(text), text, confidence }
+  return { ...plateOutline(text), text, confidence, isPlate: false }
 }
 
 const plateAt = (place: number) => `ABC${String(place).padStart(3, '0')}`
@@ -21,7 +22,7 @@ async function readAll(regions: readonly TextRegion[], minConfidence = 0) {
         asked.push(...taken)
         return taken.map((_, place) => [{ text: plateAt(place), probability: 0.99 }])
       },
-      confidence: ({ probability }) => probability,
+      confidences: (texts) => texts.map(({ probability }) => probability),
     },
     minConfidence,
   )
@@ -50,6 +51,53 @@ test('two reads of one place are one plate', async () => {
 test('a read below the least confidence is not reported', async () => {
   assert.is((await readAll([regionAt(0)], 0)).plates.length, 1)
   assert.is((await readAll([regionAt(0)], 1)).plates.length, 0)
+})
+
+/** A plate `widthPx` wide of a detector that knows plates. */
+function plateOf(widthPx: number, confidence: number): TextRegion {
+  const text: TextBox = { centre: { x: 100, y: 100 }, widthPx, heightPx: widthPx / 4, angle: 0 }
+  const corners = cornersOf(text)
+  return { region: boundsOf(corners), corners, text, confidence, isPlate: true }
+}
+
+const reader = (probability: number) => ({
+  read: async (regions: readonly TextRegion[]) => regions.map(() => [{ text: 'ABC123', probability }]),
+  confidences: (texts: readonly DecodedText[]) => texts.map((text) => text.probability),
+})
+
+test('a plate that cannot be read is a vehicle without a plate when the detector is sure of it, and nothing else', async () => {
+  const sure = await readRegions([plateOf(100, 0.9)], reader(0.2), 0.5)
+  assert.equal(
+    sure.map(({ plate, confidence, candidates }) => ({ plate, confidence, candidates })),
+    [{ plate: null, confidence: 0.9, candidates: [] }],
+  )
+  assert.equal(await readRegions([plateOf(100, 0.3)], reader(0.2), 0.5), [])
+  assert.equal(await readRegions([{ ...plateOf(100, 0.9), isPlate: false }], reader(0.2), 0.5), [])
+})
+
+test('a plate under the least width is not guessed at, one at it is read', async () => {
+  const plates = async (widthPx: number) =>
+    (await readRegions([plateOf(widthPx, 0.9)], reader(0.9), 0.5)).map(({ plate }) => plate)
+  assert.equal(await plates(MIN_READABLE_WIDTH_PX), ['ABC123'])
+  assert.equal(await plates(MIN_READABLE_WIDTH_PX - 1), [null])
+})
+
+test('reads come before what cannot be read, however sure the detector is', async () => {
+  const far = plateOf(100, 0.7)
+  const moved = { ...far, region: { ...far.region, x: 900 } }
+  let asked = 0
+  const reads = await readRegions(
+    [{ ...plateOf(100, 0.95), region: { ...far.region, x: 500 } }, moved],
+    {
+      ...reader(0.6),
+      read: async (regions) => regions.map(() => (asked++ === 0 ? [] : [{ text: 'ABC123', probability: 0.6 }])),
+    },
+    0.5,
+  )
+  assert.equal(
+    reads.map(({ plate }) => plate),
+    ['ABC123', null],
+  )
 })
 
 test.run()

@@ -7,6 +7,8 @@ import type { Corners, PlateRegion, Region } from './types.ts'
 /** A place where a plate may be, with about the box of its line of text. */
 export interface TextRegion extends PlateRegion {
   text: TextBox
+  /** The detector knows plates from other writing: what cannot be read here is a vehicle all the same. */
+  isPlate: boolean
 }
 
 export interface PlateDetector {
@@ -21,8 +23,8 @@ export interface PlateReader {
   readonly version: string
   /** For each region the texts that it may show, likeliest first; empty when there is none. */
   read(picture: Mat, regions: readonly TextRegion[]): Promise<DecodedText[][]>
-  /** How likely it is that a text is the plate of its region, 0-1; 0 for what is no plate. */
-  confidence(text: DecodedText, region: TextRegion): number
+  /** How likely it is that each of a region's texts is its plate, 0-1; 0 for what is no plate. */
+  confidences(texts: readonly DecodedText[], region: TextRegion): number[]
   close(): Promise<void>
 }
 

@@ -2,9 +2,9 @@
 import { z } from 'zod'
 import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
-import type { Candidate, Region } from '../../shared/wire/sighting.ts'
+import type { Candidate, Region, Vehicle } from '../../shared/wire/sighting.ts'
 
-export type { Candidate, Region }
+export type { Candidate, Region, Vehicle }
 
 export interface Point {
   x: number
@@ -22,6 +22,13 @@ export interface PlateRegion {
   confidence: number
 }
 
+/** Whose plate it is: a country, or a state of it, such as US-CA or RO. */
+export interface Jurisdiction {
+  code: string
+  /** 0-1. */
+  confidence: number
+}
+
 /** The text of one region in one frame. */
 export interface PlateRead {
   /** `[A-Z0-9]{2,12}`, or null for a plate that cannot be read. */
@@ -31,9 +38,11 @@ export interface PlateRead {
   /** Original pixels, floats, from the top left. */
   region: Region
   corners?: Corners
-  jurisdiction: { code: string; confidence: number } | null
+  jurisdiction: Jurisdiction | null
   /** Best first, at most MAX_CANDIDATES, the plate itself being the first. */
   candidates: Candidate[]
+  /** Colour of the body around the plate; null where it is not clear. */
+  vehicle: Vehicle | null
   /** Layout such as LLDDDLL that decided between O and 0 or I and 1 (layouts.ts); absent when the text stands as it was read. */
   format?: string
 }
@@ -72,6 +81,8 @@ export interface EvidenceCrop {
   jpeg: Buffer
   /** Hex digest of `jpeg`. */
   sha256: string
+  /** The plate in the crop's own pixels. */
+  plate: Region
 }
 
 export interface VisionDoor {
@@ -82,6 +93,8 @@ export interface VisionDoor {
   read(frame: Uint8Array, options?: { signal?: AbortSignal }): Promise<FrameReading>
   /** JPEG of at most `maxBytes` of `region` with a margin. Rejects with `too_large` if no quality fits. */
   crop(frame: Uint8Array, region: Region, maxBytes: number): Promise<EvidenceCrop>
+  /** Whose plate lies within `corners`, by what is written on it; null where that cannot be seen. Rejects as `read` does. */
+  jurisdiction(frame: Uint8Array, corners: Corners): Promise<Jurisdiction | null>
   /** Times that the child was started again. */
   readonly restarts: number
   /** Process id of the child, null while there is none. */

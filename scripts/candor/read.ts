@@ -50,7 +50,12 @@ async function readPictures(paths: readonly string[], options: ReadOptions): Pro
       const file = shownPath(found.file)
       try {
         if ('error' in found) throw found.error
-        print(file, await vision.read(await loadPicture(found.file)))
+        const picture = await loadPicture(found.file)
+        const reading = await vision.read(picture)
+        for (const read of reading.reads) {
+          if (read.corners !== undefined) read.jurisdiction = await vision.jurisdiction(picture, read.corners)
+        }
+        print(file, reading)
       } catch (thrown) {
         whole = false
         const error = describeError(thrown)
@@ -100,7 +105,10 @@ function forJson(read: PlateRead): object {
     confidence: rounded(read.confidence, 10_000),
     region: { x: pixel(x), y: pixel(y), width: pixel(width), height: pixel(height) },
     ...(read.corners && { corners: read.corners.map((corner) => ({ x: pixel(corner.x), y: pixel(corner.y) })) }),
-    jurisdiction: read.jurisdiction,
+    jurisdiction: read.jurisdiction && {
+      code: read.jurisdiction.code,
+      confidence: rounded(read.jurisdiction.confidence, 10_000),
+    },
     candidates: read.candidates.map(({ plate, confidence }) => ({ plate, confidence: rounded(confidence, 10_000) })),
     ...(read.format && { format: read.format }),
   }

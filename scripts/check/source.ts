@@ -19,7 +19,14 @@ export interface Problem {
   problem: string
 }
 
-const SKIPPED_FOLDERS: ReadonlySet<string> = new Set(['node_modules', 'dist', 'coverage', '.git', '.candor'])
+const SKIPPED_FOLDERS: ReadonlySet<string> = new Set([
+  'node_modules',
+  'dist',
+  'coverage',
+  '.git',
+  '.candor',
+  '__pycache__',
+])
 const SKIPPED_FILES: ReadonlySet<string> = new Set(['package-lock.json', 'LICENSE'])
 const BINARY = /\.(jpe?g|png|webp|gif|ico|onnx|pt|traineddata|gz|node|log)$/
 

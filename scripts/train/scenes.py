@@ -199,8 +199,34 @@ def _width_px(rng):
     return float(np.exp(rng.uniform(np.log(16), np.log(70)) if rng.random() < 0.6 else rng.uniform(np.log(50), np.log(260))))
 
 
-def sample(rng, stock, photographs):
+def _close_up(rng, stock, numbers, placed):
+    """One plate that all but fills the picture, as in pictures that somebody has cut out."""
+    plate = stock.take()
+    placed.append("".join(plate.lines))
+    ratio = plate.image.shape[0] / plate.image.shape[1]
+    scene = _drawn_ground(rng, numbers)
+    width = SCENE * rng.uniform(0.6, 0.99)
+    corners = quad(width, width * ratio, rng, rng.choice([0.0, 0.1, 0.5]))
+    span = corners.max(0) - corners.min(0)
+    corners *= min(1, SCENE * 0.99 / span.max())
+    corners += np.float32([SCENE / 2, SCENE / 2]) - (corners.max(0) + corners.min(0)) / 2
+    corners += np.float32([rng.uniform(-1, 1) * max(0, SCENE - span[0]) / 2, rng.uniform(-1, 1) * max(0, SCENE - span[1]) / 2])
+    paste(scene, plate, corners, rng, numbers)
+    light_and_lens = scene.astype(np.float32)
+    light(light_and_lens, rng, numbers)
+    return expose(light_and_lens, rng, numbers, 200.0, 1.0), corners[None].astype(np.float32), np.zeros((0, 4), np.float32)
+
+
+# Share of scenes that are close-ups.
+CLOSE_UP_SHARE = 0.05
+
+
+def sample(rng, stock, photographs, placed=None):
+    """One scene. `placed` is given the texts of the drawn plates, in the order of the corners; real plates that were kept have none."""
     numbers = noise_source(rng)
+    placed = [] if placed is None else placed
+    if rng.random() < CLOSE_UP_SHARE:
+        return _close_up(rng, stock, numbers, placed)
     plates, ignored = [], []
     kind = rng.random()
     if photographs and kind < 0.62:
@@ -223,6 +249,7 @@ def sample(rng, stock, photographs):
                     cv2.rectangle(scene, tuple(int(v) for v in corners[0]), tuple(int(v) for v in corners[2]), tuple(int(v) for v in scene[int(corners[0, 1]), int(corners[0, 0])]), -1)
                     paste(scene, plate, cover, rng, numbers)
                     plates.append(cover)
+                    placed.append("".join(plate.lines))
                 else:
                     ignored.append(corners)
             else:
@@ -237,8 +264,8 @@ def sample(rng, stock, photographs):
         if not _overlaps(box, taken):
             (_sign if rng.random() < 0.65 else _blank)(scene, rng, x, y, w)
     tries = 0
-    placed = 0
-    while placed < wanted and tries < 8:
+    vehicles = 0
+    while vehicles < wanted and tries < 8:
         tries += 1
         plate = stock.take()
         w = _width_px(rng) * (0.7 if plate.two_lines else 1)
@@ -252,7 +279,7 @@ def sample(rng, stock, photographs):
             if _overlaps(reach, taken, 1.0):
                 continue
             x, y = draw_vehicle(scene, rng, cx, ground, vehicle_w)
-            placed += 1
+            vehicles += 1
             corners = corners + np.float32([x, y])
             if rng.random() < 0.06:
                 taken.append(reach)
@@ -264,11 +291,12 @@ def sample(rng, stock, photographs):
             corners = corners + np.float32([rng.uniform(0, SCENE), rng.uniform(0, SCENE)])
             if not _touches(corners) or _overlaps(corners, taken):
                 continue
-            placed += 1
+            vehicles += 1
             taken.append(corners)
         paste(scene, plate, corners, rng, numbers)
         if _inside(corners) and w >= LEAST_WIDTH_PX:
             plates.append(corners)
+            placed.append("".join(plate.lines))
         else:
             ignored.append(corners)
     if rng.random() < 0.12:

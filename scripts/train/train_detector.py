@@ -100,8 +100,8 @@ INPUT_PIXELS = 640 * 384
 
 
 def input_size(width, height):
-    """Multiples of 32 with about INPUT_PIXELS in all and the picture's shape; small pictures are not enlarged more than twice."""
-    scale = min(2.0, math.sqrt(INPUT_PIXELS / (width * height)))
+    """Multiples of 32 with about INPUT_PIXELS in all and the picture's shape; small pictures are not enlarged."""
+    scale = min(1.0, math.sqrt(INPUT_PIXELS / (width * height)))
     return max(32, round(width * scale / 32) * 32), max(32, round(height * scale / 32) * 32)
 
 

@@ -44,6 +44,26 @@ export const hotlistMatchSchema = z.strictObject({
 })
 export type HotlistMatch = z.infer<typeof hotlistMatchSchema>
 
+/** What of the vehicle is recorded beside its plate: nothing of people. */
+export const vehicleSchema = z.strictObject({
+  colour: z.enum([
+    'white',
+    'silver',
+    'grey',
+    'black',
+    'red',
+    'orange',
+    'brown',
+    'yellow',
+    'beige',
+    'green',
+    'blue',
+    'purple',
+  ]),
+  confidence: confidenceSchema,
+})
+export type Vehicle = z.infer<typeof vehicleSchema>
+
 export const sightingSchema = z.strictObject({
   sightingId: z.uuidv7(),
   revision: z.int().min(0).max(1).describe('0 preview, 1 final'),
@@ -55,6 +75,7 @@ export const sightingSchema = z.strictObject({
   candidates: z.array(candidateSchema).max(MAX_CANDIDATES),
   jurisdiction: z.strictObject({ code: jurisdictionSchema, confidence: confidenceSchema }).nullable(),
   region: regionSchema,
+  vehicle: vehicleSchema.nullable().optional().describe('colour of the body around the plate; null where not clear'),
   frames: z.int().min(1).max(MAX_FRAMES_PER_SIGHTING).describe('frames that voted'),
   match: hotlistMatchSchema.nullable(),
   crop: z.strictObject({ sha256: sha256Schema, bytes: z.int().min(1).max(MAX_CROP_BYTES) }).nullable(),
