@@ -114,9 +114,9 @@ export function stateNamed(lines: readonly string[]): { code: string; confidence
     const whole = Math.min(1, letters.length / SURE_LENGTH) ** 0.5
     found.push({ state, letters, edits, value: whole * (1 - edits / letters.length) })
   }
-  // KANSAS is in ARKANSAS and WASHINGTON in WASHINGTON DC: the longer speaks when something of what it has more was read.
+  // KANSAS is in ARKANSAS and WASHINGTON in WASHINGTON DC: the longer speaks when at least half of what it has more was read.
   const isPart = (short: Found, long: Found) => short !== long && long.letters.includes(short.letters)
-  const speaks = (long: Found, short: Found) => long.edits < long.letters.length - short.letters.length
+  const speaks = (long: Found, short: Found) => long.edits <= (long.letters.length - short.letters.length) / 2
   const telling = found.filter(
     (one) =>
       !found.some((other) => isPart(one, other) && speaks(other, one)) &&
