@@ -38,7 +38,7 @@ const scriptedVision: PipelineDeps['vision'] = {
   async read(frame) {
     const shown: Picture = JSON.parse(Buffer.from(frame).toString())
     if (typeof shown === 'string') throw new AppError(shown, `this picture is ${shown}`)
-    return { widthPx: 1_280, heightPx: 720, elapsedMs: 1, reads: [...shown] }
+    return { widthPx: 1_280, heightPx: 720, elapsedMs: 1, stagesMs: {}, reads: [...shown] }
   },
   async crop(frame, region, maxBytes) {
     assert.is(maxBytes, MAX_CROP_BYTES)

@@ -22,7 +22,7 @@ async function open(request: OpenRequest): Promise<FrameReader> {
   process.env.OPENCV4NODEJS_DISABLE_AUTOBUILD = '1'
   process.env.OPENCV4NODEJS_DISABLE_EXTERNAL_MEM_TRACKING = '1'
   const { openFrameReader } = await import('./frame-reader.ts')
-  return openFrameReader(request.config)
+  return openFrameReader(request.config, systemClock.monotonicMs)
 }
 
 async function answer(reader: FrameReader, request: FrameRequest): Promise<void> {

@@ -13,12 +13,20 @@ import { openPpocrReader } from './read-ppocr.ts'
 import { openTesseractReader } from './read-tesseract.ts'
 import { readRegions } from './regions.ts'
 import type { PlateDetector, PlateReader, TextRegion } from './stages.ts'
-import type { Corners, DetectorName, EvidenceCrop, Jurisdiction, PlateRead, ReaderName, VisionConfig } from './types.ts'
+import type {
+  Corners,
+  DetectorName,
+  EvidenceCrop,
+  FrameReading,
+  Jurisdiction,
+  ReaderName,
+  VisionConfig,
+} from './types.ts'
 import { bodyPlaces, dominantColour, SAMPLES_A_SIDE } from './vehicle-colour.ts'
 
 export interface FrameReader {
   readonly versions: { detector: string; reader: string }
-  read(encoded: Uint8Array): Promise<{ widthPx: number; heightPx: number; reads: PlateRead[] }>
+  read(encoded: Uint8Array): Promise<Omit<FrameReading, 'elapsedMs'>>
   crop(encoded: Uint8Array, region: Region, maxBytes: number): Promise<EvidenceCrop>
   jurisdiction(encoded: Uint8Array, corners: Corners): Promise<Jurisdiction | null>
   close(): Promise<void>
@@ -26,7 +34,7 @@ export interface FrameReader {
 
 type ReaderConfig = Pick<VisionConfig, 'detector' | 'reader' | 'threads' | 'minConfidence'>
 
-export async function openFrameReader(config: ReaderConfig): Promise<FrameReader> {
+export async function openFrameReader(config: ReaderConfig, monotonicMs: () => number): Promise<FrameReader> {
   limitDecodingThreads(config.threads)
   const models = modelPaths()
   const detectors: Record<DetectorName, () => PlateDetector | Promise<PlateDetector>> = {
@@ -45,20 +53,31 @@ export async function openFrameReader(config: ReaderConfig): Promise<FrameReader
   return {
     versions: { detector: detector.version, reader: reader.version },
     async read(encoded) {
+      const stagesMs: Record<string, number> = {}
+      let before = monotonicMs()
+      const took = (stage: string) => {
+        const now = monotonicMs()
+        stagesMs[stage] = now - before
+        before = now
+      }
       const picture = await decodePicture(encoded)
       const mat = rgbMat(picture.pixels, picture.widthPx, picture.heightPx)
       try {
+        took('decode')
         const regions = await detector.detect(mat)
+        took('detect')
         const { confidences } = reader
         const read = (taken: readonly TextRegion[]) => reader.read(mat, taken)
         const reads = await readRegions(regions, { read, confidences }, config.minConfidence)
+        took('read')
         for (const read of reads) {
           const places = bodyPlaces(read.region)
           read.vehicle = dominantColour(
             Buffer.concat(places.map((place) => patch(mat, place, SAMPLES_A_SIDE, SAMPLES_A_SIDE))),
           )
         }
-        return { widthPx: picture.widthPx, heightPx: picture.heightPx, reads }
+        took('colour')
+        return { widthPx: picture.widthPx, heightPx: picture.heightPx, reads, stagesMs }
       } finally {
         mat.release()
       }

@@ -29,6 +29,8 @@ export async function openTesseract(folder: string, only: string | null): Promis
     tessedit_pageseg_mode: PSM.SINGLE_LINE,
     // The pictures say none, and each would bring a warning; this is the value it would then take.
     user_defined_dpi: '70',
+    // Remarks on every line are no log.
+    debug_file: '/dev/null',
   })
   return {
     async symbols(png) {

@@ -52,6 +52,8 @@ export interface FrameReading {
   heightPx: number
   /** Decoding included. */
   elapsedMs: number
+  /** What each stage took: decode, detect, read. */
+  stagesMs: Record<string, number>
   /** Best first. */
   reads: PlateRead[]
 }

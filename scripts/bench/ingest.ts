@@ -20,7 +20,7 @@ import { type CameraFiles, enrolCamera } from '../trial/cameras.ts'
 import { openTrialCloud } from '../trial/cloud.ts'
 import { createHttps } from '../trial/https.ts'
 import { freePort } from '../trial/ports.ts'
-import { quantile } from './score.ts'
+import { quantile } from './statistics.ts'
 
 const AGENCY = 'bench'
 /** Unacknowledged publishes of one camera; half of what a camera uses by default. */

@@ -6,8 +6,9 @@ import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { visionConfigSchema } from '../../edge/vision/types.ts'
-import { measure } from './reading.ts'
-import { editDistance, fold, overlapOf, parseLabels, quantile, scorePicture, scoreSet } from './score.ts'
+import { editDistance, fold, overlapOf, parseLabels, scorePicture, scoreSet } from './reading/score.ts'
+import { measureSets } from './reading/sets.ts'
+import { quantile } from './statistics.ts'
 
 /** Strict figures of open-source OpenALPR 2.3 on these very pictures, %. */
 const OPENALPR = { us: 46.9, eu: 73.7, br: 49.2 } as const
@@ -66,9 +67,9 @@ test('a picture that is none, is missing or takes too long counts as not read, a
     const rows = ['bad', 'missing', 'good'].map((name) => `${name}.jpg\t1\t1\t10\t10\tTJ977FA`)
     await writeFile(join(folder, 'us', 'labels.tsv'), ['file\tx\ty\twidth\theight\tplate', ...rows, ''].join('\n'))
     const patient = visionConfigSchema.parse({ frameTimeoutMs: 120_000 })
-    const { sets } = await measure(folder, patient)
+    const { sets } = await measureSets(folder, patient)
     assert.equal([sets.us?.pictures, sets.us?.strictPercent], [3, 33.3])
-    const hasty = await measure(folder, { ...patient, frameTimeoutMs: 1 })
+    const hasty = await measureSets(folder, { ...patient, frameTimeoutMs: 1 })
     assert.equal([hasty.sets.us?.pictures, hasty.sets.us?.strictPercent], [3, 0])
   } finally {
     await rm(folder, { recursive: true, force: true, maxRetries: 10 })
@@ -79,7 +80,9 @@ const folder = process.env.CANDOR_PLATES
 const withPictures: (name: string, run: () => Promise<void>) => void = folder === undefined ? test.skip : test
 
 withPictures('the default reads more plates exactly than OpenALPR does, on every set', async () => {
-  const { sets } = await measure(folder ?? '', visionConfigSchema.parse({ frameTimeoutMs: 120_000 }), { every: EVERY })
+  const { sets } = await measureSets(folder ?? '', visionConfigSchema.parse({ frameTimeoutMs: 120_000 }), {
+    every: EVERY,
+  })
   for (const [set, theirs] of Object.entries(OPENALPR)) {
     const ours = sets[set]
     assert.ok(ours !== undefined, `${set} is missing`)

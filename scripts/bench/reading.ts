@@ -1,105 +1,252 @@
-/** `candor bench reading`: the labelled pictures through the camera's own vision process, one after another. */
+/** `candor bench reading`: every figure about reading that the project promises, beside what was asked for and beside its peers. */
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { openVision } from '../../edge/vision/door.ts'
-import { DETECTORS, READERS, type VisionConfig, visionConfigSchema } from '../../edge/vision/types.ts'
+import { fileURLToPath } from 'node:url'
+import { type VisionConfig, visionConfigSchema } from '../../edge/vision/types.ts'
 import { systemClock } from '../../shared/clock.ts'
-import { AppError, toAppError } from '../../shared/errors.ts'
-import { createLog } from '../../shared/log.ts'
-import { type PictureScore, parseLabels, type SetScore, scorePicture, scoreSet } from './score.ts'
+import { AppError } from '../../shared/errors.ts'
+import { expectedCalibrationError, type JudgedRead, reliability } from './reading/calibration.ts'
+import { measureCost } from './reading/cost.ts'
+import { measureMemory } from './reading/memory.ts'
+import { measureRenderedReads, measureTracks, render } from './reading/rendered.ts'
+import type { SetScore } from './reading/score.ts'
+import { measureSets, SETS, type SetsScore } from './reading/sets.ts'
+import { measureStates } from './reading/states.ts'
+import { bootstrap } from './statistics.ts'
 
-/** Scenes with one labelled plate each, by where they were taken. */
-const SETS = ['us', 'eu', 'br'] as const
+/** What can be measured alone, in the order of the report. */
+export const PARTS = ['sets', 'peers', 'states', 'cost', 'memory', 'calibration', 'tracks'] as const
+type Part = (typeof PARTS)[number]
 
-export interface CombinationScore {
-  detector: string
-  reader: string
-  isDefault: boolean
-  sets: Record<string, SetScore>
+const SCENES = fileURLToPath(new URL('../sample-scenes/pictures', import.meta.url))
+const RENDERED_FOLDER = fileURLToPath(new URL('../../.candor/rendered', import.meta.url))
+const MEMORY_SECONDS = 40
+const MEGABYTE = 1_000_000
+
+/** Off the shelf, measured on the same pictures in the same run. */
+const PEERS = [
+  { detector: 'ppocr', reader: 'ppocr' },
+  { detector: 'ppocr', reader: 'tesseract' },
+] as const
+
+export interface Figure {
+  figure: string
+  must: string
+  goal: string
+  measured: string
 }
 
-export interface MeasureOptions {
-  /** Every n-th picture of each set; 1 for all. */
-  every?: number
-}
-
-/** Reads the sets under `folder` with `config`. Pictures that cannot be read count as not read. */
-export async function measure(
-  folder: string,
-  config: VisionConfig,
-  options: MeasureOptions = {},
-): Promise<CombinationScore> {
-  const open = () => openVision(config, { clock: systemClock, log: createLog({ level: 'error', part: 'bench' }) })
-  let vision = await open()
-  const defaults = visionConfigSchema.parse({})
-  const sets: Record<string, SetScore> = {}
-  try {
-    for (const set of SETS) {
-      const labelsPath = join(folder, set, 'labels.tsv')
-      if (!existsSync(labelsPath)) continue
-      const labels = [...parseLabels(await readFile(labelsPath, 'utf8'))]
-      const pictures: (PictureScore & { elapsedMs: number })[] = []
-      for (const [index, [file, plates]] of labels.entries()) {
-        if (index % (options.every ?? 1) !== 0) continue
-        const startedMs = systemClock.monotonicMs()
-        try {
-          const { reads, elapsedMs } = await vision.read(await readFile(join(folder, set, file)))
-          pictures.push({ ...scorePicture(plates, reads), elapsedMs })
-        } catch (thrown) {
-          const { code, message } = toAppError(thrown)
-          if (code === 'internal') throw thrown
-          process.stderr.write(`${set}/${file} counts as not read: ${message}\n`)
-          pictures.push({ ...scorePicture(plates, []), elapsedMs: systemClock.monotonicMs() - startedMs })
-          if (code !== 'unavailable') continue
-          // It died of this picture or took too long over it; the next one must not pay for that.
-          await vision.close()
-          vision = await open()
-        }
-      }
-      sets[set] = scoreSet(pictures)
-    }
-  } finally {
-    await vision.close()
-  }
-  const isDefault = config.detector === defaults.detector && config.reader === defaults.reader
-  return { detector: config.detector, reader: config.reader, isDefault, sets }
-}
-
-function print({ detector, reader, isDefault, sets }: CombinationScore): void {
-  process.stdout.write(`${detector} + ${reader}${isDefault ? ' (default)' : ''}\n`)
-  process.stdout.write('  set  pictures  strict %  folded %  found %  false/picture  CER %  median ms  p95 ms\n')
-  for (const [name, score] of Object.entries(sets)) {
-    const cells = [
-      score.pictures.toString().padStart(8),
-      score.strictPercent.toFixed(1).padStart(8),
-      score.foldedPercent.toFixed(1).padStart(8),
-      score.foundPercent.toFixed(1).padStart(7),
-      score.falseReadsPerPicture.toFixed(2).padStart(13),
-      score.characterErrorPercent.toFixed(1).padStart(5),
-      score.medianMs.toString().padStart(9),
-      score.p95Ms.toString().padStart(6),
-    ]
-    process.stdout.write(`  ${name.padEnd(3)}  ${cells.join('  ')}\n`)
+/** A line of progress that is written over, at most every two seconds; nothing where no person looks on. */
+function progress(what: string): (done: number, all: number) => void {
+  let last = Number.NEGATIVE_INFINITY
+  return (done, all) => {
+    if (systemClock.monotonicMs() - last < 2_000) return
+    last = systemClock.monotonicMs()
+    process.stderr.write(`${what} ${done}/${all}\n`)
   }
 }
 
-export async function run(options: Record<string, string | boolean>): Promise<void> {
-  const folder = typeof options.plates === 'string' ? options.plates : process.env.CANDOR_PLATES
-  if (folder === undefined || !SETS.some((set) => existsSync(join(folder, set, 'labels.tsv')))) {
+const percent = (value: number) => value.toFixed(1)
+const share = (value: number) => value.toFixed(3)
+
+function setsFigures({ sets }: SetsScore): Figure[] {
+  const each = (of: (score: SetScore) => string) =>
+    SETS.map((set) => (sets[set] === undefined ? '-' : of(sets[set]))).join(' / ')
+  return [
+    {
+      figure: 'exact plate, strict, % (US / EU / BR)',
+      must: '80 / 82 / 92',
+      goal: '92 / 91 / 99',
+      measured: each((score) => percent(score.strictPercent)),
+    },
+    {
+      figure: 'exact plate, O=0 I=1, %',
+      must: '84 / 92 / 94',
+      goal: '96 / 98 / 99',
+      measured: each((score) => percent(score.foldedPercent)),
+    },
+    {
+      figure: 'found at IoU 0.5, %',
+      must: '95',
+      goal: '99',
+      measured: each((score) => percent(score.foundPercent)),
+    },
+    {
+      figure: 'false reads a picture',
+      must: '0.10',
+      goal: '0.02',
+      measured: each((score) => score.falseReadsPerPicture.toFixed(2)),
+    },
+    {
+      figure: 'characters wrong, %',
+      must: '',
+      goal: '',
+      measured: each((score) => percent(score.characterErrorPercent)),
+    },
+    {
+      figure: 'median / 95th percentile ms a picture, decoding included',
+      must: '',
+      goal: '',
+      measured: each((score) => `${score.medianMs}, ${score.p95Ms}`),
+    },
+  ]
+}
+
+function calibrationFigures(rendered: readonly JudgedRead[] | null, real: readonly JudgedRead[] | null): Figure[] {
+  const figures: Figure[] = []
+  if (rendered !== null) {
+    figures.push({
+      figure: `calibration error, ${rendered.length} rendered reads`,
+      must: '0.05',
+      goal: '0.02',
+      measured: share(expectedCalibrationError(rendered)),
+    })
+    const table = reliability(rendered)
+      .filter((bin) => bin.reads > 0)
+      .map((bin) => `${bin.meanConfidence.toFixed(2)}→${bin.rightShare.toFixed(2)} (${bin.reads})`)
+    figures.push({ figure: 'of reads at → are right (reads)', must: '', goal: '', measured: table.join(' ') })
+  }
+  if (real !== null) {
+    const [least, most] = bootstrap(real, expectedCalibrationError)
+    figures.push({
+      figure: `calibration error, ${real.length} real reads, labels' faults included (95 %)`,
+      must: '',
+      goal: '',
+      measured: `${share(expectedCalibrationError(real))} (${share(least)}-${share(most)})`,
+    })
+  }
+  return figures
+}
+
+function print(figures: readonly Figure[]): void {
+  const widths = (['figure', 'must', 'goal'] as const).map((column) =>
+    Math.max(column.length, ...figures.map((row) => row[column].length)),
+  )
+  const line = (cells: readonly string[]) =>
+    `${cells
+      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .join('  ')
+      .trimEnd()}\n`
+  process.stdout.write(line(['figure', 'must', 'goal', 'measured']))
+  for (const { figure, must, goal, measured } of figures) process.stdout.write(line([figure, must, goal, measured]))
+}
+
+export interface ReadingOptions {
+  plates?: string
+  rendered?: string
+  only?: string
+  detector?: string
+  reader?: string
+  json?: boolean
+}
+
+export async function run(options: ReadingOptions): Promise<void> {
+  const parts = chosen(options.only)
+  const folder = options.plates ?? process.env.CANDOR_PLATES ?? null
+  const { detector, reader } = options
+  const config = visionConfigSchema.parse({ ...(detector && { detector }), ...(reader && { reader }) })
+  const needsPictures = parts.some((part) => part === 'sets' || part === 'peers' || part === 'states')
+  if (needsPictures && (folder === null || !SETS.some((set) => existsSync(join(folder, set, 'labels.tsv'))))) {
     throw new AppError('configuration', 'no labelled pictures', {
       hint: 'name their folder with --plates or CANDOR_PLATES; it holds us, eu or br with labels.tsv in each',
     })
   }
-  const results: CombinationScore[] = []
-  for (const detector of DETECTORS) {
-    for (const reader of READERS) {
-      if (options.detector !== undefined && detector !== options.detector) continue
-      if (options.reader !== undefined && reader !== options.reader) continue
-      const result = await measure(folder, visionConfigSchema.parse({ detector, reader }))
-      results.push(result)
-      if (options.json !== true) print(result)
+  const figures = await measureParts(parts, folder ?? '', config, options)
+  if (options.json === true) process.stdout.write(`${JSON.stringify(figures, null, 2)}\n`)
+  else print(figures)
+}
+
+function chosen(only: string | undefined): readonly Part[] {
+  if (only === undefined) return PARTS
+  const names = only.split(',')
+  const unknown = names.find((name) => !(PARTS as readonly string[]).includes(name))
+  if (unknown !== undefined) {
+    throw new AppError('bad_input', `there is no part ${unknown}`, { hint: `parts: ${PARTS.join(', ')}` })
+  }
+  return PARTS.filter((part) => names.includes(part))
+}
+
+async function measureParts(
+  parts: readonly Part[],
+  folder: string,
+  config: VisionConfig,
+  options: ReadingOptions,
+): Promise<Figure[]> {
+  const figures: Figure[] = []
+  let real: JudgedRead[] | null = null
+  let rendered: JudgedRead[] | null = null
+  const drawn = options.rendered ?? RENDERED_FOLDER
+  const onSet = progress('pictures')
+  if (parts.includes('sets')) {
+    const score = await measureSets(folder, config, { onPicture: (_, done, all) => onSet(done, all) })
+    real = score.reads
+    figures.push(...setsFigures(score))
+  }
+  if (parts.includes('peers')) {
+    for (const peer of PEERS) {
+      const score = await measureSets(folder, { ...config, ...peer }, { onPicture: (_, done, all) => onSet(done, all) })
+      const name = `${peer.detector}+${peer.reader}: `
+      figures.push(...setsFigures(score).map((row) => ({ ...row, figure: name + row.figure, must: '', goal: '' })))
     }
   }
-  if (options.json === true) process.stdout.write(`${JSON.stringify(results, null, 2)}\n`)
+  if (parts.includes('states')) {
+    const score = await measureStates(folder, config, progress('states'))
+    const named = `${percent(score.rightPercent)}; ${percent(score.namedPercent)}`
+    figures.push(
+      { figure: 'state right, % of those named; named, %', must: '90; 50', goal: '97; 80', measured: named },
+      {
+        figure: 'plates of states: found, %; text O=0 I=1, %',
+        must: '',
+        goal: '',
+        measured: `${percent(score.foundPercent)}; ${percent(score.foldedPercent)}`,
+      },
+    )
+    for (const line of score.wrong) process.stderr.write(`${line}\n`)
+  }
+  if (parts.includes('cost')) {
+    const { medianMs, p95Ms, stagesMs, weightsBytes } = await measureCost(config)
+    const stages = Object.entries(stagesMs).map(([name, ms]) => `${name} ${ms.toFixed(1)}`)
+    figures.push(
+      {
+        figure: 'one 1280×720 frame, one plate, one thread, after decoding, ms (95th percentile)',
+        must: '40',
+        goal: '15',
+        measured: `${medianMs.toFixed(1)} (${p95Ms.toFixed(1)})`,
+      },
+      { figure: 'its stages, ms', must: '', goal: '', measured: stages.join(', ') },
+      { figure: 'weights, MB', must: '8', goal: '3', measured: (weightsBytes / MEGABYTE).toFixed(2) },
+    )
+  }
+  if (parts.includes('memory')) {
+    const { mostBytes, lastBytes } = await measureMemory(SCENES, MEMORY_SECONDS)
+    const measured = `${(mostBytes / MEGABYTE).toFixed(0)} (${(lastBytes / MEGABYTE).toFixed(0)})`
+    figures.push({ figure: 'PSS of the camera at most (at the end), MB', must: '450', goal: '250', measured })
+  }
+  if (parts.includes('calibration') || parts.includes('tracks')) {
+    const photographs = ['ro-train'].map((set) => join(folder, set)).filter((path) => folder !== '' && existsSync(path))
+    await render(drawn, photographs)
+  }
+  if (parts.includes('calibration')) {
+    rendered = await measureRenderedReads(drawn, config, progress('rendered scenes'))
+    figures.push(...calibrationFigures(rendered, real))
+  }
+  if (parts.includes('tracks')) {
+    const score = await measureTracks(drawn, config, progress('vehicles'))
+    const [least, most] = score.gainInterval
+    figures.push(
+      {
+        figure: `voted against single frames, points, ${score.vehicles} vehicles (95 %)`,
+        must: '+3',
+        goal: '+10',
+        measured: `+${score.gainPoints.toFixed(1)} (${least.toFixed(1)} to ${most.toFixed(1)})`,
+      },
+      {
+        figure: 'single frames right, %; vehicles right, %; taken for more than one',
+        must: '',
+        goal: '',
+        measured: `${percent(score.singlePercent)}; ${percent(score.votedPercent)}; ${score.split}`,
+      },
+    )
+  }
+  return figures
 }

@@ -1,5 +1,6 @@
 /** `candor bench …`: figures that anyone can measure again. */
 import { type Command, Option } from 'commander'
+import type { ReadingOptions } from '../bench/reading.ts'
 import { wholeNumber } from './options.ts'
 
 export function register(program: Command): void {
@@ -7,12 +8,14 @@ export function register(program: Command): void {
 
   bench
     .command('reading')
-    .description('how many plates of labelled pictures are read, and how fast')
-    .option('--plates <folder>', 'holds us, eu, br, each with labels.tsv (default: $CANDOR_PLATES)')
+    .description('how well plates are read, how honestly, how fast and with how much memory, beside the peers')
+    .option('--plates <folder>', 'holds us, eu, br, states, each with labels.tsv (default: $CANDOR_PLATES)')
     .addOption(new Option('--detector <name>', 'only this one').choices(['candor', 'ppocr', 'cascade']))
     .addOption(new Option('--reader <name>', 'only this one').choices(['candor', 'ppocr', 'tesseract']))
+    .option('--rendered <folder>', 'drawn plates that nothing was trained with (default: drawn once, into .candor)')
+    .option('--only <parts>', 'some of sets,peers,states,cost,memory,calibration,tracks')
     .option('--json', 'one JSON document')
-    .action(async (options: Record<string, string | boolean>) => {
+    .action(async (options: ReadingOptions) => {
       const { run } = await import('../bench/reading.ts')
       await run(options)
     })

@@ -20,6 +20,10 @@ SCENE = 384
 LEAST_WIDTH_PX = 15
 
 
+# Plates are pasted at this multiple of the scene's resolution.
+SUPERSAMPLED = 3
+
+
 class Stock:
     """Drawn plates, used several times over: drawing costs more than pasting."""
 
@@ -42,7 +46,8 @@ def paste(scene, plate, corners, rng, numbers):
     image = plate.image.astype(np.float32)
     soil(image, rng, numbers)
     width = max(np.linalg.norm(corners[1] - corners[0]), np.linalg.norm(corners[2] - corners[3]))
-    scale = width / image.shape[1] * 1.5
+    # Drawn at SUPERSAMPLED times the scene and averaged down: warped alone, a small plate is sharper than anything a lens makes, and a network learns that.
+    scale = width / image.shape[1] * SUPERSAMPLED * 1.2
     if scale < 1:
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     centre = corners.mean(0)
@@ -58,11 +63,20 @@ def paste(scene, plate, corners, rng, numbers):
     x1, y1 = min(scene.shape[1], high[0]), min(scene.shape[0], high[1])
     if x1 - x0 < 2 or y1 - y0 < 2:
         return
-    matrix = cv2.getPerspectiveTransform(corners_of(image.shape), (corners - np.float32([x0, y0])).astype(np.float32))
+    times = SUPERSAMPLED if width < 120 else 1
+    matrix = cv2.getPerspectiveTransform(corners_of(image.shape), ((corners - np.float32([x0, y0]) + 0.5) * times - 0.5).astype(np.float32))
     light(image, rng, numbers)
     size = (int(x1 - x0), int(y1 - y0))
-    bordered = cv2.warpPerspective(image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    mask = cv2.warpPerspective(np.ones(image.shape[:2], np.float32), matrix, size, flags=cv2.INTER_LINEAR)[..., None]
+    larger = (size[0] * times, size[1] * times)
+    bordered = cv2.warpPerspective(image, matrix, larger, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    mask = cv2.warpPerspective(np.ones(image.shape[:2], np.float32), matrix, larger, flags=cv2.INTER_LINEAR)
+    if rng.random() < 0.6:
+        # The lens of the camera that took the background: the plate is as soft as the rest.
+        soft = rng.uniform(0.2, 0.9) * times * min(1.0, width / 40)
+        bordered, mask = cv2.GaussianBlur(bordered, (0, 0), soft), cv2.GaussianBlur(mask, (0, 0), soft)
+    if times > 1:
+        bordered, mask = cv2.resize(bordered, size, interpolation=cv2.INTER_AREA), cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+    mask = mask[..., None]
     part = scene[y0:y1, x0:x1]
     part[:] = (part * (1 - mask) + bordered.clip(0, 255) * mask).astype(np.uint8)
 
@@ -217,6 +231,8 @@ def _close_up(rng, stock, numbers, placed):
     return expose(light_and_lens, rng, numbers, 200.0, 1.0), corners[None].astype(np.float32), np.zeros((0, 4), np.float32)
 
 
+# Share of scenes that a larger picture was made of.
+LARGE_SHARE = 0.3
 # Share of scenes that are close-ups.
 CLOSE_UP_SHARE = 0.05
 
@@ -229,7 +245,8 @@ def sample(rng, stock, photographs, placed=None):
         return _close_up(rng, stock, numbers, placed)
     plates, ignored = [], []
     kind = rng.random()
-    if photographs and kind < 0.62:
+    photographed = bool(photographs) and kind < 0.68
+    if photographed:
         scene, found = _photograph(rng, photographs)
         replace = rng.random() < 0.75
         for corners in found:
@@ -271,7 +288,7 @@ def sample(rng, stock, photographs, placed=None):
         w = _width_px(rng) * (0.7 if plate.two_lines else 1)
         ratio = plate.image.shape[0] / plate.image.shape[1]
         corners = quad(w, w * ratio, rng)
-        if rng.random() < 0.7:
+        if rng.random() < (0.45 if photographed else 0.8):
             share = 0.17 if ratio > 0.45 else 0.26
             vehicle_w = w / (share * rng.uniform(0.75, 1.35))
             cx, ground = rng.uniform(0, SCENE), rng.uniform(0.35, 1.25) * SCENE
@@ -302,10 +319,16 @@ def sample(rng, stock, photographs, placed=None):
     if rng.random() < 0.12:
         text = f"20{rng.randrange(10, 26)}/{rng.randrange(1, 13):02}/{rng.randrange(1, 29):02} {rng.randrange(24):02}:{rng.randrange(60):02}:{rng.randrange(60):02}"
         write(scene, rng, text + rng.choice(["", "  CAM 2", " km/h"]), rng.uniform(0, SCENE * 0.5), rng.choice([4, SCENE - 24]), rng.uniform(7, 18), rng.choice([(255, 255, 255), (255, 230, 60)]), SCENE * 0.6)
-    scene = scene.astype(np.float32)
-    light(scene, rng, numbers)
     narrow = min([60.0] + [float(np.linalg.norm(corners[1] - corners[0])) for corners in plates])
-    scene = expose(scene, rng, numbers, max(24.0, narrow), 0.9)
+    if rng.random() < LARGE_SHARE:
+        # A camera of twice the resolution, whose picture is made smaller for the network, as most are.
+        large = cv2.resize(scene, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC).astype(np.float32)
+        light(large, rng, numbers)
+        scene = cv2.resize(expose(large, rng, numbers, max(48.0, narrow * 2), 0.9), (SCENE, SCENE), interpolation=cv2.INTER_AREA)
+    else:
+        scene = scene.astype(np.float32)
+        light(scene, rng, numbers)
+        scene = expose(scene, rng, numbers, max(24.0, narrow), 0.9)
     boxes = np.float32([[*c.min(0), *c.max(0)] for c in ignored]).reshape(-1, 4)
     return scene, np.float32(plates).reshape(-1, 4, 2), boxes
 

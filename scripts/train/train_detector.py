@@ -164,7 +164,7 @@ def main():
     options.add_argument("--plates")
     options.add_argument("--rate", type=float, default=2e-3)
     options.add_argument("--decay", action="store_true", help="let the rate fall to nothing over these minutes")
-    options.add_argument("--workers", type=int, default=1)
+    options.add_argument("--workers", type=int, default=2)
     options.add_argument("--checkpoint", type=pathlib.Path, default=CHECKPOINT)
     options = options.parse_args()
     torch.set_num_threads(1)

@@ -1,5 +1,6 @@
 /** How plate reading is scored: what counts as read, found and false, so that figures of two systems compare. */
-import type { Region } from '../../shared/wire/sighting.ts'
+import type { Region } from '../../../shared/wire/sighting.ts'
+import { quantile } from '../statistics.ts'
 
 /** Overlap (intersection over union) from which a plate counts as found. */
 export const FOUND_OVERLAP = 0.5
@@ -19,7 +20,7 @@ export interface PictureScore {
   strict: boolean
   /** The same with O read as 0 and I as 1 on both sides: some labels have one for the other. */
   folded: boolean
-  /** Some read lies on the label. */
+  /** Some place with a plate, read or not, lies on the label. */
   found: boolean
   /** Reads that lie on no label. */
   falseReads: number
@@ -55,14 +56,15 @@ export function editDistance(a: string, b: string): number {
 
 /** `reads` best first. A picture has one label or more; the best read may be of any of them. */
 export function scorePicture(labels: readonly Label[], reads: readonly ScoredRead[]): PictureScore {
-  const best = reads[0]?.plate ?? ''
+  const texts = reads.filter((read) => read.plate !== null)
+  const best = texts[0]?.plate ?? ''
   // The label that the best read comes closest to.
   const nearest = labels.reduce((a, b) => (editDistance(best, b.plate) < editDistance(best, a.plate) ? b : a))
   return {
     strict: best === nearest.plate,
     folded: fold(best) === fold(nearest.plate),
     found: labels.some((label) => reads.some((read) => overlapOf(read.region, label.region) >= FOUND_OVERLAP)),
-    falseReads: reads.filter((read) => labels.every((label) => overlapOf(read.region, label.region) === 0)).length,
+    falseReads: texts.filter((read) => labels.every((label) => overlapOf(read.region, label.region) === 0)).length,
     edits: editDistance(best, nearest.plate),
     characters: nearest.plate.length,
   }
@@ -77,12 +79,6 @@ export interface SetScore {
   characterErrorPercent: number
   medianMs: number
   p95Ms: number
-}
-
-/** Value below which `share` (0-1) of the values lie, by nearest rank; NaN of none. */
-export function quantile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1))] ?? Number.NaN
 }
 
 export function scoreSet(pictures: readonly (PictureScore & { elapsedMs: number })[]): SetScore {
