@@ -30,14 +30,14 @@ export function cameraHealth(deps: HealthDeps): CameraHealth {
   const nowMs = clock.nowMs()
   const counters = outbox.counters()
   const bornAtMs = outbox.oldestBornAtMs()
-  const { read, rejected, failed, made, matched, withheld } = pipeline.counters
+  const { read, still, rejected, failed, made, matched, withheld } = pipeline.counters
   return {
     cameraId: deps.cameraId,
     sessionId: deps.uplink.sessionId,
     atMs: Math.max(EARLIEST_TIME_MS, nowMs),
     uptimeMs: Math.round(clock.monotonicMs() - deps.startedAtMs),
     clock: deps.clockState.state,
-    frames: { read, dropped: source.dropped, rejected: source.rejected + rejected, failed },
+    frames: { read, still, dropped: source.dropped, rejected: source.rejected + rejected, failed },
     vision: { restarts: deps.vision.restarts },
     sightings: { made, matched, withheld: withheld + counters.withheld, lost: counters.lost },
     outbox: {

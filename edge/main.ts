@@ -117,6 +117,7 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
     const software = softwareVersion()
     const uplink = createUplink({ config, outbox, hotlists, policy, clockState, software, ...deps })
     const pipeline = createPipeline({
+      sequence,
       cameraId: config.cameraId,
       gapMs: config.track.gapMs,
       versions: { software, detector: config.vision.detector, reader: config.vision.reader },

@@ -38,7 +38,7 @@ const scriptedVision: PipelineDeps['vision'] = {
   async read(frame) {
     const shown: Picture = JSON.parse(Buffer.from(frame).toString())
     if (typeof shown === 'string') throw new AppError(shown, `this picture is ${shown}`)
-    return { widthPx: 1_280, heightPx: 720, elapsedMs: 1, stagesMs: {}, reads: [...shown] }
+    return { widthPx: 1_280, heightPx: 720, elapsedMs: 1, stagesMs: {}, still: false, reads: [...shown] }
   },
   async crop(frame, region, maxBytes) {
     assert.is(maxBytes, MAX_CROP_BYTES)
@@ -98,6 +98,7 @@ async function inPipeline(options: Options, work: (world: World) => Promise<void
     const rows = () => outbox.oldest(1_000, new Set(), ALL, false)
     try {
       const pipeline = createPipeline({
+        sequence,
         cameraId: 'north',
         gapMs,
         versions: { software: '0.1.0', detector: 'test', reader: 'test' },
@@ -294,6 +295,30 @@ test('states that cannot be read, and those of more vehicles than may wait, are 
       plates.map((plate) => `${plate} null`),
     )
   })
+})
+
+test('of a video, frames in which nothing has moved are counted and not read, and a parked vehicle is one sighting', async () => {
+  const asked: (boolean | undefined)[] = []
+  const vision: PipelineDeps['vision'] = {
+    ...scriptedVision,
+    async read(frame, options) {
+      asked.push(options?.unlessStill)
+      const reading = await scriptedVision.read(frame)
+      return { ...reading, still: reading.reads.length === 0 }
+    },
+  }
+  await inPipeline({ sequence: 'video', deps: { vision } }, async ({ run, sightings, pipeline }) => {
+    await run(each([read('XYZ789')], [], [], [read('XYZ789')]))
+    assert.equal(
+      sightings().map(({ plate, frames }) => `${plate} ${frames}`),
+      ['XYZ789 2'],
+    )
+    assert.equal([pipeline.counters.read, pipeline.counters.still], [2, 2])
+    assert.equal(asked, [true, true, true, true])
+  })
+  asked.length = 0
+  await inPipeline({ sequence: 'stills', deps: { vision } }, async ({ run }) => run(each([read('XYZ789')])))
+  assert.equal(asked, [false])
 })
 
 test('a vehicle whose plate cannot be read is a sighting without a plate, and matches nothing', async () => {

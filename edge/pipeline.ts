@@ -30,6 +30,8 @@ import type { EvidenceCrop, Jurisdiction, VisionDoor } from './vision/types.ts'
 
 export interface PipelineCounters {
   read: number
+  /** Frames in which nothing had moved, so that they were not read. */
+  still: number
   /** Frames that are no pictures. */
   rejected: number
   /** Frames that were not read because vision was down or too slow, and crops that could not be made. */
@@ -44,6 +46,8 @@ export interface PipelineCounters {
 
 export interface PipelineDeps {
   cameraId: string
+  /** Whether a frame shows what the one before it did, a moment later. */
+  sequence: 'stills' | 'video'
   /** How long to wait for a frame before looking for vehicles that are gone, milliseconds. */
   gapMs: number
   versions: Sighting['versions']
@@ -84,7 +88,16 @@ const VISION_BACK_OFF = { firstMs: 50, mostMs: 2 * SECOND_MS }
 
 export function createPipeline(deps: PipelineDeps): Pipeline {
   const { vision, tracker, repeats, hotlists, policy, outbox, clock, log } = deps
-  const counters: PipelineCounters = { read: 0, rejected: 0, failed: 0, made: 0, matched: 0, withheld: 0, repeats: 0 }
+  const counters: PipelineCounters = {
+    read: 0,
+    still: 0,
+    rejected: 0,
+    failed: 0,
+    made: 0,
+    matched: 0,
+    withheld: 0,
+    repeats: 0,
+  }
   const followed = new WeakMap<Track, Followed>()
   const beingNamed = new Set<Promise<void>>()
   /** What a final that had waited could not be stored for; only what ends the camera. */
@@ -136,14 +149,19 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   async function look(frame: Frame, signal: AbortSignal): Promise<void> {
     const takenAtMs = clock.monotonicMs()
     try {
-      const { reads } = await vision.read(frame.encoded, { signal })
-      counters.read += 1
+      const { reads, still } = await vision.read(frame.encoded, { signal, unlessStill: deps.sequence === 'video' })
+      counters.read += still ? 0 : 1
+      counters.still += still ? 1 : 0
       backOff.reset()
       const time: FrameTime = {
         capturedAtMs: inRange(frame.capturedAtMs),
         clock: clockOf(frame),
         takenAtMs,
         readAtMs: clock.monotonicMs(),
+      }
+      if (still) {
+        end(tracker.still(time))
+        return
       }
       const { observed, ended } = tracker.observe(time, reads)
       const seen = new Set(observed.map(({ track }) => track))

@@ -248,4 +248,42 @@ test('overlap of regions is between 0 and 1', () => {
   assert.is(overlap(HERE, { ...HERE, x: HERE.x + HERE.width / 2 }), 1 / 3)
 })
 
+test('while nothing moves a vehicle stays, until it has been followed for the longest time', () => {
+  const tracker = trackerOf('video').tracker
+  const at = (ms: number) => ({ capturedAtMs: ms, clock: 'synced', takenAtMs: ms, readAtMs: ms }) as const
+  tracker.observe(at(0), [read('ABC123')])
+  for (let ms = GAP_MS; ms <= MAX_TRACK_MS; ms += GAP_MS) assert.equal(tracker.still(at(ms)), [])
+  assert.equal(
+    tracker.still(at(MAX_TRACK_MS + 1)).map((track) => track.vote().plate),
+    ['ABC123'],
+  )
+  assert.is(tracker.open, 0)
+})
+
+test('a vehicle that the last frame did not show is not held by a street where nothing moves', () => {
+  const tracker = trackerOf('video').tracker
+  const at = (ms: number) => ({ capturedAtMs: ms, clock: 'synced', takenAtMs: ms, readAtMs: ms }) as const
+  tracker.observe(at(0), [read('ABC123')])
+  tracker.observe(at(100), [])
+  assert.equal(tracker.still(at(GAP_MS)), [])
+  assert.is(tracker.still(at(101 + GAP_MS)).length, 1)
+})
+
+test('the colour of a vehicle is what most of its frames say, and null where they differ', () => {
+  const red = { colour: 'red', confidence: 0.8 } as const
+  const blue = { colour: 'blue', confidence: 0.8 } as const
+  const colourOf = (...vehicles: (typeof red | typeof blue | null)[]) => {
+    const tracker = trackerOf('video').tracker
+    for (const [n, vehicle] of vehicles.entries()) {
+      const time = { capturedAtMs: n, clock: 'synced', takenAtMs: n, readAtMs: n } as const
+      tracker.observe(time, [read('ABC123', { vehicle })])
+    }
+    return tracker.finish()[0]?.vote().vehicle?.colour ?? null
+  }
+  assert.is(colourOf(red, red, blue), 'red')
+  assert.is(colourOf(red, blue), null)
+  assert.is(colourOf(red, null, null), null)
+  assert.is(colourOf(null), null)
+})
+
 test.run()

@@ -68,6 +68,8 @@ export interface Observation {
 export interface Tracker {
   /** One frame's reads. `ended` are tracks that are over. */
   observe(frame: FrameTime, reads: readonly PlateRead[]): { observed: Observation[]; ended: Track[] }
+  /** Nothing has moved since the frame before: the vehicles that it showed are still there, and what is over by time is over. */
+  still(frame: FrameTime): Track[]
   /** Tracks not seen for the gap; call when no frame comes. `nowMs` is monotonic. */
   expire(nowMs: number): Track[]
   /** All that is open: the source has ended. */
@@ -163,6 +165,14 @@ export function createTracker(config: TrackerConfig, newId: NewId): Tracker {
         ...end((track) => frame.readAtMs - track.openedAtMs > MAX_TRACK_MS || track.frames >= MAX_FRAMES_PER_SIGHTING),
       )
       return { observed, ended }
+    },
+    still(frame) {
+      const standing = [...tracks].filter((track) => track.lastFrame === frameNumber)
+      for (const track of standing) track.lastSeenMs = frame.readAtMs
+      return end(
+        (track) =>
+          frame.takenAtMs - track.lastSeenMs > config.gapMs || frame.readAtMs - track.openedAtMs > MAX_TRACK_MS,
+      )
     },
     expire: (nowMs) => end((track) => nowMs - track.lastSeenMs > config.gapMs),
     finish: () => end(() => true),

@@ -37,7 +37,7 @@ async function answer(reader: FrameReader, request: FrameRequest): Promise<void>
       send({ kind: 'done', id: request.id, value: await reader.jurisdiction(request.frame, request.corners) })
       return
     }
-    const reading = await reader.read(request.frame)
+    const reading = await reader.read(request.frame, request.unlessStill)
     const elapsedMs = systemClock.monotonicMs() - startedMs
     send({ kind: 'done', id: request.id, value: { ...reading, elapsedMs } })
   } catch (thrown) {

@@ -11,6 +11,7 @@ import type {
   EvidenceCrop,
   FrameReading,
   Jurisdiction,
+  ReadOptions,
   VisionConfig,
   VisionDeps,
   VisionDoor,
@@ -84,8 +85,9 @@ class Vision implements VisionDoor {
     }
   }
 
-  async read(frame: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<FrameReading> {
-    return (await this.#call({ kind: 'read', frame }, options.signal)) as FrameReading
+  async read(frame: Uint8Array, options: ReadOptions = {}): Promise<FrameReading> {
+    const unlessStill = options.unlessStill === true && this.#config.motionGate
+    return (await this.#call({ kind: 'read', frame, unlessStill }, options.signal)) as FrameReading
   }
 
   async crop(frame: Uint8Array, region: EvidenceRegion, maxBytes: number): Promise<EvidenceCrop> {

@@ -9,7 +9,7 @@ export interface OpenRequest {
 }
 
 export type FrameRequest =
-  | { kind: 'read'; id: number; frame: Uint8Array }
+  | { kind: 'read'; id: number; frame: Uint8Array; unlessStill: boolean }
   | { kind: 'jurisdiction'; id: number; frame: Uint8Array; corners: Corners }
   | { kind: 'crop'; id: number; frame: Uint8Array; region: Region; maxBytes: number }
 

@@ -6,6 +6,7 @@ import { openCascadeDetector } from './detect-cascade.ts'
 import { openPpocrDetector } from './detect-ppocr.ts'
 import { createJurisdictionReader } from './jurisdiction.ts'
 import { modelPaths } from './models.ts'
+import { createMotionGate, MOTION_GRID } from './motion.ts'
 import { patch, rgbMat } from './opencv.ts'
 import { cutJpeg, decodePicture, limitDecodingThreads } from './picture.ts'
 import { openCandorReader } from './read-candor.ts'
@@ -26,7 +27,7 @@ import { bodyPlaces, dominantColour, SAMPLES_A_SIDE } from './vehicle-colour.ts'
 
 export interface FrameReader {
   readonly versions: { detector: string; reader: string }
-  read(encoded: Uint8Array): Promise<Omit<FrameReading, 'elapsedMs'>>
+  read(encoded: Uint8Array, unlessStill: boolean): Promise<Omit<FrameReading, 'elapsedMs'>>
   crop(encoded: Uint8Array, region: Region, maxBytes: number): Promise<EvidenceCrop>
   jurisdiction(encoded: Uint8Array, corners: Corners): Promise<Jurisdiction | null>
   close(): Promise<void>
@@ -49,10 +50,11 @@ export async function openFrameReader(config: ReaderConfig, monotonicMs: () => n
   }
   const detector = await detectors[config.detector]()
   const reader = await readers[config.reader]()
+  const gate = createMotionGate()
   const jurisdictions = createJurisdictionReader(models.tesseractFolder)
   return {
     versions: { detector: detector.version, reader: reader.version },
-    async read(encoded) {
+    async read(encoded, unlessStill) {
       const stagesMs: Record<string, number> = {}
       let before = monotonicMs()
       const took = (stage: string) => {
@@ -64,6 +66,12 @@ export async function openFrameReader(config: ReaderConfig, monotonicMs: () => n
       const mat = rgbMat(picture.pixels, picture.widthPx, picture.heightPx)
       try {
         took('decode')
+        const { columns, rows } = MOTION_GRID
+        const whole = { x: 0, y: 0, width: mat.cols, height: mat.rows }
+        if (unlessStill && !gate.moved(patch(mat, whole, columns, rows))) {
+          return { widthPx: picture.widthPx, heightPx: picture.heightPx, reads: [], still: true, stagesMs }
+        }
+        took('motion')
         const regions = await detector.detect(mat)
         took('detect')
         const { confidences } = reader
@@ -77,7 +85,7 @@ export async function openFrameReader(config: ReaderConfig, monotonicMs: () => n
           )
         }
         took('colour')
-        return { widthPx: picture.widthPx, heightPx: picture.heightPx, reads, stagesMs }
+        return { widthPx: picture.widthPx, heightPx: picture.heightPx, reads, still: false, stagesMs }
       } finally {
         mat.release()
       }

@@ -54,7 +54,9 @@ export interface FrameReading {
   elapsedMs: number
   /** What each stage took: decode, detect, read. */
   stagesMs: Record<string, number>
-  /** Best first. */
+  /** Nothing has moved since the last frame that was read: what it showed is still there, and this one was not looked at. */
+  still: boolean
+  /** Best first; none of a still frame. */
   reads: PlateRead[]
 }
 
@@ -68,6 +70,7 @@ export const visionConfigSchema = z.strictObject({
   detector: z.enum(DETECTORS).default('ppocr').describe('what finds plates in a picture'),
   reader: z.enum(READERS).default('ppocr').describe('what reads the text of a plate'),
   threads: z.int().min(1).max(8).default(2).describe('threads of the neural networks'),
+  motionGate: z.boolean().default(true).describe('frames of a video in which nothing has moved are not read'),
   minConfidence: z.number().min(0).max(1).default(0.5).describe('reads below this are not reported'),
   frameTimeoutMs: z
     .int()
@@ -87,12 +90,18 @@ export interface EvidenceCrop {
   plate: Region
 }
 
+export interface ReadOptions {
+  signal?: AbortSignal
+  /** The frame follows the one before in a video: it need not be read where nothing has moved. */
+  unlessStill?: boolean
+}
+
 export interface VisionDoor {
   /**
    * One frame at a time: a call while another runs waits for it. Rejects with `bad_input` or `too_large` for a picture
    * that cannot be decoded, `unavailable` when the child died or passed the time limit (it is started again).
    */
-  read(frame: Uint8Array, options?: { signal?: AbortSignal }): Promise<FrameReading>
+  read(frame: Uint8Array, options?: ReadOptions): Promise<FrameReading>
   /** JPEG of at most `maxBytes` of `region` with a margin. Rejects with `too_large` if no quality fits. */
   crop(frame: Uint8Array, region: Region, maxBytes: number): Promise<EvidenceCrop>
   /** Whose plate lies within `corners`, by what is written on it; null where that cannot be seen. Rejects as `read` does. */

@@ -144,6 +144,29 @@ def expose(image, rng, numbers, plate_px, severity=1.0):
     return image
 
 
+def expose_well(image, rng, numbers):
+    """A good camera on a good day, as most pictures are: slight softness, fair exposure, little noise, fine JPEG. Returns uint8 RGB."""
+    if rng.random() < 0.5:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.2, 0.7))
+    if rng.random() < 0.4:
+        image = image * np.float32([1 + rng.uniform(-0.08, 0.08) for _ in range(3)])
+    if rng.random() < 0.4:
+        grey = image.mean(2, keepdims=True)
+        image = grey + (image - grey) * rng.uniform(0.3, 1.3)
+    image = image * rng.uniform(0.5, 1.2)
+    if rng.random() < 0.3:
+        image = 255 * (image.clip(0, 255) / 255) ** rng.uniform(0.7, 1.5)
+    if rng.random() < 0.5:
+        image = image + numbers.standard_normal(image.shape[:2], np.float32)[..., None] * rng.uniform(0.5, 4)
+    if rng.random() < 0.4:
+        soft = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.7, 1.3))
+        image = image + (image - soft) * rng.uniform(0.3, 1.5)
+    image = image.clip(0, 255).astype(np.uint8)
+    if rng.random() < 0.7:
+        image = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, rng.randrange(55, 97)])[1], cv2.IMREAD_COLOR)
+    return image
+
+
 def quad(width, height, rng, tilt=1.0):
     """Corners (float32 4×2, from the top left clockwise) of a plate of about `width`×`height` as a camera may see it, about the origin."""
     yaw = abs(rng.gauss(0, 0.28)) * tilt

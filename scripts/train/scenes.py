@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 import issue_schemes as schemes
-from camera import corners_of, expose, light, noise_source, quad, soil
+from camera import corners_of, expose, expose_well, light, noise_source, quad, soil
 from plates import draw_plate
 from vehicles import draw_vehicle, write
 
@@ -44,7 +44,10 @@ class Stock:
 def paste(scene, plate, corners, rng, numbers):
     """Warps a plate into a uint8 scene; its holder and shadow with it."""
     image = plate.image.astype(np.float32)
-    soil(image, rng, numbers)
+    if rng.random() < 0.4:
+        soil(image, rng, numbers)
+    # Plates outside are rarely as white as their paint.
+    image *= rng.uniform(0.45, 1.0)
     width = max(np.linalg.norm(corners[1] - corners[0]), np.linalg.norm(corners[2] - corners[3]))
     # Drawn at SUPERSAMPLED times the scene and averaged down: warped alone, a small plate is sharper than anything a lens makes, and a network learns that.
     scale = width / image.shape[1] * SUPERSAMPLED * 1.2
@@ -65,7 +68,8 @@ def paste(scene, plate, corners, rng, numbers):
         return
     times = SUPERSAMPLED if width < 120 else 1
     matrix = cv2.getPerspectiveTransform(corners_of(image.shape), ((corners - np.float32([x0, y0]) + 0.5) * times - 0.5).astype(np.float32))
-    light(image, rng, numbers)
+    if rng.random() < 0.5:
+        light(image, rng, numbers)
     size = (int(x1 - x0), int(y1 - y0))
     larger = (size[0] * times, size[1] * times)
     bordered = cv2.warpPerspective(image, matrix, larger, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -79,6 +83,54 @@ def paste(scene, plate, corners, rng, numbers):
     mask = mask[..., None]
     part = scene[y0:y1, x0:x1]
     part[:] = (part * (1 - mask) + bordered.clip(0, 255) * mask).astype(np.uint8)
+
+
+def mount(scene, rng, corners):
+    """The sheet of a vehicle around a plate: curved paint, the recess that the plate sits in with its shadow, edges, a badge, a lamp over it."""
+    middle = corners.mean(0)
+    w = float(np.linalg.norm(corners[1] - corners[0]))
+    h = float(np.linalg.norm(corners[3] - corners[0]))
+    x0, x1 = (round(v) for v in (middle[0] - w * rng.uniform(0.9, 2.2), middle[0] + w * rng.uniform(0.9, 2.2)))
+    y0, y1 = (round(v) for v in (middle[1] - h * rng.uniform(1.2, 3.5), middle[1] + h * rng.uniform(1.0, 2.5)))
+    a, b, c, d = max(0, x0), min(SCENE, x1), max(0, y0), min(SCENE, y1)
+    if b - a < 4 or d - c < 4:
+        return
+    paint = np.float32(rng.choice([(225, 225, 228), (180, 183, 187), (120, 122, 126), (60, 62, 66), (28, 28, 31), (130, 20, 25), (30, 50, 110), (60, 90, 70), (190, 175, 140), (200, 150, 40)])) + np.float32([rng.uniform(-14, 14)] * 3)
+    rows = np.arange(c, d, dtype=np.float32)
+    bend = 0.75 + 0.3 * np.cos((rows - y0) / max(1, y1 - y0) * rng.uniform(1.5, 5) + rng.uniform(0, 3))
+    columns = 1 + rng.uniform(-0.2, 0.2) * np.linspace(-1, 1, b - a, dtype=np.float32)
+    sheet = paint[None, None] * bend[:, None, None] * columns[None, :, None]
+    for _ in range(rng.randrange(0, 4)):
+        # A fold of the sheet: a light line over a dark one.
+        y = rng.randrange(d - c)
+        thick = max(1, round(h * rng.uniform(0.02, 0.12)))
+        sheet[y:y + thick] *= rng.uniform(1.05, 1.5)
+        sheet[y + thick:y + 2 * thick] *= rng.uniform(0.4, 0.9)
+    part = scene[c:d, a:b]
+    part[:] = sheet.clip(0, 255).astype(np.uint8)
+    if rng.random() < 0.75:
+        grow_x, grow_up, grow_down = rng.uniform(1.05, 1.5), rng.uniform(1.1, 1.8), rng.uniform(1.1, 1.6)
+        offsets = (corners - middle) * np.float32([grow_x, 1])
+        offsets[:2, 1] *= grow_up
+        offsets[2:, 1] *= grow_down
+        recess = offsets + middle
+        shade = rng.uniform(0.25, 0.95) if rng.random() < 0.8 else rng.uniform(1.0, 1.2)
+        cv2.fillPoly(scene, [np.round(recess * 16).astype(np.int32)], tuple(float(v) for v in (paint * shade * 0.9).clip(0, 255)), cv2.LINE_AA, 4)
+        edge = tuple(float(v) for v in (paint * rng.choice([0.3, 0.5, 1.3])).clip(0, 255))
+        cv2.polylines(scene, [np.round(recess * 16).astype(np.int32)], True, edge, max(1, round(h * 0.05)), cv2.LINE_AA, 4)
+        top = recess[:2].copy()
+        cv2.line(scene, tuple(int(v) for v in top[0]), tuple(int(v) for v in top[1]), tuple(float(v) for v in (paint * 0.25).clip(0, 255)), max(1, round(h * rng.uniform(0.05, 0.25))), cv2.LINE_AA)
+    if rng.random() < 0.35:
+        at = (round(float(middle[0])), round(float(middle[1] - h * rng.uniform(1.0, 2.2))))
+        cv2.ellipse(scene, at, (max(2, round(h * rng.uniform(0.2, 0.45))), max(2, round(h * rng.uniform(0.15, 0.3)))), 0, 0, 360, rng.choice([(215, 215, 218), (60, 60, 65), (150, 30, 30)]), rng.choice([-1, 2]), cv2.LINE_AA)
+    if rng.random() < 0.3:
+        write(scene, rng, rng.choice(["Corolla", "XLT", "Golf", "V6", "Fabia", "Civic", "TOYOTA", "FORD", "TDI"]), middle[0] + w * rng.choice([-1.6, 0.7, 0.9]), middle[1] - h * rng.uniform(0.6, 1.8), h * rng.uniform(0.25, 0.5), rng.choice([(215, 215, 218), (60, 60, 62)]), w * 0.8)
+    if rng.random() < 0.2:
+        for side in (-1, 1):
+            x = middle[0] + side * w * rng.uniform(0.7, 1.2)
+            y = middle[1] + h * rng.uniform(-1, 0.5)
+            box = ((round(x - h * 0.5), round(y - h * 0.5)), (round(x + h * 0.5), round(y + h * 0.6)))
+            cv2.rectangle(scene, *box, rng.choice([(170, 20, 25), (235, 235, 235), (240, 140, 30)]), -1)
 
 
 def _sign(scene, rng, x, y, width):
@@ -181,6 +233,14 @@ def _photograph(rng, photographs):
     part = picture[y:y + side, x:x + side]
     scale = SCENE / part.shape[0]
     scene = cv2.resize(part, (SCENE, SCENE), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    if rng.random() < 0.7:
+        # Grey-world: night drives under coloured lamps become days of many colours.
+        means = scene.reshape(-1, 3).mean(0).astype(np.float32) + 1
+        gains = (means.mean() / means) ** rng.uniform(0.5, 1.0) * np.float32([rng.uniform(0.85, 1.15) for _ in range(3)])
+        table = np.arange(256, dtype=np.float32)[:, None] * gains[None] * rng.uniform(0.8, 1.6)
+        if rng.random() < 0.4:
+            table = 255 * (table.clip(0, 255) / 255) ** rng.uniform(0.6, 1.1)
+        scene = cv2.LUT(scene, table.clip(0, 255).astype(np.uint8).reshape(1, 256, 3))
     found = [np.float32([[bx, by], [bx + bw, by], [bx + bw, by + bh], [bx, by + bh]]) - np.float32([x, y]) for bx, by, bw, bh in photograph.boxes]
     found = [corners * scale - 0.5 for corners in found]
     if rng.random() < 0.5:
@@ -233,6 +293,8 @@ def _close_up(rng, stock, numbers, placed):
 
 # Share of scenes that a larger picture was made of.
 LARGE_SHARE = 0.3
+# Share of scenes without weather, night or a bad camera: as most pictures are.
+WELL_EXPOSED_SHARE = 0.6
 # Share of scenes that are close-ups.
 CLOSE_UP_SHARE = 0.05
 
@@ -310,6 +372,12 @@ def sample(rng, stock, photographs, placed=None):
                 continue
             vehicles += 1
             taken.append(corners)
+            if rng.random() < 0.75:
+                middle = corners.mean(0)
+                spread = (corners - middle) * np.float32([4.5, 6]) + middle
+                if not _overlaps(spread, taken[:-1], 1.0):
+                    mount(scene, rng, corners)
+                    taken[-1] = spread
         paste(scene, plate, corners, rng, numbers)
         if _inside(corners) and w >= LEAST_WIDTH_PX:
             plates.append(corners)
@@ -319,6 +387,14 @@ def sample(rng, stock, photographs, placed=None):
     if rng.random() < 0.12:
         text = f"20{rng.randrange(10, 26)}/{rng.randrange(1, 13):02}/{rng.randrange(1, 29):02} {rng.randrange(24):02}:{rng.randrange(60):02}:{rng.randrange(60):02}"
         write(scene, rng, text + rng.choice(["", "  CAM 2", " km/h"]), rng.uniform(0, SCENE * 0.5), rng.choice([4, SCENE - 24]), rng.uniform(7, 18), rng.choice([(255, 255, 255), (255, 230, 60)]), SCENE * 0.6)
+    well = rng.random() < WELL_EXPOSED_SHARE
+    if well:
+        if rng.random() < LARGE_SHARE * 2:
+            large = cv2.resize(scene, None, fx=1.6, fy=1.6, interpolation=cv2.INTER_CUBIC).astype(np.float32)
+            scene = cv2.resize(expose_well(large, rng, numbers), (SCENE, SCENE), interpolation=cv2.INTER_AREA)
+        else:
+            scene = expose_well(scene.astype(np.float32), rng, numbers)
+        return scene, np.float32(plates).reshape(-1, 4, 2), np.float32([[*c.min(0), *c.max(0)] for c in ignored]).reshape(-1, 4)
     narrow = min([60.0] + [float(np.linalg.norm(corners[1] - corners[0])) for corners in plates])
     if rng.random() < LARGE_SHARE:
         # A camera of twice the resolution, whose picture is made smaller for the network, as most are.

@@ -22,7 +22,13 @@ export const cameraHealthSchema = z.strictObject({
   atMs: timeMsSchema,
   uptimeMs: counter,
   clock: z.enum(['synced', 'unsynced']),
-  frames: z.strictObject({ read: counter, dropped: counter, rejected: counter, failed: counter }),
+  frames: z.strictObject({
+    read: counter,
+    still: counter.default(0),
+    dropped: counter,
+    rejected: counter,
+    failed: counter,
+  }),
   vision: z.strictObject({ restarts: counter }),
   sightings: z.strictObject({
     made: counter,
