@@ -6,7 +6,7 @@ import { boundsOf, lineWithin, overlap } from './geometry.ts'
 import { openNetwork } from './network.ts'
 import { resized } from './opencv.ts'
 import type { PlateDetector, TextRegion } from './stages.ts'
-import type { Corners } from './types.ts'
+import type { Corners, Region } from './types.ts'
 
 /** Cells of the grids are this wide, px of the network's input; in the order of its output. */
 const STRIDES = [8, 16, 32] as const
@@ -24,6 +24,9 @@ const MIN_SCORE = 0.25
 const MAX_CELLS = 400
 /** Cells whose plates overlap by more show one plate. */
 const SAME_PLATE_OVERLAP = 0.3
+/** Cells whose corners are averaged: at least so sure beside the surest, and overlapping it by so much. */
+const AGREEING_SCORE = 0.5
+const AGREEING_OVERLAP = 0.6
 
 export function inputSize(widthPx: number, heightPx: number): { width: number; height: number } {
   const scale = Math.min(1, Math.sqrt(INPUT_PIXELS / (widthPx * heightPx)))
@@ -58,6 +61,25 @@ function likelyCells(cells: Float32Array, width: number, height: number): Scored
   return found.sort((a, b) => b.score - a.score).slice(0, MAX_CELLS)
 }
 
+interface Seen {
+  score: number
+  region: Region
+  corners: Corners
+}
+
+/** Cells that see the same plate nearly as surely: their corners' mean is nearer the truth than those of any one of them. */
+function agreed(best: Seen, all: readonly Seen[]): Corners {
+  const others = all.filter(
+    (other) => other.score >= best.score * AGREEING_SCORE && overlap(other.region, best.region) >= AGREEING_OVERLAP,
+  )
+  const weight = others.reduce((sum, { score }) => sum + score, 0)
+  const mean = (n: 0 | 1 | 2 | 3) => ({
+    x: others.reduce((sum, { score, corners }) => sum + score * corners[n].x, 0) / weight,
+    y: others.reduce((sum, { score, corners }) => sum + score * corners[n].y, 0) / weight,
+  })
+  return [mean(0), mean(1), mean(2), mean(3)]
+}
+
 /** Plates in the network's output, best first, one for each place; `toX` and `toY` scale to the picture's pixels. */
 export function platesIn(
   cells: Float32Array,
@@ -65,18 +87,22 @@ export function platesIn(
   toX: number,
   toY: number,
 ): TextRegion[] {
-  const plates: TextRegion[] = []
-  for (const { score, x, y, stride, offset } of likelyCells(cells, width, height)) {
+  const seen = likelyCells(cells, width, height).map(({ score, x, y, stride, offset }): Seen => {
     const corner = (n: number) => ({
       x: (x + (cells[offset + 1 + 2 * n] ?? 0) * OFFSET_STRIDES * stride) * toX,
       y: (y + (cells[offset + 2 + 2 * n] ?? 0) * OFFSET_STRIDES * stride) * toY,
     })
     const corners: Corners = [corner(0), corner(1), corner(2), corner(3)]
-    const region = boundsOf(corners)
-    if (plates.some((better) => overlap(better.region, region) > SAME_PLATE_OVERLAP)) continue
-    plates.push({ region, corners, confidence: score, text: lineWithin(corners), isPlate: true })
+    return { score, corners, region: boundsOf(corners) }
+  })
+  const best: Seen[] = []
+  for (const one of seen) {
+    if (best.every((better) => overlap(better.region, one.region) <= SAME_PLATE_OVERLAP)) best.push(one)
   }
-  return plates
+  return best.map((one) => {
+    const corners = agreed(one, seen)
+    return { region: boundsOf(corners), corners, confidence: one.score, text: lineWithin(corners), isPlate: true }
+  })
 }
 
 export async function openCandorDetector(modelPath: string, threads: number): Promise<PlateDetector> {
@@ -92,7 +118,7 @@ export async function openCandorDetector(modelPath: string, threads: number): Pr
       } finally {
         small.release()
       }
-      const { values } = await network.run(pixels, [1, size.height, size.width, 3])
+      const [{ values }] = await network.run(pixels, [1, size.height, size.width, 3])
       return platesIn(values, size, picture.cols / size.width, picture.rows / size.height)
     },
     close: () => network.close(),

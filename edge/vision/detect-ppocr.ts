@@ -87,7 +87,7 @@ export async function openPpocrDetector(modelPath: string, threads: number): Pro
     async detect(picture) {
       const { width, height } = inputSize(picture.cols, picture.rows)
       const values = withMats((keep) => toInput(keep(resized(picture, width, height)).getData(), width * height))
-      const output = await network.run(values, [1, 3, height, width])
+      const [output] = await network.run(values, [1, 3, height, width])
       const toX = picture.cols / width
       const toY = picture.rows / height
       const scale = (toX + toY) / 2

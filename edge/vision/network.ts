@@ -7,8 +7,8 @@ export interface NetworkOutput {
 }
 
 export interface Network {
-  /** Runs the network of one input and one output on floats, or bytes where it takes those, of the given shape. */
-  run(values: Float32Array | Buffer, shape: readonly number[]): Promise<NetworkOutput>
+  /** Runs the network of one input on floats, or bytes where it takes those, of the given shape; its outputs in their order. */
+  run(values: Float32Array | Buffer, shape: readonly number[]): Promise<[NetworkOutput, ...NetworkOutput[]]>
   close(): Promise<void>
 }
 
@@ -24,8 +24,7 @@ export async function openNetwork(path: string, threads: number): Promise<Networ
     logSeverityLevel: 3,
   })
   const input = session.inputNames[0]
-  const output = session.outputNames[0]
-  if (input === undefined || output === undefined) throw new Error('the network has no input or no output')
+  if (input === undefined || session.outputNames.length === 0) throw new Error('the network has no input or no output')
   return {
     async run(values, shape) {
       const tensorIn =
@@ -33,9 +32,13 @@ export async function openNetwork(path: string, threads: number): Promise<Networ
           ? new Tensor('float32', values, [...shape])
           : new Tensor('uint8', values, [...shape])
       const results = await session.run({ [input]: tensorIn })
-      const tensor = results[output]
-      if (tensor === undefined || !(tensor.data instanceof Float32Array)) throw new Error('the network gave no floats')
-      return { values: tensor.data, shape: tensor.dims }
+      const outputs = session.outputNames.map((name) => {
+        const tensor = results[name]
+        if (tensor === undefined || !(tensor.data instanceof Float32Array))
+          throw new Error('the network gave no floats')
+        return { values: tensor.data, shape: tensor.dims }
+      })
+      return outputs as [NetworkOutput, ...NetworkOutput[]]
     },
     async close() {
       await session.release()

@@ -2,11 +2,14 @@
  * Reads plates with the project's own network (models/plate-reader.md): a plate pulled straight goes in, for each of its two
  * possible lines rows of character probabilities come out.
  */
+import { readFile } from 'node:fs/promises'
+import { z } from 'zod'
 import { confidencesOf, loadCalibration } from './calibration.ts'
-import { type DecodedText, decodeTexts, PLATE_CLASSES } from './ctc.ts'
+import { type DecodedText, decodeTexts, PLATE_ALPHABET, PLATE_CLASSES } from './ctc.ts'
 import { openNetwork } from './network.ts'
 import { straightenedPlate } from './opencv.ts'
 import type { PlateReader } from './stages.ts'
+import type { Jurisdiction } from './types.ts'
 
 const WIDTH_PX = 160
 const HEIGHT_PX = 48
@@ -30,12 +33,32 @@ export function joined(first: readonly DecodedText[], second: readonly DecodedTe
     .slice(0, TEXTS)
 }
 
+/** plate-reader.json: what the outputs stand for. */
+const classesSchema = z.strictObject({ characters: z.string(), jurisdictions: z.array(z.string()) })
+
+/** So sure must the network be of a country; below it is none. */
+const MIN_COUNTRY_PROBABILITY = 0.9
+/** Looks of some US state: which one, only its small writing tells (jurisdiction.ts). */
+const SOME_STATE = 'US'
+
+/** The country that a plate looks like; null for none, for a US state, and where it is not clear. */
+export function countryOf(likely: ArrayLike<number>, jurisdictions: readonly string[]): Jurisdiction | null {
+  for (const [index, code] of jurisdictions.entries()) {
+    const confidence = likely[index] ?? 0
+    if (confidence < MIN_COUNTRY_PROBABILITY) continue
+    return code === '' || code === SOME_STATE ? null : { code, confidence: Math.min(1, confidence) }
+  }
+  return null
+}
+
 export async function openCandorReader(
   modelPath: string,
   calibrationPath: string,
   threads: number,
 ): Promise<PlateReader> {
   const calibration = await loadCalibration(calibrationPath)
+  const classes = classesSchema.parse(JSON.parse(await readFile(modelPath.replace(/\.onnx$/, '.json'), 'utf8')))
+  if (classes.characters !== PLATE_ALPHABET) throw new Error('the reader was trained for other characters')
   const network = await openNetwork(modelPath, threads)
   return {
     version: 'candor-reader-1',
@@ -51,14 +74,17 @@ export async function openCandorReader(
           plate.release()
         }
       }
-      const { values } = await network.run(pixels, [regions.length, HEIGHT_PX, WIDTH_PX, 3])
+      const [characters, looks] = await network.run(pixels, [regions.length, HEIGHT_PX, WIDTH_PX, 3])
+      const { values } = characters
       const perLine = STEPS * PLATE_CLASSES
       return regions.map((_, index) => {
         const line = (n: number) => {
           const from = (index * LINES + n) * perLine
           return decodeTexts({ steps: STEPS, values: values.subarray(from, from + perLine) }, TEXTS)
         }
-        return joined(line(0), line(1))
+        const from = index * classes.jurisdictions.length
+        const likely = looks?.values.subarray(from, from + classes.jurisdictions.length) ?? []
+        return { texts: joined(line(0), line(1)), jurisdiction: countryOf(likely, classes.jurisdictions) }
       })
     },
     confidences: (texts, region) =>

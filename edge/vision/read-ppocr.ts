@@ -8,7 +8,7 @@ import { cornersOf, grown, type TextBox } from './geometry.ts'
 import { openNetwork } from './network.ts'
 import { type Mat, straightened } from './opencv.ts'
 import { confidenceOf } from './plausible.ts'
-import type { PlateReader, TextRegion } from './stages.ts'
+import type { PlateReader, RegionLook, TextRegion } from './stages.ts'
 
 /** The network was made for lines of this height. */
 const LINE_HEIGHT_PX = 48
@@ -80,7 +80,7 @@ export async function openPpocrReader(
 
   async function rowsOf(line: Mat): Promise<CharacterRows> {
     const width = line.cols
-    const output = await network.run(toInput(line.getData(), width * LINE_HEIGHT_PX), [1, 3, LINE_HEIGHT_PX, width])
+    const [output] = await network.run(toInput(line.getData(), width * LINE_HEIGHT_PX), [1, 3, LINE_HEIGHT_PX, width])
     const steps = output.shape[1] ?? 0
     const wide = output.shape[2] ?? 0
     const values = new Float32Array(steps * PLATE_CLASSES)
@@ -112,9 +112,9 @@ export async function openPpocrReader(
   return {
     version: 'pp-ocrv4-rec-mobile',
     async read(picture, regions) {
-      const texts: DecodedText[][] = []
-      for (const region of regions) texts.push(await readRegion(picture, region))
-      return texts
+      const looks: RegionLook[] = []
+      for (const region of regions) looks.push({ texts: await readRegion(picture, region), jurisdiction: null })
+      return looks
     },
     confidences: (texts, region) => texts.map(({ text, probability }) => confidenceOf(text, probability, region.text)),
     close: () => network.close(),

@@ -4,7 +4,7 @@ import { cornersOf, grown } from './geometry.ts'
 import { grey, type Mat, straightened, withMats } from './opencv.ts'
 import { encodeGrey } from './picture.ts'
 import { confidenceOf } from './plausible.ts'
-import type { PlateReader, TextRegion } from './stages.ts'
+import type { PlateReader, RegionLook, TextRegion } from './stages.ts'
 import { openTesseract, type TextSymbol } from './tesseract.ts'
 
 /** Tesseract was trained on capitals of about 30 px. */
@@ -29,9 +29,9 @@ export async function openTesseractReader(folder: string): Promise<PlateReader> 
   return {
     version: 'tesseract.js-7-eng-best-int',
     async read(picture, regions) {
-      const texts: DecodedText[][] = []
-      for (const region of regions) texts.push(await readRegion(picture, region))
-      return texts
+      const looks: RegionLook[] = []
+      for (const region of regions) looks.push({ texts: await readRegion(picture, region), jurisdiction: null })
+      return looks
     },
     confidences: (texts, region) => texts.map(({ text, probability }) => confidenceOf(text, probability, region.text)),
     close: () => tesseract.close(),

@@ -11,6 +11,7 @@ function regionAt(place: number, confidence = 0.9): TextRegion {
   return { ...plateOutline(text), text, confidence, isPlate: false }
 }
 
+const look = (text: string, probability: number) => ({ texts: [{ text, probability }], jurisdiction: null })
 const plateAt = (place: number) => `ABC${String(place).padStart(3, '0')}`
 
 async function readAll(regions: readonly TextRegion[], minConfidence = 0) {
@@ -20,7 +21,7 @@ async function readAll(regions: readonly TextRegion[], minConfidence = 0) {
     {
       async read(taken) {
         asked.push(...taken)
-        return taken.map((_, place) => [{ text: plateAt(place), probability: 0.99 }])
+        return taken.map((_, place) => look(plateAt(place), 0.99))
       },
       confidences: (texts) => texts.map(({ probability }) => probability),
     },
@@ -61,7 +62,7 @@ function plateOf(widthPx: number, confidence: number): TextRegion {
 }
 
 const reader = (probability: number) => ({
-  read: async (regions: readonly TextRegion[]) => regions.map(() => [{ text: 'ABC123', probability }]),
+  read: async (regions: readonly TextRegion[]) => regions.map(() => look('ABC123', probability)),
   confidences: (texts: readonly DecodedText[]) => texts.map((text) => text.probability),
 })
 
@@ -90,7 +91,8 @@ test('reads come before what cannot be read, however sure the detector is', asyn
     [{ ...plateOf(100, 0.95), region: { ...far.region, x: 500 } }, moved],
     {
       ...reader(0.6),
-      read: async (regions) => regions.map(() => (asked++ === 0 ? [] : [{ text: 'ABC123', probability: 0.6 }])),
+      read: async (regions) =>
+        regions.map(() => (asked++ === 0 ? { texts: [], jurisdiction: null } : look('ABC123', 0.6))),
     },
     0.5,
   )

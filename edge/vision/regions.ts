@@ -1,11 +1,10 @@
 /** The regions of one frame read, judged and ranked. Loads neither OpenCV nor a network. */
 import type { Candidate } from '../../shared/wire/sighting.ts'
 import { MAX_CANDIDATES } from '../../shared/wire/sighting.ts'
-import type { DecodedText } from './ctc.ts'
 import { overlap } from './geometry.ts'
 import { settleLookalikes } from './layouts.ts'
 import { MAX_READ_LENGTH, MIN_READ_LENGTH } from './plausible.ts'
-import type { PlateReader, TextRegion } from './stages.ts'
+import type { PlateReader, RegionLook, TextRegion } from './stages.ts'
 import type { PlateRead } from './types.ts'
 
 /** Regions of one frame that are read; a street scene has about 4 of plate shape. */
@@ -27,7 +26,7 @@ function unreadable({ region, corners, confidence }: TextRegion): PlateRead {
 
 /** A reader with its picture. */
 export interface RegionReader extends Pick<PlateReader, 'confidences'> {
-  read(regions: readonly TextRegion[]): Promise<DecodedText[][]>
+  read(regions: readonly TextRegion[]): Promise<RegionLook[]>
 }
 
 /** `regions` are best first; those beyond MAX_REGIONS are not read. The reads are best first, one for each place. */
@@ -37,9 +36,10 @@ export async function readRegions(
   minConfidence: number,
 ): Promise<PlateRead[]> {
   const taken = regions.slice(0, MAX_REGIONS)
-  const texts = await reader.read(taken)
+  const looks = await reader.read(taken)
   const reads = taken.flatMap((region, index) => {
-    const read = isReadable(region) ? toRead(region, texts[index] ?? [], reader.confidences) : null
+    const look = looks[index]
+    const read = look !== undefined && isReadable(region) ? toRead(region, look, reader.confidences) : null
     if (read !== null && read.confidence >= minConfidence) return [read]
     return region.isPlate && region.confidence >= MIN_VEHICLE_SCORE ? [unreadable(region)] : []
   })
@@ -48,7 +48,7 @@ export async function readRegions(
 
 function toRead(
   region: TextRegion,
-  texts: readonly DecodedText[],
+  { texts, jurisdiction }: RegionLook,
   confidences: PlateReader['confidences'],
 ): PlateRead | null {
   const sure = confidences(texts, region)
@@ -67,7 +67,7 @@ function toRead(
     confidence: best.confidence,
     region: region.region,
     corners: region.corners,
-    jurisdiction: null,
+    jurisdiction,
     vehicle: null,
     candidates: [best, ...others].slice(0, MAX_CANDIDATES),
     ...(settled !== null && { format: settled.layout }),

@@ -2,7 +2,7 @@
 import type { DecodedText } from './ctc.ts'
 import { boundsOf, cornersOf, grown, type TextBox } from './geometry.ts'
 import type { Mat } from './opencv.ts'
-import type { Corners, PlateRegion, Region } from './types.ts'
+import type { Corners, Jurisdiction, PlateRegion, Region } from './types.ts'
 
 /** A place where a plate may be, with about the box of its line of text. */
 export interface TextRegion extends PlateRegion {
@@ -19,10 +19,18 @@ export interface PlateDetector {
   close(): Promise<void>
 }
 
+/** What a reader sees in one region. */
+export interface RegionLook {
+  /** Texts that it may show, likeliest first; empty when there is none. */
+  texts: DecodedText[]
+  /** Whose plate it looks like, whatever its text; null where the reader cannot tell. */
+  jurisdiction: Jurisdiction | null
+}
+
 export interface PlateReader {
   readonly version: string
-  /** For each region the texts that it may show, likeliest first; empty when there is none. */
-  read(picture: Mat, regions: readonly TextRegion[]): Promise<DecodedText[][]>
+  /** One look for each region. */
+  read(picture: Mat, regions: readonly TextRegion[]): Promise<RegionLook[]>
   /** How likely it is that each of a region's texts is its plate, 0-1; 0 for what is no plate. */
   confidences(texts: readonly DecodedText[], region: TextRegion): number[]
   close(): Promise<void>

@@ -53,7 +53,7 @@ async function readPictures(paths: readonly string[], options: ReadOptions): Pro
         const picture = await loadPicture(found.file)
         const reading = await vision.read(picture)
         for (const read of reading.reads) {
-          if (read.corners !== undefined) read.jurisdiction = await vision.jurisdiction(picture, read.corners)
+          if (read.corners !== undefined) read.jurisdiction ??= await vision.jurisdiction(picture, read.corners)
         }
         print(file, reading)
       } catch (thrown) {
@@ -111,6 +111,7 @@ function forJson(read: PlateRead): object {
     },
     candidates: read.candidates.map(({ plate, confidence }) => ({ plate, confidence: rounded(confidence, 10_000) })),
     ...(read.format && { format: read.format }),
+    vehicle: read.vehicle && { ...read.vehicle, confidence: rounded(read.vehicle.confidence, 10_000) },
   }
 }
 

@@ -86,10 +86,10 @@ for (const [index, [file, plates]] of labels.entries()) {
   const { pixels, widthPx, heightPx } = await decodePicture(await readFile(join(folder, 'reads', file)))
   const picture = rgbMat(pixels, widthPx, heightPx)
   const regions = await detector.detect(picture)
-  const texts = await reader.read(picture, regions)
+  const looks = await reader.read(picture, regions)
   picture.release()
   for (const [place, region] of regions.entries()) {
-    const first = texts[place]?.[0]
+    const first = looks[place]?.texts[0]
     if (first === undefined || first.text.length < 2) continue
     const label = plates.find((candidate) => overlapOf(candidate.region, region.region) >= ON_LABEL)
     const { probability } = first

@@ -1,6 +1,6 @@
 """Samples for the reader: a plate cut out of a camera's picture by four corners that are about right, or something that is no plate.
 
-`samples(rng, backgrounds)` gives (crop uint8 RGB READER_HEIGHT × READER_WIDTH × 3, [line, line]). `python3 crops.py out.png [seed]` shows some.
+`samples(rng, backgrounds)` gives (crop uint8 RGB READER_HEIGHT × READER_WIDTH × 3, [line, line], jurisdiction). `python3 crops.py out.png [seed]` shows some.
 """
 
 import random
@@ -173,11 +173,12 @@ def samples(rng, backgrounds, views=3):
     numbers = noise_source(rng)
     if rng.random() < NO_PLATE_SHARE:
         scene, corners = _no_plate(rng, numbers, backgrounds)
-        lines = ["", ""]
+        lines, jurisdiction = ["", ""], ""
     else:
         plate = draw_plate(rng)
         scene, corners = mounted(plate, rng, numbers, backgrounds)
         lines = (plate.lines + [""])[:2]
+        jurisdiction = "US" if plate.jurisdiction.startswith("US") else plate.jurisdiction
     for _ in range(views):
         # Two-line plates are half as wide as others at the same distance.
         wide = plate_width_px(rng) * (0.7 if lines[1] else 1.0)
@@ -185,7 +186,7 @@ def samples(rng, backgrounds, views=3):
         crop = straighten(image, jittered(seen, rng))
         if lines[0] and crop[10:38, 16:144].std() < LEAST_CONTRAST:
             continue
-        yield crop, lines
+        yield crop, lines, jurisdiction
 
 
 def plate_boxes(folder):
@@ -232,10 +233,10 @@ def main():
     started = time.time()
     cells = []
     while len(cells) < 120:
-        for crop, lines in samples(rng, backgrounds):
+        for crop, lines, jurisdiction in samples(rng, backgrounds):
             cell = np.full((66, 164, 3), 60, np.uint8)
             cell[2:50, 2:162] = crop
-            cv2.putText(cell, "/".join(lines), (4, 63), 0, 0.4, (255, 255, 0), 1)
+            cv2.putText(cell, "/".join(lines) + " " + jurisdiction, (4, 63), 0, 0.4, (255, 255, 0), 1)
             cells.append(cell)
     print(f"{(time.time() - started) / 120 * 1000:.2f} ms a crop")
     cv2.imwrite(sys.argv[1], np.vstack([np.hstack(cells[i:i + 10]) for i in range(0, 120, 10)])[..., ::-1])

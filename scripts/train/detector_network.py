@@ -25,15 +25,15 @@ class _Residual(nn.Module):
 class Detector(nn.Module):
     """Input: N × 3 × H × W RGB, 0-255, H and W multiples of 32. Output: N × cells × 9, the grids of stride 8, 16, 32 one after another."""
 
-    def __init__(self, widths=(12, 24, 48, 64, 96), neck=48, probabilities=False):
+    def __init__(self, widths=(16, 32, 48, 64, 96), neck=48, probabilities=False):
         super().__init__()
         a, b, c, d, e = widths
         self.stem = nn.Sequential(_conv(3, a, 2), _conv(a, b, 2))
-        self.stage8 = nn.Sequential(_conv(b, c, 2), _Residual(c))
+        self.stage8 = nn.Sequential(_conv(b, c, 2), _Residual(c), _Residual(c))
         self.stage16 = nn.Sequential(_conv(c, d, 2), _Residual(d), _Residual(d))
-        self.stage32 = nn.Sequential(_conv(d, e, 2), _Residual(e), _Residual(e))
+        self.stage32 = nn.Sequential(_conv(d, e, 2), _Residual(e))
         self.side8, self.side16, self.side32 = nn.Conv2d(c, neck, 1), nn.Conv2d(d, neck, 1), nn.Conv2d(e, neck, 1)
-        self.smooth16, self.smooth8 = _conv(neck, neck), _conv(neck, neck)
+        self.smooth16 = _conv(neck, neck)
         self.head = _conv(neck, neck)
         self.out = nn.Conv2d(neck, CHANNELS, 1)
         # Few cells hold a plate: the score begins at 1 %.
@@ -49,7 +49,7 @@ class Detector(nn.Module):
         c32 = self.stage32(c16)
         p32 = self.side32(c32)
         p16 = self.smooth16(self.side16(c16) + nn.functional.interpolate(p32, scale_factor=2.0, mode="nearest"))
-        p8 = self.smooth8(self.side8(c8) + nn.functional.interpolate(p16, scale_factor=2.0, mode="nearest"))
+        p8 = self.side8(c8) + nn.functional.interpolate(p16, scale_factor=2.0, mode="nearest")
         grids = []
         for i, p in enumerate((p8, p16, p32)):
             out = self.out(self.head(p)).flatten(2).transpose(1, 2).float()

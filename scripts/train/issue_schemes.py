@@ -104,7 +104,9 @@ EUROPE = {
 }
 EUROPE_WEIGHTS = {"SK": 5, "CZ": 4, "DE": 4, "RO": 4, "PL": 3, "GB": 3, "FR": 3, "IT": 2, "ES": 2, "AT": 2, "HU": 2, "NO": 2, "NL": 2}
 
-# Letters that begin a Slovak, Polish, German … plate are of a district: common pairs make the look of the start more real.
+# What the reader may say of a plate's jurisdiction by its looks: nothing, some US state, a country.
+JURISDICTIONS = ["", "US", "BR", "AR", *EUROPE]
+
 BRAZILIAN_TOWNS = [
     "BA-SALVADOR", "SP-SAO PAULO", "RJ-RIO DE JANEIRO", "MG-BELO HORIZONTE", "PR-CURITIBA", "BA-CAMACARI", "BA-LAURO DE FREITAS", "ES-VITORIA", "GO-GOIANIA",
     "RS-PORTO ALEGRE", "PE-RECIFE", "CE-FORTALEZA", "SC-FLORIANOPOLIS", "DF-BRASILIA", "SP-CAMPINAS", "PA-BELEM", "AM-MANAUS", "BA-SIMOES FILHO", "SP-SANTOS",

@@ -1,8 +1,9 @@
-"""The reader: a straightened crop in, for each of two lines of text a row of character probabilities a step out (CTC)."""
+"""The reader: a straightened crop in; for each of two lines of text a row of character probabilities a step (CTC), and whose plate it looks like."""
 
 import torch
 from torch import nn
 
+from issue_schemes import JURISDICTIONS
 from lettering import ALPHABET
 
 CLASSES = len(ALPHABET) + 1  # 0 is CTC's blank
@@ -23,7 +24,7 @@ class _Residual(nn.Module):
 
 
 class Reader(nn.Module):
-    """Input: N × 3 × 48 × 160 RGB, 0-255. Output: N × 2 lines × 40 steps × 37 logits (`probabilities` softmaxes them)."""
+    """Input: N × 3 × 48 × 160 RGB, 0-255. Output: logits of N × 2 lines × 40 steps × 37 characters and of N × jurisdictions (`probabilities` softmaxes both)."""
 
     def __init__(self, channels=(32, 48, 64, 96), width=128, hidden=96, probabilities=False):
         super().__init__()
@@ -38,6 +39,9 @@ class Reader(nn.Module):
         self.line_code = nn.Parameter(torch.zeros(2, width))
         self.context = nn.GRU(width, hidden, batch_first=True, bidirectional=True)
         self.classes = nn.Linear(2 * hidden + width, CLASSES)
+        # By its looks alone: the text's scheme would be a guess.
+        self.looked_at = nn.Conv2d(width, 1, 1)
+        self.jurisdiction = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU(inplace=True), nn.Linear(width, len(JURISDICTIONS)))
         self.dropout = nn.Dropout(0.1)
         self.probabilities = probabilities
 
@@ -53,4 +57,9 @@ class Reader(nn.Module):
         lines = lines.reshape(n * 2, STEPS, -1)
         context, _ = self.context(self.dropout(lines))
         logits = self.classes(torch.cat([context, lines], 2)).reshape(n, 2, STEPS, CLASSES)
-        return torch.softmax(logits, 3) if self.probabilities else logits
+        attention = torch.softmax(self.looked_at(x).flatten(2).float(), 2).to(x.dtype)
+        looks = torch.cat([(x.flatten(2) * attention).sum(2), x.mean((2, 3))], 1)
+        jurisdictions = self.jurisdiction(looks)
+        if self.probabilities:
+            return torch.softmax(logits, 3), torch.softmax(jurisdictions, 1)
+        return logits, jurisdictions

@@ -338,7 +338,7 @@ def sample(rng, stock, photographs, placed=None):
     taken = plates + ignored
     wanted = rng.choice([0, 1, 1, 2, 3] if not plates else [0, 0, 1, 2])
     for _ in range(rng.randrange(0, 3)):
-        x, y, w = rng.uniform(-40, SCENE), rng.uniform(-20, SCENE), float(np.exp(rng.uniform(np.log(15), np.log(200))))
+        x, y, w = rng.uniform(-40, SCENE), rng.uniform(-20, SCENE), float(np.exp(rng.uniform(np.log(30), np.log(220))))
         box = np.float32([[x, y], [x + w, y + w]])
         if not _overlaps(box, taken):
             (_sign if rng.random() < 0.65 else _blank)(scene, rng, x, y, w)

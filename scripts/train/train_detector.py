@@ -24,13 +24,18 @@ HERE = pathlib.Path(__file__).parent
 CHECKPOINT = HERE / "checkpoints" / "detector.pt"
 BATCH = 16
 EMA = 0.999
+# Of a plate's cells together, and of a cell without one.
+PLATE_WEIGHT, NO_PLATE_WEIGHT = 3.0, 0.5
 # Widest plate, px in the network's picture, that the grids of stride 8 and 16 look for; both look for those near the border.
 BORDERS = (60.0, 130.0)
 BORDER_OVERLAP = 1.15
 
 
 def targets_of(plates, ignored, centres, strides):
-    """Per cell: 1 plate, 0 none, -1 not counted; and the corners for the cells with a plate."""
+    """Per cell: above 0 a plate, 0 none, -1 not counted; the corners for the cells with a plate, and the plate's size.
+
+    The cells of one plate share a weight of 1, so that a small plate, which has one cell, counts as much as a large one with nine.
+    """
     wanted = torch.zeros(centres.shape[0])
     corners = torch.zeros(centres.shape[0], 8)
     sizes = torch.ones(centres.shape[0])
@@ -53,7 +58,7 @@ def targets_of(plates, ignored, centres, strides):
             offset = (centres - middle).abs()
             near = here & (offset[:, 0] < max(0.51 * stride, min(1.5 * stride, 0.3 * width))) & (offset[:, 1] < max(0.51 * stride, min(1.5 * stride, 0.3 * height)))
             wanted[inside & (wanted == 0)] = -1
-            wanted[near] = 1
+            wanted[near] = 1 / max(1, int(near.sum()))
             corners[near] = plate.reshape(8)
             sizes[near] = math.sqrt(width * height)
     return wanted, corners, sizes
@@ -83,15 +88,18 @@ def loss_of(out, wanted, corners, sizes, centres, strides):
     score = out[..., 0].float()
     counted = wanted >= 0
     positive = wanted > 0
-    number = positive.sum().clamp(min=1)
+    share = wanted[positive]
+    number = share.sum().clamp(min=1)
     p = torch.sigmoid(score)
-    bce = F.binary_cross_entropy_with_logits(score, wanted.clamp(min=0), reduction="none")
-    modulated = torch.where(positive, 0.5 * (1 - p) ** 2 * bce, 0.5 * p ** 2 * bce)
-    found = (modulated * counted).sum() / number
+    bce = F.binary_cross_entropy_with_logits(score, positive.float(), reduction="none")
+    # Focal loss (Lin et al. 2017): what is clear already weighs little.
+    hit = (PLATE_WEIGHT * (1 - p[positive]) ** 2 * bce[positive] * share).sum()
+    missed = (p ** 2 * bce * (counted & ~positive)).sum() * NO_PLATE_WEIGHT
+    found = (hit + missed) / number
     n = out.shape[0]
     predicted = out[..., 1:].float() * (OFFSET_STRIDES * strides)[None, :, None] + centres.repeat(1, 4)[None]
     error = (predicted[positive] - corners[positive]) / sizes[positive][:, None]
-    placed = F.smooth_l1_loss(error, torch.zeros_like(error), beta=0.05, reduction="sum") / number / 8
+    placed = (F.smooth_l1_loss(error, torch.zeros_like(error), beta=0.05, reduction="none") * share[:, None]).sum() / number / 8
     return found + 4 * placed, found.detach(), placed.detach()
 
 
@@ -106,7 +114,7 @@ def input_size(width, height):
 
 
 def detect(model, picture, threshold):
-    """[(score, corners 4×2 in the picture's px)] after suppression, best first."""
+    """[(score, corners 4×2 in the picture's px)], best first: one for each place, corners averaged over the cells that agree. As the camera does."""
     height, width = picture.shape[:2]
     w, h = input_size(width, height)
     small = cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA if w < width else cv2.INTER_LINEAR)
@@ -117,13 +125,19 @@ def detect(model, picture, threshold):
     corners = out[:, 1:] * (OFFSET_STRIDES * strides)[:, None] + centres.repeat(1, 4)
     keep = torch.nonzero(scores > threshold).flatten()
     keep = keep[scores[keep].argsort(descending=True)][:300]
-    found = []
+    seen = []
     for i in keep.tolist():
         quad = (corners[i].reshape(4, 2).numpy() + 0.5) * np.float32([width / w, height / h]) - 0.5
-        box = (*quad.min(0), *quad.max(0))
-        if all(overlap(box, other[2]) < 0.3 for other in found):
-            found.append((scores[i].item(), quad, box))
-    return [(score, quad) for score, quad, _ in found]
+        seen.append((scores[i].item(), quad, (*quad.min(0), *quad.max(0))))
+    best = []
+    for one in seen:
+        if all(overlap(one[2], other[2]) <= 0.3 for other in best):
+            best.append(one)
+    out = []
+    for score, quad, box in best:
+        agreeing = [(s, q) for s, q, b in seen if s >= score * 0.5 and overlap(b, box) >= 0.6]
+        out.append((score, sum(s * q for s, q in agreeing) / sum(s for s, _ in agreeing)))
+    return out
 
 
 def overlap(a, b):

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import collections
 import copy
 import json
 import math
@@ -19,6 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from crops import load_backgrounds, samples, straighten
+from issue_schemes import JURISDICTIONS
 from lettering import ALPHABET
 from reader_network import STEPS, Reader
 
@@ -26,6 +28,8 @@ HERE = pathlib.Path(__file__).parent
 CHECKPOINT = HERE / "checkpoints" / "reader.pt"
 BATCH = 128
 EMA = 0.999
+# Of the loss of the jurisdiction beside that of the text.
+JURISDICTION_WEIGHT = 0.3
 
 
 class Drawn(torch.utils.data.IterableDataset):
@@ -38,19 +42,20 @@ class Drawn(torch.utils.data.IterableDataset):
         cv2.setNumThreads(1)
         worker = torch.utils.data.get_worker_info()
         rng = random.Random(f"{self.seed}/{worker.id if worker else 0}")
-        crops, texts = [], []
+        crops, texts, codes = [], [], []
         # Views of one plate are spread over many batches.
         pool = []
         while True:
             while len(pool) < 1500:
                 pool += samples(rng, self.backgrounds)
             rng.shuffle(pool)
-            for crop, lines in pool[:1000]:
+            for crop, lines, jurisdiction in pool[:1000]:
                 crops.append(crop)
                 texts.append(lines)
+                codes.append(JURISDICTIONS.index(jurisdiction))
                 if len(crops) == BATCH:
-                    yield pack(crops, texts)
-                    crops, texts = [], []
+                    yield *pack(crops, texts), torch.tensor(codes)
+                    crops, texts, codes = [], [], []
             pool = pool[1000:]
 
 
@@ -110,10 +115,13 @@ def measure(model, sets, errors=False):
     with torch.no_grad():
         for name, crops in sets.items():
             pixels = torch.from_numpy(np.stack([crop for crop, _ in crops])).permute(0, 3, 1, 2).float()
-            reads = greedy(model(pixels))
+            logits, jurisdictions = model(pixels)
+            reads = greedy(logits)
             strict = sum(read == text for read, (_, text) in zip(reads, crops))
             folded = sum(fold(read) == fold(text) for read, (_, text) in zip(reads, crops))
             out[name] = f"{100 * strict / len(crops):.1f}/{100 * folded / len(crops):.1f}"
+            sure, codes = torch.softmax(jurisdictions, 1).max(1)
+            out[name + "_by_looks"] = collections.Counter(JURISDICTIONS[code] for code, p in zip(codes.tolist(), sure.tolist()) if p > 0.8).most_common(4)
             if errors:
                 print(name, " ".join(f"{text}>{read}" for read, (_, text) in zip(reads, crops) if fold(read) != fold(text)))
     model.train()
@@ -132,9 +140,9 @@ def load(path, model, average, optimiser):
     if not path.exists():
         return None
     saved = torch.load(path, map_location="cpu")
-    model.load_state_dict(saved["model"])
-    average.load_state_dict(saved["average"])
-    if optimiser is not None:
+    grown = model.load_state_dict(saved["model"], strict=False).missing_keys
+    average.load_state_dict(saved["average"], strict=False)
+    if optimiser is not None and not grown:
         whole = optimiser.state_dict()
         whole["state"] = {key: {name: value.float() if torch.is_tensor(value) else value for name, value in entry.items()} for key, entry in saved["optimiser"].items()}
         optimiser.load_state_dict(whole)
@@ -169,8 +177,8 @@ def main():
     backgrounds = load_backgrounds(options.backgrounds)
     drawn = torch.utils.data.DataLoader(Drawn(f"reader/{state['runs']}", backgrounds), batch_size=None, num_workers=options.workers, prefetch_factor=4 if options.workers else 2)
     started, told, saved, losses, first = time.time(), time.time(), time.time(), [], state["step"]
-    earlier = state["minutes"]
-    for pixels, targets, lengths in drawn:
+    earlier, measured = state["minutes"], 0.0
+    for pixels, targets, lengths, codes in drawn:
         done = (time.time() - started) / 60 / options.minutes
         if done >= 1:
             break
@@ -181,8 +189,8 @@ def main():
             group["lr"] = rate
         pixels = pixels.float().contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = model(pixels)
-        loss = loss_of(logits, targets, lengths)
+            logits, jurisdictions = model(pixels)
+        loss = loss_of(logits, targets, lengths) + JURISDICTION_WEIGHT * F.cross_entropy(jurisdictions.float(), codes)
         optimiser.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 20.0)
@@ -201,7 +209,8 @@ def main():
         if time.time() - told > 60:
             speed = (state["step"] - first) * BATCH / (time.time() - started)
             line = {"step": state["step"], "samples": state["step"] * BATCH, "loss": round(float(np.mean(losses)), 4), "rate": round(rate, 6), "per_s": round(speed), "minutes": round(state["minutes"], 1)}
-            if sets:
+            if sets and time.time() - measured > 240:
+                measured = time.time()
                 line |= measure(average, sets)
             print(json.dumps(line), flush=True)
             told, losses = time.time(), []

@@ -44,7 +44,7 @@ export async function measureStates(
       if (best?.corners === undefined) continue
       found += 1
       if (best.plate !== null && fold(best.plate) === fold(plate)) folded += 1
-      const jurisdiction = await vision.jurisdiction(picture, best.corners)
+      const jurisdiction = best.jurisdiction ?? (await vision.jurisdiction(picture, best.corners))
       if (jurisdiction === null) continue
       named += 1
       if (jurisdiction.code !== `US-${state}`) wrong.push(`${file}: ${state} named as ${jurisdiction.code}`)

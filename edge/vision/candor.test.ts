@@ -1,0 +1,130 @@
+/** The project's own two networks: what is made of their outputs, and that the shipped ones read what they should. */
+import { readdir, readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import sharp from 'sharp'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { calibrated, confidencesOf } from './calibration.ts'
+
+// Read by OpenCV's package while it loads.
+process.env.OPENCV4NODEJS_DISABLE_AUTOBUILD = '1'
+process.env.OPENCV4NODEJS_DISABLE_EXTERNAL_MEM_TRACKING = '1'
+const { inputSize, openCandorDetector, platesIn } = await import('./detect-candor.ts')
+const { countryOf, joined, openCandorReader } = await import('./read-candor.ts')
+const { modelPaths } = await import('./models.ts')
+const { rgbMat } = await import('./opencv.ts')
+
+test("the detector's picture keeps the frame's shape and area, in multiples of 32, and enlarges nothing", () => {
+  assert.equal(inputSize(1280, 720), { width: 672, height: 384 })
+  assert.equal(inputSize(1280, 1280), { width: 480, height: 480 })
+  assert.equal(inputSize(461, 346), { width: 448, height: 352 })
+  assert.equal(inputSize(20, 16), { width: 32, height: 32 })
+})
+
+test('of the cells that see one plate the surest speaks, and corners are in pixels of the frame', () => {
+  const size = { width: 64, height: 32 }
+  // Grids of 8 × 4, 4 × 2 and 2 × 1 cells.
+  const cells = new Float32Array((32 + 8 + 2) * 9)
+  const see = (cell: number, score: number, x: number, y: number) => {
+    const at = cell * 9
+    cells[at] = score
+    for (const [n, [dx, dy]] of [
+      [-1, -0.5],
+      [1, -0.5],
+      [1, 0.5],
+      [-1, 0.5],
+    ].entries()) {
+      cells[at + 1 + 2 * n] = (dx ?? 0) + x
+      cells[at + 2 + 2 * n] = (dy ?? 0) + y
+    }
+  }
+  // The cell in column 2, row 1 of the first grid has its centre at 20, 12; one unit is 16 px.
+  see(10, 0.9, 0, 0)
+  see(11, 0.8, -0.5, 0)
+  see(0, 0.1, 0, 0)
+  const plates = platesIn(cells, size, 2, 3)
+  assert.is(plates.length, 1)
+  assert.equal(plates[0]?.region, { x: 8, y: 12, width: 64, height: 48 })
+  assert.ok(Math.abs((plates[0]?.confidence ?? 0) - 0.9) < 1e-6)
+})
+
+test('two lines are one text, every pair of readings counted once', () => {
+  const texts = joined(
+    [
+      { text: 'AB', probability: 0.9 },
+      { text: 'A', probability: 0.1 },
+    ],
+    [
+      { text: '12', probability: 0.8 },
+      { text: 'B12', probability: 0.2 },
+    ],
+  )
+  assert.equal(
+    texts.map(({ text }) => text),
+    ['AB12', 'ABB12', 'A12'],
+  )
+  assert.ok(Math.abs((texts[0]?.probability ?? 0) - 0.74) < 1e-9)
+})
+
+test('a country is named only when it is clear, and a US state never by looks', () => {
+  const classes = ['', 'US', 'SK', 'CZ']
+  assert.equal(countryOf([0.02, 0.02, 0.95, 0.01], classes), { code: 'SK', confidence: 0.95 })
+  assert.is(countryOf([0.1, 0, 0.8, 0.1], classes), null)
+  assert.is(countryOf([0.97, 0, 0.03, 0], classes), null)
+  assert.is(countryOf([0, 0.99, 0.01, 0], classes), null)
+})
+
+test('confidence grows with what either network is sure of, and candidates stay below the first', () => {
+  const curve = { weights: { constant: -1, reader: 0.8, detector: 0.3, width: 0.2 } }
+  const of = (probability: number, score: number, widthPx: number) => calibrated(curve, { probability, score, widthPx })
+  assert.ok(of(0.99, 0.9, 80) > of(0.9, 0.9, 80))
+  assert.ok(of(0.9, 0.9, 80) > of(0.9, 0.3, 80))
+  assert.ok(of(0.9, 0.9, 160) > of(0.9, 0.9, 40))
+  assert.is(of(0.9, 0.9, 10_000), of(0.9, 0.9, 320))
+  for (const probability of [0, 1]) assert.ok(Number.isFinite(of(probability, 1, 80)))
+  const texts = [
+    { text: 'AB12', probability: 0.5 },
+    { text: 'AB17', probability: 0.4 },
+    { text: 'A812', probability: 0.05 },
+  ]
+  const sure = confidencesOf(curve, texts, { score: 0.9, widthPx: 80 })
+  assert.is(sure.length, 3)
+  assert.ok((sure[0] ?? 0) >= (sure[1] ?? 1) && (sure[1] ?? 0) > (sure[2] ?? 1))
+  assert.ok(sure.reduce((sum, value) => sum + value, 0) <= 1)
+  assert.equal(confidencesOf(curve, [], { score: 0.9, widthPx: 80 }), [])
+})
+
+test('the shipped networks find and read the plates of the sample scenes, alone and several at a time', async () => {
+  const scenes = new URL('../../scripts/sample-scenes/pictures/', import.meta.url)
+  const labels = (await readFile(new URL('labels.tsv', scenes), 'utf8')).trim().split('\n').slice(1)
+  const models = modelPaths()
+  const detector = await openCandorDetector(models.detector, 1)
+  const reader = await openCandorReader(models.reader, models.calibration, 1)
+  let right = 0
+  try {
+    for (const file of (await readdir(fileURLToPath(scenes))).filter((name) => name.endsWith('.jpg'))) {
+      const path = fileURLToPath(new URL(file, scenes))
+      const { data, info } = await sharp(path).raw().toBuffer({ resolveWithObject: true })
+      const picture = rgbMat(data, info.width, info.height)
+      try {
+        const regions = await detector.detect(picture)
+        const together = await reader.read(picture, regions)
+        assert.is(together.length, regions.length)
+        for (const [place, region] of regions.entries()) {
+          const [alone] = await reader.read(picture, [region])
+          assert.is(alone?.texts[0]?.text, together[place]?.texts[0]?.text)
+        }
+        const texts = together.map((look) => look.texts[0]?.text ?? '')
+        right += labels.filter((row) => row.startsWith(file) && texts.includes(row.split('\t').at(-1) ?? '?')).length
+      } finally {
+        picture.release()
+      }
+    }
+  } finally {
+    await detector.close()
+    await reader.close()
+  }
+  assert.ok(right >= labels.length * 0.8, `${right} of ${labels.length}`)
+})
+
+test.run()
