@@ -10,9 +10,9 @@ import { calibrated, confidencesOf } from './calibration.ts'
 process.env.OPENCV4NODEJS_DISABLE_AUTOBUILD = '1'
 process.env.OPENCV4NODEJS_DISABLE_EXTERNAL_MEM_TRACKING = '1'
 const { inputSize, openCandorDetector, platesIn } = await import('./detect-candor.ts')
-const { countryOf, joined, openCandorReader } = await import('./read-candor.ts')
+const { countryOf, joined, openCandorReader, together } = await import('./read-candor.ts')
 const { modelPaths } = await import('./models.ts')
-const { rgbMat } = await import('./opencv.ts')
+const { movedCorners, rgbMat, straightenedPlate } = await import('./opencv.ts')
 
 test("the detector's picture keeps the frame's shape and area, in multiples of 32, and enlarges nothing", () => {
   assert.equal(inputSize(1280, 720), { width: 672, height: 384 })
@@ -64,6 +64,50 @@ test('two lines are one text, every pair of readings counted once', () => {
     ['AB12', 'ABB12', 'A12'],
   )
   assert.ok(Math.abs((texts[0]?.probability ?? 0) - 0.74) < 1e-9)
+})
+
+test('two looks at one plate are averaged', () => {
+  const texts = together(
+    [
+      { text: 'AB12', probability: 0.6 },
+      { text: 'A812', probability: 0.4 },
+    ],
+    [{ text: 'A812', probability: 0.9 }],
+  )
+  assert.equal(
+    texts.map(({ text, probability }) => `${text} ${probability.toFixed(2)}`),
+    ['A812 0.65', 'AB12 0.30'],
+  )
+})
+
+test('a plate pulled straight shows its margin around it, and corners found there lie where they do in the picture', () => {
+  const size = { widthPx: 112, heightPx: 64, margin: { x: 0.06, y: 0.14 } }
+  // A white plate of 200 × 50 px on black, its top left at 40, 30.
+  const [width, height] = [320, 120]
+  const pixels = Buffer.alloc(width * height * 3)
+  for (let y = 30; y < 80; y++) pixels.fill(255, (y * width + 40) * 3, (y * width + 240) * 3)
+  const corners = (left: number, top: number, right: number, bottom: number) =>
+    [
+      { x: left, y: top },
+      { x: right, y: top },
+      { x: right, y: bottom },
+      { x: left, y: bottom },
+    ] as const
+  const picture = rgbMat(pixels, width, height)
+  const plate = straightenedPlate(picture, corners(40, 30, 240, 80), size)
+  const shown = plate.getData()
+  const at = (x: number, y: number) => shown[(y * size.widthPx + x) * 3]
+  assert.equal([plate.cols, plate.rows], [112, 64])
+  // 6 of 112 columns and 7 of 64 rows are margin on each side.
+  assert.equal([at(4, 32), at(8, 32), at(103, 32), at(108, 32)], [0, 255, 255, 0])
+  assert.equal([at(56, 5), at(56, 9), at(56, 54), at(56, 59)], [0, 255, 255, 0])
+  plate.release()
+  picture.release()
+  // A plate found by corners that are 10 px too far left and 5 too low.
+  const moved = movedCorners(corners(30, 35, 230, 85), size, [0.05, -0.1, 0.05, -0.1, 0.05, -0.1, 0.05, -0.1])
+  for (const [n, { x, y }] of corners(40, 30, 240, 80).entries()) {
+    assert.ok(Math.abs((moved[n]?.x ?? 0) - x) < 1e-3 && Math.abs((moved[n]?.y ?? 0) - y) < 1e-3)
+  }
 })
 
 test('a country is named only when it is clear, and a US state never by looks', () => {

@@ -60,27 +60,66 @@ export function straightened(mat: Mat, corners: Corners, widthPx: number, height
 /** Large plates are pulled straight at this multiple of the size asked for and then averaged, so that no stroke falls between pixels. */
 const OVERSAMPLED = 2
 
-/** The plate within `corners` (edges of pixels, as everywhere) pulled straight, `margin` parts of its sides around it. The caller releases it. */
-export function straightenedPlate(
-  mat: Mat,
-  corners: Corners,
-  size: { widthPx: number; heightPx: number; margin: { x: number; y: number } },
-): Mat {
+/** A plate pulled straight: the size of its picture, and parts of the plate's sides that it shows around the plate. */
+export interface StraightSize {
+  widthPx: number
+  heightPx: number
+  margin: { x: number; y: number }
+}
+
+/** Where the plate's corners come to lie in a picture of this size. */
+function straightCorners({ margin, widthPx, heightPx }: StraightSize): Corners {
+  const x = (margin.x * widthPx) / (1 + 2 * margin.x)
+  const y = (margin.y * heightPx) / (1 + 2 * margin.y)
+  return [
+    { x, y },
+    { x: widthPx - x, y },
+    { x: widthPx - x, y: heightPx - y },
+    { x, y: heightPx - y },
+  ]
+}
+
+/** Warping counts from the middle of the first pixel; corners are at edges of pixels, as everywhere. */
+const forWarping = (corners: Corners) => corners.map(({ x, y }) => new cv.Point2(x - 0.5, y - 0.5))
+
+const oversampled = (size: StraightSize): StraightSize => ({
+  ...size,
+  widthPx: size.widthPx * OVERSAMPLED,
+  heightPx: size.heightPx * OVERSAMPLED,
+})
+
+/** The plate within `corners` pulled straight. The caller releases it. */
+export function straightenedPlate(mat: Mat, corners: Corners, size: StraightSize): Mat {
   return withMats((keep) => {
-    const width = size.widthPx * OVERSAMPLED
-    const height = size.heightPx * OVERSAMPLED
-    const x = (size.margin.x * width) / (1 + 2 * size.margin.x)
-    const y = (size.margin.y * height) / (1 + 2 * size.margin.y)
-    // Warping counts from the middle of the first pixel.
-    const point = (px: number, py: number) => new cv.Point2(px - 0.5, py - 0.5)
-    const transform = keep(
-      cv.getPerspectiveTransform(
-        corners.map((corner) => point(corner.x, corner.y)),
-        [point(x, y), point(width - x, y), point(width - x, height - y), point(x, height - y)],
-      ),
+    const large = oversampled(size)
+    const transform = keep(cv.getPerspectiveTransform(forWarping(corners), forWarping(straightCorners(large))))
+    const warped = keep(
+      mat.warpPerspective(transform, new cv.Size(large.widthPx, large.heightPx), cv.INTER_LINEAR, cv.BORDER_REPLICATE),
     )
-    const large = keep(mat.warpPerspective(transform, new cv.Size(width, height), cv.INTER_LINEAR, cv.BORDER_REPLICATE))
-    return large.resize(size.heightPx, size.widthPx, 0, 0, cv.INTER_AREA)
+    return warped.resize(size.heightPx, size.widthPx, 0, 0, cv.INTER_AREA)
+  })
+}
+
+/**
+ * The corners of a plate that lie off those which it was pulled straight by: `off` are x and y of each, in widths and heights of the
+ * plate. In pixels of the picture again.
+ */
+export function movedCorners(corners: Corners, size: StraightSize, off: ArrayLike<number>): Corners {
+  return withMats((keep) => {
+    const large = oversampled(size)
+    const straight = straightCorners(large)
+    const back = keep(cv.getPerspectiveTransform(forWarping(straight), forWarping(corners))).getDataAsArray()
+    const widthPx = straight[2].x - straight[0].x
+    const heightPx = straight[2].y - straight[0].y
+    const row = (n: number, x: number, y: number) =>
+      (back[n]?.[0] ?? 0) * x + (back[n]?.[1] ?? 0) * y + (back[n]?.[2] ?? 0)
+    const moved = (n: 0 | 1 | 2 | 3): Point => {
+      const x = straight[n].x - 0.5 + (off[2 * n] ?? 0) * widthPx
+      const y = straight[n].y - 0.5 + (off[2 * n + 1] ?? 0) * heightPx
+      const depth = row(2, x, y)
+      return { x: row(0, x, y) / depth + 0.5, y: row(1, x, y) / depth + 0.5 }
+    }
+    return [moved(0), moved(1), moved(2), moved(3)]
   })
 }
 

@@ -7,16 +7,18 @@ import { z } from 'zod'
 import { confidencesOf, loadCalibration } from './calibration.ts'
 import { type DecodedText, decodeTexts, PLATE_ALPHABET, PLATE_CLASSES } from './ctc.ts'
 import { openNetwork } from './network.ts'
-import { straightenedPlate } from './opencv.ts'
-import type { PlateReader } from './stages.ts'
-import type { Jurisdiction } from './types.ts'
+import { type Mat, movedCorners, type StraightSize, straightenedPlate } from './opencv.ts'
+import type { PlateReader, RegionLook } from './stages.ts'
+import type { Corners, Jurisdiction } from './types.ts'
 
-const WIDTH_PX = 160
-const HEIGHT_PX = 48
-/** What the network sees around the plate, as parts of the plate's sides; as in its training. */
-const MARGIN = { x: 0.04, y: 0.08 } as const
+/** The network's picture of a plate, as in its training. */
+const SIZE: StraightSize = { widthPx: 160, heightPx: 48, margin: { x: 0.06, y: 0.14 } }
+/** How far the plate's corners are off: x and y of each. */
+const VALUES_PER_PLATE = 8
 const LINES = 2
 const STEPS = 40
+/** Looks after the first, each by the corners that the one before saw. */
+const MORE_LOOKS = 2
 /** Texts kept of each line, and of both together. */
 const TEXTS = 8
 
@@ -27,6 +29,10 @@ export function joined(first: readonly DecodedText[], second: readonly DecodedTe
   )
   const sums = new Map<string, number>()
   for (const { text, probability } of pairs) sums.set(text, (sums.get(text) ?? 0) + probability)
+  return likeliest(sums)
+}
+
+function likeliest(sums: ReadonlyMap<string, number>): DecodedText[] {
   return [...sums]
     .map(([text, probability]) => ({ text, probability }))
     .sort((a, b) => b.probability - a.probability)
@@ -51,6 +57,13 @@ export function countryOf(likely: ArrayLike<number>, jurisdictions: readonly str
   return null
 }
 
+/** What two looks at one plate say together: the mean of each text's probability. */
+export function together(one: readonly DecodedText[], other: readonly DecodedText[]): DecodedText[] {
+  const sums = new Map<string, number>()
+  for (const { text, probability } of [...one, ...other]) sums.set(text, (sums.get(text) ?? 0) + probability / 2)
+  return likeliest(sums)
+}
+
 export async function openCandorReader(
   modelPath: string,
   calibrationPath: string,
@@ -60,32 +73,64 @@ export async function openCandorReader(
   const classes = classesSchema.parse(JSON.parse(await readFile(modelPath.replace(/\.onnx$/, '.json'), 'utf8')))
   if (classes.characters !== PLATE_ALPHABET) throw new Error('the reader was trained for other characters')
   const network = await openNetwork(modelPath, threads)
+
+  /** One look at each plate, all in one run. */
+  async function look(picture: Mat, plates: readonly Corners[]): Promise<(RegionLook & { corners: Corners })[]> {
+    if (plates.length === 0) return []
+    const bytes = SIZE.widthPx * SIZE.heightPx * 3
+    const pixels = Buffer.alloc(bytes * plates.length)
+    for (const [index, corners] of plates.entries()) {
+      const plate = straightenedPlate(picture, corners, SIZE)
+      try {
+        plate.getData().copy(pixels, index * bytes)
+      } finally {
+        plate.release()
+      }
+    }
+    const shape = [plates.length, SIZE.heightPx, SIZE.widthPx, 3]
+    const [characters, countries, misses] = await network.run(pixels, shape)
+    if (countries === undefined || misses === undefined) throw new Error('the reader gave too little')
+    return plates.map((corners, index) => {
+      const line = (n: number) => {
+        const from = (index * LINES + n) * STEPS * PLATE_CLASSES
+        return decodeTexts(
+          { steps: STEPS, values: characters.values.subarray(from, from + STEPS * PLATE_CLASSES) },
+          TEXTS,
+        )
+      }
+      const part = ({ values }: { values: Float32Array }, width: number) =>
+        values.subarray(index * width, (index + 1) * width)
+      return {
+        texts: joined(line(0), line(1)),
+        jurisdiction: countryOf(part(countries, classes.jurisdictions.length), classes.jurisdictions),
+        corners: movedCorners(corners, SIZE, part(misses, VALUES_PER_PLATE)),
+      }
+    })
+  }
+
   return {
     version: 'candor-reader-1',
     async read(picture, regions) {
-      if (regions.length === 0) return []
-      const bytes = WIDTH_PX * HEIGHT_PX * 3
-      const pixels = Buffer.alloc(bytes * regions.length)
-      for (const [index, { corners }] of regions.entries()) {
-        const plate = straightenedPlate(picture, corners, { widthPx: WIDTH_PX, heightPx: HEIGHT_PX, margin: MARGIN })
-        try {
-          plate.getData().copy(pixels, index * bytes)
-        } finally {
-          plate.release()
+      const looks = await look(
+        picture,
+        regions.map(({ corners }) => corners),
+      )
+      // The detector saw the frame made smaller; with the corners that the reader sees, most plates are read better.
+      for (let again = 0; again < MORE_LOOKS; again++) {
+        const worth = looks.flatMap(({ texts }, place) => ((texts[0]?.text ?? '') === '' ? [] : [place]))
+        const better = await look(
+          picture,
+          worth.map((place) => looks[place]?.corners as Corners),
+        )
+        for (const [n, place] of worth.entries()) {
+          const one = looks[place]
+          const other = better[n]
+          if (one === undefined || other === undefined) continue
+          // The first look is by the detector's corners alone; those after it agree with each other.
+          looks[place] = again === 0 ? other : { ...other, texts: together(one.texts, other.texts) }
         }
       }
-      const [characters, looks] = await network.run(pixels, [regions.length, HEIGHT_PX, WIDTH_PX, 3])
-      const { values } = characters
-      const perLine = STEPS * PLATE_CLASSES
-      return regions.map((_, index) => {
-        const line = (n: number) => {
-          const from = (index * LINES + n) * perLine
-          return decodeTexts({ steps: STEPS, values: values.subarray(from, from + perLine) }, TEXTS)
-        }
-        const from = index * classes.jurisdictions.length
-        const likely = looks?.values.subarray(from, from + classes.jurisdictions.length) ?? []
-        return { texts: joined(line(0), line(1)), jurisdiction: countryOf(likely, classes.jurisdictions) }
-      })
+      return looks
     },
     confidences: (texts, region) =>
       confidencesOf(calibration, texts, { score: region.confidence, widthPx: region.region.width }),

@@ -113,7 +113,8 @@ export async function openPpocrReader(
     version: 'pp-ocrv4-rec-mobile',
     async read(picture, regions) {
       const looks: RegionLook[] = []
-      for (const region of regions) looks.push({ texts: await readRegion(picture, region), jurisdiction: null })
+      for (const region of regions)
+        looks.push({ texts: await readRegion(picture, region), corners: null, jurisdiction: null })
       return looks
     },
     confidences: (texts, region) => texts.map(({ text, probability }) => confidenceOf(text, probability, region.text)),

@@ -30,7 +30,8 @@ export async function openTesseractReader(folder: string): Promise<PlateReader> 
     version: 'tesseract.js-7-eng-best-int',
     async read(picture, regions) {
       const looks: RegionLook[] = []
-      for (const region of regions) looks.push({ texts: await readRegion(picture, region), jurisdiction: null })
+      for (const region of regions)
+        looks.push({ texts: await readRegion(picture, region), corners: null, jurisdiction: null })
       return looks
     },
     confidences: (texts, region) => texts.map(({ text, probability }) => confidenceOf(text, probability, region.text)),

@@ -11,7 +11,11 @@ function regionAt(place: number, confidence = 0.9): TextRegion {
   return { ...plateOutline(text), text, confidence, isPlate: false }
 }
 
-const look = (text: string, probability: number) => ({ texts: [{ text, probability }], jurisdiction: null })
+const look = (text: string, probability: number) => ({
+  texts: [{ text, probability }],
+  corners: null,
+  jurisdiction: null,
+})
 const plateAt = (place: number) => `ABC${String(place).padStart(3, '0')}`
 
 async function readAll(regions: readonly TextRegion[], minConfidence = 0) {
@@ -92,7 +96,7 @@ test('reads come before what cannot be read, however sure the detector is', asyn
     {
       ...reader(0.6),
       read: async (regions) =>
-        regions.map(() => (asked++ === 0 ? { texts: [], jurisdiction: null } : look('ABC123', 0.6))),
+        regions.map(() => (asked++ === 0 ? { texts: [], corners: null, jurisdiction: null } : look('ABC123', 0.6))),
     },
     0.5,
   )

@@ -1,7 +1,7 @@
 /** The regions of one frame read, judged and ranked. Loads neither OpenCV nor a network. */
 import type { Candidate } from '../../shared/wire/sighting.ts'
 import { MAX_CANDIDATES } from '../../shared/wire/sighting.ts'
-import { overlap } from './geometry.ts'
+import { boundsOf, overlap } from './geometry.ts'
 import { settleLookalikes } from './layouts.ts'
 import { MAX_READ_LENGTH, MIN_READ_LENGTH } from './plausible.ts'
 import type { PlateReader, RegionLook, TextRegion } from './stages.ts'
@@ -48,7 +48,7 @@ export async function readRegions(
 
 function toRead(
   region: TextRegion,
-  { texts, jurisdiction }: RegionLook,
+  { texts, jurisdiction, corners }: RegionLook,
   confidences: PlateReader['confidences'],
 ): PlateRead | null {
   const sure = confidences(texts, region)
@@ -65,8 +65,8 @@ function toRead(
   return {
     plate: best.plate,
     confidence: best.confidence,
-    region: region.region,
-    corners: region.corners,
+    region: corners === null ? region.region : boundsOf(corners),
+    corners: corners ?? region.corners,
     jurisdiction,
     vehicle: null,
     candidates: [best, ...others].slice(0, MAX_CANDIDATES),

@@ -23,6 +23,8 @@ export interface PlateDetector {
 export interface RegionLook {
   /** Texts that it may show, likeliest first; empty when there is none. */
   texts: DecodedText[]
+  /** The plate's corners as the reader sees them, px of the picture; null where it does not look for them. */
+  corners: Corners | null
   /** Whose plate it looks like, whatever its text; null where the reader cannot tell. */
   jurisdiction: Jurisdiction | null
 }

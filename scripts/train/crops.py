@@ -1,6 +1,6 @@
 """Samples for the reader: a plate cut out of a camera's picture by four corners that are about right, or something that is no plate.
 
-`samples(rng, backgrounds)` gives (crop uint8 RGB READER_HEIGHT × READER_WIDTH × 3, [line, line], jurisdiction). `python3 crops.py out.png [seed]` shows some.
+`samples(rng, backgrounds)` gives (crop uint8 RGB READER_HEIGHT × READER_WIDTH × 3, [line, line], jurisdiction, how far its corners are off or None). `python3 crops.py out.png [seed]` shows some.
 """
 
 import random
@@ -9,24 +9,37 @@ import cv2
 import numpy as np
 
 import issue_schemes as schemes
-from camera import corners_of, expose, light, noise_source, quad, soil
+from camera import corners_of, expose, expose_well, light, noise_source, quad, soil
 from lettering import small_text, small_typefaces
 from plates import draw_plate
 
 READER_WIDTH, READER_HEIGHT = 160, 48
 # What the crop shows around the plate, as parts of its sides.
-MARGIN_X, MARGIN_Y = 0.04, 0.08
+MARGIN_X, MARGIN_Y = 0.06, 0.14
 # The crop is pulled straight at this multiple of its size and then averaged, so that large plates lose no strokes to aliasing.
 OVERSAMPLED = 2
 
 
-def straighten(image, corners):
-    """The plate within `corners` (float32 4×2, px, from the top left clockwise), with the margin. The camera does the same: edge/vision."""
+def _straightening(corners):
+    """Homography from the picture to the oversampled crop, and where it takes the corners."""
     x, y = MARGIN_X * READER_WIDTH * OVERSAMPLED / (1 + 2 * MARGIN_X), MARGIN_Y * READER_HEIGHT * OVERSAMPLED / (1 + 2 * MARGIN_Y)
     w, h = READER_WIDTH * OVERSAMPLED, READER_HEIGHT * OVERSAMPLED
     to = np.float32([[x, y], [w - x, y], [w - x, h - y], [x, h - y]]) - 0.5
-    large = cv2.warpPerspective(image, cv2.getPerspectiveTransform(np.float32(corners), to), (w, h), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.getPerspectiveTransform(np.float32(corners), to), to
+
+
+def straighten(image, corners):
+    """The plate within `corners` (float32 4×2, px, from the top left clockwise), with the margin. The camera does the same: edge/vision."""
+    size = (READER_WIDTH * OVERSAMPLED, READER_HEIGHT * OVERSAMPLED)
+    large = cv2.warpPerspective(image, _straightening(corners)[0], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return cv2.resize(large, (READER_WIDTH, READER_HEIGHT), interpolation=cv2.INTER_AREA)
+
+
+def missed_by(corners, true_corners):
+    """How far the true corners lie from where the crop of `corners` has them: 8 numbers, x and y of each in widths and heights of the plate."""
+    matrix, to = _straightening(corners)
+    seen = cv2.perspectiveTransform(np.float32(true_corners)[None], matrix)[0]
+    return ((seen - to) / (to[2] - to[0])).reshape(8).astype(np.float32)
 
 
 def _surroundings(height, width, rng, numbers, backgrounds):
@@ -69,6 +82,16 @@ def mounted(plate, rng, numbers, backgrounds):
             x, y = round(mx + (width - w) * rng.random()), round(my + height + (sides[2] - h) / 2)
             part = scene[y:y + mask.shape[0], x:x + mask.shape[1]]
             part[:] = part * (1 - mask[:part.shape[0], :part.shape[1]]) + np.float32(rng.choice([(235, 235, 235), (220, 200, 60), (200, 60, 50), (90, 140, 220)]) if colour.mean() < 110 else (25, 25, 30)) * mask[:part.shape[0], :part.shape[1]]
+    if rng.random() < 0.35:
+        # Upright edges beside the plate: a recess, a lamp, a gap of the sheet. They are no 1, L or I.
+        for side in rng.choice([(0,), (1,), (0, 1)]):
+            away = rng.uniform(0, 0.14) * width
+            thick = max(1, round(rng.uniform(0.004, 0.05) * width))
+            x = round(mx - away - thick) if side == 0 else round(mx + width + away)
+            scene[:, max(0, x):max(0, x + thick)] = np.float32([rng.choice([10, 25, 60, 130, 200, 240]) + rng.uniform(-10, 10)] * 3)
+            if rng.random() < 0.5:
+                rest = scene[:, :max(0, x)] if side == 0 else scene[:, x + thick:]
+                rest *= rng.uniform(0.3, 1.5)
     scene[my:my + height, mx:mx + width] = image
     if rng.random() < 0.3:
         # Shadow of the recess above the plate.
@@ -79,7 +102,7 @@ def mounted(plate, rng, numbers, backgrounds):
         x = round(mx + width * rng.uniform(0.3, 0.7))
         cv2.circle(scene, (x, round(my + height * rng.uniform(0.98, 1.1))), round(height * 0.13), (90, 90, 90), -1, cv2.LINE_AA)
     corners = corners_of(image.shape) + np.float32([mx, my])
-    return scene, corners
+    return scene.clip(0, 255), corners
 
 
 def photographed(scene, corners, rng, numbers, plate_px, severity=1.0):
@@ -98,6 +121,8 @@ def photographed(scene, corners, rng, numbers, plate_px, severity=1.0):
     size = np.ceil(high - low + 2 * pad).astype(int)
     seen = seen - low + pad + np.float32([rng.random(), rng.random()])
     image = cv2.warpPerspective(scene, cv2.getPerspectiveTransform(np.float32(corners), seen), (int(size[0]), int(size[1])), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if rng.random() < WELL_EXPOSED_SHARE:
+        return expose_well(image, rng, numbers), seen
     light(image, rng, numbers)
     return expose(image, rng, numbers, plate_px, severity), seen
 
@@ -111,11 +136,13 @@ def jittered(corners, rng):
     """Corners as a detector gives them: each a little off, and all of them together."""
     width = np.linalg.norm(corners[1] - corners[0])
     height = np.linalg.norm(corners[3] - corners[0])
-    each = rng.choice([0.006, 0.012, 0.02])
+    each = rng.choice([0.004, 0.008, 0.015, 0.025])
     noise = np.float32([[rng.gauss(0, each) * width, rng.gauss(0, each * 3.0) * height] for _ in range(4)])
     centre = corners.mean(0)
-    grow = np.float32([1 + rng.gauss(0, 0.025), 1 + rng.gauss(0, 0.06)])
-    shift = np.float32([rng.gauss(0, 0.01) * width, rng.gauss(0, 0.035) * height])
+    # A detector errs by too much more than by too little, and together more than corner by corner.
+    far = rng.choice([0.5, 1, 2])
+    grow = np.float32([1 + 0.015 * far + rng.gauss(0, 0.035) * far, 1 + 0.03 * far + rng.gauss(0, 0.07) * far])
+    shift = np.float32([rng.gauss(0, 0.015) * width * far, rng.gauss(0, 0.04) * height * far])
     return (corners - centre) * grow + centre + noise + shift
 
 
@@ -160,6 +187,8 @@ def _no_plate(rng, numbers, backgrounds):
     return scene, corners_of(scene.shape)
 
 
+# Share of pictures by a good camera on a good day.
+WELL_EXPOSED_SHARE = 0.3
 # Share of samples that are no plate.
 NO_PLATE_SHARE = 0.12
 
@@ -183,10 +212,11 @@ def samples(rng, backgrounds, views=3):
         # Two-line plates are half as wide as others at the same distance.
         wide = plate_width_px(rng) * (0.7 if lines[1] else 1.0)
         image, seen = photographed(scene, corners, rng, numbers, max(30.0, wide))
-        crop = straighten(image, jittered(seen, rng))
+        about = jittered(seen, rng)
+        crop = straighten(image, about)
         if lines[0] and crop[10:38, 16:144].std() < LEAST_CONTRAST:
             continue
-        yield crop, lines, jurisdiction
+        yield crop, lines, jurisdiction, missed_by(about, seen) if lines[0] else None
 
 
 def plate_boxes(folder):
@@ -233,7 +263,7 @@ def main():
     started = time.time()
     cells = []
     while len(cells) < 120:
-        for crop, lines, jurisdiction in samples(rng, backgrounds):
+        for crop, lines, jurisdiction, _ in samples(rng, backgrounds):
             cell = np.full((66, 164, 3), 60, np.uint8)
             cell[2:50, 2:162] = crop
             cv2.putText(cell, "/".join(lines) + " " + jurisdiction, (4, 63), 0, 0.4, (255, 255, 0), 1)

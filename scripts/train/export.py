@@ -61,8 +61,8 @@ def _halve(path):
 def write_reader():
     network = _averaged(Reader(probabilities=True), "reader")
     torch.onnx.export(network, torch.zeros(1, 48, 160, 3, dtype=torch.uint8), str(MODELS / "plate-reader.onnx"), opset_version=13,
-                      input_names=["pixels"], output_names=["characters", "jurisdictions"],
-                      dynamic_axes={name: {0: "plates"} for name in ("pixels", "characters", "jurisdictions")})
+                      input_names=["pixels"], output_names=["characters", "jurisdictions", "corners"],
+                      dynamic_axes={name: {0: "plates"} for name in ("pixels", "characters", "jurisdictions", "corners")})
     _halve(MODELS / "plate-reader.onnx")
     (MODELS / "plate-reader.json").write_text(json.dumps({"characters": ALPHABET, "jurisdictions": JURISDICTIONS}) + "\n")
 

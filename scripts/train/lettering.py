@@ -139,7 +139,7 @@ def _die_strokes(rng):
     in8 = rng.choice([1.0, 0.94, 0.88])
     r["8"] = [bowl(w / 2, waist / 2, w / 2 * in8, waist / 2, 0, 360), bowl(w / 2, (1 + waist) / 2, w / 2, (1 - waist) / 2, 0, 360)]
 
-    flat = rng.random() < 0.25
+    flat = rng.random() < 0.45
     a_bar = rng.uniform(0.6, 0.74)
     if flat:
         r["A"] = [[(0, 1), (w * 0.36, 0), (w * 0.64, 0), (w, 1)], [(w * 0.17, a_bar), (w * 0.83, a_bar)]]

@@ -49,8 +49,11 @@ def _write(image, rng, text, centre, height_px, colour, longest_px, file=None):
     _mix(image, mask, round(centre[0] - mask.shape[1] / 2), round(centre[1] - mask.shape[0] / 2), colour)
 
 
-def _pick_lettering(rng):
+def _pick_lettering(rng, stamped=False):
+    """Masks of a lettering; `stamped`: most likely of dies, as US plates are."""
     sets = letterings()
+    if stamped and rng.random() < 0.45:
+        return rng.choice([masks for name, masks, _ in sets if name.startswith("dies")])
     if not hasattr(_pick_lettering, "weights"):
         total = 0
         cumulative = []
@@ -357,7 +360,7 @@ def _draw_us(rng):
             _small_sticker(image, rng, x * width, y * height, height * rng.uniform(0.12, 0.2))
     ink = np.zeros((height, width), np.uint8)
     seals = []
-    _set_line(ink, rng, text, box, _pick_lettering(rng), seals)
+    _set_line(ink, rng, text, box, _pick_lettering(rng, stamped=True), seals)
     for seal in seals:
         _emblem(image, rng, seal, "sticker" if code == "MO" and rng.random() < 0.8 else None)
     _print(image, ink, rng, ink_colour)

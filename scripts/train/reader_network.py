@@ -24,7 +24,8 @@ class _Residual(nn.Module):
 
 
 class Reader(nn.Module):
-    """Input: N × 3 × 48 × 160 RGB, 0-255. Output: logits of N × 2 lines × 40 steps × 37 characters and of N × jurisdictions (`probabilities` softmaxes both)."""
+    """Input: N × 3 × 48 × 160 RGB, 0-255. Output: logits of N × 2 lines × 40 steps × 37 characters and of N × jurisdictions (`probabilities` softmaxes both); and
+    N × 8, how far each corner of the plate is from where the crop has it, in widths and heights of the plate."""
 
     def __init__(self, channels=(32, 48, 64, 96), width=128, hidden=96, probabilities=False):
         super().__init__()
@@ -42,6 +43,8 @@ class Reader(nn.Module):
         # By its looks alone: the text's scheme would be a guess.
         self.looked_at = nn.Conv2d(width, 1, 1)
         self.jurisdiction = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU(inplace=True), nn.Linear(width, len(JURISDICTIONS)))
+        # Where the plate's corners really are in the crop: the detector saw it in a smaller picture.
+        self.corners = nn.Sequential(nn.Conv2d(width, 12, 1), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(12 * 6 * STEPS, 64), nn.ReLU(inplace=True), nn.Linear(64, 8))
         self.dropout = nn.Dropout(0.1)
         self.probabilities = probabilities
 
@@ -60,6 +63,7 @@ class Reader(nn.Module):
         attention = torch.softmax(self.looked_at(x).flatten(2).float(), 2).to(x.dtype)
         looks = torch.cat([(x.flatten(2) * attention).sum(2), x.mean((2, 3))], 1)
         jurisdictions = self.jurisdiction(looks)
+        corners = self.corners(x)
         if self.probabilities:
-            return torch.softmax(logits, 3), torch.softmax(jurisdictions, 1)
-        return logits, jurisdictions
+            return torch.softmax(logits, 3), torch.softmax(jurisdictions, 1), corners
+        return logits, jurisdictions, corners

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 
 from detector_network import OFFSET_STRIDES, Detector, cells
 from scenes import SCENE, Stock, load_photographs, sample
-from train_reader import load, save
+from train_reader import Stop, load, save
 
 HERE = pathlib.Path(__file__).parent
 CHECKPOINT = HERE / "checkpoints" / "detector.pt"
@@ -196,9 +196,10 @@ def main():
     centres, strides = cells(SCENE, SCENE)
     started, told, saved, losses, first, earlier = time.time(), time.time(), time.time(), [], state["step"], state["minutes"]
     measured = time.time()
+    stop = Stop()
     for pixels, wanted, corners, sizes in made:
         done = (time.time() - started) / 60 / options.minutes
-        if done >= 1:
+        if done >= 1 or stop:
             break
         rate = options.rate * min(1, (state["step"] + 1) / 300, (state["step"] - first + 1) / 50)
         if options.decay:

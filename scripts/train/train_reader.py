@@ -11,6 +11,7 @@ import math
 import os
 import pathlib
 import random
+import signal
 import sys
 import time
 
@@ -30,6 +31,7 @@ BATCH = 128
 EMA = 0.999
 # Of the loss of the jurisdiction beside that of the text.
 JURISDICTION_WEIGHT = 0.3
+CORNERS_WEIGHT = 20.0
 
 
 class Drawn(torch.utils.data.IterableDataset):
@@ -42,20 +44,22 @@ class Drawn(torch.utils.data.IterableDataset):
         cv2.setNumThreads(1)
         worker = torch.utils.data.get_worker_info()
         rng = random.Random(f"{self.seed}/{worker.id if worker else 0}")
-        crops, texts, codes = [], [], []
+        crops, texts, codes, misses = [], [], [], []
         # Views of one plate are spread over many batches.
         pool = []
         while True:
             while len(pool) < 1500:
                 pool += samples(rng, self.backgrounds)
             rng.shuffle(pool)
-            for crop, lines, jurisdiction in pool[:1000]:
+            for crop, lines, jurisdiction, missed in pool[:1000]:
                 crops.append(crop)
                 texts.append(lines)
                 codes.append(JURISDICTIONS.index(jurisdiction))
+                # Not counted where there is no plate.
+                misses.append(np.full(8, np.nan, np.float32) if missed is None else missed)
                 if len(crops) == BATCH:
-                    yield *pack(crops, texts), torch.tensor(codes)
-                    crops, texts, codes = [], [], []
+                    yield *pack(crops, texts), torch.tensor(codes), torch.from_numpy(np.stack(misses))
+                    crops, texts, codes, misses = [], [], [], []
             pool = pool[1000:]
 
 
@@ -115,7 +119,7 @@ def measure(model, sets, errors=False):
     with torch.no_grad():
         for name, crops in sets.items():
             pixels = torch.from_numpy(np.stack([crop for crop, _ in crops])).permute(0, 3, 1, 2).float()
-            logits, jurisdictions = model(pixels)
+            logits, jurisdictions, _ = model(pixels)
             reads = greedy(logits)
             strict = sum(read == text for read, (_, text) in zip(reads, crops))
             folded = sum(fold(read) == fold(text) for read, (_, text) in zip(reads, crops))
@@ -126,6 +130,24 @@ def measure(model, sets, errors=False):
                 print(name, " ".join(f"{text}>{read}" for read, (_, text) in zip(reads, crops) if fold(read) != fold(text)))
     model.train()
     return out
+
+
+class Stop:
+    """True from SIGTERM or SIGINT on: the step in hand is finished and what was learnt is saved."""
+
+    def __init__(self):
+        self.asked, self.pid = False, os.getpid()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
+
+    def _ask(self, *_):
+        # The drawing processes inherit this; they have nothing to save.
+        if os.getpid() != self.pid:
+            os._exit(0)
+        self.asked = True
+
+    def __bool__(self):
+        return self.asked
 
 
 def save(path, model, average, optimiser, state):
@@ -178,9 +200,10 @@ def main():
     drawn = torch.utils.data.DataLoader(Drawn(f"reader/{state['runs']}", backgrounds), batch_size=None, num_workers=options.workers, prefetch_factor=4 if options.workers else 2)
     started, told, saved, losses, first = time.time(), time.time(), time.time(), [], state["step"]
     earlier, measured = state["minutes"], 0.0
-    for pixels, targets, lengths, codes in drawn:
+    stop = Stop()
+    for pixels, targets, lengths, codes, misses in drawn:
         done = (time.time() - started) / 60 / options.minutes
-        if done >= 1:
+        if done >= 1 or stop:
             break
         rate = options.rate * min(1, (state["step"] + 1) / 300, (state["step"] - first + 1) / 50)
         if options.decay:
@@ -189,15 +212,16 @@ def main():
             group["lr"] = rate
         pixels = pixels.float().contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits, jurisdictions = model(pixels)
-        loss = loss_of(logits, targets, lengths) + JURISDICTION_WEIGHT * F.cross_entropy(jurisdictions.float(), codes)
+            logits, jurisdictions, corners = model(pixels)
+        off = F.smooth_l1_loss(corners.float(), misses.nan_to_num(), beta=0.02, reduction="none")[~misses.isnan()].mean()
+        loss = loss_of(logits, targets, lengths) + JURISDICTION_WEIGHT * F.cross_entropy(jurisdictions.float(), codes) + CORNERS_WEIGHT * off
         optimiser.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 20.0)
         if torch.isfinite(norm):
             optimiser.step()
         state["step"] += 1
-        losses.append(loss.item())
+        losses.append((loss.item(), off.item()))
         keep = min(EMA, state["step"] / (state["step"] + 10))
         with torch.no_grad():
             for mean, now in zip(average.state_dict().values(), model.state_dict().values()):
@@ -208,7 +232,7 @@ def main():
         state["minutes"] = earlier + (time.time() - started) / 60
         if time.time() - told > 60:
             speed = (state["step"] - first) * BATCH / (time.time() - started)
-            line = {"step": state["step"], "samples": state["step"] * BATCH, "loss": round(float(np.mean(losses)), 4), "rate": round(rate, 6), "per_s": round(speed), "minutes": round(state["minutes"], 1)}
+            line = {"step": state["step"], "samples": state["step"] * BATCH, "loss": round(float(np.mean(losses, 0)[0]), 4), "off": round(float(np.mean(losses, 0)[1]), 5), "rate": round(rate, 6), "per_s": round(speed), "minutes": round(state["minutes"], 1)}
             if sets and time.time() - measured > 240:
                 measured = time.time()
                 line |= measure(average, sets)
