@@ -5,11 +5,13 @@ import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { GLYPH_HEIGHT, textSvg, textWidth } from '../../scripts/sample-scenes/glyphs.ts'
 import { type Clock, systemClock } from '../../shared/clock.ts'
 import { AppError, type ErrorCode } from '../../shared/errors.ts'
 import { silentLog } from '../../shared/log.ts'
 import { MAX_START_ATTEMPTS, openVision, START_TIMEOUT_MS } from './door.ts'
-import { MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS, MIN_PICTURE_SIDE_PX } from './limits.ts'
+import { cornersOfRegion } from './geometry.ts'
+import { MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS, MIN_JURISDICTION_WIDTH_PX, MIN_PICTURE_SIDE_PX } from './limits.ts'
 import { type VisionDoor, visionConfigSchema } from './types.ts'
 
 const scenes = new URL('../../scripts/sample-scenes/pictures/', import.meta.url)
@@ -171,6 +173,47 @@ test('a crop shows the plate with a margin, is a JPEG within its limit, and carr
     await refused('too_large', vision.crop(jpeg, region, 100))
     await refused('bad_input', vision.crop(jpeg, { x: 5_000, y: 10, width: 10, height: 10 }, 64 * 1024))
     assert.ok((await vision.crop(jpeg, { x: -50, y: -50, width: 100, height: 100 }, 64 * 1024)).jpeg.length > 0)
+  })
+})
+
+test("a plate's state is read from its small writing, and not where there is none or the plate is small", async () => {
+  const plate = (name: string, width: number) => {
+    const line = (text: string, y: number, heightPx: number) => {
+      const scale = heightPx / GLYPH_HEIGHT
+      const x = 200 - (textWidth(text) * scale) / 2
+      return `<g transform="translate(${x} ${y}) scale(${scale})">${textSvg(text, '#102050')}</g>`
+    }
+    const body = `${line(name, 14, 26)}${line('ABC123', 62, 80)}`
+    const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="400" height="200"><rect width="400" height="200" fill="#f4f4f4"/>${body}</svg>`
+    return sharp(Buffer.from(svg)).resize(width).jpeg({ quality: 95 }).toBuffer()
+  }
+  const whole = (width: number) => cornersOfRegion({ x: 0, y: 0, width, height: width / 2 })
+  await withVision({}, async (vision) => {
+    assert.is((await vision.jurisdiction(await plate('MINNESOTA', 400), whole(400)))?.code, 'US-MN')
+    assert.is(await vision.jurisdiction(await plate('', 400), whole(400)), null)
+    const small = MIN_JURISDICTION_WIDTH_PX - 1
+    assert.is(await vision.jurisdiction(await plate('MINNESOTA', small), whole(small)), null)
+    const long = cornersOfRegion({ x: 0, y: 0, width: 400, height: 100 })
+    assert.is(await vision.jurisdiction(await plate('MINNESOTA', 400), long), null)
+    await refused('bad_input', vision.jurisdiction(Buffer.from('no picture'), whole(400)))
+  })
+})
+
+test('of a video, a frame in which nothing has moved is not read; without the gate, and of stills, every one is', async () => {
+  const jpeg = await scene('scene-002.jpg')
+  const other = await scene('scene-003.jpg')
+  const still = async (vision: VisionDoor, frame: Buffer, unlessStill = true) =>
+    (await vision.read(frame, { unlessStill })).still
+  await withVision({}, async (vision) => {
+    assert.equal(
+      [await still(vision, jpeg), await still(vision, jpeg), await still(vision, other), await still(vision, other)],
+      [false, true, false, true],
+    )
+    assert.is(await still(vision, other, false), false)
+    assert.equal((await vision.read(other, { unlessStill: true })).reads, [])
+  })
+  await withVision({ motionGate: false }, async (vision) => {
+    assert.equal([await still(vision, jpeg), await still(vision, jpeg)], [false, false])
   })
 })
 

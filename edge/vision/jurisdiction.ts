@@ -2,6 +2,7 @@
  * Which US state a plate is of, by the small writing above and below its number. Slow (about 0.3 s a plate): asked for once a vehicle,
  * off the way of the frames. The number itself is not looked at: its format would be a guess.
  */
+import { MIN_JURISDICTION_WIDTH_PX } from './limits.ts'
 import { grey, type Mat, straightened, withMats } from './opencv.ts'
 import { encodeGrey } from './picture.ts'
 import { stateNamed } from './state-names.ts'
@@ -10,8 +11,6 @@ import type { Corners, Jurisdiction } from './types.ts'
 
 /** Plates of the US are 12 × 6 inches; seen from the side they look narrower. Longer ones have no state's name. */
 const MOST_ASPECT = 2.8
-/** Narrower plates show the name less than 6 px high, which cannot be read. */
-export const MIN_JURISDICTION_WIDTH_PX = 110
 
 /** The plate is pulled straight to this size, px. */
 const WIDTH_PX = 800

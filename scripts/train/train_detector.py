@@ -26,6 +26,8 @@ BATCH = 16
 EMA = 0.999
 # Of a plate's cells together, and of a cell without one.
 PLATE_WEIGHT, NO_PLATE_WEIGHT = 3.0, 0.5
+# Of how well the corners are placed beside whether the plate is found.
+CORNERS_WEIGHT = 8.0
 # Widest plate, px in the network's picture, that the grids of stride 8 and 16 look for; both look for those near the border.
 BORDERS = (60.0, 130.0)
 BORDER_OVERLAP = 1.15
@@ -100,7 +102,7 @@ def loss_of(out, wanted, corners, sizes, centres, strides):
     predicted = out[..., 1:].float() * (OFFSET_STRIDES * strides)[None, :, None] + centres.repeat(1, 4)[None]
     error = (predicted[positive] - corners[positive]) / sizes[positive][:, None]
     placed = (F.smooth_l1_loss(error, torch.zeros_like(error), beta=0.05, reduction="none") * share[:, None]).sum() / number / 8
-    return found + 4 * placed, found.detach(), placed.detach()
+    return found + CORNERS_WEIGHT * placed, found.detach(), placed.detach()
 
 
 # Area of the picture that the network is given, px; the camera's stage does the same.

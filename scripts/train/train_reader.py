@@ -141,10 +141,9 @@ class Stop:
             signal.signal(number, self._ask)
 
     def _ask(self, *_):
-        # The drawing processes inherit this; they have nothing to save.
-        if os.getpid() != self.pid:
-            os._exit(0)
-        self.asked = True
+        # The drawing processes inherit this and end with the training, not before it.
+        if os.getpid() == self.pid:
+            self.asked = True
 
     def __bool__(self):
         return self.asked
