@@ -40,7 +40,7 @@ function likeliest(sums: ReadonlyMap<string, number>): DecodedText[] {
 }
 
 /** plate-reader.json: what the outputs stand for. */
-const classesSchema = z.strictObject({ characters: z.string(), jurisdictions: z.array(z.string()) })
+const classesSchema = z.object({ characters: z.string(), jurisdictions: z.array(z.string()) })
 
 /** So sure must the network be of a country; below it is none. */
 const MIN_COUNTRY_PROBABILITY = 0.9

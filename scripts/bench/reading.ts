@@ -6,7 +6,7 @@ import { type VisionConfig, visionConfigSchema } from '../../edge/vision/types.t
 import { systemClock } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import { expectedCalibrationError, type JudgedRead, reliability } from './reading/calibration.ts'
-import { measureCost } from './reading/cost.ts'
+import { measureCost, PI_MULTIPLY_ADDS_A_MS } from './reading/cost.ts'
 import { measureMemory } from './reading/memory.ts'
 import { measureRenderedReads, measureTracks, render } from './reading/rendered.ts'
 import type { SetScore } from './reading/score.ts'
@@ -204,7 +204,10 @@ async function measureParts(
     for (const line of score.wrong) process.stderr.write(`${line}\n`)
   }
   if (parts.includes('cost')) {
-    const { medianMs, p95Ms, stagesMs, weightsBytes } = await measureCost(config)
+    const { medianMs, p95Ms, stagesMs, weightsBytes, multiplyAdds } = await measureCost(config)
+    const onPi = Object.entries(PI_MULTIPLY_ADDS_A_MS).map(
+      ([board, each]) => `${board} ${(multiplyAdds / each).toFixed(0)} ms`,
+    )
     const stages = Object.entries(stagesMs).map(([name, ms]) => `${name} ${ms.toFixed(1)}`)
     figures.push(
       {
@@ -214,6 +217,12 @@ async function measureParts(
         measured: `${medianMs.toFixed(1)} (${p95Ms.toFixed(1)})`,
       },
       { figure: 'its stages, ms', must: '', goal: '', measured: stages.join(', ') },
+      {
+        figure: 'multiply-adds of that frame, millions; estimate for the networks on one core',
+        must: '',
+        goal: '',
+        measured: `${(multiplyAdds / 1e6).toFixed(0)}; ${onPi.join(', ')}`,
+      },
       { figure: 'weights, MB', must: '8', goal: '3', measured: (weightsBytes / MEGABYTE).toFixed(2) },
     )
   }

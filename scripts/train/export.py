@@ -32,6 +32,27 @@ class _FromBytes(nn.Module):
         return self.network(pixels.permute(0, 3, 1, 2).float())
 
 
+def _size(network, pixels):
+    """Parameters, and multiply-adds of one run on `pixels`: convolutions, full layers and the GRU; what is left is under one in a hundred."""
+    counted = []
+
+    def count(module, inputs, output):
+        if isinstance(module, nn.Conv2d):
+            counted.append(output.numel() * module.in_channels * module.kernel_size[0] * module.kernel_size[1])
+        elif isinstance(module, nn.Linear):
+            counted.append(output.numel() * module.in_features)
+        elif isinstance(module, nn.GRU):
+            steps = inputs[0].shape[0] * inputs[0].shape[1]
+            counted.append(steps * 2 * 3 * module.hidden_size * (module.input_size + module.hidden_size))
+
+    hooks = [module.register_forward_hook(count) for module in network.modules()]
+    with torch.no_grad():
+        network(pixels)
+    for hook in hooks:
+        hook.remove()
+    return {"parameters": sum(p.numel() for p in network.parameters()), "multiplyAdds": int(sum(counted))}
+
+
 def _averaged(network, name):
     saved = torch.load(HERE / "checkpoints" / f"{name}.pt", map_location="cpu")
     network.load_state_dict(saved["average"])
@@ -64,7 +85,8 @@ def write_reader():
                       input_names=["pixels"], output_names=["characters", "jurisdictions", "corners"],
                       dynamic_axes={name: {0: "plates"} for name in ("pixels", "characters", "jurisdictions", "corners")})
     _halve(MODELS / "plate-reader.onnx")
-    (MODELS / "plate-reader.json").write_text(json.dumps({"characters": ALPHABET, "jurisdictions": JURISDICTIONS}) + "\n")
+    size = _size(network, torch.zeros(1, 48, 160, 3, dtype=torch.uint8))
+    (MODELS / "plate-reader.json").write_text(json.dumps({"characters": ALPHABET, "jurisdictions": JURISDICTIONS, **size}) + "\n")
 
 
 def write_detector():
@@ -72,6 +94,8 @@ def write_detector():
     torch.onnx.export(network, torch.zeros(1, 384, 640, 3, dtype=torch.uint8), str(MODELS / "plate-detector.onnx"), opset_version=13,
                       input_names=["pixels"], output_names=["cells"], dynamic_axes={"pixels": {1: "height", 2: "width"}, "cells": {1: "cells"}})
     _halve(MODELS / "plate-detector.onnx")
+    size = _size(network, torch.zeros(1, 384, 672, 3, dtype=torch.uint8))
+    (MODELS / "plate-detector.json").write_text(json.dumps({"picture": [672, 384], **size}) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
+import { z } from 'zod'
 import type { VisionConfig } from '../../../edge/vision/types.ts'
 import { quantile } from '../statistics.ts'
 import { openBenchVision } from './sets.ts'
@@ -19,6 +20,24 @@ export interface CostScore {
   /** Of which. */
   stagesMs: Record<string, number>
   weightsBytes: number
+  /** Of a 1280×720 frame with one plate: one run of the detector, three looks of the reader. */
+  multiplyAdds: number
+}
+
+const LOOKS_A_PLATE = 3
+const sizeSchema = z.object({ multiplyAdds: z.int() })
+
+/**
+ * Millions of multiply-adds that one core does in a millisecond with onnxruntime, taken as half of what its vector units can do: a
+ * Cortex-A72 at 1.8 GHz (Pi 4) has one 128-bit pipe, 4 multiply-adds a cycle; a Cortex-A76 at 2.4 GHz (Pi 5) has two [Arm, Cortex-A72
+ * and A76 Software Optimization Guides]. An estimate: nothing here was run on either.
+ */
+export const PI_MULTIPLY_ADDS_A_MS = { 'Pi 4': 0.5 * 1.8e6 * 4, 'Pi 5': 0.5 * 2.4e6 * 8 } as const
+
+async function multiplyAdds(): Promise<number> {
+  const of = async (name: string) =>
+    sizeSchema.parse(JSON.parse(await readFile(`${MODELS}${name}.json`, 'utf8'))).multiplyAdds
+  return (await of('plate-detector')) + LOOKS_A_PLATE * (await of('plate-reader'))
 }
 
 /** One 1280×720 frame with one plate, again and again. */
@@ -42,6 +61,7 @@ export async function measureCost(config: VisionConfig): Promise<CostScore> {
     p95Ms: quantile(times, 0.95),
     stagesMs: Object.fromEntries([...stages].map(([name, ms]) => [name, quantile(ms, 0.5)])),
     weightsBytes: await weightsBytes(),
+    multiplyAdds: await multiplyAdds(),
   }
 }
 
