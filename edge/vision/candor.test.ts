@@ -112,10 +112,14 @@ test('a plate pulled straight shows its margin around it, and corners found ther
 
 test('a country is named only when it is clear, and a US state never by looks', () => {
   const classes = ['', 'US', 'SK', 'CZ']
-  assert.equal(countryOf([0.02, 0.02, 0.95, 0.01], classes), { code: 'SK', confidence: 0.95 })
-  assert.is(countryOf([0.1, 0, 0.8, 0.1], classes), null)
-  assert.is(countryOf([0.97, 0, 0.03, 0], classes), null)
-  assert.is(countryOf([0, 0.99, 0.01, 0], classes), null)
+  const long = { aspect: 4.5, lines: 1 }
+  assert.equal(countryOf([0.02, 0.02, 0.95, 0.01], classes, long), { code: 'SK', confidence: 0.95 })
+  assert.is(countryOf([0.1, 0, 0.8, 0.1], classes, long), null)
+  assert.is(countryOf([0.97, 0, 0.03, 0], classes, long), null)
+  assert.is(countryOf([0, 0.99, 0.01, 0], classes, long), null)
+  // As high as a US plate: only with two lines of text.
+  assert.is(countryOf([0, 0, 1, 0], classes, { aspect: 2.3, lines: 1 }), null)
+  assert.is(countryOf([0, 0, 1, 0], classes, { aspect: 1.5, lines: 2 })?.code, 'SK')
 })
 
 test('confidence grows with what either network is sure of, and candidates stay below the first', () => {

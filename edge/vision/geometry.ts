@@ -67,6 +67,15 @@ export function grown(box: TextBox, by: { left: number; right: number; top: numb
   }
 }
 
+/** Width of a plate by its height, as it is seen: from the side it is less. */
+export function aspectOf([topLeft, topRight, bottomRight, bottomLeft]: Corners): number {
+  const between = (a: Point, b: Point) => Math.hypot(b.x - a.x, b.y - a.y)
+  return (
+    (between(topLeft, topRight) + between(bottomLeft, bottomRight)) /
+    (between(topLeft, bottomLeft) + between(topRight, bottomRight))
+  )
+}
+
 /** About where the line of text is within a plate: less high than a US plate, nearly as high as a long one. */
 export function lineWithin([topLeft, topRight, bottomRight, bottomLeft]: Corners): TextBox {
   const right = { x: (topRight.x + bottomRight.x) / 2, y: (topRight.y + bottomRight.y) / 2 }

@@ -2,6 +2,7 @@
  * Which US state a plate is of, by the small writing above and below its number. Slow (about 0.3 s a plate): asked for once a vehicle,
  * off the way of the frames. The number itself is not looked at: its format would be a guess.
  */
+import { aspectOf } from './geometry.ts'
 import { MIN_JURISDICTION_WIDTH_PX } from './limits.ts'
 import { grey, type Mat, straightened, withMats } from './opencv.ts'
 import { encodeGrey } from './picture.ts'
@@ -59,13 +60,10 @@ export function createJurisdictionReader(folder: string): JurisdictionReader {
   }
 }
 
-function mayNameState([topLeft, topRight, bottomRight, bottomLeft]: Corners): boolean {
+function mayNameState(corners: Corners): boolean {
+  const [topLeft, topRight] = corners
   const width = Math.hypot(topRight.x - topLeft.x, topRight.y - topLeft.y)
-  const height =
-    (Math.hypot(bottomLeft.x - topLeft.x, bottomLeft.y - topLeft.y) +
-      Math.hypot(bottomRight.x - topRight.x, bottomRight.y - topRight.y)) /
-    2
-  return width >= MIN_JURISDICTION_WIDTH_PX && width <= MOST_ASPECT * height
+  return width >= MIN_JURISDICTION_WIDTH_PX && aspectOf(corners) <= MOST_ASPECT
 }
 
 /** The corners of a strip of the plate, `top` and `bottom` being parts of its height. */

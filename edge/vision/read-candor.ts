@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { confidencesOf, loadCalibration } from './calibration.ts'
 import { type DecodedText, decodeTexts, PLATE_ALPHABET, PLATE_CLASSES } from './ctc.ts'
+import { aspectOf } from './geometry.ts'
 import { openNetwork } from './network.ts'
 import { type Mat, movedCorners, type StraightSize, straightenedPlate } from './opencv.ts'
 import type { PlateReader, RegionLook } from './stages.ts'
@@ -47,8 +48,19 @@ const MIN_COUNTRY_PROBABILITY = 0.9
 /** Looks of some US state: which one, only its small writing tells (jurisdiction.ts). */
 const SOME_STATE = 'US'
 
-/** The country that a plate looks like; null for none, for a US state, and where it is not clear. */
-export function countryOf(likely: ArrayLike<number>, jurisdictions: readonly string[]): Jurisdiction | null {
+/** Outside America a plate with one line of text is at least so much wider than high; the network sees every plate at one shape. */
+const LEAST_LONG_ASPECT = 2.4
+
+/**
+ * The country that a plate looks like; null for none, for a US state, and where it is not clear. `likely` are probabilities of
+ * `jurisdictions`; the plate's shape in the picture decides too.
+ */
+export function countryOf(
+  likely: ArrayLike<number>,
+  jurisdictions: readonly string[],
+  shape: { aspect: number; lines: number },
+): Jurisdiction | null {
+  if (shape.lines === 1 && shape.aspect < LEAST_LONG_ASPECT) return null
   for (const [index, code] of jurisdictions.entries()) {
     const confidence = likely[index] ?? 0
     if (confidence < MIN_COUNTRY_PROBABILITY) continue
@@ -100,10 +112,13 @@ export async function openCandorReader(
       }
       const part = ({ values }: { values: Float32Array }, width: number) =>
         values.subarray(index * width, (index + 1) * width)
+      const [first, second] = [line(0), line(1)]
+      const moved = movedCorners(corners, SIZE, part(misses, VALUES_PER_PLATE))
+      const shape = { aspect: aspectOf(moved), lines: (second[0]?.text ?? '') === '' ? 1 : 2 }
       return {
-        texts: joined(line(0), line(1)),
-        jurisdiction: countryOf(part(countries, classes.jurisdictions.length), classes.jurisdictions),
-        corners: movedCorners(corners, SIZE, part(misses, VALUES_PER_PLATE)),
+        texts: joined(first, second),
+        jurisdiction: countryOf(part(countries, classes.jurisdictions.length), classes.jurisdictions, shape),
+        corners: moved,
       }
     })
   }

@@ -9,6 +9,11 @@ import cv2
 import numpy as np
 
 
+def bytes_of(image):
+    """Rounded to 0-255; ten times as fast as numpy's clip of this version."""
+    return cv2.add(image, 0, dtype=cv2.CV_8U)
+
+
 def noise_source(rng):
     """A fast numpy generator that follows `rng` (random.Random)."""
     return np.random.Generator(np.random.SFC64(rng.randrange(1 << 62)))
@@ -117,7 +122,7 @@ def expose(image, rng, numbers, plate_px, severity=1.0):
         share = rng.uniform(0.1, 0.6)
         image = image * (1 - share) + rng.uniform(20, 210) * share
     if rng.random() < 0.3:
-        image = 255 * (image.clip(0, 255) / 255) ** rng.uniform(0.55, 1.7)
+        image = 255 * (np.core.umath.clip(image, 0.0, 255.0) / 255) ** rng.uniform(0.55, 1.7)
     if rng.random() < 0.05:
         height, width = image.shape[:2]
         layer = np.zeros((height, width), np.float32)
@@ -135,7 +140,7 @@ def expose(image, rng, numbers, plate_px, severity=1.0):
     if rng.random() < 0.35:
         soft = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.8, 1.6))
         image = image + (image - soft) * rng.uniform(0.3, 2.0)
-    image = image.clip(0, 255).astype(np.uint8)
+    image = bytes_of(image)
     if rng.random() < 0.75:
         quality = rng.randrange(25, 96) if rng.random() < 0.75 else rng.randrange(10, 40)
         if plate_px < 70:
@@ -155,13 +160,13 @@ def expose_well(image, rng, numbers):
         image = grey + (image - grey) * rng.uniform(0.3, 1.3)
     image = image * rng.uniform(0.5, 1.2)
     if rng.random() < 0.3:
-        image = 255 * (image.clip(0, 255) / 255) ** rng.uniform(0.7, 1.5)
+        image = 255 * (np.core.umath.clip(image, 0.0, 255.0) / 255) ** rng.uniform(0.7, 1.5)
     if rng.random() < 0.5:
         image = image + numbers.standard_normal(image.shape[:2], np.float32)[..., None] * rng.uniform(0.5, 4)
     if rng.random() < 0.4:
         soft = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.7, 1.3))
         image = image + (image - soft) * rng.uniform(0.3, 1.5)
-    image = image.clip(0, 255).astype(np.uint8)
+    image = bytes_of(image)
     if rng.random() < 0.7:
         image = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, rng.randrange(55, 97)])[1], cv2.IMREAD_COLOR)
     return image

@@ -102,7 +102,7 @@ def mounted(plate, rng, numbers, backgrounds):
         x = round(mx + width * rng.uniform(0.3, 0.7))
         cv2.circle(scene, (x, round(my + height * rng.uniform(0.98, 1.1))), round(height * 0.13), (90, 90, 90), -1, cv2.LINE_AA)
     corners = corners_of(image.shape) + np.float32([mx, my])
-    return scene.clip(0, 255), corners
+    return np.core.umath.clip(scene, 0.0, 255.0), corners
 
 
 def photographed(scene, corners, rng, numbers, plate_px, severity=1.0):
@@ -197,7 +197,7 @@ NO_PLATE_SHARE = 0.12
 LEAST_CONTRAST = 5
 
 
-def samples(rng, backgrounds, views=3):
+def samples(rng, backgrounds, views=4):
     """`views` pictures of one plate, each by another camera; drawing it costs more than photographing it."""
     numbers = noise_source(rng)
     if rng.random() < NO_PLATE_SHARE:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 import issue_schemes as schemes
+from camera import bytes_of
 from lettering import ALPHABET, MASK_HEIGHT_PX, letterings, small_text, small_typefaces
 
 # Size of the drawn plate along its width; the camera never sees more.
@@ -612,7 +613,7 @@ def draw_plate(rng, design=None):
     names = list(_DESIGNS)
     design = design or rng.choices(names, [_DESIGNS[name][1] for name in names])[0]
     plate = _DESIGNS[design][0](rng)
-    plate.image = np.clip(plate.image, 0, 255).astype(np.uint8)
+    plate.image = bytes_of(plate.image)
     return plate
 
 

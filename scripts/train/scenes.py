@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 import issue_schemes as schemes
-from camera import corners_of, expose, expose_well, light, noise_source, quad, soil
+from camera import bytes_of, corners_of, expose, expose_well, light, noise_source, quad, soil
 from plates import draw_plate
 from vehicles import draw_vehicle, write
 
@@ -82,7 +82,7 @@ def paste(scene, plate, corners, rng, numbers):
         bordered, mask = cv2.resize(bordered, size, interpolation=cv2.INTER_AREA), cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
     mask = mask[..., None]
     part = scene[y0:y1, x0:x1]
-    part[:] = (part * (1 - mask) + bordered.clip(0, 255) * mask).astype(np.uint8)
+    part[:] = bytes_of(part * (1 - mask) + bordered * mask)
 
 
 def mount(scene, rng, corners):
@@ -107,7 +107,7 @@ def mount(scene, rng, corners):
         sheet[y:y + thick] *= rng.uniform(1.05, 1.5)
         sheet[y + thick:y + 2 * thick] *= rng.uniform(0.4, 0.9)
     part = scene[c:d, a:b]
-    part[:] = sheet.clip(0, 255).astype(np.uint8)
+    part[:] = bytes_of(sheet)
     if rng.random() < 0.75:
         grow_x, grow_up, grow_down = rng.uniform(1.05, 1.5), rng.uniform(1.1, 1.8), rng.uniform(1.1, 1.6)
         offsets = (corners - middle) * np.float32([grow_x, 1])
@@ -178,7 +178,7 @@ def _drawn_ground(rng, numbers):
     scene *= (1 + (field - 0.5) * rng.uniform(0.1, 0.9))[..., None]
     if rng.random() < 0.6:
         scene += (numbers.standard_normal((SCENE // 2, SCENE // 2), np.float32).repeat(2, 0).repeat(2, 1) * rng.uniform(1, 18))[..., None]
-    scene = scene.clip(0, 255).astype(np.uint8)
+    scene = bytes_of(scene)
     for _ in range(rng.randrange(0, 10)):
         colour = tuple(rng.randrange(256) for _ in range(3)) if rng.random() < 0.4 else (rng.randrange(256),) * 3
         x, y, w, h = rng.randrange(SCENE), rng.randrange(SCENE), rng.randrange(5, 250), rng.randrange(5, 250)
