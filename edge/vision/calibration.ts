@@ -15,10 +15,9 @@ export const calibrationSchema = z.strictObject({
   reader: z.string(),
   weights: z.strictObject({
     constant: z.number(),
-    /** Of the log odds of the reader's probability, of the detector's score, and of the plate's width in octaves from 80 px. */
+    /** Of the log odds of the reader's probability and of the detector's score. */
     reader: z.number().min(0),
     detector: z.number().min(0),
-    width: z.number(),
   }),
 })
 export type Calibration = z.infer<typeof calibrationSchema>
@@ -29,7 +28,6 @@ export async function loadCalibration(path: string): Promise<Calibration> {
 
 /** Odds beyond these say nothing more: the networks' own numbers end there. */
 const MOST_LOG_ODDS = 12
-const WIDTH_OCTAVES = { least: -2, most: 2 } as const
 
 function logOdds(probability: number): number {
   const odds = Math.log(probability / (1 - probability))
@@ -37,23 +35,16 @@ function logOdds(probability: number): number {
 }
 
 /** What the curve is fitted on, in the order of its weights; the first is the constant. */
-export function features(read: { probability: number; score: number; widthPx: number }): [1, number, number, number] {
-  const octaves = Math.log2(read.widthPx / 80)
-  return [
-    1,
-    logOdds(read.probability),
-    logOdds(read.score),
-    Math.max(WIDTH_OCTAVES.least, Math.min(WIDTH_OCTAVES.most, octaves)),
-  ]
+export function features(read: { probability: number; score: number }): [1, number, number] {
+  return [1, logOdds(read.probability), logOdds(read.score)]
 }
 
 export function calibrated(
   { weights }: Pick<Calibration, 'weights'>,
-  read: { probability: number; score: number; widthPx: number },
+  read: { probability: number; score: number },
 ): number {
-  const [one, reader, detector, width] = features(read)
-  const sum = weights.constant * one + weights.reader * reader + weights.detector * detector + weights.width * width
-  return 1 / (1 + Math.exp(-sum))
+  const [one, reader, detector] = features(read)
+  return 1 / (1 + Math.exp(-(weights.constant * one + weights.reader * reader + weights.detector * detector)))
 }
 
 /**
@@ -63,7 +54,7 @@ export function calibrated(
 export function confidencesOf(
   calibration: Pick<Calibration, 'weights'>,
   texts: readonly DecodedText[],
-  region: { score: number; widthPx: number },
+  region: { score: number },
 ): number[] {
   const first = texts[0]
   if (first === undefined) return []

@@ -123,23 +123,21 @@ test('a country is named only when it is clear, and a US state never by looks', 
 })
 
 test('confidence grows with what either network is sure of, and candidates stay below the first', () => {
-  const curve = { weights: { constant: -1, reader: 0.8, detector: 0.3, width: 0.2 } }
-  const of = (probability: number, score: number, widthPx: number) => calibrated(curve, { probability, score, widthPx })
-  assert.ok(of(0.99, 0.9, 80) > of(0.9, 0.9, 80))
-  assert.ok(of(0.9, 0.9, 80) > of(0.9, 0.3, 80))
-  assert.ok(of(0.9, 0.9, 160) > of(0.9, 0.9, 40))
-  assert.is(of(0.9, 0.9, 10_000), of(0.9, 0.9, 320))
-  for (const probability of [0, 1]) assert.ok(Number.isFinite(of(probability, 1, 80)))
+  const curve = { weights: { constant: -1, reader: 0.8, detector: 0.3 } }
+  const of = (probability: number, score: number) => calibrated(curve, { probability, score })
+  assert.ok(of(0.99, 0.9) > of(0.9, 0.9))
+  assert.ok(of(0.9, 0.9) > of(0.9, 0.3))
+  for (const probability of [0, 1]) assert.ok(Number.isFinite(of(probability, 1)))
   const texts = [
     { text: 'AB12', probability: 0.5 },
     { text: 'AB17', probability: 0.4 },
     { text: 'A812', probability: 0.05 },
   ]
-  const sure = confidencesOf(curve, texts, { score: 0.9, widthPx: 80 })
+  const sure = confidencesOf(curve, texts, { score: 0.9 })
   assert.is(sure.length, 3)
   assert.ok((sure[0] ?? 0) >= (sure[1] ?? 1) && (sure[1] ?? 0) > (sure[2] ?? 1))
   assert.ok(sure.reduce((sum, value) => sum + value, 0) <= 1)
-  assert.equal(confidencesOf(curve, [], { score: 0.9, widthPx: 80 }), [])
+  assert.equal(confidencesOf(curve, [], { score: 0.9 }), [])
 })
 
 test('the shipped networks find and read the plates of the sample scenes, alone and several at a time', async () => {

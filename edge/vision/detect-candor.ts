@@ -19,7 +19,7 @@ const SIDE_MULTIPLE_PX = 32
 /** Pixels of the network's input in all; it was trained for plates of 15 px and more in it, 30 px of a 1280×720 frame. */
 const INPUT_PIXELS = 640 * 384
 /** Score from which a cell is looked at; what is no plate after all, the reader tells. */
-const MIN_SCORE = 0.25
+const MIN_SCORE = 0.4
 /** Cells that are looked at, best first; each plate has about 5. */
 const MAX_CELLS = 400
 /** Cells whose plates overlap by more show one plate. */

@@ -147,8 +147,7 @@ export async function openCandorReader(
       }
       return looks
     },
-    confidences: (texts, region) =>
-      confidencesOf(calibration, texts, { score: region.confidence, widthPx: region.region.width }),
+    confidences: (texts, region) => confidencesOf(calibration, texts, { score: region.confidence }),
     close: () => network.close(),
   }
 }

@@ -19,12 +19,12 @@ const STEPS = 50
 /** Keeps a weight that the reads say nothing about at 0. */
 const RIDGE = 1e-3
 
-type Row = readonly [1, number, number, number]
+type Row = readonly [1, number, number]
 
 /** Weights of the logistic curve, by Newton's method. */
 function fit(rows: readonly Row[], right: readonly boolean[]): number[] {
-  const size = 4
-  let weights = [0, 1, 0, 0]
+  const size = 3
+  let weights = [0, 1, 0]
   for (let step = 0; step < STEPS; step++) {
     const gradient = new Array<number>(size).fill(0)
     const hessian = Array.from({ length: size }, (_, i) =>
@@ -93,11 +93,11 @@ for (const [index, [file, plates]] of labels.entries()) {
     if (first === undefined || first.text.length < 2) continue
     const label = plates.find((candidate) => overlapOf(candidate.region, region.region) >= ON_LABEL)
     const { probability } = first
-    rows.push(features({ probability, score: region.confidence, widthPx: region.region.width }))
+    rows.push(features({ probability, score: region.confidence }))
     right.push(label?.plate === first.text)
   }
 }
-const [constant = 0, ofReader = 1, ofDetector = 0, ofWidth = 0] = fit(rows, right)
+const [constant = 0, ofReader = 1, ofDetector = 0] = fit(rows, right)
 const rounded = (weight: number) => Math.round(weight * 10_000) / 10_000
 const calibration = {
   fittedOn: 'plates drawn by scripts/train/render.py --seed calibration',
@@ -108,7 +108,6 @@ const calibration = {
     constant: rounded(constant),
     reader: rounded(Math.max(0, ofReader)),
     detector: rounded(Math.max(0, ofDetector)),
-    width: rounded(ofWidth),
   },
 }
 await writeFile(models.calibration, `${JSON.stringify(calibration, null, 2)}\n`)
