@@ -1,11 +1,11 @@
 /**
- * Has anything moved since the last frame that was read? Most frames of a street show nothing new, and reading them costs twenty times
- * as much as this. Pure.
+ * Has anything moved since the last frame that was read? Most frames of a street show nothing new, and reading them costs far
+ * more than this. Pure.
  */
 
 /** The picture is averaged to so many cells; a plate of 50 px in 1280 × 720 is about 3 × 2 of them. */
 export const MOTION_GRID = { columns: 64, rows: 36 } as const
-/** Brightness of a cell, 0-255, that must change more than the picture as a whole: sensors' noise stays under 4 in a cell's mean. */
+/** Brightness of a cell, 0-255, that must change more than the picture as a whole; chosen above what noise leaves in a cell's mean. */
 const CELL_CHANGE = 10
 /** Cells that must change: a vehicle far off has more, a leaf fewer. */
 const CHANGED_CELLS = 3

@@ -14,7 +14,7 @@ const SAME_PLATE_OVERLAP = 0.3
 
 /** Narrower plates are not guessed at: a character would be under 3 px wide. */
 export const MIN_READABLE_WIDTH_PX = 24
-/** Score from which a place is a vehicle's plate though it cannot be read: nine in ten are (measured on three sets of street pictures). */
+/** Score from which a place is a vehicle's plate though it cannot be read; chosen, not yet measured. */
 const MIN_VEHICLE_SCORE = 0.6
 
 const isReadable = (region: TextRegion) => region.region.width >= MIN_READABLE_WIDTH_PX
