@@ -162,7 +162,9 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
     const isEmpty = () => outbox.rows === 0 && uplink.inFlight === 0
     async function untilEmpty(limitMs: number): Promise<void> {
       const endMs = clock.monotonicMs() + limitMs
-      while (!isEmpty() && clock.monotonicMs() < endMs) await clock.sleep(Math.min(DONE_CHECK_MS, limitMs))
+      // Once the uplink is told to end, nothing empties the outbox any more: who waited on would keep the process alive.
+      while (!isEmpty() && !rest.signal.aborted && clock.monotonicMs() < endMs)
+        await clock.sleep(Math.min(DONE_CHECK_MS, limitMs))
     }
 
     async function life(): Promise<void> {

@@ -11,6 +11,7 @@ import type { CaptureSource } from '../../edge/capture/types.ts'
 import { loadEdgeConfig } from '../../edge/config.ts'
 import { type EdgeDeps, type RunningEdge, runEdge, systemDeps } from '../../edge/main.ts'
 import type { VisionDoor } from '../../edge/vision/types.ts'
+import { type Clock, systemClock } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import { silentLog } from '../../shared/log.ts'
 import { openDatabase } from '../../shared/sqlite.ts'
@@ -208,6 +209,30 @@ test('an abort ends a camera that would read for ever, and what it had seen is s
     } finally {
       await camera.close()
     }
+  })
+})
+
+test('a camera that is closed before all was sent waits for nothing any more', async () => {
+  await inCloud(async (cloud) => {
+    const folder = await enrol(cloud, 'north')
+    let sleeps = 0
+    const clock: Clock = {
+      ...systemClock,
+      sleep(ms, signal) {
+        sleeps += 1
+        return systemClock.sleep(ms, signal)
+      },
+    }
+    // Nobody listens there: what was seen stays in the outbox.
+    const camera = await start(configure(folder, await freePort()), { clock })
+    await camera.sourceEnded
+    await camera.close()
+    // What was waiting when it was closed may wake once more; then nothing sleeps again.
+    await until('no part of it waits', async () => {
+      const before = sleeps
+      await systemClock.sleep(1_000)
+      return sleeps === before
+    })
   })
 })
 
