@@ -10,7 +10,7 @@ import { calibrated, confidencesOf } from './calibration.ts'
 process.env.OPENCV4NODEJS_DISABLE_AUTOBUILD = '1'
 process.env.OPENCV4NODEJS_DISABLE_EXTERNAL_MEM_TRACKING = '1'
 const { inputSize, openCandorDetector, platesIn } = await import('./detect-candor.ts')
-const { countryOf, joined, openCandorReader, together } = await import('./read-candor.ts')
+const { countryOf, isWorthAnotherLook, joined, openCandorReader, together } = await import('./read-candor.ts')
 const { modelPaths } = await import('./models.ts')
 const { movedCorners, rgbMat, straightenedPlate } = await import('./opencv.ts')
 
@@ -77,6 +77,22 @@ test('two looks at one plate are averaged', () => {
   assert.equal(
     texts.map(({ text, probability }) => `${text} ${probability.toFixed(2)}`),
     ['A812 0.65', 'AB12 0.30'],
+  )
+})
+
+test('a place is looked at again unless it is clearly none, or its text is already sure', () => {
+  const text = (text: string, probability: number) => [{ text, probability }]
+  assert.equal(
+    [
+      isWorthAnotherLook([], 0),
+      isWorthAnotherLook(text('AB', 0.9), 0),
+      isWorthAnotherLook(text('ABC', 0.005), 0),
+      isWorthAnotherLook(text('ABC', 0.0049), 0),
+      isWorthAnotherLook(text('ABC123', 0.99), 0),
+      isWorthAnotherLook(text('ABC123', 0.98), 1),
+      isWorthAnotherLook(text('ABC123', 0.9799), 1),
+    ],
+    [false, false, true, false, true, false, true],
   )
 })
 

@@ -20,6 +20,10 @@ const LINES = 2
 const STEPS = 40
 /** Looks after the first, each by the corners that the one before saw. */
 const MORE_LOOKS = 2
+/** A place where the first look makes out a text less likely than this, or fewer characters, is not looked at again: it is no plate. */
+const WORTH_ANOTHER_LOOK = { probability: 0.005, characters: 3 } as const
+/** From this on another look would tell nothing new. */
+const SURE_PROBABILITY = 0.98
 /** Texts kept of each line, and of both together. */
 const TEXTS = 8
 
@@ -74,6 +78,14 @@ export function together(one: readonly DecodedText[], other: readonly DecodedTex
   const sums = new Map<string, number>()
   for (const { text, probability } of [...one, ...other]) sums.set(text, (sums.get(text) ?? 0) + probability / 2)
   return likeliest(sums)
+}
+
+/** After the look `again` (0 the first). The corners of the first are the detector's, so that one is never enough for a plate. */
+export function isWorthAnotherLook(texts: readonly DecodedText[], again: number): boolean {
+  const [best] = texts
+  if (best === undefined || best.text.length < WORTH_ANOTHER_LOOK.characters) return false
+  if (best.probability < WORTH_ANOTHER_LOOK.probability) return false
+  return again === 0 || best.probability < SURE_PROBABILITY
 }
 
 export async function openCandorReader(
@@ -132,7 +144,7 @@ export async function openCandorReader(
       )
       // The detector saw the frame made smaller; with the corners that the reader sees, most plates are read better.
       for (let again = 0; again < MORE_LOOKS; again++) {
-        const worth = looks.flatMap(({ texts }, place) => ((texts[0]?.text ?? '') === '' ? [] : [place]))
+        const worth = looks.flatMap(({ texts }, place) => (isWorthAnotherLook(texts, again) ? [place] : []))
         const better = await look(
           picture,
           worth.map((place) => looks[place]?.corners as Corners),

@@ -24,6 +24,7 @@ export interface CostScore {
   multiplyAdds: number
 }
 
+/** Most of them; places that turn out to be no plate cost one each and are not in this. */
 const LOOKS_A_PLATE = 3
 const sizeSchema = z.object({ multiplyAdds: z.int() })
 
