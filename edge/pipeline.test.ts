@@ -297,6 +297,34 @@ test('states that cannot be read, and those of more vehicles than may wait, are 
   })
 })
 
+test('a camera that is told to stop stores what it has seen without waiting for the names of states', async () => {
+  const stop = new AbortController()
+  let asked = 0
+  const vision: PipelineDeps['vision'] = {
+    ...scriptedVision,
+    jurisdiction() {
+      asked += 1
+      return new Promise(() => {})
+    },
+  }
+  await inPipeline({ gapMs: 1, deps: { vision } }, async ({ run, sightings }) => {
+    async function* frames() {
+      yield frameOf([read('XYZ789')], 0)
+      while (asked === 0) await systemClock.sleep(2)
+      yield frameOf([read('ABC123')], 1)
+      stop.abort()
+    }
+    await run(frames(), stop.signal)
+    assert.equal(
+      sightings()
+        .map(({ plate, jurisdiction }) => `${plate} ${jurisdiction}`)
+        .sort(),
+      ['ABC123 null', 'XYZ789 null'],
+    )
+    assert.is(asked, 1)
+  })
+})
+
 test('of a video, frames in which nothing has moved are counted and not read, and a parked vehicle is one sighting', async () => {
   const asked: (boolean | undefined)[] = []
   const vision: PipelineDeps['vision'] = {

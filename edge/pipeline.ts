@@ -104,8 +104,20 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   let fault: { thrown: unknown } | null = null
   const backOff = createBackOff(VISION_BACK_OFF, deps.random)
 
+  /** Null from the end on: a camera that is told to stop stores what it has seen without waiting for the name of a state. */
+  let isStopping = false
+  let stopNaming = (): void => {}
+  const unnamed = new Promise<null>((resolve) => {
+    stopNaming = () => {
+      isStopping = true
+      resolve(null)
+    }
+  })
+
   async function run(source: CaptureSource, signal: AbortSignal): Promise<void> {
     const frames = source[Symbol.asyncIterator]()
+    signal.addEventListener('abort', stopNaming, { once: true })
+    if (signal.aborted) stopNaming()
     // Asked for only when the frame before is done with: the newest frame wins at that moment.
     let awaited: Promise<IteratorResult<Frame>> | null = null
     while (!signal.aborted) {
@@ -235,6 +247,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
 
   /** Only what leaves the camera is looked at further, and only so much at a time: the frames come first. */
   function mayBeNamed(track: Track, state: Followed, match: HotlistMatch | null): boolean {
+    if (isStopping) return false
     const { plate, jurisdiction } = track.vote()
     const leaves = match !== null || state.preview !== null || policy.upload === 'all'
     return (
@@ -245,7 +258,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   /** The final waits until the plate's state has been read, while the next frames are looked at. */
   function nameAndStore(track: Track, state: Followed, match: HotlistMatch | null): void {
     const naming = (async () => {
-      state.jurisdiction = await jurisdictionOf(track, state)
+      state.jurisdiction = await Promise.race([jurisdictionOf(track, state), unnamed])
       store(track, state, match, 1)
     })()
     beingNamed.add(naming)

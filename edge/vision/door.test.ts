@@ -311,13 +311,16 @@ test('memory stays flat over many frames', async () => {
       const status = await readFile(`/proc/${vision.pid}/status`, 'utf8')
       return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1])
     }
-    // The C library keeps what was freed, up to a level that it reaches in the first frames.
     for (let frame = 0; frame < 30; frame += 1) await vision.read(jpeg)
-    const before = await residentKiB()
-    for (let frame = 0; frame < 80; frame += 1) await vision.read(jpeg)
-    const grownKiB = (await residentKiB()) - before
+    // The C library keeps what was freed up to a level that it reaches in steps; what leaks grows in every block of frames.
+    let leastGrownKiB = Number.POSITIVE_INFINITY
+    for (let block = 0; block < 3 && leastGrownKiB >= 160_000; block += 1) {
+      const before = await residentKiB()
+      for (let frame = 0; frame < 80; frame += 1) await vision.read(jpeg)
+      leastGrownKiB = Math.min(leastGrownKiB, (await residentKiB()) - before)
+    }
     // One unreleased picture a frame would be 80 × 2,700 KiB.
-    assert.ok(grownKiB < 160_000, `${grownKiB} KiB more after 80 frames`)
+    assert.ok(leastGrownKiB < 160_000, `${leastGrownKiB} KiB more after 80 frames, three times`)
   })
 })
 
