@@ -104,20 +104,16 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   let fault: { thrown: unknown } | null = null
   const backOff = createBackOff(VISION_BACK_OFF, deps.random)
 
-  /** Null from the end on: a camera that is told to stop stores what it has seen without waiting for the name of a state. */
-  let isStopping = false
-  let stopNaming = (): void => {}
+  /** A camera that is told to stop stores what it has seen without waiting for the names of states. */
+  const stopping = new AbortController()
   const unnamed = new Promise<null>((resolve) => {
-    stopNaming = () => {
-      isStopping = true
-      resolve(null)
-    }
+    stopping.signal.addEventListener('abort', () => resolve(null), { once: true })
   })
 
   async function run(source: CaptureSource, signal: AbortSignal): Promise<void> {
     const frames = source[Symbol.asyncIterator]()
-    signal.addEventListener('abort', stopNaming, { once: true })
-    if (signal.aborted) stopNaming()
+    signal.addEventListener('abort', () => stopping.abort(), { once: true })
+    if (signal.aborted) stopping.abort()
     // Asked for only when the frame before is done with: the newest frame wins at that moment.
     let awaited: Promise<IteratorResult<Frame>> | null = null
     while (!signal.aborted) {
@@ -247,7 +243,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
 
   /** Only what leaves the camera is looked at further, and only so much at a time: the frames come first. */
   function mayBeNamed(track: Track, state: Followed, match: HotlistMatch | null): boolean {
-    if (isStopping) return false
+    if (stopping.signal.aborted) return false
     const { plate, jurisdiction } = track.vote()
     const leaves = match !== null || state.preview !== null || policy.upload === 'all'
     return (

@@ -6,7 +6,7 @@ import { type VisionConfig, visionConfigSchema } from '../../edge/vision/types.t
 import { systemClock } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import { expectedCalibrationError, type JudgedRead, reliability } from './reading/calibration.ts'
-import { measureCost, PI_MULTIPLY_ADDS_A_MS } from './reading/cost.ts'
+import { LOOKS_A_PLATE, measureCost, PI_MULTIPLY_ADDS_A_MS } from './reading/cost.ts'
 import { measureMemory } from './reading/memory.ts'
 import { measureRenderedReads, measureTracks, render } from './reading/rendered.ts'
 import type { SetScore } from './reading/score.ts'
@@ -218,7 +218,7 @@ async function measureParts(
       },
       { figure: 'its stages, ms', must: '', goal: '', measured: stages.join(', ') },
       {
-        figure: 'multiply-adds of that frame, millions; estimate for the networks on one core',
+        figure: `multiply-adds of the detector and ${LOOKS_A_PLATE} looks at one plate, millions; estimate for these on one core`,
         must: '',
         goal: '',
         measured: `${(multiplyAdds / 1e6).toFixed(0)}; ${onPi.join(', ')}`,

@@ -20,12 +20,12 @@ export interface CostScore {
   /** Of which. */
   stagesMs: Record<string, number>
   weightsBytes: number
-  /** Of a 1280×720 frame with one plate: one run of the detector, three looks of the reader. */
+  /** One run of the detector and LOOKS_A_PLATE of the reader; places that turn out to be no plate cost a look each and are not in it. */
   multiplyAdds: number
 }
 
-/** Most of them; places that turn out to be no plate cost one each and are not in this. */
-const LOOKS_A_PLATE = 3
+/** At most. */
+export const LOOKS_A_PLATE = 3
 const sizeSchema = z.object({ multiplyAdds: z.int() })
 
 /**
