@@ -15,10 +15,17 @@ const { modelPaths } = await import('./models.ts')
 const { movedCorners, rgbMat, straightenedPlate } = await import('./opencv.ts')
 
 test("the detector's picture keeps the frame's shape and area, in multiples of 32, and enlarges nothing", () => {
-  assert.equal(inputSize(1280, 720), { width: 672, height: 384 })
-  assert.equal(inputSize(1280, 1280), { width: 480, height: 480 })
-  assert.equal(inputSize(461, 346), { width: 448, height: 352 })
-  assert.equal(inputSize(20, 16), { width: 32, height: 32 })
+  assert.equal(inputSize(1280, 1280), { width: 480, height: 480, filledRows: 480 })
+  assert.equal(inputSize(461, 346), { width: 448, height: 352, filledRows: 352 })
+  assert.equal(inputSize(20, 16), { width: 32, height: 32, filledRows: 32 })
+})
+
+test('frames of the usual sizes are shrunk by a whole number for the detector, and the rows that lack are added below', () => {
+  assert.equal(inputSize(1280, 720), { width: 640, height: 384, filledRows: 360 })
+  assert.equal(inputSize(1920, 1080), { width: 640, height: 384, filledRows: 360 })
+  assert.equal(inputSize(640, 384), { width: 640, height: 384, filledRows: 384 })
+  // A half would be 640 × 480, a third more than the network is given.
+  assert.equal(inputSize(1280, 960), { width: 576, height: 416, filledRows: 416 })
 })
 
 test('of the cells that see one plate the surest speaks, and corners are in pixels of the frame', () => {

@@ -9,13 +9,14 @@ import { expectedCalibrationError, type JudgedRead, reliability } from './readin
 import { LOOKS_A_PLATE, measureCost, PI_MULTIPLY_ADDS_A_MS } from './reading/cost.ts'
 import { measureMemory } from './reading/memory.ts'
 import { measureRenderedReads, measureTracks, render } from './reading/rendered.ts'
+import { measureRuntimes } from './reading/runtimes.ts'
 import type { SetScore } from './reading/score.ts'
 import { measureSets, SETS, type SetsScore } from './reading/sets.ts'
 import { measureStates } from './reading/states.ts'
 import { bootstrap } from './statistics.ts'
 
 /** What can be measured alone, in the order of the report. */
-export const PARTS = ['sets', 'peers', 'states', 'cost', 'memory', 'calibration', 'tracks'] as const
+export const PARTS = ['sets', 'peers', 'states', 'cost', 'memory', 'calibration', 'tracks', 'runtimes'] as const
 type Part = (typeof PARTS)[number]
 
 const SCENES = fileURLToPath(new URL('../sample-scenes/pictures', import.meta.url))
@@ -225,6 +226,24 @@ async function measureParts(
       },
       { figure: 'weights, MB', must: '8', goal: '3', measured: (weightsBytes / MEGABYTE).toFixed(2) },
     )
+  }
+  if (parts.includes('runtimes')) {
+    for (const {
+      network,
+      threads,
+      bytesMs,
+      singleMs,
+      convolutionsMs,
+      opencvConvolutionsMs,
+    } of await measureRuntimes()) {
+      const all = [bytesMs, singleMs, convolutionsMs, opencvConvolutionsMs].map((ms) => ms.toFixed(1))
+      figures.push({
+        figure: `${network}, threads ${threads}, ms: 8 bits, single precision; its convolutions alone, the same in OpenCV's DNN`,
+        must: '',
+        goal: '',
+        measured: `${all[0]}, ${all[1]}; ${all[2]}, ${all[3]}`,
+      })
+    }
   }
   if (parts.includes('memory')) {
     const { mostBytes, lastBytes } = await measureMemory(SCENES, MEMORY_SECONDS)

@@ -12,6 +12,7 @@ import issue_schemes as schemes
 from camera import corners_of, expose, expose_well, light, noise_source, quad, soil
 from lettering import small_text, small_typefaces
 from plates import draw_plate
+from vehicles import recess
 
 READER_WIDTH, READER_HEIGHT = 160, 48
 # What the crop shows around the plate, as parts of its sides.
@@ -66,8 +67,13 @@ def mounted(plate, rng, numbers, backgrounds):
     image = plate.image.astype(np.float32)
     soil(image, rng, numbers)
     height, width = image.shape[:2]
-    mx, my = round(width * 0.22), round(height * 0.5) + 6
+    mx, my = round(width * 0.45), round(height * 0.5) + 6
     scene = _surroundings(height + 2 * my, width + 2 * mx, rng, numbers, backgrounds)
+    corners = corners_of(image.shape) + np.float32([mx, my])
+    if rng.random() < 0.4:
+        niche = scene.astype(np.uint8)
+        recess(niche, rng, corners, tuple(float(v) for v in niche[my, mx // 2]))
+        scene = niche.astype(np.float32)
     if rng.random() < (0.7 if not plate.jurisdiction.startswith("US") else 0.4):
         colour = np.float32(rng.choice([(18, 18, 20), (30, 30, 32), (50, 50, 52), (120, 120, 125), (200, 200, 200), (15, 20, 40)]))
         sides = [rng.uniform(0.005, 0.03) * width, rng.uniform(0.01, 0.08) * height, rng.uniform(0.01, 0.24) * height]
@@ -101,7 +107,6 @@ def mounted(plate, rng, numbers, backgrounds):
         # A tow ball, a rope, a wiper in front of it: hides at most a little of the lower edge.
         x = round(mx + width * rng.uniform(0.3, 0.7))
         cv2.circle(scene, (x, round(my + height * rng.uniform(0.98, 1.1))), round(height * 0.13), (90, 90, 90), -1, cv2.LINE_AA)
-    corners = corners_of(image.shape) + np.float32([mx, my])
     return np.core.umath.clip(scene, 0.0, 255.0), corners
 
 
@@ -117,7 +122,7 @@ def photographed(scene, corners, rng, numbers, plate_px, severity=1.0):
         corners = (corners + 0.5) * part - 0.5
     seen = quad(plate_px, plate_px * height / width, rng)
     low, high = seen.min(0), seen.max(0)
-    pad = np.float32([plate_px * 0.16 + 3, (high[1] - low[1]) * 0.35 + 3])
+    pad = np.float32([plate_px * 0.3 + 3, (high[1] - low[1]) * 0.35 + 3])
     size = np.ceil(high - low + 2 * pad).astype(int)
     seen = seen - low + pad + np.float32([rng.random(), rng.random()])
     image = cv2.warpPerspective(scene, cv2.getPerspectiveTransform(np.float32(corners), seen), (int(size[0]), int(size[1])), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -143,6 +148,11 @@ def jittered(corners, rng):
     far = rng.choice([0.5, 1, 2])
     grow = np.float32([1 + 0.015 * far + rng.gauss(0, 0.035) * far, 1 + 0.03 * far + rng.gauss(0, 0.07) * far])
     shift = np.float32([rng.gauss(0, 0.015) * width * far, rng.gauss(0, 0.04) * height * far])
+    if rng.random() < NICHE_SHARE:
+        # The niche around the plate was taken for it.
+        left, right, up, down = (rng.uniform(0, most) for most in (0.35, 0.35, 0.3, 0.3))
+        grow += np.float32([left + right, up + down])
+        shift += np.float32([(right - left) / 2 * width, (down - up) / 2 * height])
     return (corners - centre) * grow + centre + noise + shift
 
 
@@ -187,6 +197,8 @@ def _no_plate(rng, numbers, backgrounds):
     return scene, corners_of(scene.shape)
 
 
+# Share of samples whose corners are the niche's rather than the plate's.
+NICHE_SHARE = 0.12
 # Share of pictures by a good camera on a good day.
 WELL_EXPOSED_SHARE = 0.3
 # Share of samples that are no plate.

@@ -3,23 +3,12 @@
 import torch
 from torch import nn
 
+from layers import Residual, conv
+
 STRIDES = (8, 16, 32)
 # Corners are given as offsets from the cell's centre in units of this many strides.
 OFFSET_STRIDES = 2.0
 CHANNELS = 9  # score, then x and y of the corners from the top left clockwise
-
-
-def _conv(inputs, outputs, stride=1):
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
-
-
-class _Residual(nn.Module):
-    def __init__(self, channels):
-        super().__init__()
-        self.conv = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
-
-    def forward(self, x):
-        return torch.relu(x + self.conv(x))
 
 
 class Detector(nn.Module):
@@ -28,13 +17,13 @@ class Detector(nn.Module):
     def __init__(self, widths=(16, 32, 48, 64, 96), neck=48, probabilities=False):
         super().__init__()
         a, b, c, d, e = widths
-        self.stem = nn.Sequential(_conv(3, a, 2), _conv(a, b, 2))
-        self.stage8 = nn.Sequential(_conv(b, c, 2), _Residual(c), _Residual(c))
-        self.stage16 = nn.Sequential(_conv(c, d, 2), _Residual(d), _Residual(d))
-        self.stage32 = nn.Sequential(_conv(d, e, 2), _Residual(e))
+        self.stem = nn.Sequential(conv(3, a, 2), conv(a, b, 2))
+        self.stage8 = nn.Sequential(conv(b, c, 2), Residual(c), Residual(c))
+        self.stage16 = nn.Sequential(conv(c, d, 2), Residual(d), Residual(d))
+        self.stage32 = nn.Sequential(conv(d, e, 2), Residual(e))
         self.side8, self.side16, self.side32 = nn.Conv2d(c, neck, 1), nn.Conv2d(d, neck, 1), nn.Conv2d(e, neck, 1)
-        self.smooth16 = _conv(neck, neck)
-        self.head = _conv(neck, neck)
+        self.smooth16 = conv(neck, neck)
+        self.head = conv(neck, neck)
         self.out = nn.Conv2d(neck, CHANNELS, 1)
         # Few cells hold a plate: the score begins at 1 %.
         nn.init.constant_(self.out.bias, 0.0)

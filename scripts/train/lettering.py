@@ -93,7 +93,7 @@ def _arc(cx, cy, rx, ry, from_degrees, to_degrees, square=2.0, points=20):
 def _die_strokes(rng):
     """Strokes of every character in a box of width w and height 1, as lists of polylines, with what one maker's dies would share."""
     square = rng.choice([2.0, 2.3, 2.8, 3.5, 5.0, 8.0])
-    w = rng.uniform(0.42, 0.62)
+    w = rng.uniform(0.38, 0.62)
     waist = rng.uniform(0.44, 0.54)
     r = {}
 
@@ -139,12 +139,12 @@ def _die_strokes(rng):
     in8 = rng.choice([1.0, 0.94, 0.88])
     r["8"] = [bowl(w / 2, waist / 2, w / 2 * in8, waist / 2, 0, 360), bowl(w / 2, (1 + waist) / 2, w / 2, (1 - waist) / 2, 0, 360)]
 
-    flat = rng.random() < 0.45
-    a_bar = rng.uniform(0.6, 0.74)
-    if flat:
-        r["A"] = [[(0, 1), (w * 0.36, 0), (w * 0.64, 0), (w, 1)], [(w * 0.17, a_bar), (w * 0.83, a_bar)]]
-    else:
-        r["A"] = [[(0, 1), (w / 2, 0), (w, 1)], [(w * 0.2, a_bar), (w * 0.8, a_bar)]]
+    # Half of what is flat at the points of A, V and W: a narrow A with a broad top is near to a 4, a narrow V with a broad foot to a U.
+    point = rng.uniform(0.08, 0.2) if rng.random() < 0.55 else 0.0
+    a_bar = rng.uniform(0.58, 0.78)
+    leg = rng.uniform(0.35, 0.6) if rng.random() < 0.12 else 1.0  # A's legs stand upright below it
+    inside = max(0.0, (0.5 - point) * (1 - a_bar / leg))
+    r["A"] = [[(0, 1), (0, leg), (w * (0.5 - point), 0), (w * (0.5 + point), 0), (w, leg), (w, 1)], [(w * inside, a_bar), (w * (1 - inside), a_bar)]]
     inb = rng.choice([1.0, 0.94, 0.9])
     r["B"] = [
         [(w * 0.45, waist), (0, waist), (0, 0), (w * 0.45, 0)] + bowl(w * 0.5, waist / 2, w * 0.5 * inb, waist / 2, 270, 450),
@@ -187,9 +187,10 @@ def _die_strokes(rng):
     r["T"] = [[(0, 0), (w, 0)], [(w / 2, 0), (w / 2, 1)]]
     depth = rng.uniform(0.25, 0.45)
     r["U"] = [[(0, 0)] + _arc(w / 2, 1 - depth, w / 2, depth, 180, 0, square) + [(w, 0)]]
-    r["V"] = [[(0, 0), (w / 2, 1), (w, 0)]]
+    r["V"] = [[(0, 0), (w * (0.5 - point), 1), (w * (0.5 + point), 1), (w, 0)]]
     v = rng.choice([0.15, 0.35, 0.5])
-    r["W"] = [[(0, 0), (wide * 0.25, 1), (wide / 2, v), (wide * 0.75, 1), (wide, 0)]]
+    foot = point * 0.4
+    r["W"] = [[(0, 0), (wide * (0.25 - foot), 1), (wide * (0.25 + foot), 1), (wide / 2, v), (wide * (0.75 - foot), 1), (wide * (0.75 + foot), 1), (wide, 0)]]
     if rng.random() < 0.25:
         r["W"] = [[(0, 0), (0, 1), (wide / 2, 1 - m), (wide, 1), (wide, 0)]]
     r["X"] = [[(0, 0), (w, 1)], [(w, 0), (0, 1)]]
@@ -223,7 +224,7 @@ def _from_dies(seed):
 
 
 @functools.lru_cache(maxsize=1)
-def letterings(dies=120):
+def letterings(dies=240):
     """(name, masks, weight) of all letterings: the typefaces and as many sets of dies. The same on every machine with the same packages."""
     found = {}
     for family, style, file in _installed():

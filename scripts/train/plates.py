@@ -605,7 +605,7 @@ def _draw_invented(rng):
     return Plate(image, lines, "", two_lines)
 
 
-_DESIGNS = {"us": (_draw_us, 0.42), "eu": (_draw_europe, 0.3), "br": (_draw_brazil, 0.16), "invented": (_draw_invented, 0.12)}
+_DESIGNS = {"us": (_draw_us, 0.47), "eu": (_draw_europe, 0.25), "br": (_draw_brazil, 0.16), "invented": (_draw_invented, 0.12)}
 
 
 def draw_plate(rng, design=None):

@@ -4,23 +4,11 @@ import torch
 from torch import nn
 
 from issue_schemes import JURISDICTIONS
+from layers import Residual, conv
 from lettering import ALPHABET
 
 CLASSES = len(ALPHABET) + 1  # 0 is CTC's blank
 STEPS = 40
-
-
-def _conv(inputs, outputs, stride):
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
-
-
-class _Residual(nn.Module):
-    def __init__(self, channels):
-        super().__init__()
-        self.conv = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
-
-    def forward(self, x):
-        return torch.relu(x + self.conv(x))
 
 
 class Reader(nn.Module):
@@ -31,7 +19,7 @@ class Reader(nn.Module):
         super().__init__()
         a, b, c, d = channels
         self.features = nn.Sequential(
-            _conv(3, a, 2), _conv(a, b, (2, 1)), _conv(b, c, (1, 2)), _Residual(c), _conv(c, d, (2, 1)), _Residual(d), _Residual(d),
+            conv(3, a, 2), conv(a, b, (2, 1)), conv(b, c, (1, 2)), Residual(c), conv(c, d, (2, 1)), Residual(d), Residual(d),
             nn.Conv2d(d, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True),
         )
         # Where each line lies is looked for in every column: a weight for each of the 6 rows, from what is there and from its height.

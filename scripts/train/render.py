@@ -21,6 +21,8 @@ from scenes import SCENE, Stock, _drawn_ground, load_photographs, paste, sample
 from vehicles import draw_vehicle
 
 TRACK_SIZE = (640, 360)
+# Least width of a plate in a scene that is measured with, px: street cameras are put up so that plates are wider, and half the training's plates are narrower.
+LEAST_READ_PX = 40
 
 
 class LabelledStock(Stock):
@@ -40,9 +42,11 @@ def render_reads(out, number, seed, photographs, told):
     while plates < number:
         stock = LabelledStock(rng)
         corners_to_text = []
-        scene, corners, ignored = sample(rng, stock, photographs, placed=corners_to_text)
+        scene, corners, _, ignored = sample(rng, stock, photographs, placed=corners_to_text)
         # Scenes with plates that are cut off or real ones would not say what a read in them should be.
         if len(corners) == 0 or len(ignored) > 0 or len(corners_to_text) != len(corners):
+            continue
+        if any(np.linalg.norm(plate[1] - plate[0]) < LEAST_READ_PX for plate in corners):
             continue
         file = f"{scenes:06}.jpg"
         cv2.imwrite(str(out / file), scene[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])

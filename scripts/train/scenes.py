@@ -1,7 +1,7 @@
 """Samples for the detector: a street of our own making with plates in it, and their true corners.
 
 The street is a photograph's part with its plates replaced by drawn ones (or kept), a photograph without plates, or drawn; vehicles, signs, writing and other
-things that are no plates are put into it. `sample(rng, stock, backgrounds)` gives (uint8 RGB SCENE × SCENE × 3, corners float32 N×4×2, ignored boxes M×4).
+things that are no plates are put into it. `sample(rng, stock, backgrounds)` gives (uint8 RGB SCENE × SCENE × 3, corners float32 N×4×2, whether each is only a rough box (bool N), ignored boxes M×4).
 `python3 scenes.py out.png [seed] [folders]` shows some.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 import issue_schemes as schemes
 from camera import bytes_of, corners_of, expose, expose_well, light, noise_source, quad, soil
 from plates import draw_plate
-from vehicles import draw_vehicle, write
+from vehicles import draw_vehicle, recess, write
 
 SCENE = 384
 # Plates narrower than this in the network's picture are neither asked for nor held against it.
@@ -109,17 +109,7 @@ def mount(scene, rng, corners):
     part = scene[c:d, a:b]
     part[:] = bytes_of(sheet)
     if rng.random() < 0.75:
-        grow_x, grow_up, grow_down = rng.uniform(1.05, 1.5), rng.uniform(1.1, 1.8), rng.uniform(1.1, 1.6)
-        offsets = (corners - middle) * np.float32([grow_x, 1])
-        offsets[:2, 1] *= grow_up
-        offsets[2:, 1] *= grow_down
-        recess = offsets + middle
-        shade = rng.uniform(0.25, 0.95) if rng.random() < 0.8 else rng.uniform(1.0, 1.2)
-        cv2.fillPoly(scene, [np.round(recess * 16).astype(np.int32)], tuple(float(v) for v in (paint * shade * 0.9).clip(0, 255)), cv2.LINE_AA, 4)
-        edge = tuple(float(v) for v in (paint * rng.choice([0.3, 0.5, 1.3])).clip(0, 255))
-        cv2.polylines(scene, [np.round(recess * 16).astype(np.int32)], True, edge, max(1, round(h * 0.05)), cv2.LINE_AA, 4)
-        top = recess[:2].copy()
-        cv2.line(scene, tuple(int(v) for v in top[0]), tuple(int(v) for v in top[1]), tuple(float(v) for v in (paint * 0.25).clip(0, 255)), max(1, round(h * rng.uniform(0.05, 0.25))), cv2.LINE_AA)
+        recess(scene, rng, corners, tuple(float(v) for v in paint))
     if rng.random() < 0.35:
         at = (round(float(middle[0])), round(float(middle[1] - h * rng.uniform(1.0, 2.2))))
         cv2.ellipse(scene, at, (max(2, round(h * rng.uniform(0.2, 0.45))), max(2, round(h * rng.uniform(0.15, 0.3)))), 0, 0, 360, rng.choice([(215, 215, 218), (60, 60, 65), (150, 30, 30)]), rng.choice([-1, 2]), cv2.LINE_AA)
@@ -288,7 +278,7 @@ def _close_up(rng, stock, numbers, placed):
     paste(scene, plate, corners, rng, numbers)
     light_and_lens = scene.astype(np.float32)
     light(light_and_lens, rng, numbers)
-    return expose(light_and_lens, rng, numbers, 200.0, 1.0), corners[None].astype(np.float32), np.zeros((0, 4), np.float32)
+    return expose(light_and_lens, rng, numbers, 200.0, 1.0), corners[None].astype(np.float32), np.zeros(1, bool), np.zeros((0, 4), np.float32)
 
 
 # Share of scenes that a larger picture was made of.
@@ -300,12 +290,12 @@ CLOSE_UP_SHARE = 0.05
 
 
 def sample(rng, stock, photographs, placed=None):
-    """One scene. `placed` is given the texts of the drawn plates, in the order of the corners; real plates that were kept have none."""
+    """One scene. `placed` is given the texts of the drawn plates, in the order of the corners; real plates that were kept have none, and rough boxes."""
     numbers = noise_source(rng)
     placed = [] if placed is None else placed
     if rng.random() < CLOSE_UP_SHARE:
         return _close_up(rng, stock, numbers, placed)
-    plates, ignored = [], []
+    plates, rough, ignored = [], [], []
     kind = rng.random()
     photographed = bool(photographs) and kind < 0.68
     if photographed:
@@ -325,14 +315,19 @@ def sample(rng, stock, photographs, placed=None):
                 w = max(width * rng.uniform(1.0, 1.12), box_h * 1.05 / ratio)
                 cover = quad(w, w * ratio, rng, 0.35) + middle
                 if _inside(cover):
-                    cv2.rectangle(scene, tuple(int(v) for v in corners[0]), tuple(int(v) for v in corners[2]), tuple(int(v) for v in scene[int(corners[0, 1]), int(corners[0, 0])]), -1)
+                    around = tuple(int(v) for v in scene[int(corners[0, 1]), int(corners[0, 0])])
+                    cv2.rectangle(scene, tuple(int(v) for v in corners[0]), tuple(int(v) for v in corners[2]), around, -1)
+                    if rng.random() < 0.3:
+                        recess(scene, rng, cover, around)
                     paste(scene, plate, cover, rng, numbers)
                     plates.append(cover)
+                    rough.append(False)
                     placed.append("".join(plate.lines))
                 else:
                     ignored.append(corners)
             else:
                 plates.append(corners)
+                rough.append(True)
     else:
         scene = _drawn_ground(rng, numbers)
     taken = plates + ignored
@@ -360,6 +355,9 @@ def sample(rng, stock, photographs, placed=None):
             x, y = draw_vehicle(scene, rng, cx, ground, vehicle_w)
             vehicles += 1
             corners = corners + np.float32([x, y])
+            if rng.random() < 0.4:
+                at = (min(SCENE - 1, max(0, round(y))), min(SCENE - 1, max(0, round(x))))
+                recess(scene, rng, corners, tuple(float(v) for v in scene[at]))
             if rng.random() < 0.06:
                 taken.append(reach)
                 continue  # a vehicle without a plate
@@ -381,6 +379,7 @@ def sample(rng, stock, photographs, placed=None):
         paste(scene, plate, corners, rng, numbers)
         if _inside(corners) and w >= LEAST_WIDTH_PX:
             plates.append(corners)
+            rough.append(False)
             placed.append("".join(plate.lines))
         else:
             ignored.append(corners)
@@ -394,7 +393,7 @@ def sample(rng, stock, photographs, placed=None):
             scene = cv2.resize(expose_well(large, rng, numbers), (SCENE, SCENE), interpolation=cv2.INTER_AREA)
         else:
             scene = expose_well(scene.astype(np.float32), rng, numbers)
-        return scene, np.float32(plates).reshape(-1, 4, 2), np.float32([[*c.min(0), *c.max(0)] for c in ignored]).reshape(-1, 4)
+        return scene, *_as_arrays(plates, rough, ignored)
     narrow = min([60.0] + [float(np.linalg.norm(corners[1] - corners[0])) for corners in plates])
     if rng.random() < LARGE_SHARE:
         # A camera of twice the resolution, whose picture is made smaller for the network, as most are.
@@ -405,8 +404,12 @@ def sample(rng, stock, photographs, placed=None):
         scene = scene.astype(np.float32)
         light(scene, rng, numbers)
         scene = expose(scene, rng, numbers, max(24.0, narrow), 0.9)
+    return scene, *_as_arrays(plates, rough, ignored)
+
+
+def _as_arrays(plates, rough, ignored):
     boxes = np.float32([[*c.min(0), *c.max(0)] for c in ignored]).reshape(-1, 4)
-    return scene, np.float32(plates).reshape(-1, 4, 2), boxes
+    return np.float32(plates).reshape(-1, 4, 2), np.array(rough, bool), boxes
 
 
 def main():
@@ -421,7 +424,7 @@ def main():
     started = time.time()
     cells = []
     for _ in range(24):
-        scene, plates, ignored = sample(rng, stock, photographs)
+        scene, plates, _, ignored = sample(rng, stock, photographs)
         cells.append((scene, plates, ignored))
     print(f"{(time.time() - started) / 24 * 1000:.1f} ms a scene")
     shown = []

@@ -3,13 +3,9 @@
     python3 train_detector.py --minutes 60 --photographs DIR... [--plates DIR] [--rate 2e-3] [--decay]
 """
 
-import argparse
-import copy
-import json
 import math
 import pathlib
 import random
-import time
 
 import cv2
 import numpy as np
@@ -18,12 +14,11 @@ import torch.nn.functional as F
 
 from detector_network import OFFSET_STRIDES, Detector, cells
 from scenes import SCENE, Stock, load_photographs, sample
-from train_reader import Stop, load, save
+from training import arguments, train
 
 HERE = pathlib.Path(__file__).parent
 CHECKPOINT = HERE / "checkpoints" / "detector.pt"
 BATCH = 16
-EMA = 0.999
 # Of a plate's cells together, and of a cell without one.
 PLATE_WEIGHT, NO_PLATE_WEIGHT = 3.0, 0.5
 # Of how well the corners are placed beside whether the plate is found.
@@ -33,8 +28,9 @@ BORDERS = (60.0, 130.0)
 BORDER_OVERLAP = 1.15
 
 
-def targets_of(plates, ignored, centres, strides):
-    """Per cell: above 0 a plate, 0 none, -1 not counted; the corners for the cells with a plate, and the plate's size.
+def targets_of(plates, rough, ignored, centres, strides):
+    """Per cell: above 0 a plate, 0 none, -1 not counted; the corners for the cells with a plate, and the plate's size (infinite where its box is rough: nothing is
+    learnt from those corners).
 
     The cells of one plate share a weight of 1, so that a small plate, which has one cell, counts as much as a large one with nine.
     """
@@ -44,7 +40,7 @@ def targets_of(plates, ignored, centres, strides):
     for x0, y0, x1, y1 in ignored:
         inside = (centres[:, 0] > x0) & (centres[:, 0] < x1) & (centres[:, 1] > y0) & (centres[:, 1] < y1)
         wanted[inside] = -1
-    for plate in plates:
+    for plate, is_rough in zip(plates, rough):
         plate = torch.from_numpy(plate)
         middle = plate.mean(0)
         low, high = plate.min(0).values, plate.max(0).values
@@ -62,7 +58,7 @@ def targets_of(plates, ignored, centres, strides):
             wanted[inside & (wanted == 0)] = -1
             wanted[near] = 1 / max(1, int(near.sum()))
             corners[near] = plate.reshape(8)
-            sizes[near] = math.sqrt(width * height)
+            sizes[near] = math.inf if is_rough else math.sqrt(width * height)
     return wanted, corners, sizes
 
 
@@ -80,9 +76,9 @@ class Made(torch.utils.data.IterableDataset):
         while True:
             scenes, wanted = [], []
             for _ in range(BATCH):
-                scene, plates, ignored = sample(rng, stock, self.photographs)
+                scene, plates, rough, ignored = sample(rng, stock, self.photographs)
                 scenes.append(scene)
-                wanted.append(targets_of(plates, ignored, centres, strides))
+                wanted.append(targets_of(plates, rough, ignored, centres, strides))
             yield torch.from_numpy(np.stack(scenes)).permute(0, 3, 1, 2).contiguous(), *(torch.stack(each) for each in zip(*wanted))
 
 
@@ -174,73 +170,21 @@ def measure(model, sets, threshold=0.3):
 
 
 def main():
-    options = argparse.ArgumentParser()
-    options.add_argument("--minutes", type=float, default=60)
-    options.add_argument("--photographs", nargs="*", default=[])
-    options.add_argument("--plates")
-    options.add_argument("--rate", type=float, default=2e-3)
-    options.add_argument("--decay", action="store_true", help="let the rate fall to nothing over these minutes")
-    options.add_argument("--workers", type=int, default=2)
-    options.add_argument("--checkpoint", type=pathlib.Path, default=CHECKPOINT)
-    options = options.parse_args()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    torch.manual_seed(7)
+    options = arguments(CHECKPOINT, rate=2e-3, workers=2).parse_args()
     model = Detector().to(memory_format=torch.channels_last)
-    average = copy.deepcopy(model)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=options.rate, weight_decay=0.01)
-    state = load(options.checkpoint, model, average, optimiser) or {"step": 0, "runs": 0, "minutes": 0.0}
-    state["runs"] += 1
-    print(f"parameters {sum(p.numel() for p in model.parameters())}, from step {state['step']}", flush=True)
     sets = measured_pictures(options.plates) if options.plates else {}
     photographs = load_photographs(options.photographs)
-    made = torch.utils.data.DataLoader(Made(f"detector/{state['runs']}", photographs), batch_size=None, num_workers=options.workers, prefetch_factor=8)
     centres, strides = cells(SCENE, SCENE)
-    started, told, saved, losses, first, earlier = time.time(), time.time(), time.time(), [], state["step"], state["minutes"]
-    measured = time.time()
-    stop = Stop()
-    for pixels, wanted, corners, sizes in made:
-        done = (time.time() - started) / 60 / options.minutes
-        if done >= 1 or stop:
-            break
-        rate = options.rate * min(1, (state["step"] + 1) / 300, (state["step"] - first + 1) / 50)
-        if options.decay:
-            rate *= 0.5 + 0.5 * math.cos(math.pi * done)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
+
+    def step_loss(model, made):
+        pixels, wanted, corners, sizes = made
         pixels = pixels.float().contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             out = model(pixels)
         loss, found, placed = loss_of(out, wanted, corners, sizes, centres, strides)
-        optimiser.zero_grad()
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
-        if torch.isfinite(norm):
-            optimiser.step()
-        state["step"] += 1
-        losses.append((found.item(), placed.item()))
-        keep = min(EMA, state["step"] / (state["step"] + 10))
-        with torch.no_grad():
-            for mean, now in zip(average.state_dict().values(), model.state_dict().values()):
-                if mean.dtype.is_floating_point:
-                    mean.mul_(keep).add_(now.detach(), alpha=1 - keep)
-                else:
-                    mean.copy_(now)
-        state["minutes"] = earlier + (time.time() - started) / 60
-        if time.time() - told > 60:
-            speed = (state["step"] - first) * BATCH / (time.time() - started)
-            a, b = np.mean(losses, 0)
-            line = {"step": state["step"], "scenes": state["step"] * BATCH, "found": round(float(a), 4), "placed": round(float(b), 4), "rate": round(rate, 6), "per_s": round(speed, 1), "minutes": round(state["minutes"], 1)}
-            if sets and time.time() - measured > 240:
-                line |= measure(average, sets)
-                measured = time.time()
-            print(json.dumps(line), flush=True)
-            told, losses = time.time(), []
-        if time.time() - saved > 300:
-            save(options.checkpoint, model, average, optimiser, state)
-            saved = time.time()
-    save(options.checkpoint, model, average, optimiser, state)
-    print("saved", state, measure(average, sets) if sets else "", flush=True)
+        return loss, {"found": found.item(), "placed": placed.item()}
+
+    train(options, model, (0.9, 0.999), 10.0, BATCH, lambda run: Made(f"detector/{run}", photographs), step_loss, lambda average: measure(average, sets))
 
 
 if __name__ == "__main__":

@@ -33,6 +33,53 @@ def write(image, rng, text, x, y, height_px, colour, longest_px):
     part[:] = part * (1 - alpha) + np.float32(colour) * alpha
 
 
+def recess(image, rng, corners, paint):
+    """The niche of a bumper or a boot lid in which a plate sits: wider than the plate, with lamps, holes and edges beside it. It is no part of the plate.
+
+    `corners` are the plate's (float32 4×2, from the top left clockwise); `paint` is what is around it.
+    """
+    right, down = corners[1] - corners[0], corners[3] - corners[0]
+
+    def at(s, t):
+        return corners[0] + s * right + t * down
+
+    def box(s0, t0, s1, t1):
+        return [at(s0, t0), at(s1, t0), at(s1, t1), at(s0, t1)]
+
+    # By the standard size of the maker's country the niche is often made for a longer plate.
+    far = rng.choice([0.12, 0.3, 0.6])
+    a, b = rng.uniform(0.01, far), rng.uniform(0.01, far)
+    c, d = rng.choice([rng.uniform(0.0, 0.08), rng.uniform(0.05, 0.5)]), rng.choice([rng.uniform(0.0, 0.08), rng.uniform(0.05, 0.4)])
+    shade = rng.uniform(0.2, 0.95) if rng.random() < 0.8 else rng.uniform(1.0, 1.3)
+    ground = _tone(rng, paint, shade, shade)
+    if rng.random() < 0.12:
+        ground = rng.choice([(200, 202, 206), (30, 30, 32), (90, 92, 95)])
+    slant = rng.uniform(0, 0.12)
+    _poly(image, [at(-a - slant, -c), at(1 + b + slant, -c), at(1 + b, 1 + d), at(-a, 1 + d)], ground)
+    if rng.random() < 0.6:
+        edge = _tone(rng, paint, 0.25, 0.6) if rng.random() < 0.7 else _tone(rng, paint, 1.2, 1.6)
+        thick = max(1, round(float(np.linalg.norm(down)) * rng.uniform(0.02, 0.07)))
+        cv2.polylines(image, [np.round(np.float32(box(-a, -c, 1 + b, 1 + d)) * 16).astype(np.int32)], True, edge, thick, cv2.LINE_AA, 4)
+    if rng.random() < 0.4:
+        _poly(image, box(-a, -c, 1 + b, -c + (1 + c + d) * rng.uniform(0.1, 0.35)), _tone(rng, ground, 0.3, 0.8))
+    for side, room in ((0, a), (1, b)):
+        if room < 0.12 or rng.random() < 0.4:
+            continue
+        s = -room * rng.uniform(0.3, 0.7) if side == 0 else 1 + room * rng.uniform(0.3, 0.7)
+        t, half = rng.uniform(0.2, 0.8), rng.uniform(0.1, 0.3)
+        wide = half * float(np.linalg.norm(down) / np.linalg.norm(right))
+        thing = rng.choice([(20, 20, 22), (12, 12, 14), (235, 235, 230), (160, 160, 162), (110, 112, 115)])
+        if rng.random() < 0.5:
+            _poly(image, box(s - wide, t - half, s + wide, t + half), thing)
+            if rng.random() < 0.4:
+                _poly(image, box(s - wide * 0.6, t - half * 0.6, s + wide * 0.6, t + half * 0.6), _tone(rng, thing, 0.4, 1.4))
+        else:
+            middle = at(s, t)
+            size = max(1, round(float(np.linalg.norm(down)) * half))
+            cv2.circle(image, (round(float(middle[0])), round(float(middle[1]))), size, thing, -1, cv2.LINE_AA)
+            cv2.circle(image, (round(float(middle[0])), round(float(middle[1]))), max(1, size // 2), _tone(rng, thing, 0.4, 1.4), -1, cv2.LINE_AA)
+
+
 def draw_vehicle(image, rng, cx, ground, width):
     """Draws a vehicle `width` px wide that stands on row `ground`, its middle at `cx`. Returns where a plate belongs: (x, y) of its centre."""
     paint = tuple(min(255, max(0, c + rng.uniform(-12, 12))) for c in rng.choice(_PAINTS))

@@ -2,22 +2,18 @@
  * Pictures that scripts/train/render.py draws, with plates that no network was trained with: single scenes for calibration, and
  * vehicles driving past for what voting over frames is worth.
  */
-import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { createTracker } from '../../../edge/track.ts'
 import type { VisionConfig } from '../../../edge/vision/types.ts'
 import { systemClock } from '../../../shared/clock.ts'
-import { AppError } from '../../../shared/errors.ts'
 import { newId } from '../../../shared/ids.ts'
 import { bootstrap } from '../statistics.ts'
 import type { JudgedRead } from './calibration.ts'
+import { runTraining } from './python.ts'
 import { overlapOf, parseLabels } from './score.ts'
 import { openBenchVision } from './sets.ts'
-
-const RENDER = fileURLToPath(new URL('../../train/render.py', import.meta.url))
 
 /** Plates and vehicles that are drawn. */
 export const RENDERED = { reads: 12_000, tracks: 300 } as const
@@ -30,20 +26,11 @@ export async function render(folder: string, photographs: readonly string[]): Pr
     const unfinished = `${folder}.unfinished`
     await mkdir(unfinished, { recursive: true })
     const photographsArguments = photographs.length === 0 ? [] : ['--photographs', ...photographs]
-    const drawing = spawn(
-      '/usr/bin/python3',
-      [RENDER, unfinished, `--${part}`, String(RENDERED[part]), ...photographsArguments],
-      { stdio: ['ignore', 'inherit', 'inherit'] },
+    await runTraining(
+      'render.py',
+      [unfinished, `--${part}`, String(RENDERED[part]), ...photographsArguments],
+      'install what scripts/train/README.md names, or name a folder of drawn plates with --rendered',
     )
-    const exitCode = await new Promise<number | null>((resolve) => {
-      drawing.once('error', () => resolve(null))
-      drawing.once('exit', resolve)
-    })
-    if (exitCode !== 0) {
-      throw new AppError('configuration', 'the held-out plates could not be drawn', {
-        hint: 'install what scripts/train/README.md names, or name a folder of drawn ones with --rendered',
-      })
-    }
     await mkdir(dirname(join(folder, part)), { recursive: true })
     await rename(join(unfinished, part), join(folder, part))
   }
