@@ -74,7 +74,7 @@ test('four fields are enough; the rest has defaults', () => {
   assert.is(config.inFlight, 20)
   assert.is(config.retention.matchedDays, 30)
   assert.is(config.track.gapMs, 1_500)
-  assert.is(config.vision.detector, 'ppocr')
+  assert.is(config.vision.detector, 'candor')
   assert.is(config.source.sequence, 'auto')
 })
 

@@ -2,7 +2,13 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { DecodedText } from './ctc.ts'
 import { boundsOf, cornersOf, type TextBox } from './geometry.ts'
-import { MAX_REGIONS, MIN_READABLE_WIDTH_PX, readRegions } from './regions.ts'
+import {
+  MAX_REGIONS,
+  MAX_UNREADABLE_WIDTH_PX,
+  MIN_READABLE_WIDTH_PX,
+  MIN_VEHICLE_SCORE,
+  readRegions,
+} from './regions.ts'
 import { plateOutline, type TextRegion } from './stages.ts'
 
 /** Side by side, far enough apart to be different plates. */
@@ -76,7 +82,12 @@ test('a plate that cannot be read is a vehicle without a plate when the detector
     sure.map(({ plate, confidence, candidates }) => ({ plate, confidence, candidates })),
     [{ plate: null, confidence: 0.9, candidates: [] }],
   )
-  assert.equal(await readRegions([plateOf(100, 0.3)], reader(0.2), 0.5), [])
+  const told = async (widthPx: number, score: number) =>
+    (await readRegions([plateOf(widthPx, score)], reader(0.2), 0.5)).length
+  assert.is(await told(100, MIN_VEHICLE_SCORE), 1)
+  assert.is(await told(100, MIN_VEHICLE_SCORE - 0.01), 0)
+  assert.is(await told(MAX_UNREADABLE_WIDTH_PX, 0.9), 1)
+  assert.is(await told(MAX_UNREADABLE_WIDTH_PX + 1, 0.9), 0)
   assert.equal(await readRegions([{ ...plateOf(100, 0.9), isPlate: false }], reader(0.2), 0.5), [])
 })
 

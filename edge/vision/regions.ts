@@ -14,10 +14,16 @@ const SAME_PLATE_OVERLAP = 0.3
 
 /** Narrower plates are not guessed at: a character would be under 3 px wide. */
 export const MIN_READABLE_WIDTH_PX = 24
-/** Score from which a place is a vehicle's plate though it cannot be read; chosen, not yet measured. */
-const MIN_VEHICLE_SCORE = 0.6
+/**
+ * Score from which a place is a vehicle's plate though it cannot be read, and most of its width, px of the frame: a plate wider than that
+ * would have been read, and what is not is a window, a gate or a sign. Both as measured: README, decision 31.
+ */
+export const MIN_VEHICLE_SCORE = 0.65
+export const MAX_UNREADABLE_WIDTH_PX = 180
 
 const isReadable = (region: TextRegion) => region.region.width >= MIN_READABLE_WIDTH_PX
+const isVehicle = ({ isPlate, confidence, region }: TextRegion) =>
+  isPlate && confidence >= MIN_VEHICLE_SCORE && region.width <= MAX_UNREADABLE_WIDTH_PX
 
 /** A plate that is there and cannot be read: its vehicle still counts. */
 function unreadable({ region, corners, confidence }: TextRegion): PlateRead {
@@ -41,7 +47,7 @@ export async function readRegions(
     const look = looks[index]
     const read = look !== undefined && isReadable(region) ? toRead(region, look, reader.confidences) : null
     if (read !== null && read.confidence >= minConfidence) return [read]
-    return region.isPlate && region.confidence >= MIN_VEHICLE_SCORE ? [unreadable(region)] : []
+    return isVehicle(region) ? [unreadable(region)] : []
   })
   return withoutRepeats(reads)
 }

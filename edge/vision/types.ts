@@ -67,11 +67,11 @@ export type ReaderName = (typeof READERS)[number]
 
 /** Slice of the camera's configuration that vision needs. */
 export const visionConfigSchema = z.strictObject({
-  detector: z.enum(DETECTORS).default('ppocr').describe('what finds plates in a picture'),
-  reader: z.enum(READERS).default('ppocr').describe('what reads the text of a plate'),
+  detector: z.enum(DETECTORS).default('candor').describe('what finds plates in a picture'),
+  reader: z.enum(READERS).default('candor').describe('what reads the text of a plate'),
   threads: z.int().min(1).max(8).default(2).describe('threads of the neural networks'),
   motionGate: z.boolean().default(true).describe('frames of a video in which nothing has moved are not read'),
-  minConfidence: z.number().min(0).max(1).default(0.5).describe('reads below this are not reported'),
+  minConfidence: z.number().min(0).max(1).default(0.35).describe('reads below this are not reported'),
   frameTimeoutMs: z
     .int()
     .min(100)

@@ -26,7 +26,15 @@ test('the best read decides, and O and I count as 0 and 1 only in the folded fig
     { plate: 'ABC120', region },
     { plate: 'XYZ', region: elsewhere },
   ])
-  assert.equal(right, { strict: true, folded: true, found: true, falseReads: 1, edits: 0, characters: 6 })
+  assert.equal(right, {
+    strict: true,
+    folded: true,
+    found: true,
+    falseReads: 1,
+    falseVehicles: 1,
+    edits: 0,
+    characters: 6,
+  })
   const folded = scorePicture(labels, [{ plate: 'ABCI2O', region }])
   assert.equal([folded.strict, folded.folded, folded.edits], [false, true, 2])
   const second = scorePicture(labels, [
@@ -38,7 +46,15 @@ test('the best read decides, and O and I count as 0 and 1 only in the folded fig
 
 test('a picture without a read is a wrong read of all its characters', () => {
   const none = scorePicture([{ region, plate: 'ABC120' }], [])
-  assert.equal(none, { strict: false, folded: false, found: false, falseReads: 0, edits: 6, characters: 6 })
+  assert.equal(none, {
+    strict: false,
+    folded: false,
+    found: false,
+    falseReads: 0,
+    falseVehicles: 0,
+    edits: 6,
+    characters: 6,
+  })
 })
 
 test('overlap, distance, quantile and labels are what their names say', () => {

@@ -79,6 +79,12 @@ function setsFigures({ sets }: SetsScore): Figure[] {
       measured: each((score) => score.falseReadsPerPicture.toFixed(2)),
     },
     {
+      figure: 'vehicles told of without a plate where no label is, a picture',
+      must: '',
+      goal: '',
+      measured: each((score) => score.falseVehiclesPerPicture.toFixed(2)),
+    },
+    {
       figure: 'characters wrong, %',
       must: '',
       goal: '',

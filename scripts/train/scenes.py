@@ -155,6 +155,71 @@ def _blank(scene, rng, x, y, width):
             cv2.line(scene, (round(x + value), round(y)), (round(x + value), round(y + height)), (20, 20, 22), max(1, step // 2))
 
 
+def _gate(scene, rng, x, y, width):
+    """Bars in a frame, evenly spaced as characters are: a fence, a gate, a grille, blinds."""
+    height = width / rng.uniform(1.0, 4.5)
+    colour = rng.choice([(15, 15, 17), (35, 35, 38), (90, 92, 95), (200, 202, 205), (60, 75, 60)])
+    if rng.random() < 0.3:
+        cv2.rectangle(scene, (round(x), round(y)), (round(x + width), round(y + height)), tuple(rng.randrange(30, 230) for _ in range(3)), -1)
+    step = max(3.0, width * rng.uniform(0.02, 0.12))
+    thick = max(1, round(step * rng.uniform(0.12, 0.5)))
+    lean = rng.uniform(-0.1, 0.1) * height
+    along = rng.random() < 0.15
+    at = 0.0
+    while at < (height if along else width):
+        a, b = ((x, y + at), (x + width, y + at + lean)) if along else ((x + at, y - rng.uniform(0, 0.1) * height), (x + at + lean, y + height))
+        cv2.line(scene, (round(a[0]), round(a[1])), (round(b[0]), round(b[1])), colour, thick, cv2.LINE_AA)
+        at += step
+    for part in (0.04, 0.9) if rng.random() < 0.8 else ():
+        cv2.line(scene, (round(x), round(y + height * part)), (round(x + width), round(y + height * part + lean * 0.2)), colour, thick + 1, cv2.LINE_AA)
+    if rng.random() < 0.4:
+        cv2.line(scene, (round(x), round(y + height)), (round(x + width), round(y)), colour, thick, cv2.LINE_AA)
+
+
+def _window(scene, rng, x, y, width):
+    """A vehicle's rear window: glass in a frame, with headrests, a sky in it, a sticker."""
+    height = width / rng.uniform(1.8, 3.6)
+    inset = width * rng.uniform(0.03, 0.18)
+    frame = rng.choice([(225, 225, 228), (150, 20, 25), (30, 50, 110), (25, 25, 28), (120, 122, 126), (60, 110, 115)])
+    shape = np.float32([[x + inset, y], [x + width - inset, y], [x + width, y + height], [x, y + height]])
+    middle = shape.mean(0)
+    cv2.fillPoly(scene, [np.round(((shape - middle) * np.float32([1.2, rng.uniform(1.3, 1.9)]) + middle) * 16).astype(np.int32)], frame, cv2.LINE_AA, 4)
+    glass = np.float32(rng.choice([(30, 34, 38), (60, 66, 70), (110, 120, 128), (170, 185, 195), (20, 22, 22)]))
+    cv2.fillPoly(scene, [np.round(shape * 16).astype(np.int32)], tuple(float(v) for v in glass), cv2.LINE_AA, 4)
+    for _ in range(rng.randrange(1, 5)):
+        px, py = x + width * rng.uniform(0.15, 0.85), y + height * rng.uniform(0.3, 0.9)
+        tone = tuple(float(v) for v in (glass * rng.choice([0.4, 0.6, 1.6, 2.2])).clip(0, 255))
+        if rng.random() < 0.6:
+            cv2.ellipse(scene, (round(px), round(py)), (max(2, round(width * rng.uniform(0.04, 0.1))), max(2, round(height * rng.uniform(0.12, 0.3)))), 0, 0, 360, tone, -1, cv2.LINE_AA)
+        else:
+            cv2.line(scene, (round(px), round(y)), (round(px + rng.uniform(-0.2, 0.2) * width), round(y + height)), tone, max(1, round(width * 0.02)), cv2.LINE_AA)
+    edge = rng.choice([(10, 10, 12), (10, 10, 12), (190, 192, 195)])
+    cv2.polylines(scene, [np.round(shape * 16).astype(np.int32)], True, edge, max(1, round(height * rng.uniform(0.02, 0.08))), cv2.LINE_AA, 4)
+
+
+def _badge(scene, rng, x, y, width):
+    """A maker's badge or a lamp: an oval or a slanted box with something bright in it."""
+    height = width / rng.uniform(1.0, 2.6)
+    centre, half = (round(x + width / 2), round(y + height / 2)), (max(2, round(width / 2)), max(2, round(height / 2)))
+    if rng.random() < 0.6:
+        cv2.ellipse(scene, centre, half, 0, 0, 360, rng.choice([(30, 45, 100), (20, 20, 22), (150, 20, 25), (200, 202, 206)]), -1, cv2.LINE_AA)
+        cv2.ellipse(scene, centre, (max(1, round(half[0] * 0.9)), max(1, round(half[1] * 0.88))), 0, 0, 360, (215, 217, 220), max(1, round(height * 0.05)), cv2.LINE_AA)
+        if rng.random() < 0.8:
+            write(scene, rng, rng.choice(["Ford", "Opel", "KIA", "SK", "BR", "H", "GMC", "Villas", "208", "LOGAN", "Dacia"]), x + width * 0.2, y + height * 0.3, height * 0.4, (225, 227, 230), width * 0.6)
+        return
+    slant = width * rng.uniform(-0.15, 0.15)
+    shape = np.float32([[x + slant, y], [x + width, y], [x + width - slant, y + height], [x, y + height]])
+    cv2.fillPoly(scene, [np.round(shape * 16).astype(np.int32)], rng.choice([(225, 228, 230), (150, 20, 25), (190, 195, 200), (120, 15, 20)]), cv2.LINE_AA, 4)
+    for _ in range(rng.randrange(1, 6)):
+        px = x + width * rng.uniform(0.1, 0.9)
+        cv2.line(scene, (round(px), round(y)), (round(px + rng.uniform(-0.1, 0.1) * width), round(y + height)), rng.choice([(250, 250, 250), (120, 122, 125), (90, 10, 12), (60, 60, 62)]), max(1, round(width * 0.03)), cv2.LINE_AA)
+    cv2.polylines(scene, [np.round(shape * 16).astype(np.int32)], True, (30, 30, 32), 1, cv2.LINE_AA, 4)
+
+
+# Things that are no plates, and how often each is drawn beside the others.
+NO_PLATES = {_sign: 3, _blank: 2, _gate: 2, _window: 2, _badge: 2}
+
+
 def _drawn_ground(rng, numbers):
     scene = np.empty((SCENE, SCENE, 3), np.float32)
     horizon = rng.uniform(-0.3, 0.8) * SCENE
@@ -332,11 +397,11 @@ def sample(rng, stock, photographs, placed=None):
         scene = _drawn_ground(rng, numbers)
     taken = plates + ignored
     wanted = rng.choice([0, 1, 1, 2, 3] if not plates else [0, 0, 1, 2])
-    for _ in range(rng.randrange(0, 3)):
-        x, y, w = rng.uniform(-40, SCENE), rng.uniform(-20, SCENE), float(np.exp(rng.uniform(np.log(30), np.log(220))))
+    for _ in range(rng.randrange(0, 4)):
+        x, y, w = rng.uniform(-60, SCENE), rng.uniform(-40, SCENE), float(np.exp(rng.uniform(np.log(25), np.log(320))))
         box = np.float32([[x, y], [x + w, y + w]])
         if not _overlaps(box, taken):
-            (_sign if rng.random() < 0.65 else _blank)(scene, rng, x, y, w)
+            rng.choices(list(NO_PLATES), list(NO_PLATES.values()))[0](scene, rng, x, y, w)
     tries = 0
     vehicles = 0
     while vehicles < wanted and tries < 8:

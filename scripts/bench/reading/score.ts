@@ -24,6 +24,8 @@ export interface PictureScore {
   found: boolean
   /** Reads that lie on no label. */
   falseReads: number
+  /** Places told of without a text (a vehicle whose plate cannot be read) that lie on no label. */
+  falseVehicles: number
   /** Least number of characters to insert, delete or replace in the best read; all of the label when there is none. */
   edits: number
   characters: number
@@ -60,11 +62,14 @@ export function scorePicture(labels: readonly Label[], reads: readonly ScoredRea
   const best = texts[0]?.plate ?? ''
   // The label that the best read comes closest to.
   const nearest = labels.reduce((a, b) => (editDistance(best, b.plate) < editDistance(best, a.plate) ? b : a))
+  const elsewhere = reads.filter((read) => labels.every((label) => overlapOf(read.region, label.region) === 0))
+  const falseReads = elsewhere.filter((read) => read.plate !== null).length
   return {
     strict: best === nearest.plate,
     folded: fold(best) === fold(nearest.plate),
     found: labels.some((label) => reads.some((read) => overlapOf(read.region, label.region) >= FOUND_OVERLAP)),
-    falseReads: texts.filter((read) => labels.every((label) => overlapOf(read.region, label.region) === 0)).length,
+    falseReads,
+    falseVehicles: elsewhere.length - falseReads,
     edits: editDistance(best, nearest.plate),
     characters: nearest.plate.length,
   }
@@ -76,6 +81,7 @@ export interface SetScore {
   foldedPercent: number
   foundPercent: number
   falseReadsPerPicture: number
+  falseVehiclesPerPicture: number
   characterErrorPercent: number
   medianMs: number
   p95Ms: number
@@ -100,6 +106,7 @@ export function scoreSet(pictures: readonly (PictureScore & { elapsedMs: number 
       pictures.length,
     ),
     falseReadsPerPicture: Math.round((100 * sum((picture) => picture.falseReads)) / pictures.length) / 100,
+    falseVehiclesPerPicture: Math.round((100 * sum((picture) => picture.falseVehicles)) / pictures.length) / 100,
     characterErrorPercent: percent(
       sum((picture) => picture.edits),
       sum((picture) => picture.characters),

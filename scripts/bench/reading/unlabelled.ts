@@ -1,5 +1,15 @@
-/** Plates that are real and that the labels of the public set leave out, found by looking at what was read there: they are left out of false reads. */
+/** Plates that are real and that the labels of the public sets leave out, found by looking at what was taken for a plate there: they are left out of false reads. */
 import type { Region } from '../../../shared/wire/sighting.ts'
 
-/** By set and file. */
-export const UNLABELLED: Readonly<Record<string, readonly Region[]>> = {}
+/** By set and file; px. */
+export const UNLABELLED: Readonly<Record<string, readonly Region[]>> = {
+  // A second vehicle farther away, too small or blurred to be read by a person.
+  'us/6800c86761.jpg': [{ x: 409, y: 210, width: 36, height: 14 }],
+  'us/ec2d601c44.jpg': [{ x: 4, y: 226, width: 43, height: 17 }],
+  // Half behind a mirror.
+  'us/abd169d74d.jpg': [{ x: 469, y: 53, width: 60, height: 30 }],
+  // Texas, in the shadow under a bumper.
+  'us/ddd3c021e9.jpg': [{ x: 232, y: 171, width: 75, height: 46 }],
+  // RK641AL, behind the labelled vehicle.
+  'eu/1e73641a4c.jpg': [{ x: 396, y: 86, width: 51, height: 12 }],
+}
