@@ -25,6 +25,8 @@ test('the best read decides, and O and I count as 0 and 1 only in the folded fig
   const right = scorePicture(labels, [
     { plate: 'ABC120', region },
     { plate: 'XYZ', region: elsewhere },
+    { plate: null, region: elsewhere },
+    { plate: null, region },
   ])
   assert.equal(right, {
     strict: true,
