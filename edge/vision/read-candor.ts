@@ -19,7 +19,7 @@ const VALUES_PER_PLATE = 8
 const LINES = 2
 const STEPS = 40
 /** Looks after the first, each by the corners that the one before saw. */
-const MORE_LOOKS = 2
+const MORE_LOOKS = 4
 /** A place where the first look makes out a text less likely than this, or fewer characters, is not looked at again: it is no plate. */
 const WORTH_ANOTHER_LOOK = { probability: 0.005, characters: 3 } as const
 /** From this on another look would tell nothing new. */

@@ -71,7 +71,7 @@ export const visionConfigSchema = z.strictObject({
   reader: z.enum(READERS).default('candor').describe('what reads the text of a plate'),
   threads: z.int().min(1).max(8).default(2).describe('threads of the neural networks'),
   motionGate: z.boolean().default(true).describe('frames of a video in which nothing has moved are not read'),
-  minConfidence: z.number().min(0).max(1).default(0.35).describe('reads below this are not reported'),
+  minConfidence: z.number().min(0).max(1).default(0.25).describe('reads below this are not reported'),
   frameTimeoutMs: z
     .int()
     .min(100)

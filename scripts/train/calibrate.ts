@@ -8,6 +8,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { features } from '../../edge/vision/calibration.ts'
+import { settleLookalikes } from '../../edge/vision/layouts.ts'
 import { overlapOf, parseLabels } from '../bench/reading/score.ts'
 
 process.env.OPENCV4NODEJS_DISABLE_AUTOBUILD = '1'
@@ -19,7 +20,7 @@ const STEPS = 50
 /** Keeps a weight that the reads say nothing about at 0. */
 const RIDGE = 1e-3
 
-type Row = readonly [1, number, number]
+type Row = ReturnType<typeof features>
 
 /** Weights of the logistic curve, by Newton's method. */
 function fit(rows: readonly Row[], right: readonly boolean[]): number[] {
@@ -92,9 +93,9 @@ for (const [index, [file, plates]] of labels.entries()) {
     const first = looks[place]?.texts[0]
     if (first === undefined || first.text.length < 2) continue
     const label = plates.find((candidate) => overlapOf(candidate.region, region.region) >= ON_LABEL)
-    const { probability } = first
-    rows.push(features({ probability, score: region.confidence }))
-    right.push(label?.plate === first.text)
+    rows.push(features({ probability: first.probability, score: region.confidence }))
+    // As the camera reports it.
+    right.push(label?.plate === (settleLookalikes(first.text)?.text ?? first.text))
   }
 }
 const [constant = 0, ofReader = 1, ofDetector = 0] = fit(rows, right)

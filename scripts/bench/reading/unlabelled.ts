@@ -10,6 +10,12 @@ export const UNLABELLED: Readonly<Record<string, readonly Region[]>> = {
   'us/abd169d74d.jpg': [{ x: 469, y: 53, width: 60, height: 30 }],
   // Texas, in the shadow under a bumper.
   'us/ddd3c021e9.jpg': [{ x: 232, y: 171, width: 75, height: 46 }],
+  // Cut off by the picture's edge.
+  'us/3cbf27fc73.jpg': [{ x: 1, y: 330, width: 42, height: 28 }],
+  'br/0768f9547f.jpg': [{ x: 1232, y: 404, width: 49, height: 27 }],
+  // NTV0170 and OUM7311, on a second vehicle each.
+  'br/9bbededab9.jpg': [{ x: 1052, y: 328, width: 64, height: 19 }],
+  'br/d2c8344322.jpg': [{ x: 153, y: 42, width: 51, height: 22 }],
   // RK641AL, behind the labelled vehicle.
   'eu/1e73641a4c.jpg': [{ x: 396, y: 86, width: 51, height: 12 }],
 }
