@@ -148,6 +148,16 @@ test('a closed terminal ends the demo, its cameras and its folder with the keys'
     assert.equal([demoFolders(tmp), camerasIn(tmp)], [[], []])
   }))
 
+test('a camera that ends before its time ends the demo, which says so', () =>
+  inFolder(async (tmp) => {
+    const started = startDemo(tmp)
+    await until('the page is up', () => started.said().includes('The page'))
+    process.kill(Number(camerasIn(tmp)[0]), 'SIGKILL')
+    assert.is(await started.exited, 1)
+    assert.match(started.said(), /the camera (north|south) ended before its time; the end of its log:/)
+    assert.equal([demoFolders(tmp), camerasIn(tmp)], [[], []])
+  }))
+
 test('the second Ctrl-C ends everything at once, and still leaves neither cameras nor keys behind', () =>
   inFolder(async (tmp) => {
     const started = startDemo(tmp)

@@ -108,29 +108,31 @@ async function main(): Promise<number> {
   process.stderr.on('error', () => {})
   const { signal } = stopping
   let demo: Demo | null = null
+  let feed: Awaited<ReturnType<typeof watch>> | null = null
   let window: BrowserContext | null = null
   try {
     const folder = await makeFolder(options.keep)
     traces.folder = folder
     demo = await prepare(folder, traces.cameras, options, signal)
     const { trial, people } = demo
-    const feed = await watch(demo, options)
+    feed = await watch(demo, options)
     signal.throwIfAborted()
     await startCameras(demo, options)
     signal.throwIfAborted()
     show(options, { kind: 'ready', url: trial.https.origin, folder, people }, () => welcome(demo as Demo, options))
-    if (options.once === true) return await untilDone(demo, options, signal).finally(() => feed.close())
+    if (options.once === true) return await untilDone(demo, options, signal)
     if (options.browser && (process.env.DISPLAY || process.env.WAYLAND_DISPLAY)) {
       window = await openWindow(join(folder, 'home'), trial.cloud.caPem, trial.https.origin, people[0] as Person)
     }
     await untilStopped(demo, signal)
-    await feed.close()
     return EXIT.done
   } catch (thrown) {
     if (!signal.aborted) process.stderr.write(`demo: ${describeError(thrown)}\n`)
     return EXIT.failed
   } finally {
     await window?.close().catch(() => {})
+    // However it ended: a feed left open would try for ever to reach the cloud that is gone, and keep this process alive.
+    await feed?.close()
     await Promise.all(traces.cameras.map((camera) => camera.stop()))
     await demo?.trial.cloud.close()
     if (traces.folder !== null && !traces.kept)
