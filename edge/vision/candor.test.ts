@@ -9,23 +9,32 @@ import { calibrated, confidencesOf } from './calibration.ts'
 // Read by OpenCV's package while it loads.
 process.env.OPENCV4NODEJS_DISABLE_AUTOBUILD = '1'
 process.env.OPENCV4NODEJS_DISABLE_EXTERNAL_MEM_TRACKING = '1'
-const { inputSize, openCandorDetector, platesIn } = await import('./detect-candor.ts')
+const { inputSize, MOST_INPUT_PIXELS, openCandorDetector, platesIn } = await import('./detect-candor.ts')
 const { countryOf, isWorthAnotherLook, joined, openCandorReader, together } = await import('./read-candor.ts')
 const { modelPaths } = await import('./models.ts')
 const { movedCorners, rgbMat, straightenedPlate } = await import('./opencv.ts')
 
-test("the detector's picture keeps the frame's shape and area, in multiples of 32, and enlarges nothing", () => {
-  assert.equal(inputSize(1280, 1280), { width: 480, height: 480, filledRows: 480 })
-  assert.equal(inputSize(461, 346), { width: 448, height: 352, filledRows: 352 })
-  assert.equal(inputSize(20, 16), { width: 32, height: 32, filledRows: 32 })
+test("the detector's picture keeps the frame's shape, in multiples of 32, and enlarges nothing", () => {
+  assert.equal(inputSize(1280, 1280, 30), { width: 640, height: 640, filledRows: 640 })
+  assert.equal(inputSize(461, 346, 30), { width: 448, height: 352, filledRows: 352 })
+  assert.equal(inputSize(20, 16, 30), { width: 32, height: 32, filledRows: 32 })
 })
 
 test('frames of the usual sizes are shrunk by a whole number for the detector, and the rows that lack are added below', () => {
-  assert.equal(inputSize(1280, 720), { width: 640, height: 384, filledRows: 360 })
-  assert.equal(inputSize(1920, 1080), { width: 640, height: 384, filledRows: 360 })
-  assert.equal(inputSize(640, 384), { width: 640, height: 384, filledRows: 384 })
-  // A half would be 640 × 480, a third more than the network is given.
-  assert.equal(inputSize(1280, 960), { width: 576, height: 416, filledRows: 416 })
+  assert.equal(inputSize(1280, 720, 30), { width: 640, height: 384, filledRows: 360 })
+  assert.equal(inputSize(1280, 720, 300), { width: 640, height: 384, filledRows: 360 })
+  assert.equal(inputSize(640, 384, 30), { width: 640, height: 384, filledRows: 384 })
+  assert.equal(inputSize(1280, 960, 30), { width: 640, height: 480, filledRows: 480 })
+})
+
+test('a large frame is shrunk no more than the smallest plate allows, up to the most that memory allows', () => {
+  assert.equal(inputSize(2560, 1440, 30), { width: 1280, height: 736, filledRows: 720 })
+  assert.equal(inputSize(2560, 1440, 60), { width: 640, height: 384, filledRows: 360 })
+  // 1920 × 1152 pixels are the most: twice as large a frame is shrunk by 4 instead of 2.
+  assert.equal(inputSize(3840, 2304, 30), { width: 1920, height: 1152, filledRows: 1152 })
+  assert.equal(inputSize(7680, 4608, 30), { width: 1920, height: 1152, filledRows: 1152 })
+  const past = inputSize(4608, 2592, 30)
+  assert.ok(past.width * past.filledRows < 1.01 * MOST_INPUT_PIXELS, JSON.stringify(past))
 })
 
 test('of the cells that see one plate the surest speaks, and corners are in pixels of the frame', () => {
@@ -167,7 +176,7 @@ test('the shipped networks find and read the plates of the sample scenes, alone 
   const scenes = new URL('../../scripts/sample-scenes/pictures/', import.meta.url)
   const labels = (await readFile(new URL('labels.tsv', scenes), 'utf8')).trim().split('\n').slice(1)
   const models = modelPaths()
-  const detector = await openCandorDetector(models.detector, 1)
+  const detector = await openCandorDetector(models.detector, 1, 30)
   const reader = await openCandorReader(models.reader, models.calibration, 1)
   let right = 0
   try {

@@ -16,8 +16,12 @@ const OFFSET_STRIDES = 2
 const VALUES_PER_CELL = 9
 const SIDE_MULTIPLE_PX = 32
 
-/** Pixels of the network's input in all; it was trained for plates of 15 px and more in it, 30 px of a 1280×720 frame. */
-const INPUT_PIXELS = 640 * 384
+/** The network was trained for plates of this width and more in its input, px. */
+const LEAST_PLATE_PX = 15
+/** Pixels of the input that are always worth their time: a small picture is not made smaller than this. */
+const LEAST_INPUT_PIXELS = 640 * 384
+/** Most pixels of the input: a 3840×2160 frame at half its size, which takes 200 MB of memory. */
+export const MOST_INPUT_PIXELS = 9 * LEAST_INPUT_PIXELS
 /** Score from which a cell is looked at; what is no plate after all, the reader tells. */
 const MIN_SCORE = 0.4
 /** Cells that are looked at, best first; each plate has about 5. */
@@ -38,8 +42,11 @@ export interface InputSize {
   filledRows: number
 }
 
-export function inputSize(widthPx: number, heightPx: number): InputSize {
-  const scale = Math.max(1, Math.sqrt((widthPx * heightPx) / INPUT_PIXELS))
+/** So much smaller that plates of `smallestPlatePx` can still be found in it. */
+export function inputSize(widthPx: number, heightPx: number, smallestPlatePx: number): InputSize {
+  const shrunkTo = (pixels: number) => Math.sqrt((widthPx * heightPx) / pixels)
+  const wanted = Math.min(smallestPlatePx / LEAST_PLATE_PX, shrunkTo(LEAST_INPUT_PIXELS))
+  const scale = Math.max(1, wanted, shrunkTo(MOST_INPUT_PIXELS))
   const whole = Math.round(scale)
   const width = widthPx / whole
   const filledRows = heightPx / whole
@@ -132,12 +139,16 @@ function inputOf(picture: Mat, { width, height, filledRows }: InputSize): Buffer
   }
 }
 
-export async function openCandorDetector(modelPath: string, threads: number): Promise<PlateDetector> {
+export async function openCandorDetector(
+  modelPath: string,
+  threads: number,
+  smallestPlatePx: number,
+): Promise<PlateDetector> {
   const network = await openNetwork(modelPath, threads)
   return {
     version: 'candor-detector-1',
     async detect(picture) {
-      const size = inputSize(picture.cols, picture.rows)
+      const size = inputSize(picture.cols, picture.rows, smallestPlatePx)
       const [{ values }] = await network.run(inputOf(picture, size), [1, size.height, size.width, 3])
       return platesIn(values, size, picture.cols / size.width, picture.rows / size.filledRows)
     },

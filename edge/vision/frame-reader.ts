@@ -33,13 +33,13 @@ export interface FrameReader {
   close(): Promise<void>
 }
 
-type ReaderConfig = Pick<VisionConfig, 'detector' | 'reader' | 'threads' | 'minConfidence'>
+type ReaderConfig = Pick<VisionConfig, 'detector' | 'reader' | 'threads' | 'smallestPlatePx' | 'minConfidence'>
 
 export async function openFrameReader(config: ReaderConfig, monotonicMs: () => number): Promise<FrameReader> {
   limitDecodingThreads(config.threads)
   const models = modelPaths()
   const detectors: Record<DetectorName, () => PlateDetector | Promise<PlateDetector>> = {
-    candor: () => openCandorDetector(models.detector, config.threads),
+    candor: () => openCandorDetector(models.detector, config.threads, config.smallestPlatePx),
     ppocr: () => openPpocrDetector(models.ppocrDetector, config.threads),
     cascade: () => openCascadeDetector(models.cascade),
   }

@@ -65,11 +65,20 @@ export const READERS = ['candor', 'ppocr', 'tesseract'] as const
 export type DetectorName = (typeof DETECTORS)[number]
 export type ReaderName = (typeof READERS)[number]
 
+/** The least width that a camera may be asked to find plates of, and the default, px: narrower ones cannot be read. */
+export const SMALLEST_PLATE_PX = 30
+
 /** Slice of the camera's configuration that vision needs. */
 export const visionConfigSchema = z.strictObject({
   detector: z.enum(DETECTORS).default('candor').describe('what finds plates in a picture'),
   reader: z.enum(READERS).default('candor').describe('what reads the text of a plate'),
   threads: z.int().min(1).max(8).default(2).describe('threads of the neural networks'),
+  smallestPlatePx: z
+    .int()
+    .min(SMALLEST_PLATE_PX)
+    .max(300)
+    .default(SMALLEST_PLATE_PX)
+    .describe('narrower plates need not be found by the detector candor, px; more is faster in frames beyond 1280×720'),
   motionGate: z.boolean().default(true).describe('frames of a video in which nothing has moved are not read'),
   minConfidence: z.number().min(0).max(1).default(0.25).describe('reads below this are not reported'),
   frameTimeoutMs: z

@@ -7,6 +7,7 @@ import { systemClock } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import { expectedCalibrationError, type JudgedRead, reliability } from './reading/calibration.ts'
 import { LOOKS_A_PLATE, measureCost, PI_MULTIPLY_ADDS_A_MS } from './reading/cost.ts'
+import { measureLarge } from './reading/large.ts'
 import { measureMemory } from './reading/memory.ts'
 import { measureRenderedReads, measureTracks, render } from './reading/rendered.ts'
 import { measureRuntimes } from './reading/runtimes.ts'
@@ -16,7 +17,17 @@ import { measureStates } from './reading/states.ts'
 import { bootstrap } from './statistics.ts'
 
 /** What can be measured alone, in the order of the report. */
-export const PARTS = ['sets', 'peers', 'states', 'cost', 'memory', 'calibration', 'tracks', 'runtimes'] as const
+export const PARTS = [
+  'sets',
+  'peers',
+  'states',
+  'cost',
+  'memory',
+  'calibration',
+  'tracks',
+  'runtimes',
+  'large',
+] as const
 type Part = (typeof PARTS)[number]
 
 const SCENES = fileURLToPath(new URL('../sample-scenes/pictures', import.meta.url))
@@ -152,7 +163,9 @@ export async function run(options: ReadingOptions): Promise<void> {
   const folder = options.plates ?? process.env.CANDOR_PLATES ?? null
   const { detector, reader } = options
   const config = visionConfigSchema.parse({ ...(detector && { detector }), ...(reader && { reader }) })
-  const needsPictures = parts.some((part) => part === 'sets' || part === 'peers' || part === 'states')
+  const needsPictures = parts.some(
+    (part) => part === 'sets' || part === 'peers' || part === 'states' || part === 'large',
+  )
   if (needsPictures && (folder === null || !SETS.some((set) => existsSync(join(folder, set, 'labels.tsv'))))) {
     throw new AppError('configuration', 'no labelled pictures', {
       hint: 'name their folder with --plates or CANDOR_PLATES; it holds us, eu or br with labels.tsv in each',
@@ -248,6 +261,17 @@ async function measureParts(
         must: '',
         goal: '',
         measured: `${all[0]}, ${all[1]}; ${all[2]}, ${all[3]}`,
+      })
+    }
+  }
+  if (parts.includes('large')) {
+    for (const score of await measureLarge(folder, config, progress('large frames'))) {
+      const { widthPx, heightPx, smallestPlatePx, plates, foundPercent, strictPercent, medianMs } = score
+      figures.push({
+        figure: `${widthPx}×${heightPx}, ${plates} plates, smallestPlatePx ${smallestPlatePx}: found, %; exact, %; median ms`,
+        must: '',
+        goal: '',
+        measured: `${percent(foundPercent)}; ${percent(strictPercent)}; ${medianMs.toFixed(0)}`,
       })
     }
   }

@@ -10,10 +10,10 @@ export function register(program: Command): void {
     .command('reading')
     .description('how well plates are read, how honestly, how fast and with how much memory, beside the peers')
     .option('--plates <folder>', 'holds us, eu, br, states, each with labels.tsv (default: $CANDOR_PLATES)')
-    .addOption(new Option('--detector <name>', 'only this one').choices(['candor', 'ppocr', 'cascade']))
-    .addOption(new Option('--reader <name>', 'only this one').choices(['candor', 'ppocr', 'tesseract']))
+    .addOption(new Option('--detector <name>', 'what finds (default: candor)').choices(['candor', 'ppocr', 'cascade']))
+    .addOption(new Option('--reader <name>', 'what reads (default: candor)').choices(['candor', 'ppocr', 'tesseract']))
     .option('--rendered <folder>', 'drawn plates that nothing was trained with (default: drawn once, into .candor)')
-    .option('--only <parts>', 'some of sets,peers,states,cost,memory,calibration,tracks')
+    .option('--only <parts>', 'some of sets,peers,states,cost,memory,calibration,tracks,runtimes,large')
     .option('--json', 'one JSON document')
     .action(async (options: ReadingOptions) => {
       const { run } = await import('../bench/reading.ts')

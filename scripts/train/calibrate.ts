@@ -74,9 +74,10 @@ const { modelPaths } = await import('../../edge/vision/models.ts')
 const { decodePicture } = await import('../../edge/vision/picture.ts')
 const { rgbMat } = await import('../../edge/vision/opencv.ts')
 const { openCandorDetector } = await import('../../edge/vision/detect-candor.ts')
+const { SMALLEST_PLATE_PX } = await import('../../edge/vision/types.ts')
 const { openCandorReader } = await import('../../edge/vision/read-candor.ts')
 const models = modelPaths()
-const detector = await openCandorDetector(models.detector, 1)
+const detector = await openCandorDetector(models.detector, 1, SMALLEST_PLATE_PX)
 const reader = await openCandorReader(models.reader, models.calibration, 1)
 
 const rows: Row[] = []
