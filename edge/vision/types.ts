@@ -65,8 +65,11 @@ export const READERS = ['candor', 'ppocr', 'tesseract'] as const
 export type DetectorName = (typeof DETECTORS)[number]
 export type ReaderName = (typeof READERS)[number]
 
-/** The least width that a camera may be asked to find plates of, and the default, px: narrower ones cannot be read. */
-export const SMALLEST_PLATE_PX = 30
+/**
+ * Widths that a camera may be asked to find plates of, px: narrower ones than `least` cannot be read. The default costs nothing in frames up to
+ * 1920×1080, where the detector sees plates as narrow anyway.
+ */
+export const SMALLEST_PLATE_PX = { least: 30, standard: 45, most: 300 } as const
 
 /** Slice of the camera's configuration that vision needs. */
 export const visionConfigSchema = z.strictObject({
@@ -75,9 +78,9 @@ export const visionConfigSchema = z.strictObject({
   threads: z.int().min(1).max(8).default(2).describe('threads of the neural networks'),
   smallestPlatePx: z
     .int()
-    .min(SMALLEST_PLATE_PX)
-    .max(300)
-    .default(SMALLEST_PLATE_PX)
+    .min(SMALLEST_PLATE_PX.least)
+    .max(SMALLEST_PLATE_PX.most)
+    .default(SMALLEST_PLATE_PX.standard)
     .describe('narrower plates need not be found by the detector candor, px; more is faster in frames beyond 1280×720'),
   motionGate: z.boolean().default(true).describe('frames of a video in which nothing has moved are not read'),
   minConfidence: z.number().min(0).max(1).default(0.25).describe('reads below this are not reported'),

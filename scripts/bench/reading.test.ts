@@ -10,11 +10,14 @@ import { editDistance, fold, overlapOf, parseLabels, scorePicture, scoreSet } fr
 import { measureSets } from './reading/sets.ts'
 import { quantile } from './statistics.ts'
 
-/** Strict figures of open-source OpenALPR 2.3 on these very pictures, %. */
-const OPENALPR = { us: 46.9, eu: 73.7, br: 49.2 } as const
-/** A part of each set is enough to see a fall; `candor bench reading` measures all. */
-const EVERY = 3
-
+/** What is promised of each set, %; open-source OpenALPR 2.3 reads 46.9, 73.7 and 49.2 exactly. */
+const PROMISED = {
+  us: { strict: 80, folded: 84 },
+  eu: { strict: 82, folded: 92 },
+  br: { strict: 92, folded: 94 },
+} as const
+const PROMISED_FOUND = 95
+const PROMISED_FALSE_READS = 0.1
 const SCENES = fileURLToPath(new URL('../sample-scenes/pictures', import.meta.url))
 
 const region = { x: 10, y: 10, width: 100, height: 40 }
@@ -97,15 +100,15 @@ test('a picture that is none, is missing or takes too long counts as not read, a
 const folder = process.env.CANDOR_PLATES
 const withPictures: (name: string, run: () => Promise<void>) => void = folder === undefined ? test.skip : test
 
-withPictures('the default reads more plates exactly than OpenALPR does, on every set', async () => {
-  const { sets } = await measureSets(folder ?? '', visionConfigSchema.parse({ frameTimeoutMs: 120_000 }), {
-    every: EVERY,
-  })
-  for (const [set, theirs] of Object.entries(OPENALPR)) {
-    const ours = sets[set]
-    assert.ok(ours !== undefined, `${set} is missing`)
-    assert.ok(ours.strictPercent > theirs, `${set}: ${ours.strictPercent} %`)
-    assert.ok(ours.falseReadsPerPicture < 0.3, `${set}: ${ours.falseReadsPerPicture} false reads a picture`)
+withPictures('the default reads, finds and leaves alone as much as is promised, on every set', async () => {
+  const { sets } = await measureSets(folder ?? '', visionConfigSchema.parse({ frameTimeoutMs: 120_000 }))
+  for (const [set, promised] of Object.entries(PROMISED)) {
+    const score = sets[set]
+    assert.ok(score !== undefined, `${set} is missing`)
+    assert.ok(score.strictPercent >= promised.strict, `${set}: ${score.strictPercent} % exactly`)
+    assert.ok(score.foldedPercent >= promised.folded, `${set}: ${score.foldedPercent} % with O as 0 and I as 1`)
+    assert.ok(score.foundPercent >= PROMISED_FOUND, `${set}: ${score.foundPercent} % found`)
+    assert.ok(score.falseReadsPerPicture <= PROMISED_FALSE_READS, `${set}: ${score.falseReadsPerPicture} false reads`)
   }
 })
 

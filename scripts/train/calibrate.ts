@@ -77,7 +77,7 @@ const { openCandorDetector } = await import('../../edge/vision/detect-candor.ts'
 const { SMALLEST_PLATE_PX } = await import('../../edge/vision/types.ts')
 const { openCandorReader } = await import('../../edge/vision/read-candor.ts')
 const models = modelPaths()
-const detector = await openCandorDetector(models.detector, 1, SMALLEST_PLATE_PX)
+const detector = await openCandorDetector(models.detector, 1, SMALLEST_PLATE_PX.standard)
 const reader = await openCandorReader(models.reader, models.calibration, 1)
 
 const rows: Row[] = []

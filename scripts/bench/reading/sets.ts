@@ -20,8 +20,6 @@ export interface SetsScore {
 }
 
 export interface MeasureOptions {
-  /** Every n-th picture of each set; 1 for all. */
-  every?: number
   /** Told of each picture. */
   onPicture?: (set: string, done: number, all: number) => void
 }
@@ -45,7 +43,6 @@ export async function measureSets(
       const labels = [...parseLabels(await readFile(labelsPath, 'utf8'))]
       const pictures: (PictureScore & { elapsedMs: number })[] = []
       for (const [index, [file, plates]] of labels.entries()) {
-        if (index % (options.every ?? 1) !== 0) continue
         options.onPicture?.(set, index, labels.length)
         const startedMs = systemClock.monotonicMs()
         try {

@@ -16,6 +16,13 @@ export const UNLABELLED: Readonly<Record<string, readonly Region[]>> = {
   // NTV0170 and OUM7311, on a second vehicle each.
   'br/9bbededab9.jpg': [{ x: 1052, y: 328, width: 64, height: 19 }],
   'br/d2c8344322.jpg': [{ x: 153, y: 42, width: 51, height: 22 }],
+  // Found at smallestPlatePx 30: OKO6067 and OZR2224, JPN0921, PJT2809.
+  'br/bc4c593aaf.jpg': [
+    { x: 1187, y: 450, width: 93, height: 32 },
+    { x: 215, y: 333, width: 35, height: 12 },
+  ],
+  'br/c74b2a1b47.jpg': [{ x: 1122, y: 277, width: 48, height: 16 }],
+  'br/dc348acacb.jpg': [{ x: 1158, y: 353, width: 92, height: 30 }],
   // RK641AL, behind the labelled vehicle.
   'eu/1e73641a4c.jpg': [{ x: 396, y: 86, width: 51, height: 12 }],
 }
