@@ -155,14 +155,20 @@ export interface ReadingOptions {
   only?: string
   detector?: string
   reader?: string
+  /** Milliseconds. */
+  frameTimeout?: number
   json?: boolean
 }
 
 export async function run(options: ReadingOptions): Promise<void> {
   const parts = chosen(options.only)
   const folder = options.plates ?? process.env.CANDOR_PLATES ?? null
-  const { detector, reader } = options
-  const config = visionConfigSchema.parse({ ...(detector && { detector }), ...(reader && { reader }) })
+  const { detector, reader, frameTimeout: frameTimeoutMs } = options
+  const config = visionConfigSchema.parse({
+    ...(detector && { detector }),
+    ...(reader && { reader }),
+    ...(frameTimeoutMs && { frameTimeoutMs }),
+  })
   const needsPictures = parts.some(
     (part) => part === 'sets' || part === 'peers' || part === 'states' || part === 'large',
   )
