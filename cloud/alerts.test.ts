@@ -24,6 +24,7 @@ import {
   inCloud,
   makeSighting,
   publishSighting,
+  readOf,
   subscribe,
   type TestCloud,
   until,
@@ -376,7 +377,7 @@ test('a final that is stored between looking at the alert and taking the step wi
 
 test('when camera and cloud disagree on the match, the cloud decides and it is recorded and counted', async () => {
   await withList(async (world, camera) => {
-    const entryId = world.cloud.parts.hotlists.match(PLATE, world.clock.nowMs())?.entryId ?? ''
+    const entryId = world.cloud.parts.hotlists.match(readOf(PLATE), world.clock.nowMs())?.entryId ?? ''
     const match = (id: string) => ({ list: 'stolen', listVersion: 1, entryId: id, kind: 'exact' as const })
     const agreed = await raise(world, camera, { match: match(entryId) })
     assert.is(agreed.match.cameraAgreed, true)

@@ -6,7 +6,17 @@ import { DAY_MS, MINUTE_MS } from '../shared/clock.ts'
 import { topics } from '../shared/topics.ts'
 import { MAX_CROP_BYTES, type Sighting } from '../shared/wire/index.ts'
 import { createSearch } from './search.ts'
-import { AGENCY, codeOf, inCloud, makeSighting, publish, publishSighting, type TestCloud, until } from './testing.ts'
+import {
+  AGENCY,
+  codeOf,
+  inCloud,
+  makeSighting,
+  publish,
+  publishSighting,
+  readOf,
+  type TestCloud,
+  until,
+} from './testing.ts'
 
 const A = 'elm-st-1'
 /** The smallest ceiling; SQLite's own SQLITE_FULL comes above it, as on a full disk. */
@@ -118,11 +128,11 @@ test('a list that does not fit on the disk is refused whole, and the old one goe
     const many = Array.from({ length: 30_000 }, (_, i) => `P${String(i).padStart(6, '0')}`)
     assert.is(await codeOf(() => world.importList('stolen', many)), 'storage_full')
     const { hotlists } = world.cloud.parts
-    assert.ok(hotlists.match('ABC1230', world.clock.nowMs()))
-    assert.is(hotlists.match('P000001', world.clock.nowMs()), null)
+    assert.ok(hotlists.match(readOf('ABC1230'), world.clock.nowMs()))
+    assert.is(hotlists.match(readOf('P000001'), world.clock.nowMs()), null)
     assert.is((await hotlists.status())[0]?.version, 1)
     await world.importList('stolen', ['WWW9999'])
-    assert.ok(hotlists.match('WWW9999', world.clock.nowMs()))
+    assert.ok(hotlists.match(readOf('WWW9999'), world.clock.nowMs()))
   }, ONE_MEBIBYTE)
 })
 

@@ -5,16 +5,24 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Clock, DAY_MS, systemClock } from '../shared/clock.ts'
 import { AppError, type ErrorCode } from '../shared/errors.ts'
-import { newId } from '../shared/ids.ts'
+import { newId, newSecret } from '../shared/ids.ts'
 import { silentLog } from '../shared/log.ts'
 import { createSigner, createVerifier, newSigningKeyPem, sha256Hex } from '../shared/signing.ts'
 import { topics } from '../shared/topics.ts'
-import { manifestSchema, SNAPSHOT_CHUNK_BYTES, snapshotEntrySchema } from '../shared/wire/hotlist.ts'
+import {
+  manifestSchema,
+  readRecord,
+  SNAPSHOT_CHUNK_BYTES,
+  SNAPSHOT_RECORD_BYTES,
+  snapshotEntrySchema,
+} from '../shared/wire/index.ts'
 import type { Database, Statement } from './database/database.ts'
 import { openSqlite } from './database/sqlite.ts'
 import { KEPT_VERSIONS, MAX_DIFF_ENTRIES, MAX_LISTS, ROWS_PER_STEP } from './hotlists/rows.ts'
 import { DEFAULT_MAX_AGE_MS, MAX_GROUPS_PER_LIST, MAX_MAX_AGE_MS } from './hotlists/settings.ts'
 import { createHotlists, type Hotlists, type ImportReport, type ImportRequest } from './hotlists.ts'
+import { type ListKeys, openListKeys } from './list-keys.ts'
+import { readOf } from './testing.ts'
 
 const keyPem = newSigningKeyPem().privateKeyPem
 
@@ -28,6 +36,7 @@ interface World {
   nowMs: number
   /** Turns of the event loop that the lists gave away. */
   turns: number
+  keys: ListKeys
   /** Runs in each of them, before the lists go on. */
   onTurn: (() => Promise<void>) | null
   import(csv: string, more?: Partial<ImportRequest>): Promise<ImportReport>
@@ -52,11 +61,16 @@ async function inWorld(
     },
   }
   async function open(): Promise<void> {
+    world.keys = await openListKeys({
+      ...{ file: join(folder, 'list-digest.key'), agency: 'springfield', newSecret, signer: createSigner(keyPem) },
+      ...{ audit: { append: async () => ({ seq: 1 }) }, clock, log: silentLog, publish: async () => {} },
+    })
     world.database = openSqlite({ path, nowMs: world.nowMs })
     world.hotlists = await createHotlists({
       database: world.database,
       agency: 'springfield',
       signer: createSigner(keyPem),
+      keys: world.keys,
       clock,
       newId,
       log: silentLog,
@@ -118,27 +132,27 @@ test('an imported list matches exactly, and near only where the list or the entr
     )
     assert.is(stored?.source_sha256, report.sourceSha256)
     const { match } = world.hotlists
-    const exact = match('ABC1230', world.nowMs)
+    const exact = match(readOf('ABC1230'), world.nowMs)
     assert.is(exact?.kind, 'exact')
     assert.is(exact?.list, 'stolen')
     assert.is(exact?.listVersion, 1)
     assert.is(exact?.category, 'stolen')
     assert.is(exact?.priority, 1)
     assert.equal(exact?.groups, ['patrol'])
-    assert.is(match('ABC123O', world.nowMs), null, 'the entry is exact')
-    assert.is(match('XYZB888', world.nowMs)?.kind, 'near')
-    assert.is(match('XYZB888', world.nowMs)?.plate, 'XYZ8888')
-    assert.is(match('XYZBB88', world.nowMs), null, 'two differences')
-    assert.is(match('NOTHERE', world.nowMs), null)
+    assert.is(match(readOf('ABC123O'), world.nowMs), null, 'the entry is exact')
+    assert.is(match(readOf('XYZB888'), world.nowMs)?.kind, 'near')
+    assert.is(match(readOf('XYZB888'), world.nowMs)?.plate, 'XYZ8888')
+    assert.is(match(readOf('XYZBB88'), world.nowMs), null, 'two differences')
+    assert.is(match(readOf('NOTHERE'), world.nowMs), null)
     await world.import('plate\nABC1230\n', { settings: { rule: 'near' } })
-    assert.is(world.hotlists.match('ABC123O', world.nowMs)?.kind, 'near')
+    assert.is(world.hotlists.match(readOf('ABC123O'), world.nowMs)?.kind, 'near')
   })
 })
 
 test('an entry matches from when it is effective until it expires', async () => {
   await inWorld(async (world) => {
     await world.import('plate,effective,expires\nABC123,2026-01-02T00:00:00Z,2026-01-03T00:00:00Z\n')
-    const at = (iso: string) => world.hotlists.match('ABC123', Date.parse(iso))
+    const at = (iso: string) => world.hotlists.match(readOf('ABC123'), Date.parse(iso))
     assert.is(at('2026-01-01T23:59:59.999Z'), null)
     assert.ok(at('2026-01-02T00:00:00Z'))
     assert.ok(at('2026-01-02T23:59:59.999Z'))
@@ -154,10 +168,10 @@ test('the best of several entries is exact, of the read jurisdiction, and urgent
       settings: { groups: ['detectives'] },
     })
     const { match } = world.hotlists
-    assert.is(match('ABC1230', world.nowMs, 'US-CA')?.jurisdiction, 'US-CA')
-    assert.is(match('ABC1230', world.nowMs, 'US-NY')?.jurisdiction, null)
-    assert.is(match('ABC1230', world.nowMs)?.jurisdiction, 'US-NV', 'unknown: the most urgent')
-    const best = match('ABC1230', world.nowMs)
+    assert.is(match(readOf('ABC1230', 'US-CA'), world.nowMs)?.jurisdiction, 'US-CA')
+    assert.is(match(readOf('ABC1230', 'US-NY'), world.nowMs)?.jurisdiction, null)
+    assert.is(match(readOf('ABC1230'), world.nowMs)?.jurisdiction, 'US-NV', 'unknown: the most urgent')
+    const best = match(readOf('ABC1230'), world.nowMs)
     assert.is(best?.kind, 'exact')
     assert.equal(best?.groups, ['detectives', 'patrol'])
   })
@@ -174,16 +188,16 @@ test('a file with one bad row changes nothing; with leave to skip, the good rows
       report.problems.map((problem) => problem.line),
       [3],
     )
-    assert.ok(world.hotlists.match('OLD123', world.nowMs))
-    assert.is(world.hotlists.match('NEW123', world.nowMs), null)
+    assert.ok(world.hotlists.match(readOf('OLD123'), world.nowMs))
+    assert.is(world.hotlists.match(readOf('NEW123'), world.nowMs), null)
     const rows = await world.database.read(world.database.build.selectFrom('hotlist_entries').select('plate'))
     assert.is(rows.length, 1, 'nothing is left of the attempt')
     const skipped = await world.import(bad, { skipBad: true })
     assert.ok(skipped.applied)
     assert.is(skipped.good, 2)
     assert.is(skipped.bad, 1)
-    assert.is(world.hotlists.match('OLD123', world.nowMs), null)
-    assert.ok(world.hotlists.match('NEW456', world.nowMs))
+    assert.is(world.hotlists.match(readOf('OLD123'), world.nowMs), null)
+    assert.ok(world.hotlists.match(readOf('NEW456'), world.nowMs))
   })
 })
 
@@ -202,9 +216,9 @@ test('a file without a plate column is refused even with leave to skip, and an e
     await world.import(plates('ABC123'))
     assert.not((await world.import('number\nABC123\n', { skipBad: true })).applied)
     assert.match((await world.import('plate\n')).notApplied ?? '', /no entry/)
-    assert.ok(world.hotlists.match('ABC123', world.nowMs))
+    assert.ok(world.hotlists.match(readOf('ABC123'), world.nowMs))
     assert.ok((await world.import('plate\n', { allowEmpty: true })).applied)
-    assert.is(world.hotlists.match('ABC123', world.nowMs), null)
+    assert.is(world.hotlists.match(readOf('ABC123'), world.nowMs), null)
     const [version] = (await world.hotlists.status())[0]?.versions ?? []
     assert.is(version?.entries, 0)
     const envelope = JSON.parse(world.retained.get(topics.manifest('springfield', 'stolen'))?.toString() ?? '') as {
@@ -220,7 +234,7 @@ test('a file without a plate column is refused even with leave to skip, and an e
 test('an entry keeps its id over refreshes as long as plate, jurisdiction and case are the same', async () => {
   await inWorld(async (world) => {
     await world.import('plate,case,reason\nABC123,1,a\nBCD234,2,b\n')
-    const id = (plate: string) => world.hotlists.match(plate, world.nowMs)?.entryId
+    const id = (plate: string) => world.hotlists.match(readOf(plate), world.nowMs)?.entryId
     const [abc, bcd] = [id('ABC123'), id('BCD234')]
     await world.import('plate,case,reason\nCDE345,3,\nABC123,1,another reason\nBCD234,9,\n')
     assert.is(id('ABC123'), abc)
@@ -247,12 +261,17 @@ test('what is published verifies, adds up and holds no reason and no case number
     const snapshot = Buffer.concat(chunks)
     assert.is(snapshot.length, manifest.bytes)
     assert.is(sha256Hex(snapshot), manifest.digest)
-    assert.not.match(snapshot.toString(), /secret|case-/)
-    const lines = snapshot.toString().trimEnd().split('\n')
-    const entries = lines.map((line) => snapshotEntrySchema.parse(JSON.parse(line)))
-    assert.is(entries.length, 3_000)
-    const ids = entries.map((entry) => entry.entryId)
-    assert.equal(ids, [...ids].sort())
+    assert.not.match(snapshot.toString('latin1'), /secret|case-|P00/)
+    assert.is(snapshot.length, 3_000 * SNAPSHOT_RECORD_BYTES)
+    assert.is(manifest.keyId, world.keys.current.keyId)
+    const order: string[] = []
+    for (let at = 0; at < snapshot.length; at += SNAPSHOT_RECORD_BYTES) {
+      const record = readRecord(snapshot, at)
+      snapshotEntrySchema.parse({ ...record, digest: Buffer.from(record.digest).toString('hex') })
+      order.push(Buffer.from(record.digest).toString('hex'))
+    }
+    assert.equal(order, [...order].sort())
+    assert.ok(order.includes(world.keys.current.digest('P002999').toString('hex')))
     assert.is(world.order.at(-1), topics.manifest('springfield', 'stolen'), 'the manifest goes out last')
   })
 })
@@ -270,12 +289,51 @@ test('a new version clears the chunks of the old one, also when the cloud stoppe
     assert.ok((await world.import(rows(5))).applied, 'a version that cannot be published is in force all the same')
     await world.restart()
     assert.equal(chunkTopics(), [topics.snapshotChunk('springfield', 'stolen', 3, 0)])
-    assert.ok(world.hotlists.match('P000004', world.nowMs))
-    assert.is(world.hotlists.match('P000005', world.nowMs), null)
+    assert.ok(world.hotlists.match(readOf('P000004'), world.nowMs))
+    assert.is(world.hotlists.match(readOf('P000005'), world.nowMs), null)
     const published = world.order.length
     await world.restart()
     assert.is(world.order.length, published, 'what the broker holds does not go out again')
-    assert.ok(world.hotlists.match('P000004', world.nowMs))
+    assert.ok(world.hotlists.match(readOf('P000004'), world.nowMs))
+  })
+})
+
+test('a new key makes a new version of every list with other digests, also when it was cut short', async () => {
+  await inWorld(async (world) => {
+    await world.import(plates('ABC123'))
+    await world.import(plates('XYZ789'), { list: 'wanted' })
+    const before = world.keys.current
+    const id = world.hotlists.match(readOf('ABC123'), world.nowMs)?.entryId
+    assert.equal(await world.hotlists.replaceKey('ada'), { lists: 2 })
+    const snapshot = (version: number) => world.retained.get(topics.snapshotChunk('springfield', 'stolen', version, 0))
+    assert.is(snapshot(1), undefined)
+    assert.ok(snapshot(2)?.includes(world.keys.current.digest('ABC123')))
+    assert.not.ok(snapshot(2)?.includes(before.digest('ABC123')))
+    assert.is(world.keys.find(before.keyId), null)
+    assert.is(world.hotlists.match(readOf('ABC123'), world.nowMs)?.entryId, id, 'an entry keeps its id')
+    // The cloud ends after the key was replaced and before any list was.
+    await world.keys.replace()
+    await world.restart()
+    assert.ok(snapshot(3)?.includes(world.keys.current.digest('ABC123')))
+    assert.is(world.hotlists.match(readOf('XYZ789'), world.nowMs)?.listVersion, 3)
+    await world.restart()
+    assert.is(world.hotlists.match(readOf('XYZ789'), world.nowMs)?.listVersion, 3)
+  })
+})
+
+test('near matches weigh the candidates of the reader', async () => {
+  await inWorld(async (world) => {
+    await world.import(plates('HBC1234', 'MBC1284'), { settings: { rule: 'near' } })
+    const candidates = [
+      { plate: 'MBC1284', confidence: 0.3 },
+      { plate: 'HBC1234', confidence: 0.1 },
+    ]
+    const match = (plate: string, all = candidates) =>
+      world.hotlists.match({ plate, candidates: all, jurisdiction: null }, world.nowMs)
+    assert.equal([match('MBC1234')?.plate, match('MBC1234')?.score], ['MBC1284', 0.3])
+    assert.is(match('MBC1234', candidates.slice(1))?.plate, 'HBC1234')
+    assert.equal([match('MBC1234', [])?.plate, match('MBC12B4', [])?.plate], [undefined, 'MBC1284'])
+    assert.is(match('MBC12B4', [])?.score, 0)
   })
 })
 
@@ -313,8 +371,8 @@ test('an import that was cut short leaves nothing after the next start', async (
       }),
     ])
     await world.restart()
-    assert.is(world.hotlists.match('HALF11', world.nowMs), null)
-    assert.ok(world.hotlists.match('ABC123', world.nowMs))
+    assert.is(world.hotlists.match(readOf('HALF11'), world.nowMs), null)
+    assert.ok(world.hotlists.match(readOf('ABC123'), world.nowMs))
     const rows = await world.database.read(world.database.build.selectFrom('hotlist_entries').select('plate'))
     assert.is(rows.length, 1)
   })
@@ -323,13 +381,13 @@ test('an import that was cut short leaves nothing after the next start', async (
 test('rolling back makes a new, higher version with the old entries and their ids', async () => {
   await inWorld(async (world) => {
     await world.import(plates('ABC123', 'BCD234'))
-    const id = world.hotlists.match('ABC123', world.nowMs)?.entryId
+    const id = world.hotlists.match(readOf('ABC123'), world.nowMs)?.entryId
     await world.import(plates('CDE345'))
     const rolled = await world.hotlists.rollback('stolen', null, 'ada')
     assert.equal(rolled, { version: 3, entries: 2 })
-    assert.is(world.hotlists.match('ABC123', world.nowMs)?.entryId, id)
-    assert.is(world.hotlists.match('ABC123', world.nowMs)?.listVersion, 3)
-    assert.is(world.hotlists.match('CDE345', world.nowMs), null)
+    assert.is(world.hotlists.match(readOf('ABC123'), world.nowMs)?.entryId, id)
+    assert.is(world.hotlists.match(readOf('ABC123'), world.nowMs)?.listVersion, 3)
+    assert.is(world.hotlists.match(readOf('CDE345'), world.nowMs), null)
     await rejects(world.hotlists.rollback('stolen', 3, 'ada'), 'conflict')
     await rejects(world.hotlists.rollback('stolen', 99, 'ada'), 'not_found')
     await rejects(world.hotlists.rollback('none', null, 'ada'), 'not_found')
@@ -452,11 +510,11 @@ test('groups can be changed without a new version', async () => {
   await inWorld(async (world) => {
     await world.import(plates('ABC123'))
     await world.hotlists.configure('stolen', { groups: ['traffic', 'detectives'] })
-    assert.equal(world.hotlists.match('ABC123', world.nowMs)?.groups, ['detectives', 'traffic'])
+    assert.equal(world.hotlists.match(readOf('ABC123'), world.nowMs)?.groups, ['detectives', 'traffic'])
     await world.restart()
-    assert.equal(world.hotlists.match('ABC123', world.nowMs)?.groups, ['detectives', 'traffic'])
+    assert.equal(world.hotlists.match(readOf('ABC123'), world.nowMs)?.groups, ['detectives', 'traffic'])
     await world.import(plates('ABC123'))
-    assert.equal(world.hotlists.match('ABC123', world.nowMs)?.groups, ['detectives', 'traffic'])
+    assert.equal(world.hotlists.match(readOf('ABC123'), world.nowMs)?.groups, ['detectives', 'traffic'])
   })
 })
 
@@ -497,7 +555,7 @@ test('when the disk is full the old list stays in force and the next import work
       return writes === 2 ? Promise.reject(new AppError('storage_full', 'no space left')) : write(statements)
     }
     await rejects(world.import(plates('BCD234')), 'storage_full')
-    assert.ok(world.hotlists.match('ABC123', world.nowMs))
+    assert.ok(world.hotlists.match(readOf('ABC123'), world.nowMs))
     const rows = await world.database.read(world.database.build.selectFrom('hotlist_entries').select('plate'))
     assert.is(rows.length, 1)
     assert.ok((await world.import(plates('BCD234'))).applied)
@@ -527,7 +585,7 @@ test('an import goes a step of rows a turn, and in each of them the old list mat
     const seen: (number | undefined)[] = []
     world.onTurn = async () => {
       // In both versions, so that each turn shows which one is in force.
-      seen.push(world.hotlists.match('P0010000', world.nowMs)?.listVersion)
+      seen.push(world.hotlists.match(readOf('P0010000'), world.nowMs)?.listVersion)
     }
     const report = await world.import(rows(steps * ROWS_PER_STEP - 5_000))
     assert.ok(report.applied)
@@ -537,8 +595,8 @@ test('an import goes a step of rows a turn, and in each of them the old list mat
     const changed = seen.indexOf(2)
     assert.ok(changed >= 2 * steps, `in force in turn ${changed}`)
     assert.ok(seen.every((version, turn) => version === (turn < changed ? 1 : 2)))
-    assert.is(world.hotlists.match('P0000001', world.nowMs), null)
-    assert.ok(world.hotlists.match('P0024999', world.nowMs))
+    assert.is(world.hotlists.match(readOf('P0000001'), world.nowMs), null)
+    assert.ok(world.hotlists.match(readOf('P0024999'), world.nowMs))
   })
 })
 
@@ -550,8 +608,8 @@ test('all lists together are as long as the limit allows; one entry more is refu
       const over = await world.import(plates('BBB111', 'BBB222', 'BBB333'), { list: 'amber' })
       assert.is(over.applied, false)
       assert.match(over.notApplied ?? '', /more than 4 entries in all lists together/)
-      assert.is(world.hotlists.match('BBB222', world.nowMs)?.listVersion, 1)
-      assert.is(world.hotlists.match('BBB333', world.nowMs), null)
+      assert.is(world.hotlists.match(readOf('BBB222'), world.nowMs)?.listVersion, 1)
+      assert.is(world.hotlists.match(readOf('BBB333'), world.nowMs), null)
       assert.ok((await world.import(plates('AAA111'))).applied, 'the version that is replaced does not count')
       assert.ok((await world.import(plates('BBB111', 'BBB222', 'BBB333'), { list: 'amber' })).applied)
     },
@@ -564,7 +622,7 @@ test('going back to a version without entries must be asked for', async () => {
     await world.import('plate\n', { allowEmpty: true })
     await world.import(plates('ABC123'))
     await rejects(world.hotlists.rollback('stolen', 1, 'ada'), 'conflict')
-    assert.ok(world.hotlists.match('ABC123', world.nowMs))
+    assert.ok(world.hotlists.match(readOf('ABC123'), world.nowMs))
     assert.is((await world.hotlists.rollback('stolen', 1, 'ada', { allowEmpty: true })).entries, 0)
   })
 })

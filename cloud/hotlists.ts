@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../shared/clock.ts'
 import { AppError, toAppError } from '../shared/errors.ts'
+import type { ListKey } from '../shared/list-key.ts'
 import type { Log } from '../shared/log.ts'
 import { slugSchema } from '../shared/names.ts'
 import type { Signer } from '../shared/signing.ts'
@@ -16,18 +17,24 @@ import type { ParseReport } from './hotlists/csv.ts'
 import {
   createListIndex,
   findMatch,
+  type ListIndex,
   type ListInForce,
   type ListMatch,
   MAX_MATCHED_ENTRIES,
+  type MatchedRead,
 } from './hotlists/matcher.ts'
 import { readHotlistFile } from './hotlists/parse.ts'
 import { createListRows, type ListDiff, type ListStatus, MAX_LISTS } from './hotlists/rows.ts'
 import { type ListSettings, resolveSettings, settingsRow, toSettings } from './hotlists/settings.ts'
-import { createSnapshotWriter, type SnapshotTotals, sealManifest } from './hotlists/snapshot.ts'
+import { createSnapshotBuilder, keyIdOfManifest, type SnapshotTotals, sealManifest } from './hotlists/snapshot.ts'
+import type { ListKeys } from './list-keys.ts'
 
-export type { ListMatch } from './hotlists/matcher.ts'
+export type { ListMatch, MatchedRead } from './hotlists/matcher.ts'
 
 export type Publish = (topic: string, payload: Buffer, options: { qos: 0 | 1; retain: boolean }) => Promise<void>
+
+/** Who made a version that nobody asked for. */
+const CLOUD_ITSELF = 'cloud'
 
 export interface ImportRequest {
   list: string
@@ -53,8 +60,8 @@ export interface ImportReport extends ParseReport {
 }
 
 export interface Hotlists {
-  /** The best entry in force for a normalised plate, or null. Synchronous; about 1 µs. `jurisdiction` as read, if any. */
-  match(plate: string, nowMs: number, jurisdiction?: string | null): ListMatch | null
+  /** The best entry in force for a read, or null. Synchronous; some µs. */
+  match(read: MatchedRead, nowMs: number): ListMatch | null
   /** Throws `bad_input` for names and settings, `conflict` while another import runs; a bad file gives a report. */
   import(request: ImportRequest): Promise<ImportReport>
   /**
@@ -73,6 +80,8 @@ export interface Hotlists {
   /** Groups, rule for later imports, maximum age. A new age counts from the next version on, for it is signed. */
   configure(list: string, settings: Partial<ListSettings>): Promise<ListStatus>
   status(): Promise<ListStatus[]>
+  /** A new key for the plates on cameras, and with it a new version of every list: what a stolen unit holds is then worth nothing more. */
+  replaceKey(by: string): Promise<{ lists: number }>
   /** Publishes every current version that is not yet (retained) and clears the chunks of older ones; later versions go out by themselves. */
   publishCurrent(publish: Publish): Promise<void>
 }
@@ -81,6 +90,7 @@ export interface HotlistsDeps {
   database: Database
   agency: string
   signer: Signer
+  keys: Pick<ListKeys, 'current' | 'find' | 'replace' | 'forgetOld'>
   clock: Clock
   newId: () => string
   log: Log
@@ -97,15 +107,27 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
   let publish: Publish | null = null
 
   /** Walks a version once: fills an index for matching, and packs the snapshot. */
-  async function walk(list: string, version: number, onChunk: (chunk: Buffer, number: number) => Promise<void>) {
+  async function walk(
+    list: string,
+    version: number,
+    key: ListKey,
+    onChunk: (chunk: Buffer, number: number) => Promise<void>,
+  ) {
     const index = createListIndex()
-    const writer = createSnapshotWriter(onChunk)
+    const snapshot = createSnapshotBuilder(key, () => clock.sleep(0))
     for await (const row of rows.entriesOf(list, version)) {
       const entry = toEntry(row)
       index.add(entry)
-      await writer.add(entry)
+      await snapshot.add(entry)
     }
-    return { index, totals: await writer.end() }
+    return { index, totals: await snapshot.end(onChunk) }
+  }
+
+  /** For matching here alone. */
+  async function indexOf(list: string, version: number): Promise<ListIndex> {
+    const index = createListIndex()
+    for await (const row of rows.entriesOf(list, version)) index.add(toEntry(row))
+    return index
   }
 
   /** Brings a staged version into force: signed, committed, matched, published; then the rows of the oldest go. */
@@ -115,7 +137,8 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     settings: ListSettings,
     sourceSha256: string | null,
   ): Promise<SnapshotTotals> {
-    const { index, totals } = await walk(list, version, async () => {})
+    const key = deps.keys.current
+    const { index, totals } = await walk(list, version, key, async () => {})
     const nowMs = clock.nowMs()
     const manifest: Manifest = {
       agency,
@@ -126,6 +149,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
       chunks: totals.chunks,
       bytes: totals.bytes,
       digest: totals.digest,
+      keyId: key.keyId,
       issuedAtMs: nowMs,
       expiresAtMs: nowMs + settings.maxAgeMs,
     }
@@ -171,8 +195,11 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     // What is retained outlives a restart: a million rows need not go out again.
     if (row?.manifest == null || row.published === 1) return
     const retained = { qos: 1, retain: true } as const
+    const key = deps.keys.find(keyIdOfManifest(row.manifest) ?? '')
+    // Made for a key that is no more: the version that takes its place is on its way.
+    if (key === null) return
     // Chunks first: a camera that sees the manifest finds all of them.
-    await walk(list, version, (chunk, number) =>
+    await walk(list, version, key, (chunk, number) =>
       send(topics.snapshotChunk(agency, list, version, number), chunk, retained),
     )
     await send(topics.manifest(agency, list), Buffer.from(row.manifest), retained)
@@ -221,6 +248,23 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     let others = 0
     for (const known of inForce.values()) if (known.list !== list) others += known.index.size
     return entries <= MAX_LIST_ENTRIES && others + entries <= maxMatchedEntries
+  }
+
+  /** Every list whose current version is digested with another key than the current one gets a new version. */
+  async function bringToKey(by: string): Promise<number> {
+    let count = 0
+    for (const { list, version } of [...inForce.values()]) {
+      const [row] = await database.read(
+        build.selectFrom('hotlist_versions').select('manifest').where('list', '=', list).where('version', '=', version),
+      )
+      if (row?.manifest != null && keyIdOfManifest(row.manifest) === deps.keys.current.keyId) continue
+      const next = await rows.openVersion(list, by)
+      await rows.copy(list, version, next)
+      await enforce(list, next, toSettings(await rows.get(list)), null)
+      count += 1
+    }
+    await deps.keys.forgetOld()
+    return count
   }
 
   async function importFile(request: ImportRequest): Promise<ImportReport> {
@@ -272,12 +316,12 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
   }
   for (const row of await database.read(build.selectFrom('hotlists').selectAll())) {
     if (row.current_version === null) continue
-    const { index } = await walk(row.list, row.current_version, async () => {})
+    const index = await indexOf(row.list, row.current_version)
     inForce.set(row.list, { list: row.list, version: row.current_version, groups: toSettings(row).groups, index })
   }
 
   return {
-    match: (plate, nowMs, jurisdiction = null) => findMatch(inForce.values(), plate, nowMs, jurisdiction),
+    match: (read, nowMs) => findMatch(inForce.values(), read, nowMs),
     import: (request) => alone(() => importFile(request)),
     rollback: (list, toVersion, by, options = { allowEmpty: false }) =>
       alone(async () => {
@@ -309,12 +353,20 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
         if (known !== undefined) inForce.set(list, { ...known, groups: checked.groups })
         return rows.statusOf(await rows.get(list))
       }),
+    replaceKey: (by) =>
+      alone(async () => {
+        await deps.keys.replace()
+        log.warn('list_key_replaced', { count: inForce.size })
+        return { lists: await bringToKey(by) }
+      }),
     async status() {
       const lists = await database.read(build.selectFrom('hotlists').selectAll().orderBy('list').limit(MAX_LISTS))
       return Promise.all(lists.map(rows.statusOf))
     },
     async publishCurrent(send) {
       publish = send
+      // What an earlier replacement of the key was cut short in.
+      await alone(() => bringToKey(CLOUD_ITSELF))
       for (const known of [...inForce.values()]) await publishList(known.list, known.version, send)
     },
   }

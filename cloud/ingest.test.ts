@@ -383,6 +383,7 @@ test('publishes of one turn are one transaction up to the limit, and one more go
     const ingest = createIngest({
       ...parts,
       match: parts.hotlists.match,
+      onListKeyRequest() {},
       retention: () => parts.policy.retention(),
       counters: { ...parts.metrics.ingest, batch: (size) => sizes.push(size) },
     })

@@ -3,17 +3,19 @@
  * broker calls `accept` inside authorizePublish and sends PUBACK when it resolves [MQTT-4.3.2-2]; all publishes of one
  * event-loop turn share a transaction. When it throws, the connection is closed without PUBACK and the camera sends again.
  */
+import { z } from 'zod'
 import type { Clock } from '../shared/clock.ts'
 import { toAppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import { confusableKey } from '../shared/plate.ts'
 import { sha256Hex } from '../shared/signing.ts'
-import type { Topic } from '../shared/topics.ts'
+import { LIST_KEY, type Topic } from '../shared/topics.ts'
 import {
   type Alert,
   cameraHealthSchema,
   cameraStatusSchema,
   hotlistAckSchema,
+  listKeyRequestSchema,
   MAX_CROP_BYTES,
   MAX_SIGHTING_BYTES,
   parseWire,
@@ -24,7 +26,7 @@ import {
 import type { Alerts } from './alerts.ts'
 import type { Cameras } from './cameras.ts'
 import type { Database, Statement } from './database/database.ts'
-import type { ListMatch } from './hotlists.ts'
+import type { ListMatch, MatchedRead } from './hotlists.ts'
 import { MAX_QUARANTINED_ROWS, type Quarantine, type QuarantineReason } from './quarantine.ts'
 import { type Retention, type Sightings, timesOf } from './sightings.ts'
 
@@ -68,8 +70,10 @@ export interface IngestDeps {
   quarantine: Quarantine
   alerts: Alerts
   cameras: Pick<Cameras, 'recordStatus' | 'recordHealth' | 'recordAck'>
-  /** The current lists' entry for a plate, or null. */
-  match: (plate: string, nowMs: number, jurisdiction: string | null) => ListMatch | null
+  /** The current lists' entry for a read, or null. */
+  match: (read: MatchedRead, nowMs: number) => ListMatch | null
+  /** A camera asks for the key of the lists. Nothing of it is stored, and nothing waits for the answer. */
+  onListKeyRequest: (camera: string, requestId: string, keyId: string | null) => void
   retention: () => Retention
   clock: Clock
   log: Log
@@ -143,8 +147,8 @@ export function createIngest(deps: IngestDeps): Ingest {
     if (stored === digest) return 'duplicate'
     if (stored !== undefined) return setAside(batch, arrived, 'conflicting_duplicate', 'sightingId')
 
-    const match =
-      sighting.plate === null ? null : deps.match(sighting.plate, receivedAtMs, sighting.jurisdiction?.code ?? null)
+    const { plate } = sighting
+    const match = plate === null ? null : deps.match({ ...sighting, plate }, receivedAtMs)
     const planned = await planAlerts(batch, { sighting, receivedAtMs, match, hasPreview: digests.has(0) })
     const isMatched = match !== null || planned.isAlerted
     const { matchedMs, unmatchedMs } = deps.retention()
@@ -273,6 +277,13 @@ export function createIngest(deps: IngestDeps): Ingest {
       if (!parsed.ok) return refuse(parsed.reason)
       if (parsed.value.cameraId !== topic.camera) return setAside(batch, arrived, 'not_its_own', 'cameraId')
       await cameras.recordHealth(parsed.value)
+      return 'recorded'
+    }
+    if (topic.kind === 'request' && topic.operation === LIST_KEY) {
+      const parsed = parseWire(listKeyRequestSchema, payload, MAX_REPORT_BYTES)
+      if (!parsed.ok) return refuse(parsed.reason)
+      if (!z.uuidv7().safeParse(topic.id).success) return refuse('id: not a UUIDv7')
+      deps.onListKeyRequest(topic.camera, topic.id, parsed.value.keyId)
       return 'recorded'
     }
     if (topic.kind === 'ack' && topic.subject === 'policy') {

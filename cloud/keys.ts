@@ -15,6 +15,8 @@ export const KEY_FILES = {
   /** Public half of the audit key, for verifying on another machine. */
   auditPublic: 'audit-signing.public.pem',
   plateDigest: 'plate-digest.key',
+  /** Opened by list-keys.ts. */
+  listDigest: 'list-digest.key',
 } as const
 
 /** Bytes of the HMAC-SHA256 key: as long as its output [RFC 2104, 3]. */

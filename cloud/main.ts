@@ -4,6 +4,7 @@
  */
 import { mkdirSync } from 'node:fs'
 import type { AddressInfo, Server } from 'node:net'
+import { join } from 'node:path'
 import type { Server as TlsServer } from 'node:tls'
 import { type Clock, systemClock } from '../shared/clock.ts'
 import { AppError, systemCode, toAppError } from '../shared/errors.ts'
@@ -26,7 +27,8 @@ import { createDenialAudit, type Denied } from './denials.ts'
 import { createFirstRun } from './first-run.ts'
 import { createHotlists } from './hotlists.ts'
 import { createIngest } from './ingest.ts'
-import { openKeys } from './keys.ts'
+import { KEY_FILES, openKeys } from './keys.ts'
+import { openListKeys } from './list-keys.ts'
 import { createMetrics } from './metrics.ts'
 import type { CloudParts } from './parts.ts'
 import { may } from './permissions.ts'
@@ -97,7 +99,19 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
         }),
     }
     const cameras = await createCameras({ database, authority, agency, clock })
-    const hotlists = await createHotlists({ database, agency, signer: keys.lists, clock, newId, log })
+    const listKeys = await openListKeys({
+      ...{
+        file: join(paths.keysFolder, KEY_FILES.listDigest),
+        agency,
+        newSecret,
+        signer: keys.lists,
+        audit,
+        clock,
+        log,
+      },
+      publish: (...args) => broker.publish(...args),
+    })
+    const hotlists = await createHotlists({ database, agency, signer: keys.lists, keys: listKeys, clock, newId, log })
     const policy = await createPolicy({
       database,
       agency,
@@ -142,6 +156,12 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       alerts,
       cameras,
       match: hotlists.match,
+      onListKeyRequest(camera, requestId, keyId) {
+        // A camera that gets no answer asks again.
+        listKeys.answer(camera, requestId, keyId).catch((thrown: unknown) => {
+          log.error('list_key_not_given', { cameraId: camera, error: toAppError(thrown).message })
+        })
+      },
       retention,
       clock,
       log,

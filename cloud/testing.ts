@@ -17,10 +17,17 @@ import type { AuditEntry } from './audit/entry.ts'
 import { newCameraRequest } from './authority.ts'
 import { type CloudConfig, cloudConfigSchema } from './config.ts'
 import { CONNECTION_LIMITS, type ConnectionLimits } from './connections.ts'
+import type { MatchedRead } from './hotlists.ts'
 import { type RunningCloud, runCloud } from './main.ts'
 import type { Role } from './permissions.ts'
 
 export const AGENCY = 'springfield'
+
+/** A read as the lists are asked about it: sure of its text. */
+export const readOf = (plate: string, jurisdiction: string | null = null): MatchedRead => ({
+  ...{ plate, candidates: [], jurisdiction: jurisdiction === null ? null : { code: jurisdiction } },
+})
+
 const PASSWORD = 'a heron stands in the reeds'
 /** Generous: a test that waits this long is broken, not slow. */
 const WAIT_LIMIT_MS = 60 * SECOND_MS

@@ -24,7 +24,7 @@ import type { Hotlists } from './hotlist/hotlist.ts'
 import type { Outbox } from './outbox/outbox.ts'
 import type { CameraPolicy } from './policy.ts'
 import type { Repeats } from './repeats.ts'
-import type { FrameTime, Observation, Track, Tracker } from './track.ts'
+import type { FrameTime, Observation, Track, Tracker, Vote } from './track.ts'
 import { cornersOfRegion } from './vision/geometry.ts'
 import type { EvidenceCrop, Jurisdiction, VisionDoor } from './vision/types.ts'
 
@@ -195,7 +195,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   async function follow({ track, improved }: Observation, frame: Frame, time: FrameTime): Promise<void> {
     const state = stateOf(track)
     const vote = track.vote()
-    const match = vote.plate === null ? null : hotlists.match(vote.plate, clock.nowMs())
+    const match = matchOf(vote)
     // After a preview the picture is in the outbox, and another one under the same id would contradict it.
     if (state.preview !== null || repeats.isRepeat(vote.plate, track.region, match, clock.monotonicMs())) return
     // A picture is only taken of what may leave the camera.
@@ -209,6 +209,9 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     state.preview = match
     store(track, state, match, 0)
   }
+
+  const matchOf = ({ plate, candidates, jurisdiction }: Vote) =>
+    plate === null ? null : hotlists.match({ plate, candidates, jurisdiction }, clock.nowMs())
 
   function stateOf(track: Track): Followed {
     const state = followed.get(track) ?? { picture: null, preview: null, cropStored: false, jurisdiction: null }
@@ -231,8 +234,9 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   function end(tracks: readonly Track[]): void {
     for (const track of tracks) {
       const state = stateOf(track)
-      const { plate } = track.vote()
-      const match = plate === null ? null : hotlists.match(plate, clock.nowMs())
+      const vote = track.vote()
+      const { plate } = vote
+      const match = matchOf(vote)
       const isRepeat = state.preview === null && repeats.isRepeat(plate, track.region, match, clock.monotonicMs())
       repeats.saw(plate, track.region, match ?? state.preview, clock.monotonicMs())
       if (isRepeat) counters.repeats += 1

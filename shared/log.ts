@@ -27,6 +27,7 @@ export const LOG_FIELDS = [
   'group',
   'hint',
   'host',
+  'keyId',
   'kind',
   'limit',
   'list',

@@ -53,6 +53,52 @@ export function confusableDistance(a: string, b: string): number | null {
   return distance
 }
 
+/** The characters that `character` may have been, without itself. */
+const confusables: ReadonlyMap<string, readonly string[]> = new Map(
+  CONFUSABLE_CLASSES.flatMap((members) =>
+    [...members].map((member): [string, string[]] => [member, [...members].filter((other) => other !== member)]),
+  ),
+)
+
+/** A text that a plate may have been read from, and how likely its reader thought it, 0-1. */
+export interface NearVariant {
+  plate: string
+  score: number
+}
+
+/**
+ * What a read may have been, within MAX_NEAR_SUBSTITUTIONS: the reader's own other candidates, and the texts in which one character is
+ * another that reading confuses. Likeliest first; a text that the reader did not name itself scores 0. Empty for reads shorter than
+ * NEAR_MIN_LENGTH. Camera and cloud both match by it, the camera by the digest of each.
+ */
+export function nearVariants(
+  read: string,
+  candidates: readonly { plate: string; confidence: number }[],
+): NearVariant[] {
+  if (read.length < NEAR_MIN_LENGTH) return []
+  const scores = new Map<string, number>()
+  for (const { plate, confidence } of candidates) {
+    if (plate !== read && substitutions(plate, read) <= MAX_NEAR_SUBSTITUTIONS) {
+      scores.set(plate, Math.max(confidence, scores.get(plate) ?? 0))
+    }
+  }
+  for (let at = 0; at < read.length; at++) {
+    for (const other of confusables.get(read.charAt(at)) ?? []) {
+      const variant = read.slice(0, at) + other + read.slice(at + 1)
+      if (!scores.has(variant)) scores.set(variant, 0)
+    }
+  }
+  return [...scores].map(([plate, score]) => ({ plate, score })).sort((a, b) => b.score - a.score)
+}
+
+/** Places in which two texts differ; infinite when they are not of one length. */
+function substitutions(a: string, b: string): number {
+  if (a.length !== b.length) return Number.POSITIVE_INFINITY
+  let count = 0
+  for (let i = 0; i < a.length; i++) if (a.charAt(i) !== b.charAt(i)) count += 1
+  return count
+}
+
 /** How a read meets a listed plate. `near` is shown as ≈ and never as a fact. */
 export type MatchKind = 'exact' | 'near'
 

@@ -82,6 +82,24 @@ test('a camera publishes as itself only', () => {
   assert.not(mayPublish(camera, topics.manifest('springfield', 'stolen')))
   assert.not(mayPublish(camera, topics.policy('springfield')))
   assert.not(mayPublish(camera, 'candor/v1/springfield/cameras/north-1/commands/restart/1'))
+  assert.ok(mayPublish(camera, topics.request('springfield', 'north-1', 'list-key', '1')))
+  assert.not(mayPublish(camera, topics.request('springfield', 'south-2', 'list-key', '1')))
+})
+
+test('what a camera asks for and is told comes to it alone', () => {
+  const mine = topics.command('springfield', 'north-1', 'list-key', '1')
+  assert.equal(parseTopic(mine), {
+    ...{ kind: 'command', agency: 'springfield', camera: 'north-1', operation: 'list-key', id: '1' },
+  })
+  assert.is(parseTopic(topics.request('springfield', 'north-1', 'list-key', '1'))?.kind, 'request')
+  assert.ok(mayReceive(camera, mine))
+  assert.not(mayReceive(camera, topics.command('springfield', 'south-2', 'list-key', '1')))
+  for (const person of [officer, watcher]) {
+    assert.not(mayReceive(person, mine))
+    assert.not(maySubscribe(person, mine))
+  }
+  assert.not(maySubscribe(camera, topics.request('springfield', 'north-1', 'list-key', '1')))
+  assert.not(mayReceive(camera, topics.request('springfield', 'north-1', 'list-key', '1')))
 })
 
 test('people publish nothing', () => {
@@ -144,7 +162,7 @@ test('nothing of another agency is delivered', () => {
 })
 
 test('the printed table names every kind of topic', () => {
-  assert.is(TOPIC_RIGHTS.length, 10)
+  assert.is(TOPIC_RIGHTS.length, 11)
 })
 
 test.run()

@@ -6,6 +6,8 @@ import { z } from 'zod'
 import { SLUG_PATTERN } from './names.ts'
 
 export const TOPIC_ROOT = 'candor/v1'
+/** The operation by which a camera gets the key of the lists' digests. */
+export const LIST_KEY = 'list-key'
 /** Longest topic the broker takes, in bytes of UTF-8. The longest of ours is under 200. */
 export const MAX_TOPIC_BYTES = 256
 
@@ -16,6 +18,7 @@ export type Topic =
   | { kind: 'health'; agency: string; camera: string }
   | { kind: 'ack'; agency: string; camera: string; subject: string }
   | { kind: 'command'; agency: string; camera: string; operation: string; id: string }
+  | { kind: 'request'; agency: string; camera: string; operation: string; id: string }
   | { kind: 'manifest'; agency: string; list: string }
   | { kind: 'snapshot'; agency: string; list: string; version: number; chunk: number }
   | { kind: 'policy'; agency: string }
@@ -32,6 +35,11 @@ export const topics = {
   /** `subject` is `hotlists/{list}` or `policy`. */
   ack: (agency: string, camera: string, subject: string) => cameraTopic(agency, camera, `acks/${subject}`),
   commands: (agency: string, camera: string) => cameraTopic(agency, camera, 'commands/+/+'),
+  command: (agency: string, camera: string, operation: string, id: string) =>
+    cameraTopic(agency, camera, `commands/${operation}/${id}`),
+  /** What a camera asks the cloud for; the answer is the command of the same operation and id. */
+  request: (agency: string, camera: string, operation: string, id: string) =>
+    cameraTopic(agency, camera, `requests/${operation}/${id}`),
   manifest: (agency: string, list: string) => `${TOPIC_ROOT}/${agency}/hotlists/${list}/manifest`,
   manifests: (agency: string) => `${TOPIC_ROOT}/${agency}/hotlists/+/manifest`,
   snapshotChunk: (agency: string, list: string, version: number, chunk: number) =>
@@ -78,8 +86,8 @@ function parseCameraTopic(agency: string, camera: string, leaf: string | undefin
     return first !== undefined && rest.length === 1 ? { kind: 'crop', agency, camera, sightingId: first } : null
   if (leaf === 'acks')
     return rest.length === 1 || rest.length === 2 ? { kind: 'ack', agency, camera, subject: rest.join('/') } : null
-  if (leaf === 'commands' && first !== undefined && second !== undefined && rest.length === 2) {
-    return { kind: 'command', agency, camera, operation: first, id: second }
+  if ((leaf === 'commands' || leaf === 'requests') && first && second && rest.length === 2) {
+    return { kind: leaf === 'commands' ? 'command' : 'request', agency, camera, operation: first, id: second }
   }
   return null
 }
@@ -168,10 +176,17 @@ export const TOPIC_RIGHTS: readonly {
     retained: false,
   },
   {
+    topic: 'cameras/{camera}/requests/{operation}/{id}',
+    publishes: 'that camera',
+    subscribes: 'nobody',
+    qos: '1',
+    retained: false,
+  },
+  {
     topic: 'cameras/{camera}/commands/{operation}/{id}',
     publishes: 'the cloud',
     subscribes: 'that camera',
-    qos: '1',
+    qos: '0-1',
     retained: false,
   },
   {

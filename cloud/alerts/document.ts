@@ -6,6 +6,7 @@ import type { ListMatch } from '../hotlists.ts'
 export function describeMatch(match: ListMatch, sighting: Sighting): Alert['match'] {
   return {
     kind: match.kind,
+    score: match.score,
     list: match.list,
     listVersion: match.listVersion,
     entryId: match.entryId,

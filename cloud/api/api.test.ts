@@ -13,6 +13,7 @@ import { cloudConfigSchema } from '../config.ts'
 import { MAX_IMPORT_BYTES } from '../hotlists/csv.ts'
 import { type RunningCloud, runCloud } from '../main.ts'
 import type { Role } from '../permissions.ts'
+import { readOf } from '../testing.ts'
 import { MAX_BODY_BYTES, MAX_REQUESTS_PER_MINUTE } from './api.ts'
 import { MAX_LOGINS_PER_MINUTE } from './people.ts'
 
@@ -143,7 +144,7 @@ async function store(world: World, sighting: Sighting, jpeg?: Buffer): Promise<s
   const { confusableKey } = await import('../../shared/plate.ts')
   const { sha256Hex } = await import('../../shared/signing.ts')
   const receivedAtMs = Date.now()
-  const match = sighting.plate === null ? null : parts.hotlists.match(sighting.plate, receivedAtMs)
+  const match = sighting.plate === null ? null : parts.hotlists.match(readOf(sighting.plate), receivedAtMs)
   const document = JSON.stringify(sighting)
   const statements = [
     parts.sightings.insert({

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { slugSchema } from '../../shared/names.ts'
 import { matchRuleSchema, timeMsSchema } from '../../shared/wire/index.ts'
-import { MAX_IMPORT_BYTES } from '../hotlists/csv.ts'
+import { MAX_IMPORT_BYTES, MAX_REASON_LENGTH } from '../hotlists/csv.ts'
 import { DEFAULT_GROUPS, MAX_GROUPS_PER_LIST, MAX_MAX_AGE_MS } from '../hotlists/settings.ts'
 import type { CloudParts } from '../parts.ts'
 import { may } from '../permissions.ts'
@@ -204,6 +204,22 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
       return door.audited(request, { operation: 'hotlist.rollback', subject: subject(list), detail }, () =>
         hotlists.rollback(list, version, by(request), { allowEmpty }),
       )
+    },
+  })
+
+  app.route({
+    method: 'POST',
+    url: '/api/v1/hotlist-key',
+    onRequest: door.guard('hotlists.write'),
+    schema: {
+      summary:
+        'Replaces the key of the plates on cameras, with a new version of every list: after a camera unit was stolen',
+      body: z.strictObject({ reason: z.string().trim().min(1).max(MAX_REASON_LENGTH) }),
+      response: { 200: z.object({ lists: z.int().describe('lists that got a new version') }) },
+    },
+    async handler(request) {
+      const { reason } = request.body
+      return door.audited(request, { operation: 'hotlist.replace_key', reason }, () => hotlists.replaceKey(by(request)))
     },
   })
 

@@ -1,8 +1,9 @@
 /**
- * The lists in force, in memory, for matching every sighting as it arrives: a hash lookup by confusable key, no query. A list
- * is swapped whole, so the old version matches until the new one is in.
+ * The lists in force, in memory, for matching every sighting as it arrives: a hash lookup for the read and one for each text that it may
+ * have been, no query. A list is swapped whole, so the old version matches until the new one is in.
  */
-import { comparePlates, confusableKey, type MatchKind } from '../../shared/plate.ts'
+import { compareMatches, type Ranked } from '../../shared/match-order.ts'
+import { type MatchKind, type NearVariant, nearVariants } from '../../shared/plate.ts'
 import type { MatchRule } from '../../shared/wire/hotlist.ts'
 
 /** Entries of all lists in force together; 1,000,000 take about 230 MB (measured with plates of 7 characters). */
@@ -22,6 +23,8 @@ export interface ListEntry {
 /** What a read met in the lists: everything that an alert says of it. */
 export interface ListMatch {
   kind: MatchKind
+  /** How likely the reader thought the listed text, 0-1; 1 for an exact match. */
+  score: number
   list: string
   listVersion: number
   entryId: string
@@ -34,37 +37,43 @@ export interface ListMatch {
   groups: readonly string[]
 }
 
-/** One list, being filled or in force. One entry a key is the common case and is kept without an array. */
+/** One list, being filled or in force. One entry a plate is the common case and is kept without an array. */
 export interface ListIndex {
   add(entry: ListEntry): void
   readonly size: number
-  candidates(key: string): readonly ListEntry[]
+  /** Entries that may be met by a near read. */
+  readonly nearSize: number
+  entriesFor(plate: string): readonly ListEntry[]
 }
 
 const NONE: readonly ListEntry[] = []
 
 export function createListIndex(): ListIndex {
-  const byKey = new Map<string, ListEntry | ListEntry[]>()
+  const byPlate = new Map<string, ListEntry | ListEntry[]>()
   // A list has few categories; one string each instead of one an entry.
   const categories = new Map<string, string>()
   let size = 0
+  let nearSize = 0
   return {
     add(entry) {
       const category = categories.get(entry.category) ?? entry.category
       categories.set(category, category)
       const kept = { ...entry, category }
-      const key = confusableKey(entry.plate)
-      const there = byKey.get(key)
-      if (there === undefined) byKey.set(key, kept)
+      const there = byPlate.get(entry.plate)
+      if (there === undefined) byPlate.set(entry.plate, kept)
       else if (Array.isArray(there)) there.push(kept)
-      else byKey.set(key, [there, kept])
+      else byPlate.set(entry.plate, [there, kept])
       size += 1
+      if (entry.rule === 'near') nearSize += 1
     },
     get size() {
       return size
     },
-    candidates(key) {
-      const there = byKey.get(key)
+    get nearSize() {
+      return nearSize
+    },
+    entriesFor(plate) {
+      const there = byPlate.get(plate)
       if (there === undefined) return NONE
       return Array.isArray(there) ? there : [there]
     },
@@ -78,31 +87,35 @@ export interface ListInForce {
   index: ListIndex
 }
 
-/**
- * The best entry for a read: exact before near, the read's own jurisdiction before an unknown and that before another one,
- * then the more urgent priority. Another jurisdiction does not hide a match, because the read of it may be wrong: the person
- * who verifies sees both. `jurisdiction` is what was read, or null.
- */
-export function findMatch(
-  lists: Iterable<ListInForce>,
-  plate: string,
-  nowMs: number,
-  jurisdiction: string | null,
-): ListMatch | null {
-  const key = confusableKey(plate)
-  let best: { entry: ListEntry; kind: MatchKind; in: ListInForce; rank: number } | null = null
+/** What is matched: a plate as read, and what else its reader thought it might be. */
+export interface MatchedRead {
+  plate: string
+  candidates: readonly { plate: string; confidence: number }[]
+  jurisdiction: { code: string } | null
+}
+
+/** The best entry for a read, in the order of match-order.ts, with the groups of every list that the read met. */
+export function findMatch(lists: Iterable<ListInForce>, read: MatchedRead, nowMs: number): ListMatch | null {
+  let best: (Ranked & { entry: ListEntry; in: ListInForce }) | null = null
   let groups: Set<string> | null = null
+  const exact = [{ plate: read.plate, score: 1 }]
+  let near: readonly NearVariant[] | null = null
   for (const inForce of lists) {
-    for (const entry of inForce.index.candidates(key)) {
-      const kind = comparePlates(plate, entry.plate)
-      if (kind === null || (kind === 'near' && entry.rule === 'exact')) continue
-      if (entry.effectiveAtMs !== null && nowMs < entry.effectiveAtMs) continue
-      if (entry.expiresAtMs !== null && nowMs >= entry.expiresAtMs) continue
-      groups ??= new Set()
-      for (const group of inForce.groups) groups.add(group)
-      const rank = rankOf(kind, entry, jurisdiction)
-      if (best === null || rank < best.rank || (rank === best.rank && entry.entryId < best.entry.entryId)) {
-        best = { entry, kind, in: inForce, rank }
+    const { index } = inForce
+    for (const kind of ['exact', 'near'] as const) {
+      if (kind === 'near' && index.nearSize === 0) continue
+      if (kind === 'near') near ??= nearVariants(read.plate, read.candidates)
+      for (const { plate, score } of kind === 'exact' ? exact : (near ?? [])) {
+        for (const entry of index.entriesFor(plate)) {
+          if (kind === 'near' && entry.rule === 'exact') continue
+          if (entry.effectiveAtMs !== null && nowMs < entry.effectiveAtMs) continue
+          if (entry.expiresAtMs !== null && nowMs >= entry.expiresAtMs) continue
+          groups ??= new Set()
+          for (const group of inForce.groups) groups.add(group)
+          const { entryId, jurisdiction, priority } = entry
+          const ranked = { kind, score, entryId, jurisdiction, priority, entry, in: inForce }
+          if (best === null || compareMatches(ranked, best, read.jurisdiction?.code ?? null) < 0) best = ranked
+        }
       }
     }
   }
@@ -110,6 +123,7 @@ export function findMatch(
   const { entry } = best
   return {
     kind: best.kind,
+    score: best.score,
     list: best.in.list,
     listVersion: best.in.version,
     entryId: entry.entryId,
@@ -119,10 +133,4 @@ export function findMatch(
     priority: entry.priority,
     groups: [...groups].sort(),
   }
-}
-
-/** Smaller is better; the digits are kind, jurisdiction, priority. */
-function rankOf(kind: MatchKind, entry: ListEntry, jurisdiction: string | null): number {
-  const place = entry.jurisdiction === null || jurisdiction === null ? 1 : entry.jurisdiction === jurisdiction ? 0 : 2
-  return (kind === 'exact' ? 0 : 100) + place * 10 + entry.priority
 }

@@ -1,13 +1,31 @@
 /** How a list comes to the camera, when it takes over, and what is left of it after a restart. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { createListKey } from '../../shared/list-key.ts'
 import { STALLED_AFTER_MS } from './hotlist.ts'
-import { DAY, deliver, entry, entryId, found, giveChunks, inWorld, NOW, offer, versionOf } from './testing.ts'
+import {
+  CAMERA,
+  DAY,
+  deliver,
+  entry,
+  entryId,
+  found,
+  giveChunks,
+  inWorld,
+  keyAnswer,
+  NOW,
+  offer,
+  readOf,
+  records,
+  sealed,
+  stranger,
+  versionOf,
+} from './testing.ts'
 
 test('a signed version is received in chunks, checked, and only then matches', async () => {
   await inWorld(async ({ hotlists }) => {
-    const version = versionOf(1, [entry(1, 'ABC1234'), entry(2, 'XYZ789')], {}, 100)
-    assert.ok(version.chunks.length > 3)
+    const version = versionOf(1, [entry(1, 'ABC1234'), entry(2, 'XYZ789')], {}, records(1))
+    assert.is(version.chunks.length, 2)
     assert.is(offer(hotlists, version), null)
     assert.equal(hotlists.wanted, { list: 'stolen', version: 1 })
     giveChunks(hotlists, version)
@@ -21,7 +39,7 @@ test('a signed version is received in chunks, checked, and only then matches', a
       reason: null,
       atMs: NOW,
     })
-    assert.equal(hotlists.match('ABC1234', NOW), {
+    assert.equal(hotlists.match(readOf('ABC1234'), NOW), {
       list: 'stolen',
       listVersion: 1,
       entryId: entryId(1),
@@ -34,7 +52,7 @@ test('a signed version is received in chunks, checked, and only then matches', a
 test('the old version matches until the whole new one is there, and not a moment longer', async () => {
   await inWorld(async ({ hotlists }) => {
     await deliver(hotlists, versionOf(1, [entry(1, 'OLD111')]))
-    const next = versionOf(2, [entry(2, 'NEW222'), entry(3, 'ALS333')], {}, 100)
+    const next = versionOf(2, [entry(2, 'NEW222'), entry(3, 'ALS333')], {}, records(1))
     offer(hotlists, next)
     for (const [chunk, payload] of next.chunks.entries()) {
       assert.is(found(hotlists, 'OLD111'), 'stolen v1 exact')
@@ -51,7 +69,7 @@ test('the old version matches until the whole new one is there, and not a moment
 
 test('chunks may come in any order, twice, and between chunks of something else', async () => {
   await inWorld(async ({ hotlists }) => {
-    const version = versionOf(1, [entry(1, 'ABC1234'), entry(2, 'XYZ789')], {}, 64)
+    const version = versionOf(1, [entry(1, 'ABC1234'), entry(2, 'XYZ789')], {}, records(1))
     offer(hotlists, version)
     hotlists.takeChunk('stolen', 2, 0, Buffer.from('of another version'))
     hotlists.takeChunk('wanted', 1, 0, Buffer.from('of another list'))
@@ -67,7 +85,7 @@ test('chunks may come in any order, twice, and between chunks of something else'
 test('half a snapshot changes nothing, not even after a restart, and its rows go', async () => {
   await inWorld(async ({ hotlists, database, restart }) => {
     await deliver(hotlists, versionOf(1, [entry(1, 'OLD111')]))
-    const next = versionOf(2, [entry(2, 'NEW222'), entry(3, 'ALS333')], {}, 100)
+    const next = versionOf(2, [entry(2, 'NEW222'), entry(3, 'ALS333')], {}, records(1))
     offer(hotlists, next)
     giveChunks(hotlists, { ...next, chunks: next.chunks.slice(0, -1) })
     assert.is(await hotlists.advance(), null)
@@ -79,7 +97,7 @@ test('half a snapshot changes nothing, not even after a restart, and its rows go
     assert.is(database.prepare('SELECT count(*) FROM hotlist_generations').pluck().get(), 1)
     assert.is((await deliver(again, next))?.result, 'applied')
     for (let rounds = 0; again.sweep() > 0; rounds += 1) assert.ok(rounds < 100)
-    assert.is(database.prepare('SELECT count(*) FROM hotlist_entries').pluck().get(), 2, 'the old ones are deleted')
+    assert.is(database.prepare('SELECT count(*) FROM hotlist_digests').pluck().get(), 2, 'the old ones are deleted')
   })
 })
 
@@ -102,7 +120,9 @@ test('a recalled version stops matching at once, before the new one has come', a
     const next = versionOf(3, [entry(2, 'NEW222')], { minimumVersion: 2 })
     assert.is(offer(hotlists, next), null)
     assert.is(found(hotlists, 'BAD111'), null)
-    assert.equal(hotlists.status(NOW), [{ list: 'stolen', version: 0, entries: 0, ageMs: DAY, stale: true }])
+    assert.equal(hotlists.status(NOW), [
+      { list: 'stolen', version: 0, entries: 0, ageMs: DAY, stale: true, keyed: true },
+    ])
     const again = restart()
     assert.is(found(again, 'BAD111'), null)
     const recalled = await deliver(again, versionOf(1, [entry(1, 'BAD111')]))
@@ -120,7 +140,60 @@ test('an empty version is applied without a chunk and nothing matches any more',
     await deliver(hotlists, versionOf(1, [entry(1, 'ABC1234')]))
     assert.is((await deliver(hotlists, versionOf(2, [])))?.result, 'applied')
     assert.is(found(hotlists, 'ABC1234'), null)
-    assert.equal(hotlists.status(NOW), [{ list: 'stolen', version: 2, entries: 0, ageMs: DAY, stale: false }])
+    assert.equal(hotlists.status(NOW), [
+      { list: 'stolen', version: 2, entries: 0, ageMs: DAY, stale: false, keyed: true },
+    ])
+  })
+})
+
+test('without its key a camera matches nothing and says so; with it, what it has kept matches at once', async () => {
+  await inWorld(async ({ hotlists, database, restartWithoutKey }) => {
+    assert.is(hotlists.missingKey, null)
+    await deliver(hotlists, versionOf(1, [entry(1, 'ABC1234')]))
+    const again = restartWithoutKey()
+    assert.is(found(again, 'ABC1234'), null)
+    assert.is(again.status(NOW)[0]?.keyed, false)
+    assert.is(again.missingKey, keyAnswer().keyId)
+    // A list can come before the key.
+    assert.is((await deliver(again, versionOf(2, [entry(1, 'ABC1234'), entry(2, 'NEW222')])))?.result, 'applied')
+    const answered = { cameraId: CAMERA, requestId: entryId(0) }
+    const bad: Record<string, [Buffer, RegExp]> = {
+      'signed by a stranger': [sealed(keyAnswer(), stranger), /unknown key/],
+      'of another agency': [sealed(keyAnswer({ agency: 'shelbyville' })), /another camera/],
+      'for another camera': [sealed(keyAnswer({ cameraId: 'south' })), /another camera/],
+      'for another request': [sealed(keyAnswer({ requestId: entryId(1) })), /another request/],
+      'not what it is called': [sealed(keyAnswer({ keyId: '0000000000000000' })), /not the one it is called/],
+      'too short': [sealed(keyAnswer({ key: 'AAAA' })), /key/],
+      'no document': [Buffer.from('x'), /not JSON/],
+    }
+    for (const [what, [envelope, reason]] of Object.entries(bad)) {
+      assert.match(again.takeKey(envelope, answered) ?? '', reason, what)
+      assert.is(found(again, 'NEW222'), null, what)
+    }
+    assert.is(again.takeKey(sealed(keyAnswer()), answered), null)
+    assert.is(found(again, 'NEW222'), 'stolen v2 exact')
+    assert.equal([again.missingKey, again.status(NOW)[0]?.keyed], [null, true])
+    const words = database.prepare('SELECT hex(digest) FROM hotlist_digests').pluck().all() as string[]
+    assert.ok(words.length > 0 && words.every((word) => !word.includes(Buffer.from('ABC1234').toString('hex'))))
+  })
+})
+
+test('a version under another key waits for it, and the key that is no more needed is forgotten', async () => {
+  await inWorld(async ({ hotlists }) => {
+    const other = Buffer.alloc(32, 9)
+    const otherKey = createListKey(other)
+    await deliver(hotlists, versionOf(1, [entry(1, 'ABC1234')]))
+    const next = versionOf(2, [entry(1, 'ABC1234', { digest: otherKey.digest('ABC1234') })], { keyId: otherKey.keyId })
+    assert.is(offer(hotlists, next), null)
+    assert.is(hotlists.missingKey, otherKey.keyId, 'asked for while the version is on its way')
+    giveChunks(hotlists, next)
+    await hotlists.advance()
+    assert.is(found(hotlists, 'ABC1234'), null)
+    const answer = keyAnswer({ keyId: otherKey.keyId, key: other.toString('base64') })
+    hotlists.takeKey(sealed(answer), { cameraId: CAMERA, requestId: entryId(0) })
+    assert.is(found(hotlists, 'ABC1234'), 'stolen v2 exact')
+    assert.is((await deliver(hotlists, versionOf(3, [entry(1, 'ABC1234')])))?.result, 'applied')
+    assert.is(hotlists.missingKey, keyAnswer().keyId, 'the first key is gone')
   })
 })
 

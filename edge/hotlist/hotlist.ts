@@ -1,21 +1,26 @@
 /**
  * The camera's own copy of the hotlists: signed versions come in through the uplink, plates are matched for the pipeline. An old
- * version matches until the new one is whole, checked and swapped in; a restart keeps it. Owns the tables in tables.ts.
+ * version matches until the new one is whole, checked and swapped in; a restart keeps it. Plates stand in it as keyed digests; the key
+ * is asked of the cloud after each start and is in memory alone, and without it nothing matches. Owns the tables in tables.ts.
  */
 import type { Clock } from '../../shared/clock.ts'
 import { AppError, toAppError } from '../../shared/errors.ts'
+import { createListKey, type ListKey } from '../../shared/list-key.ts'
 import type { Log } from '../../shared/log.ts'
-import { comparePlates, confusableKey, NEAR_MIN_LENGTH } from '../../shared/plate.ts'
+import { compareMatches, type Ranked } from '../../shared/match-order.ts'
+import { type MatchKind, nearVariants } from '../../shared/plate.ts'
 import type { Verifier } from '../../shared/signing.ts'
 import type { SqliteDatabase } from '../../shared/sqlite.ts'
 import {
   type CameraHealth,
+  type Candidate,
   EARLIEST_TIME_MS,
   type HotlistAck,
   type HotlistMatch,
+  listKeySchema,
   type Manifest,
 } from '../../shared/wire/index.ts'
-import { judgeManifest } from './manifest.ts'
+import { judgeManifest, openSigned } from './manifest.ts'
 import { createSnapshot, type Snapshot } from './snapshot.ts'
 import { type ListRow, openListTables } from './tables.ts'
 
@@ -29,9 +34,20 @@ export interface Wanted {
   version: number
 }
 
+/** What is matched: a plate as read, and what else its reader thought it might be. */
+export interface MatchedRead {
+  plate: string
+  candidates: readonly Candidate[]
+  jurisdiction: { code: string } | null
+}
+
 export interface Hotlists {
-  /** Exact first, then near; the most urgent entry first. Only entries in force at `nowMs`. */
-  match(plate: string, nowMs: number): HotlistMatch | null
+  /** The best entry in force at `nowMs`, in the order of match-order.ts; null also while the key is missing. */
+  match(read: MatchedRead, nowMs: number): HotlistMatch | null
+  /** Names the key that is needed and not there; null: none is. */
+  readonly missingKey: string | null
+  /** The cloud's answer to this camera's request; the reason why it is not taken, or null. */
+  takeKey(envelope: Uint8Array, answered: { cameraId: string; requestId: string }): string | null
   /** A manifest as it was received. The ack says what became of it; null: chunks are awaited, or an earlier list is still coming. */
   takeManifest(list: string, envelope: Uint8Array): HotlistAck | null
   /** A snapshot chunk as it was received; what is not wanted is ignored. */
@@ -61,6 +77,8 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
   const rows = new Map(tables.lists().map((row) => [row.list, row]))
   /** Manifests that wait for the download before them; fewer than MAX_LISTS, as judgeManifest takes no further list. */
   const waiting = new Map<string, Manifest>()
+  /** By name; none outlives the process. */
+  const keys = new Map<string, ListKey>()
   let download: Snapshot | null = null
   let lastProgressMs = 0
   let applying = false
@@ -95,6 +113,39 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
     if (download !== null || next === undefined) return
     waiting.delete(next[0])
     begin(next[1])
+  }
+
+  /** Keys of what is applied and of what is on its way. */
+  function neededKeys(): string[] {
+    const ids = [...rows.values()].filter((row) => row.generation !== null).map((row) => row.keyId)
+    if (download !== null) ids.push(download.manifest.keyId)
+    return [...new Set(ids)]
+  }
+
+  function best(
+    variants: readonly { plate: string; score: number }[],
+    kind: MatchKind,
+    read: MatchedRead,
+    nowMs: number,
+  ): HotlistMatch | null {
+    let first: (Ranked & { row: ListRow }) | null = null
+    for (const [keyId, key] of keys) {
+      const lists = [...rows.values()].filter((row) => row.keyId === keyId)
+      if (lists.length === 0) continue
+      for (const { plate, score } of variants) {
+        const digest = key.digest(plate)
+        for (const row of lists) {
+          if (row.generation === null) continue
+          for (const entry of tables.found(row.generation, digest, kind, nowMs)) {
+            const ranked = { ...entry, kind, score, row }
+            if (first === null || compareMatches(ranked, first, read.jurisdiction?.code ?? null) < 0) first = ranked
+          }
+        }
+      }
+    }
+    if (first === null) return null
+    const { entryId, score, row } = first
+    return { list: row.list, listVersion: row.version, entryId, kind, ...(kind === 'near' ? { score } : {}) }
   }
 
   /** Lists applied, on their way or waiting, without this one. */
@@ -139,6 +190,8 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
       tables.swap(snapshot.manifest, snapshot.generation, before)
       remember(list)
       download = null
+      // A key that was replaced is of no use to anybody but a thief.
+      for (const keyId of keys.keys()) if (!neededKeys().includes(keyId)) keys.delete(keyId)
       return ack(list, version, digest, null)
     } catch (thrown) {
       const error = toAppError(thrown)
@@ -151,15 +204,26 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
   }
 
   return {
-    match(plate, nowMs) {
-      const exact = tables.exact(plate, nowMs)
-      if (exact !== null)
-        return { list: exact.list, listVersion: exact.listVersion, entryId: exact.entryId, kind: 'exact' }
-      if (plate.length < NEAR_MIN_LENGTH) return null
-      for (const { plate: listed, ...found } of tables.near(confusableKey(plate), nowMs)) {
-        if (comparePlates(plate, listed) === 'near') return { ...found, kind: 'near' }
+    match(read, nowMs) {
+      const exact = best([{ plate: read.plate, score: 1 }], 'exact', read, nowMs)
+      return exact ?? best(nearVariants(read.plate, read.candidates), 'near', read, nowMs)
+    },
+    get missingKey() {
+      return neededKeys().find((keyId) => !keys.has(keyId)) ?? null
+    },
+    takeKey(envelope, { cameraId, requestId }) {
+      try {
+        const { value } = openSigned(deps.verifier, listKeySchema, envelope)
+        if (value.agency !== deps.agency || value.cameraId !== cameraId) return 'the list key is for another camera'
+        if (value.requestId !== requestId) return 'the list key answers another request'
+        const key = createListKey(Buffer.from(value.key, 'base64'))
+        if (key.keyId !== value.keyId) return 'the list key is not the one it is called'
+        keys.set(key.keyId, key)
+        log.info('list_key_taken', { keyId: key.keyId })
+        return null
+      } catch (thrown) {
+        return `list key: ${toAppError(thrown).message}`.slice(0, 200)
       }
-      return null
     },
     takeManifest(list, envelope) {
       const row = rows.get(list) ?? null
@@ -215,6 +279,7 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
         entries: row.generation === null ? 0 : row.entries,
         ageMs: Math.max(0, Math.round(nowMs - row.issuedAtMs)),
         stale: row.generation === null || row.expiresAtMs <= nowMs,
+        keyed: keys.has(row.keyId),
       })),
   }
 }

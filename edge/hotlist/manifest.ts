@@ -7,11 +7,10 @@ import {
   manifestSchema,
   parseWire,
   SNAPSHOT_CHUNK_BYTES,
+  SNAPSHOT_RECORD_BYTES,
 } from '../../shared/wire/index.ts'
 import type { ListRow } from './tables.ts'
 
-/** Largest snapshot taken, bytes: a million entries of the wire's largest size stay under it. */
-export const MAX_SNAPSHOT_BYTES = 256 * 1024 * 1024
 /** Lists followed; health reports as many. */
 export const MAX_LISTS = 64
 
@@ -68,10 +67,11 @@ function refusal(manifest: Manifest, { agency, list, row, others }: Applied, now
   if (manifest.expiresAtMs <= nowMs) return 'expired'
   if (manifest.version < manifest.minimumVersion) return 'older than its own minimum version'
   if (manifest.bytes > manifest.chunks * SNAPSHOT_CHUNK_BYTES) return 'more bytes than its chunks can hold'
-  if (manifest.bytes > MAX_SNAPSHOT_BYTES) return `more than ${MAX_SNAPSHOT_BYTES} bytes`
+  if (manifest.bytes !== manifest.entries * SNAPSHOT_RECORD_BYTES) return 'its bytes are not those of its entries'
   if (row === null) return others >= MAX_LISTS ? `more than ${MAX_LISTS} lists` : null
   if (manifest.version < row.version) return `older than version ${row.version}, which is applied`
   if (manifest.version < row.floorVersion) return `older than the minimum version ${row.floorVersion}`
   if (manifest.version > row.version) return null
-  return manifest.digest === row.digest && manifest.entries === row.entries ? null : 'same version with other content'
+  const isSame = manifest.digest === row.digest && manifest.entries === row.entries && manifest.keyId === row.keyId
+  return isSame ? null : 'same version with other content'
 }

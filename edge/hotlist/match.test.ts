@@ -1,7 +1,7 @@
 /** Which plate meets which entry. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { DAY, deliver, entry, entryId, found, inWorld, NOW, offer, versionOf } from './testing.ts'
+import { DAY, deliver, entry, entryId, found, inWorld, NOW, offer, readOf, versionOf } from './testing.ts'
 
 test('exact goes before near; near is one confusable character, from five characters on, where the entry allows it', async () => {
   await inWorld(async ({ hotlists }) => {
@@ -13,9 +13,9 @@ test('exact goes before near; near is one confusable character, from five charac
       entry(5, 'XYZ800', { rule: 'exact' }),
     ]
     await deliver(hotlists, versionOf(1, entries))
-    assert.is(hotlists.match('AB01234', NOW)?.entryId, entryId(2), 'exact beats the more urgent near one')
-    assert.is(hotlists.match('ABD1234', NOW)?.kind, 'near')
-    assert.is(hotlists.match('ABD1234', NOW)?.entryId, entryId(1), 'the more urgent of two near ones')
+    assert.is(hotlists.match(readOf('AB01234'), NOW)?.entryId, entryId(2), 'exact beats the more urgent near one')
+    assert.is(hotlists.match(readOf('ABD1234'), NOW)?.kind, 'near')
+    assert.is(hotlists.match(readOf('ABD1234'), NOW)?.entryId, entryId(1), 'the more urgent of two near ones')
     assert.is(found(hotlists, 'SS512'), 'stolen v1 near')
     assert.is(found(hotlists, 'S5512'), null, 'two characters differ')
     assert.is(found(hotlists, 'SSX12'), null, 'X is never taken for S')
@@ -49,7 +49,9 @@ test('a list past its date goes on matching and says that it is stale; a fresh m
     const renewed = versionOf(1, entries, { issuedAtMs: NOW + DAY, expiresAtMs: NOW + 3 * DAY })
     assert.is(offer(hotlists, renewed)?.result, 'applied')
     assert.is(hotlists.wanted, null, 'the entries are there already')
-    assert.equal(hotlists.status(NOW + DAY), [{ list: 'stolen', version: 1, entries: 1, ageMs: 0, stale: false }])
+    assert.equal(hotlists.status(NOW + DAY), [
+      { list: 'stolen', version: 1, entries: 1, ageMs: 0, stale: false, keyed: true },
+    ])
   })
 })
 
@@ -58,6 +60,55 @@ test('of two lists with the same plate the more urgent entry is named', async ()
     await deliver(hotlists, versionOf(1, [entry(1, 'ABC1234', { priority: 4 })], { list: 'amber' }))
     await deliver(hotlists, versionOf(1, [entry(2, 'ABC1234', { priority: 2 })], { list: 'stolen' }))
     assert.is(found(hotlists, 'ABC1234'), 'stolen v1 exact')
+  })
+})
+
+test("the reader's own candidates are looked up, the likelier first, where they are one substitution away", async () => {
+  await inWorld(async ({ hotlists }) => {
+    const entries = [
+      entry(1, 'HBC1234', { priority: 1 }),
+      entry(2, 'MBC1284', { priority: 5 }),
+      entry(3, 'ABC9999'),
+      entry(4, 'MBC123'),
+    ]
+    await deliver(hotlists, versionOf(1, entries))
+    assert.is(found(hotlists, 'MBC1234'), null, 'M is not taken for H unless the reader does')
+    const candidates = [
+      { plate: 'MBC1284', confidence: 0.3 },
+      { plate: 'HBC1234', confidence: 0.1 },
+      { plate: 'ABC9999', confidence: 0.9 },
+      { plate: 'MBC123', confidence: 0.9 },
+    ]
+    assert.equal(hotlists.match(readOf('MBC1234', candidates), NOW), {
+      ...{ list: 'stolen', listVersion: 1, entryId: entryId(2), kind: 'near', score: 0.3 },
+    })
+    assert.is(hotlists.match(readOf('MBC1234', candidates.slice(1)), NOW)?.entryId, entryId(1))
+    assert.is(hotlists.match(readOf('MBC1234', candidates.slice(2)), NOW), null, 'farther away or of another length')
+  })
+})
+
+test('the right number of another state comes after that of the same or of an unknown one', async () => {
+  await inWorld(async ({ hotlists }) => {
+    const entries = [
+      entry(1, 'ABC1234', { jurisdiction: 'US-NV', priority: 1 }),
+      entry(2, 'ABC1234', { priority: 4 }),
+      entry(3, 'ABC1234', { jurisdiction: 'US-CA', priority: 5 }),
+    ]
+    await deliver(hotlists, versionOf(1, entries))
+    const of = (state: string | null) => hotlists.match(readOf('ABC1234', [], state), NOW)?.entryId
+    assert.is(of('US-CA'), entryId(3))
+    assert.is(of('US-TX'), entryId(2))
+    assert.is(of(null), entryId(1), 'then the most urgent')
+  })
+})
+
+test('only within the texts of one length is a near one looked for, from five characters on', async () => {
+  await inWorld(async ({ hotlists }) => {
+    await deliver(hotlists, versionOf(1, [entry(1, 'M123'), entry(2, 'M1234')]))
+    const near = (plate: string, other: string) =>
+      hotlists.match(readOf(plate, [{ plate: other, confidence: 0.4 }]), NOW)?.kind ?? null
+    assert.is(near('H123', 'M123'), null)
+    assert.is(near('H1234', 'M1234'), 'near')
   })
 })
 

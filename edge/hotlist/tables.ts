@@ -3,7 +3,7 @@
  * becomes visible by one update of hotlist_lists, so that neither a match nor MQTT ever waits for a million rows.
  */
 import { type SqliteDatabase, toStorageError } from '../../shared/sqlite.ts'
-import type { Manifest, SnapshotEntry } from '../../shared/wire/index.ts'
+import type { Manifest, RecordFields } from '../../shared/wire/index.ts'
 
 const TABLES = `
 CREATE TABLE IF NOT EXISTS hotlist_lists (
@@ -11,6 +11,7 @@ CREATE TABLE IF NOT EXISTS hotlist_lists (
   generation INTEGER,
   version INTEGER NOT NULL,
   digest TEXT NOT NULL,
+  key_id TEXT NOT NULL,
   entries INTEGER NOT NULL,
   floor_version INTEGER NOT NULL,
   issued_at_ms INTEGER NOT NULL,
@@ -26,20 +27,24 @@ CREATE TABLE IF NOT EXISTS hotlist_chunks (
   payload BLOB NOT NULL,
   PRIMARY KEY (generation, chunk)
 ) STRICT;
-CREATE TABLE IF NOT EXISTS hotlist_entries (
+CREATE TABLE IF NOT EXISTS hotlist_digests (
   generation INTEGER NOT NULL,
+  digest BLOB NOT NULL,
   entry_id TEXT NOT NULL,
-  plate TEXT NOT NULL,
-  confusable_key TEXT NOT NULL,
   jurisdiction TEXT,
   priority INTEGER NOT NULL,
   rule TEXT NOT NULL CHECK (rule IN ('exact', 'near')),
   effective_at_ms INTEGER,
   expires_at_ms INTEGER,
-  PRIMARY KEY (generation, entry_id)
+  PRIMARY KEY (generation, digest, entry_id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS hotlist_entries_by_plate ON hotlist_entries (plate);
-CREATE INDEX IF NOT EXISTS hotlist_entries_by_key ON hotlist_entries (confusable_key);
+`
+/** What an earlier version of the camera kept: plates in the clear. The lists come again. */
+const CLEAR_TABLES = `
+DROP TABLE IF EXISTS hotlist_entries;
+DROP TABLE IF EXISTS hotlist_lists;
+DROP TABLE IF EXISTS hotlist_generations;
+DROP TABLE IF EXISTS hotlist_chunks;
 `
 
 /** What stands in hotlist_lists. */
@@ -49,6 +54,8 @@ export interface ListRow {
   generation: number | null
   version: number
   digest: string
+  /** Key of the plates' digests. */
+  keyId: string
   entries: number
   floorVersion: number
   issuedAtMs: number
@@ -56,25 +63,18 @@ export interface ListRow {
 }
 
 export interface FoundEntry {
-  list: string
-  listVersion: number
   entryId: string
-  plate: string
+  jurisdiction: string | null
+  priority: number
 }
 
-/** Rows looked at for one near match; more plates than this never share a confusable key in a real list. */
-const MAX_NEAR_CANDIDATES = 256
+/** Entries of one list for one plate that are looked at; a list has an entry a case, and few of one vehicle. */
+const MAX_FOUND = 64
 
 export type ListTables = ReturnType<typeof openListTables>
 
 /** Every call is one transaction and throws AppError. */
 export function openListTables(database: SqliteDatabase) {
-  const found = `SELECT l.list, l.version AS listVersion, e.entry_id AS entryId, e.plate
-    FROM hotlist_entries e JOIN hotlist_lists l ON l.generation = e.generation`
-  const inForce = `(e.effective_at_ms IS NULL OR e.effective_at_ms <= @nowMs)
-    AND (e.expires_at_ms IS NULL OR e.expires_at_ms > @nowMs)`
-  const order = 'ORDER BY e.priority, l.list, e.entry_id'
-
   function guarded<T>(run: () => T): T {
     try {
       return run()
@@ -84,17 +84,21 @@ export function openListTables(database: SqliteDatabase) {
   }
   const atomic = <T>(run: () => T): T => guarded(() => database.transaction(run).immediate())
 
+  const hasClear = database.prepare(`SELECT 1 FROM sqlite_master WHERE name = 'hotlist_entries'`).get() !== undefined
+  if (hasClear) guarded(() => database.exec(CLEAR_TABLES))
   guarded(() => database.exec(TABLES))
   // What was being received when the process ended is asked for again at the next connection.
   guarded(() => database.exec(`UPDATE hotlist_generations SET state = 'dead' WHERE state = 'staging'`))
 
   const statements = {
-    exact: database.prepare(`${found} WHERE e.plate = @plate AND ${inForce} ${order} LIMIT 1`),
-    near: database.prepare(
-      `${found} WHERE e.confusable_key = @key AND e.rule = 'near' AND ${inForce} ${order} LIMIT ${MAX_NEAR_CANDIDATES}`,
+    found: database.prepare(
+      `SELECT entry_id AS entryId, jurisdiction, priority FROM hotlist_digests
+       WHERE generation = @generation AND digest = @digest AND (@rule = 'exact' OR rule = 'near')
+         AND (effective_at_ms IS NULL OR effective_at_ms <= @nowMs) AND (expires_at_ms IS NULL OR expires_at_ms > @nowMs)
+       ORDER BY priority, entry_id LIMIT ${MAX_FOUND}`,
     ),
     lists: database.prepare(
-      `SELECT list, generation, version, digest, entries, floor_version AS floorVersion, issued_at_ms AS issuedAtMs,
+      `SELECT list, generation, version, digest, key_id AS keyId, entries, floor_version AS floorVersion, issued_at_ms AS issuedAtMs,
        expires_at_ms AS expiresAtMs FROM hotlist_lists ORDER BY list`,
     ),
     newGeneration: database.prepare(`INSERT INTO hotlist_generations (state) VALUES ('staging')`),
@@ -107,28 +111,27 @@ export function openListTables(database: SqliteDatabase) {
       'DELETE FROM hotlist_chunks WHERE rowid IN (SELECT rowid FROM hotlist_chunks WHERE generation = ? LIMIT ?)',
     ),
     putEntry: database.prepare(
-      `INSERT INTO hotlist_entries (generation, entry_id, plate, confusable_key, jurisdiction, priority, rule,
-         effective_at_ms, expires_at_ms)
-       VALUES (@generation, @entryId, @plate, @key, @jurisdiction, @priority, @rule, @effectiveAtMs, @expiresAtMs)`,
+      `INSERT INTO hotlist_digests (generation, digest, entry_id, jurisdiction, priority, rule, effective_at_ms, expires_at_ms)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
     dropEntries: database.prepare(
-      `DELETE FROM hotlist_entries WHERE generation = @generation AND entry_id IN
-         (SELECT entry_id FROM hotlist_entries WHERE generation = @generation LIMIT @limit)`,
+      `DELETE FROM hotlist_digests WHERE generation = @generation AND (digest, entry_id) IN
+         (SELECT digest, entry_id FROM hotlist_digests WHERE generation = @generation LIMIT @limit)`,
     ),
     putList: database.prepare(
-      `INSERT INTO hotlist_lists (list, generation, version, digest, entries, floor_version, issued_at_ms, expires_at_ms)
-       VALUES (@list, @generation, @version, @digest, @entries, @floorVersion, @issuedAtMs, @expiresAtMs)
+      `INSERT INTO hotlist_lists (list, generation, version, digest, key_id, entries, floor_version, issued_at_ms, expires_at_ms)
+       VALUES (@list, @generation, @version, @digest, @keyId, @entries, @floorVersion, @issuedAtMs, @expiresAtMs)
        ON CONFLICT (list) DO UPDATE SET generation = excluded.generation, version = excluded.version,
-         digest = excluded.digest, entries = excluded.entries, floor_version = excluded.floor_version,
+         digest = excluded.digest, key_id = excluded.key_id, entries = excluded.entries, floor_version = excluded.floor_version,
          issued_at_ms = excluded.issued_at_ms, expires_at_ms = excluded.expires_at_ms`,
     ),
   }
 
   return {
     lists: () => guarded(() => statements.lists.all() as ListRow[]),
-    exact: (plate: string, nowMs: number) =>
-      guarded(() => (statements.exact.get({ plate, nowMs }) as FoundEntry | undefined) ?? null),
-    near: (key: string, nowMs: number) => guarded(() => statements.near.all({ key, nowMs }) as FoundEntry[]),
+    /** Entries in force with this digest, the most urgent first; `near`: only those that may be met by a near read. */
+    found: (generation: number, digest: Uint8Array, rule: 'exact' | 'near', nowMs: number) =>
+      guarded(() => statements.found.all({ generation, digest, rule, nowMs }) as FoundEntry[]),
     newGeneration: () => guarded(() => Number(statements.newGeneration.run().lastInsertRowid)),
     /** Nothing of it matches any more; its rows go in small steps. */
     bury: (generation: number) => guarded(() => void statements.setState.run('dead', generation)),
@@ -136,9 +139,12 @@ export function openListTables(database: SqliteDatabase) {
       guarded(() => void statements.putChunk.run(generation, chunk, payload)),
     chunk: (generation: number, chunk: number) =>
       guarded(() => (statements.chunk.get(generation, chunk) as Buffer | undefined) ?? null),
-    putEntries: (generation: number, entries: readonly { entry: SnapshotEntry; key: string }[]) =>
+    putEntries: (generation: number, entries: readonly RecordFields[]) =>
       atomic(() => {
-        for (const { entry, key } of entries) statements.putEntry.run({ generation, key, ...entry })
+        for (const { digest, entryId, jurisdiction, priority, rule, effectiveAtMs, expiresAtMs } of entries) {
+          const { putEntry } = statements
+          putEntry.run(generation, digest, entryId, jurisdiction, priority, rule, effectiveAtMs, expiresAtMs)
+        }
       }),
     putList: (row: ListRow) => guarded(() => void statements.putList.run(row)),
     /** The one moment at which matching changes from the old version to the new one. */

@@ -2,31 +2,42 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import * as assert from 'uvu/assert'
 import { systemClock } from '../../shared/clock.ts'
+import { createListKey, LIST_KEY_BYTES } from '../../shared/list-key.ts'
 import { silentLog } from '../../shared/log.ts'
 import { createSigner, createVerifier, newSigningKeyPem, sha256Hex } from '../../shared/signing.ts'
 import { openDatabase, type SqliteDatabase } from '../../shared/sqlite.ts'
 import {
   type HotlistAck,
   hotlistAckSchema,
+  type ListKeyAnswer,
   type Manifest,
+  RECORD_ORDER_BYTES,
+  type RecordFields,
   SNAPSHOT_CHUNK_BYTES,
-  type SnapshotEntry,
+  SNAPSHOT_RECORD_BYTES,
+  writeRecord,
 } from '../../shared/wire/index.ts'
-import { createHotlists, type Hotlists } from './hotlist.ts'
+import { createHotlists, type Hotlists, type MatchedRead } from './hotlist.ts'
 
 export const NOW = 1_790_000_000_000
 export const DAY = 86_400_000
 export const AGENCY = 'springfield'
 export const signer = createSigner(newSigningKeyPem().privateKeyPem)
+const secret = Buffer.alloc(LIST_KEY_BYTES, 7)
+export const key = createListKey(secret)
+export const CAMERA = 'north'
 export const stranger = createSigner(newSigningKeyPem().privateKeyPem)
 
 export interface World {
   hotlists: Hotlists
   database: SqliteDatabase
   time: { nowMs: number; monotonicMs: number }
-  /** The same files opened by a new process. */
+  /** The same files opened by a new process, which has been given the key. */
   restart(): Hotlists
+  /** One that has not. */
+  restartWithoutKey(): Hotlists
 }
 
 export async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
@@ -35,9 +46,14 @@ export async function inWorld(work: (world: World) => Promise<void>): Promise<vo
   const time = { nowMs: NOW, monotonicMs: 0 }
   const clock = { ...systemClock, nowMs: () => time.nowMs, monotonicMs: () => time.monotonicMs }
   const verifier = createVerifier([signer.publicKeyPem])
-  const restart = () => createHotlists({ database, verifier, agency: AGENCY, clock, log: silentLog })
+  const restartWithoutKey = () => createHotlists({ database, verifier, agency: AGENCY, clock, log: silentLog })
+  const restart = () => {
+    const hotlists = restartWithoutKey()
+    assert.is(hotlists.takeKey(sealed(keyAnswer()), { cameraId: CAMERA, requestId: entryId(0) }), null)
+    return hotlists
+  }
   try {
-    await work({ hotlists: restart(), database, time, restart })
+    await work({ hotlists: restart(), database, time, restart, restartWithoutKey })
   } finally {
     database.close()
     rmSync(folder, { recursive: true })
@@ -45,9 +61,14 @@ export async function inWorld(work: (world: World) => Promise<void>): Promise<vo
 }
 
 export const entryId = (n: number) => `01900000-0000-7000-8000-${n.toString(16).padStart(12, '0')}`
-export const entry = (n: number, plate: string, change: Partial<SnapshotEntry> = {}): SnapshotEntry => ({
+/** What the cloud answers to the request `entryId(0)` of CAMERA. */
+export const keyAnswer = (change: Partial<ListKeyAnswer> = {}): ListKeyAnswer => ({
+  ...{ agency: AGENCY, cameraId: CAMERA, requestId: entryId(0), keyId: key.keyId, key: secret.toString('base64') },
+  ...change,
+})
+export const entry = (n: number, plate: string, change: Partial<RecordFields> = {}): RecordFields => ({
   entryId: entryId(n),
-  plate,
+  digest: key.digest(plate),
   jurisdiction: null,
   priority: 3,
   rule: 'near',
@@ -55,6 +76,22 @@ export const entry = (n: number, plate: string, change: Partial<SnapshotEntry> =
   expiresAtMs: null,
   ...change,
 })
+
+/** The entries' records, in the order given. */
+export function recordsOf(entries: readonly RecordFields[]): Buffer {
+  const bytes = Buffer.alloc(entries.length * SNAPSHOT_RECORD_BYTES)
+  for (const [index, each] of entries.entries()) writeRecord(bytes, index * SNAPSHOT_RECORD_BYTES, each)
+  return bytes
+}
+
+/** As the cloud sorts them. */
+export function inOrder(entries: readonly RecordFields[]): RecordFields[] {
+  const record = (each: RecordFields) => recordsOf([each]).subarray(0, RECORD_ORDER_BYTES)
+  return [...entries].sort((a, b) => record(a).compare(record(b)))
+}
+
+/** Bytes of `count` records. */
+export const records = (count: number) => count * SNAPSHOT_RECORD_BYTES
 
 export interface Version {
   manifest: Manifest
@@ -64,11 +101,11 @@ export interface Version {
 /** A version as the cloud would make it, in chunks of `chunkBytes`. */
 export function versionOf(
   version: number,
-  entries: readonly SnapshotEntry[],
+  entries: readonly RecordFields[],
   change: Partial<Manifest> = {},
-  chunkBytes = SNAPSHOT_CHUNK_BYTES,
+  chunkBytes = SNAPSHOT_CHUNK_BYTES - (SNAPSHOT_CHUNK_BYTES % SNAPSHOT_RECORD_BYTES),
 ): Version {
-  const snapshot = Buffer.from(entries.map((each) => `${JSON.stringify(each)}\n`).join(''))
+  const snapshot = recordsOf(inOrder(entries))
   const chunks: Buffer[] = []
   for (let at = 0; at < snapshot.length; at += chunkBytes) chunks.push(snapshot.subarray(at, at + chunkBytes))
   const manifest: Manifest = {
@@ -80,6 +117,7 @@ export function versionOf(
     chunks: chunks.length,
     bytes: snapshot.length,
     digest: sha256Hex(snapshot),
+    keyId: key.keyId,
     issuedAtMs: NOW - DAY,
     expiresAtMs: NOW + DAY,
     ...change,
@@ -107,7 +145,13 @@ export async function deliver(hotlists: Hotlists, version: Version): Promise<Hot
   return ack === null ? null : hotlistAckSchema.parse(ack)
 }
 
+export const readOf = (plate: string, candidates: MatchedRead['candidates'] = [], state: string | null = null) => ({
+  plate,
+  candidates,
+  jurisdiction: state === null ? null : { code: state },
+})
+
 export const found = (hotlists: Hotlists, plate: string, nowMs = NOW) => {
-  const match = hotlists.match(plate, nowMs)
+  const match = hotlists.match(readOf(plate), nowMs)
   return match === null ? null : `${match.list} v${match.listVersion} ${match.kind}`
 }

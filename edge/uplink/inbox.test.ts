@@ -1,23 +1,25 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { systemClock } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
+import { newId } from '../../shared/ids.ts'
 import { silentLog } from '../../shared/log.ts'
 import { topics } from '../../shared/topics.ts'
 import type { HotlistAck } from '../../shared/wire/index.ts'
 import type { Connection } from './connection.ts'
-import { createInbox, MAX_REFUSALS_PER_CONNECTION } from './inbox.ts'
+import { createInbox, KEY_REQUEST_MS, MAX_REFUSALS_PER_CONNECTION } from './inbox.ts'
 
 const AGENCY = 'springfield'
 
 /** A connection whose broker acknowledges when it is told to. */
 function openConnection() {
   const waiting: (() => void)[] = []
-  const published: { topic: string; version: number }[] = []
+  const published: { topic: string; version: number; keyId: string }[] = []
   let ended: AppError | null = null
   const connection: Connection = {
     isOpen: true,
     publish(topic, payload) {
-      published.push({ topic, version: JSON.parse(Buffer.from(payload).toString()).version })
+      published.push({ topic, ...JSON.parse(Buffer.from(payload).toString()) })
       return new Promise((resolve) => waiting.push(resolve))
     },
     subscribe: async () => {},
@@ -55,7 +57,11 @@ function createRefusing() {
       wanted: null,
       advance: async () => null,
       asked() {},
+      missingKey: null,
+      takeKey: () => null,
     },
+    clock: systemClock,
+    newId,
     policy: { take: () => ({ version: 1, result: 'applied', reason: null, atMs: 1_790_000_000_000 }) },
     log: silentLog,
     onRefused() {},
@@ -97,6 +103,60 @@ test('a connection on which too much cannot be taken is ended; the next one star
   await inbox.open(next.connection)
   inbox.receive('not/a/topic', Buffer.from('x'))
   assert.is(next.ended, null)
+})
+
+test('a missing key is asked for at once, again when no answer comes, and no other answer is taken', async () => {
+  let nowMs = 0
+  let missingKey: string | null = 'abcdefabcdef0123'
+  const refused: string[] = []
+  const taken: string[] = []
+  const inbox = createInbox({
+    agency: AGENCY,
+    cameraId: 'north',
+    hotlists: {
+      ...{ takeManifest: () => null, takeChunk() {}, wanted: null, advance: async () => null, asked() {} },
+      get missingKey() {
+        return missingKey
+      },
+      takeKey(_, { requestId }) {
+        taken.push(requestId)
+        if (taken.length === 1) return 'signed by a stranger'
+        missingKey = null
+        return null
+      },
+    },
+    policy: { take: () => ({ version: 1, result: 'applied', reason: null, atMs: 1_790_000_000_000 }) },
+    clock: { monotonicMs: () => nowMs },
+    newId,
+    log: { ...silentLog, warn: (_, fields) => refused.push(String(fields?.reason)) },
+    onRefused() {},
+  })
+  const broker = openConnection()
+  await inbox.open(broker.connection)
+  const requests = () =>
+    broker.published.map(({ topic, keyId }) => {
+      assert.is(keyId, 'abcdefabcdef0123')
+      return topic.split('/').at(-1) ?? ''
+    })
+  await inbox.advance()
+  assert.is(requests().length, 1, 'the open request is not made again')
+  const [first = ''] = requests()
+  inbox.receive(topics.command(AGENCY, 'north', 'list-key', newId()), Buffer.from('{}'))
+  assert.equal([taken, refused], [[], ['a list key that was not asked for']])
+  inbox.receive(topics.command(AGENCY, 'north', 'list-key', first), Buffer.from('{}'))
+  assert.equal([taken, refused.at(-1)], [[first], 'signed by a stranger'])
+  await broker.acknowledge()
+  nowMs = KEY_REQUEST_MS - 1
+  await inbox.advance()
+  assert.is(requests().length, 1)
+  nowMs = KEY_REQUEST_MS
+  await inbox.advance()
+  const [, second = ''] = requests()
+  inbox.receive(topics.command(AGENCY, 'north', 'list-key', second), Buffer.from('{}'))
+  assert.equal(taken, [first, second])
+  nowMs += KEY_REQUEST_MS
+  await inbox.advance()
+  assert.is(broker.published.length, 2)
 })
 
 test.run()

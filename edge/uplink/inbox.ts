@@ -1,20 +1,26 @@
 /** What the cloud sends to a camera: hotlist manifests and chunks, policy, commands. Each is bounded, checked and acknowledged. */
+import { type Clock, SECOND_MS } from '../../shared/clock.ts'
 import { AppError, toAppError } from '../../shared/errors.ts'
+import type { NewId } from '../../shared/ids.ts'
 import type { Log } from '../../shared/log.ts'
-import { parseTopic, topics } from '../../shared/topics.ts'
+import { LIST_KEY, parseTopic, topics } from '../../shared/topics.ts'
 import { type HotlistAck, MAX_MANIFEST_BYTES, type PolicyAck, SNAPSHOT_CHUNK_BYTES } from '../../shared/wire/index.ts'
 import type { Hotlists } from '../hotlist/hotlist.ts'
 import type { CameraPolicy } from '../policy.ts'
 import type { Connection } from './connection.ts'
 
+/** A request for the list key that is not answered is made again after this, milliseconds. */
+export const KEY_REQUEST_MS = 30 * SECOND_MS
 /** What a broker may send on one connection that cannot be taken; beyond it the connection is ended, and tried again later. */
 export const MAX_REFUSALS_PER_CONNECTION = 1_000
 
 export interface InboxDeps {
   agency: string
   cameraId: string
-  hotlists: Pick<Hotlists, 'takeManifest' | 'takeChunk' | 'wanted' | 'advance' | 'asked'>
+  hotlists: Pick<Hotlists, 'takeManifest' | 'takeChunk' | 'wanted' | 'advance' | 'asked' | 'missingKey' | 'takeKey'>
   policy: Pick<CameraPolicy, 'take'>
+  clock: Pick<Clock, 'monotonicMs'>
+  newId: NewId
   log: Log
   /** Something was received that is not for this camera, too long, or cannot be stored. */
   onRefused(): void
@@ -35,6 +41,8 @@ export function createInbox(deps: InboxDeps): Inbox {
   let subscribed: string | null = null
   let advancing = false
   let refusals = 0
+  /** The open request for the list key on this connection. */
+  let request: { id: string; atMs: number } | null = null
   /** By subject, while one is on its way: the newest that waits for it, or null. A broker that acknowledges nothing gets no heap of them. */
   const acks = new Map<string, HotlistAck | PolicyAck | null>()
 
@@ -89,10 +97,23 @@ export function createInbox(deps: InboxDeps): Inbox {
     }
   }
 
+  /** Asks for the list key while one is missing. */
+  function askForKey(): void {
+    const keyId = hotlists.missingKey
+    const nowMs = deps.clock.monotonicMs()
+    if (connection === null || keyId === null) return
+    if (request !== null && nowMs - request.atMs < KEY_REQUEST_MS) return
+    request = { id: deps.newId(), atMs: nowMs }
+    const topic = topics.request(agency, cameraId, LIST_KEY, request.id)
+    // Lost with the connection: the next one asks at once.
+    connection.publish(topic, Buffer.from(JSON.stringify({ keyId })), { qos: 1 }).catch(() => {})
+  }
+
   async function advance(): Promise<void> {
     if (advancing) return
     advancing = true
     try {
+      askForKey()
       for (;;) {
         const ack = await hotlists.advance()
         if (ack !== null) send(`hotlists/${ack.list}`, ack)
@@ -108,6 +129,14 @@ export function createInbox(deps: InboxDeps): Inbox {
     }
   }
 
+  function takeKey(requestId: string, payload: Buffer): string | null {
+    if (request === null || request.id !== requestId) return 'a list key that was not asked for'
+    const reason = hotlists.takeKey(payload, { cameraId, requestId })
+    // A refused one is asked for again when its time has come.
+    if (reason === null) request = null
+    return reason
+  }
+
   /** Why it is refused, or null. An empty payload is a retained document that was cleared: nobody signed the end of what it said. */
   function take(topicName: string, payload: Buffer): string | null {
     const topic = parseTopic(topicName)
@@ -118,6 +147,7 @@ export function createInbox(deps: InboxDeps): Inbox {
     if (topic.kind === 'manifest') send(`hotlists/${topic.list}`, hotlists.takeManifest(topic.list, payload))
     else if (topic.kind === 'snapshot') hotlists.takeChunk(topic.list, topic.version, topic.chunk, payload)
     else if (topic.kind === 'policy') send('policy', policy.take(payload))
+    else if (topic.kind === 'command' && topic.operation === LIST_KEY) return takeKey(topic.id, payload)
     else if (topic.kind === 'command') return `this version knows no command ${topic.operation}`
     else return `a camera does not take ${topic.kind}`
     return null
@@ -128,9 +158,11 @@ export function createInbox(deps: InboxDeps): Inbox {
       connection = opened
       subscribed = null
       refusals = 0
+      request = null
       acks.clear()
       await opened.subscribe([topics.manifests(agency), topics.policy(agency), topics.commands(agency, cameraId)])
       await follow()
+      askForKey()
     },
     receive(topicName, payload) {
       try {

@@ -97,6 +97,8 @@ class OutboxUplink implements Uplink {
       cameraId: deps.config.cameraId,
       hotlists: deps.hotlists,
       policy: deps.policy,
+      clock: deps.clock,
+      newId: deps.newId,
       log: limitLog(deps.log, deps.clock),
       onRefused: () => {
         this.counters.refused += 1

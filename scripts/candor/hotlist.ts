@@ -146,6 +146,21 @@ export function register(program: Command): void {
     })
 
   hotlist
+    .command('replace-key')
+    .description(
+      'a new key for the plates on cameras and a new version of every list: after a unit was stolen and revoked',
+    )
+    .requiredOption('--reason <text>', 'kept in the audit')
+    .action(async ({ reason }: { reason: string }) => {
+      const { z } = await import('zod')
+      const { withClient } = await import('./client.ts')
+      const done = await withClient((client) =>
+        client.call(z.object({ lists: z.int() }), 'POST', '/api/v1/hotlist-key', { json: { reason } }),
+      )
+      process.stdout.write(`The key is replaced; ${done.lists} lists have a new version.\n`)
+    })
+
+  hotlist
     .command('diff')
     .description('what came and went between two kept versions')
     .argument('<list>')

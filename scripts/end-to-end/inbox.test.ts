@@ -1,7 +1,7 @@
 /** What reaches a camera over the real broker and is not for it, not whole or too much: refused, counted, and the link goes on. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { AGENCY, inCloud, until } from '../../cloud/testing.ts'
+import { AGENCY, inCloud, readOf, until } from '../../cloud/testing.ts'
 import { MAX_INCOMING_BYTES } from '../../edge/uplink/connection.ts'
 import { MAX_REFUSALS_PER_CONNECTION } from '../../edge/uplink/inbox.ts'
 import { systemClock } from '../../shared/clock.ts'
@@ -44,7 +44,7 @@ test('a list whose manifest nobody we trust has signed is refused, told to the c
       const { broker } = cloud.cloud.parts
       camera.start()
       await cloud.importList('stolen', ['ABC1234'])
-      await until('the list matches', () => camera.hotlists.match('ABC1234', systemClock.nowMs()) !== null)
+      await until('the list matches', () => camera.hotlists.match(readOf('ABC1234'), systemClock.nowMs()) !== null)
       const envelope = { keyId: '0'.repeat(16), payload: '', signature: `${'A'.repeat(86)}==` }
       await broker.publish(topics.manifest(AGENCY, 'stolen'), Buffer.from(JSON.stringify(envelope)), once)
       const ack = () =>
@@ -54,9 +54,12 @@ test('a list whose manifest nobody we trust has signed is refused, told to the c
         )[0]
       await until('the forgery is refused', () => ack()?.result === 'refused')
       assert.match(ack()?.reason ?? '', /unknown key/)
-      assert.ok(camera.hotlists.match('ABC1234', systemClock.nowMs()), 'what was there goes on matching')
+      assert.ok(camera.hotlists.match(readOf('ABC1234'), systemClock.nowMs()), 'what was there goes on matching')
       await cloud.importList('stolen', ['XYZ7890'])
-      await until('the next version matches', () => camera.hotlists.match('XYZ7890', systemClock.nowMs()) !== null)
+      await until(
+        'the next version matches',
+        () => camera.hotlists.match(readOf('XYZ7890'), systemClock.nowMs()) !== null,
+      )
       await until('and is acknowledged', () => ack()?.result === 'applied')
     })
   })

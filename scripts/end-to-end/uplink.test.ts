@@ -2,7 +2,7 @@
 import { dirname, join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { AGENCY, collect, inCloud, makeSighting, subscribe, until } from '../../cloud/testing.ts'
+import { AGENCY, collect, inCloud, makeSighting, readOf, subscribe, until } from '../../cloud/testing.ts'
 import { openClockState } from '../../edge/clock-state.ts'
 import { type Outbox, openOutbox } from '../../edge/outbox/outbox.ts'
 import { purgeOnce } from '../../edge/retention.ts'
@@ -289,10 +289,13 @@ test('lists and policy of the cloud reach the camera, are applied and acknowledg
       camera.start()
       await connected(camera)
       await cloud.importList('stolen', ['ABC1234'])
-      await until('the list matches', () => camera.hotlists.match('ABC1234', systemClock.nowMs()) !== null)
+      await until('the list matches', () => camera.hotlists.match(readOf('ABC1234'), systemClock.nowMs()) !== null)
       await cloud.importList('stolen', ['XYZ7890'])
-      await until('the next version matches', () => camera.hotlists.match('XYZ7890', systemClock.nowMs()) !== null)
-      assert.is(camera.hotlists.match('ABC1234', systemClock.nowMs()), null)
+      await until(
+        'the next version matches',
+        () => camera.hotlists.match(readOf('XYZ7890'), systemClock.nowMs()) !== null,
+      )
+      assert.is(camera.hotlists.match(readOf('ABC1234'), systemClock.nowMs()), null)
       const { policy } = cloud.cloud.parts
       await policy.change(policy.current().version, { upload: 'matches-only' }, 'test')
       await until('the policy is in force', () => camera.policy.upload === 'matches-only')

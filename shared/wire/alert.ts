@@ -81,6 +81,9 @@ export const alertSchema = z.object({
   expiresAtMs: timeMsSchema,
   match: z.object({
     kind: z.enum(['exact', 'near']),
+    score: confidenceSchema
+      .default(1)
+      .describe('of a near match: how likely the reader thought the listed text, 0 if it did not'),
     list: slugSchema,
     listVersion: z.int().min(1),
     entryId: z.uuidv7(),

@@ -44,7 +44,19 @@ export const cameraHealthSchema = z.strictObject({
     expired: counter,
   }),
   hotlists: z
-    .array(z.strictObject({ list: slugSchema, version: counter, entries: counter, ageMs: counter, stale: z.boolean() }))
+    .array(
+      z.strictObject({
+        list: slugSchema,
+        version: counter,
+        entries: counter,
+        ageMs: counter,
+        stale: z.boolean(),
+        keyed: z
+          .boolean()
+          .default(true)
+          .describe('false: the camera waits for the key and matches nothing of this list'),
+      }),
+    )
     .max(64),
 })
 export type CameraHealth = z.infer<typeof cameraHealthSchema>

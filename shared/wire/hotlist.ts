@@ -1,13 +1,18 @@
-/** A hotlist on its way to cameras: a signed manifest and a snapshot in chunks. No names, reasons or case numbers travel. */
+/**
+ * A hotlist on its way to cameras: a signed manifest and a snapshot in chunks of whole records. Plates travel as keyed digests; no plate,
+ * name, reason or case number does.
+ */
 import { z } from 'zod'
 import { slugSchema } from '../names.ts'
-import { jurisdictionSchema, plateSchema, sha256Schema, timeMsSchema } from './sighting.ts'
+import { jurisdictionSchema, sha256Schema, timeMsSchema } from './sighting.ts'
 
-/** Entries of one list on the wire; larger lists come with deltas and digests. */
+/** Entries of one list. */
 export const MAX_LIST_ENTRIES = 1_000_000
-/** Bytes of one snapshot chunk. */
+/** Most bytes of one snapshot chunk. */
 export const SNAPSHOT_CHUNK_BYTES = 128 * 1024
 export const MAX_SNAPSHOT_CHUNKS = 4_096
+/** Bytes of one entry in a snapshot. */
+export const SNAPSHOT_RECORD_BYTES = 52
 /** Largest retained or published packet that a camera takes, bytes. */
 export const MAX_MANIFEST_BYTES = 8 * 1024
 
@@ -22,17 +27,27 @@ export const manifestSchema = z.strictObject({
   minimumVersion: z.int().min(1).describe('older versions must not be applied or kept'),
   entries: z.int().min(0).max(MAX_LIST_ENTRIES),
   chunks: z.int().min(0).max(MAX_SNAPSHOT_CHUNKS).describe('0 for an empty list: there is nothing to wait for'),
-  bytes: z.int().min(0),
+  bytes: z
+    .int()
+    .min(0)
+    .max(MAX_LIST_ENTRIES * SNAPSHOT_RECORD_BYTES),
+  keyId: z
+    .string()
+    .regex(/^[0-9a-f]{16}$/)
+    .describe('names the key of the digests; a camera asks for it when it has it not'),
   digest: sha256Schema.describe('SHA-256 over the snapshot: all chunks in order'),
   issuedAtMs: timeMsSchema,
   expiresAtMs: timeMsSchema.describe('a camera marks the list stale from here on'),
 })
 export type Manifest = z.infer<typeof manifestSchema>
 
-/** One line (JSON, ended by \n) of the snapshot, sorted by entryId. */
+/** One record of the snapshot, taken apart (snapshot.ts says how); sorted by digest, then entryId. */
 export const snapshotEntrySchema = z.strictObject({
   entryId: z.uuidv7(),
-  plate: plateSchema,
+  digest: z
+    .string()
+    .regex(/^[0-9a-f]{32}$/)
+    .describe('HMAC-SHA256 of the plate under the list key, its first 16 bytes'),
   jurisdiction: jurisdictionSchema.nullable(),
   priority: z.int().min(1).max(5),
   rule: matchRuleSchema,
@@ -51,3 +66,22 @@ export const hotlistAckSchema = z.strictObject({
   atMs: timeMsSchema,
 })
 export type HotlistAck = z.infer<typeof hotlistAckSchema>
+
+/** Published by a camera at `requests/list-key/{id}`: it has no key for `keyId`, or none at all. */
+export const listKeyRequestSchema = z.strictObject({
+  keyId: z
+    .string()
+    .regex(/^[0-9a-f]{16}$/)
+    .nullable(),
+})
+export type ListKeyRequest = z.infer<typeof listKeyRequestSchema>
+
+/** Signed; the answer at `commands/list-key/{id}`, QoS 0, so that it lies in no queue. */
+export const listKeySchema = z.strictObject({
+  agency: slugSchema,
+  cameraId: slugSchema,
+  requestId: z.uuidv7(),
+  keyId: z.string().regex(/^[0-9a-f]{16}$/),
+  key: z.base64().length(44),
+})
+export type ListKeyAnswer = z.infer<typeof listKeySchema>

@@ -3,7 +3,13 @@ import { z } from 'zod'
 import { envelopeSchema } from '../signing.ts'
 import { alertSchema, alertStepSchema } from './alert.ts'
 import { cameraHealthSchema, cameraStatusSchema } from './camera.ts'
-import { hotlistAckSchema, manifestSchema, snapshotEntrySchema } from './hotlist.ts'
+import {
+  hotlistAckSchema,
+  listKeyRequestSchema,
+  listKeySchema,
+  manifestSchema,
+  snapshotEntrySchema,
+} from './hotlist.ts'
 import { policyAckSchema, policySchema } from './policy.ts'
 import { sightingSchema } from './sighting.ts'
 
@@ -12,6 +18,7 @@ export * from './camera.ts'
 export * from './hotlist.ts'
 export * from './policy.ts'
 export * from './sighting.ts'
+export * from './snapshot.ts'
 
 /** Largest MQTT packet of any kind that the broker takes, bytes: a crop or a snapshot chunk with its topic. */
 export const MAX_PACKET_BYTES = 256 * 1024
@@ -26,6 +33,8 @@ export const WIRE_SCHEMAS = {
   manifest: manifestSchema,
   snapshotEntry: snapshotEntrySchema,
   hotlistAck: hotlistAckSchema,
+  listKeyRequest: listKeyRequestSchema,
+  listKey: listKeySchema,
   policy: policySchema,
   policyAck: policyAckSchema,
 } as const

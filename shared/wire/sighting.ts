@@ -41,6 +41,9 @@ export const hotlistMatchSchema = z.strictObject({
   listVersion: z.int().min(1),
   entryId: z.uuidv7(),
   kind: z.enum(['exact', 'near']),
+  score: confidenceSchema
+    .optional()
+    .describe('of a near match: how likely the reader thought the listed text, 0 if it did not'),
 })
 export type HotlistMatch = z.infer<typeof hotlistMatchSchema>
 
