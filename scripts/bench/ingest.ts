@@ -4,11 +4,10 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { connectAsync, type MqttClient } from 'mqtt'
 import { AppError } from '../../shared/errors.ts'
 import { newId } from '../../shared/ids.ts'
@@ -18,8 +17,8 @@ import { topics } from '../../shared/topics.ts'
 import type { Sighting } from '../../shared/wire/index.ts'
 import { type CameraFiles, enrolCamera } from '../trial/cameras.ts'
 import { openTrialCloud } from '../trial/cloud.ts'
-import { createHttps } from '../trial/https.ts'
 import { freePort } from '../trial/ports.ts'
+import { answering, startCloudProcess, stopProcess } from '../trial/processes.ts'
 import { quantile } from './statistics.ts'
 
 const AGENCY = 'bench'
@@ -28,10 +27,7 @@ const IN_FLIGHT = 10
 /** Turns of each server; the median counts. */
 const ROUNDS = 5
 const WARM_UP_MS = 1_000
-const START_TIMEOUT_MS = 20_000
 const MOSQUITTO = '/usr/sbin/mosquitto'
-const CANDOR = fileURLToPath(new URL('../candor.ts', import.meta.url))
-const TSX = fileURLToPath(import.meta.resolve('tsx'))
 
 interface Camera {
   name: string
@@ -67,7 +63,7 @@ export async function run(options: { seconds: number; cameras: number; json?: bo
   try {
     say(`enrolling ${count} cameras`)
     const cameras = await prepare(folder, count)
-    const cloudPort = await startCloud(folder, children)
+    const { mqttPort: cloudPort } = await startCloudProcess(folder, children)
     const mosquittoPort = existsSync(MOSQUITTO) ? await startMosquitto(folder, children) : null
     if (mosquittoPort === null) say('mosquitto is not installed: no comparison (./scripts/setup installs it)')
     const servers = [
@@ -85,13 +81,13 @@ export async function run(options: { seconds: number; cameras: number; json?: bo
         say(`round ${round + 1}  ${server.padEnd(9)}  ${Math.round(measured.perSecond)} a second`)
       }
     }
-    await Promise.all(children.map(stop))
+    await Promise.all(children.map(stopProcess))
     const report = summary(rounds, cameras.length, acknowledged, storedRows(folder))
     if (json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
     else print(report)
     if (report.stored < report.acknowledged) throw new AppError('integrity', 'not all that was acknowledged is stored')
   } finally {
-    await Promise.all(children.map(stop))
+    await Promise.all(children.map(stopProcess))
     await rm(folder, { recursive: true, force: true, maxRetries: 10 })
   }
 }
@@ -110,20 +106,6 @@ async function prepare(folder: string, count: number): Promise<Camera[]> {
   } finally {
     await trial.cloud.close()
   }
-}
-
-async function startCloud(folder: string, children: ChildProcess[]): Promise<number> {
-  const configFile = join(folder, 'cloud.json')
-  const config = { ...JSON.parse(await readFile(configFile, 'utf8')), logLevel: 'error' }
-  await writeFile(configFile, JSON.stringify(config))
-  const child = spawn(process.execPath, ['--import', TSX, CANDOR, 'cloud', '--config', configFile], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-  children.push(child)
-  const caPem = await readFile(join(folder, 'data', 'authority', 'ca.pem'), 'utf8')
-  const https = createHttps(`https://localhost:${config.httpsPort}`, caPem)
-  await answering('the cloud', child, () => https.call('GET', '/health/ready'))
-  return config.mqttPort
 }
 
 async function startMosquitto(folder: string, children: ChildProcess[]): Promise<number> {
@@ -159,20 +141,6 @@ async function startMosquitto(folder: string, children: ChildProcess[]): Promise
     })
   })
   return port
-}
-
-async function answering(what: string, child: ChildProcess, ask: () => Promise<unknown>): Promise<void> {
-  const deadline = performance.now() + START_TIMEOUT_MS
-  for (;;) {
-    if (child.exitCode !== null) throw new AppError('unavailable', `${what} ended with ${child.exitCode}`)
-    try {
-      await ask()
-      return
-    } catch (cause) {
-      if (performance.now() > deadline) throw new AppError('unavailable', `${what} does not answer`, { cause })
-      await sleep(50)
-    }
-  }
 }
 
 /** All cameras publish for `forMs` with IN_FLIGHT each; what is in flight at the end is waited for, and not in the rate. */
@@ -250,13 +218,6 @@ function storedRows(folder: string): number {
   } finally {
     database.close()
   }
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const ended = new Promise((resolve) => child.once('exit', resolve))
-  child.kill('SIGTERM')
-  await ended
 }
 
 function summary(rounds: Round[], cameras: number, acknowledged: number, stored: number): Report {

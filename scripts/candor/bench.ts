@@ -1,5 +1,6 @@
 /** `candor bench …`: figures that anyone can measure again. */
 import { type Command, Option } from 'commander'
+import type { MatchingOptions } from '../bench/matching.ts'
 import type { ReadingOptions } from '../bench/reading.ts'
 import { wholeNumber } from './options.ts'
 
@@ -18,6 +19,20 @@ export function register(program: Command): void {
     .option('--json', 'one JSON document')
     .action(async (options: ReadingOptions) => {
       const { run } = await import('../bench/reading.ts')
+      await run(options)
+    })
+
+  bench
+    .command('matching')
+    .description('what hotlists cost on a camera, and what near matching finds and takes for another')
+    .option(
+      '--plates <folder>',
+      'holds us, eu, br, each with labels.tsv (default: $CANDOR_PLATES; without it no real reads)',
+    )
+    .option('--entries <n>', 'of the largest list', wholeNumber(1_000, 1_000_000), 1_000_000)
+    .option('--json', 'one JSON document')
+    .action(async (options: MatchingOptions) => {
+      const { run } = await import('../bench/matching.ts')
       await run(options)
     })
 

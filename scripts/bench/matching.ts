@@ -1,0 +1,74 @@
+/** `candor bench matching`: what a list of so many entries costs on a camera, and what near matching gains and costs on real reads. */
+import { fileURLToPath } from 'node:url'
+import { measureReads, type ReadsScore } from './matching/reads.ts'
+import { measureStore, type StoreScore } from './matching/store.ts'
+import { measureSync, type SyncScore } from './matching/sync.ts'
+
+const SIZES = [1_000, 100_000, 1_000_000] as const
+/** Plates on the list beside the true ones of the pictures. */
+const OTHERS = 100_000
+const SCENES = fileURLToPath(new URL('../sample-scenes/pictures', import.meta.url))
+const MEGABYTE = 1_000_000
+
+export interface MatchingOptions {
+  plates?: string
+  entries: number
+  json?: boolean
+}
+
+interface Report {
+  stores: StoreScore[]
+  sync: SyncScore
+  reads: ReadsScore | null
+}
+
+export async function run(options: MatchingOptions): Promise<void> {
+  const say = (text: string) => process.stderr.write(`${text}\n`)
+  const stores: StoreScore[] = []
+  for (const size of SIZES.filter((one) => one <= options.entries)) {
+    say(`a list of ${size} entries`)
+    stores.push(await measureStore(size))
+  }
+  say(`${options.entries} entries from a file to a camera`)
+  const sync = await measureSync(options.entries, SCENES)
+  const folder = options.plates ?? process.env.CANDOR_PLATES ?? null
+  const reads =
+    folder === null
+      ? null
+      : await measureReads(folder, OTHERS, (done, all) => {
+          if (done % 50 === 0) say(`pictures ${done}/${all}`)
+        })
+  const report: Report = { stores, sync, reads }
+  if (options.json === true) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
+  else print(report)
+}
+
+function print({ stores, sync, reads }: Report): void {
+  const lines: string[] = []
+  for (const store of stores) {
+    const [exact, near] = [store.exactUs, store.nearUs].map(
+      ([median, p95]) => `${median.toFixed(1)} (${p95.toFixed(1)})`,
+    )
+    lines.push(
+      `${store.entries} entries`,
+      `  listed read, µs (95th percentile)                 ${exact}`,
+      `  other read, near, ${store.variants.toFixed(1)} texts looked up, µs         ${near}`,
+      `  applied in ${store.applyMs.toFixed(0)} ms; held everything else up for ${store.longestStallMs.toFixed(0)} ms at most`,
+      `  file ${(store.fileBytes / MEGABYTE).toFixed(1)} MB; process larger by ${(store.residentBytes / MEGABYTE).toFixed(0)} MB`,
+    )
+  }
+  lines.push(
+    `${sync.entries} entries: import ${seconds(sync.importMs)} s; then to a camera that follows ${seconds(sync.syncMs)} s, ` +
+      `to a new one ${seconds(sync.firstSyncMs)} s (its start included)`,
+  )
+  if (reads !== null) {
+    lines.push(
+      `${reads.pictures} real pictures, their plates among ${reads.listed} on the list`,
+      `  exact: met ${reads.exactHitPercent.toFixed(1)} %, ${reads.exactFalse} of ${reads.reads} reads met another entry`,
+      `  near:  met ${reads.nearHitPercent.toFixed(1)} %, ${reads.nearFalse} of ${reads.reads}`,
+    )
+  }
+  process.stdout.write(`${lines.join('\n')}\n`)
+}
+
+const seconds = (ms: number) => (ms / 1_000).toFixed(1)

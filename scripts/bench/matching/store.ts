@@ -1,0 +1,149 @@
+/** The camera's list with so many entries: how long one match takes, how long applying it does and holds up everything else, and its file. */
+import { statSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { setImmediate as turn } from 'node:timers/promises'
+import { createSnapshotBuilder, sealManifest } from '../../../cloud/hotlists/snapshot.ts'
+import { createHotlists, type Hotlists } from '../../../edge/hotlist/hotlist.ts'
+import { systemClock } from '../../../shared/clock.ts'
+import { AppError } from '../../../shared/errors.ts'
+import { newId, newSecret } from '../../../shared/ids.ts'
+import { createListKey, LIST_KEY_BYTES } from '../../../shared/list-key.ts'
+import { silentLog } from '../../../shared/log.ts'
+import { CONFUSABLE_CLASSES } from '../../../shared/plate.ts'
+import { createSigner, createVerifier, newSigningKeyPem, type Signer } from '../../../shared/signing.ts'
+import { openDatabase } from '../../../shared/sqlite.ts'
+import type { ListKeyAnswer, Manifest } from '../../../shared/wire/index.ts'
+import { quantile } from '../statistics.ts'
+import { inventedEntry, inventedPlates } from './invented.ts'
+
+const AGENCY = 'bench'
+const LIST = 'stolen'
+const CAMERA = 'bench'
+/** Matches of each kind that are timed, after as many that are not. */
+const MATCHES = 5_000
+const DAY_MS = 86_400_000
+
+export interface StoreScore {
+  entries: number
+  /** Median and 95th percentile, µs: a read that is listed. */
+  exactUs: [number, number]
+  /** A read that is not, with every text that it may have been. */
+  nearUs: [number, number]
+  /** Texts looked up for one of these, on average. */
+  variants: number
+  applyMs: number
+  longestStallMs: number
+  fileBytes: number
+  /** What the process holds more than before, bytes. */
+  residentBytes: number
+}
+
+export interface FilledStore {
+  hotlists: Hotlists
+  applyMs: number
+  longestStallMs: number
+  file: string
+  close(): Promise<void>
+}
+
+/** A camera's list with these plates, brought in as over the wire. */
+export async function fillStore(plates: readonly string[]): Promise<FilledStore> {
+  const folder = await mkdtemp(join(tmpdir(), 'candor-bench-'))
+  const file = join(folder, 'lists.db')
+  const database = openDatabase(file)
+  const signer = createSigner(newSigningKeyPem().privateKeyPem)
+  const verifier = createVerifier([signer.publicKeyPem])
+  const hotlists = createHotlists({ database, verifier, agency: AGENCY, clock: systemClock, log: silentLog })
+  const secret = Buffer.from(newSecret(LIST_KEY_BYTES), 'base64url')
+  const key = createListKey(secret)
+  giveKey(hotlists, signer, key.keyId, secret)
+  const builder = createSnapshotBuilder(key, turn)
+  for (const [index, plate] of plates.entries()) await builder.add(inventedEntry(plate, index))
+  const chunks: Buffer[] = []
+  const totals = await builder.end(async (chunk) => void chunks.push(chunk))
+  const nowMs = Date.now()
+  const manifest: Manifest = {
+    ...{ agency: AGENCY, list: LIST, version: 1, minimumVersion: 1, ...totals, keyId: key.keyId },
+    ...{ issuedAtMs: nowMs, expiresAtMs: nowMs + DAY_MS },
+  }
+  const refused = hotlists.takeManifest(LIST, Buffer.from(sealManifest(signer, manifest)))
+  if (refused !== null) throw new AppError('internal', `the list was refused: ${refused.reason}`)
+  for (const [number, chunk] of chunks.entries()) hotlists.takeChunk(LIST, 1, number, chunk)
+  const stalls = monitorEventLoopDelay({ resolution: 1 })
+  stalls.enable()
+  const startedMs = performance.now()
+  const ack = await hotlists.advance()
+  const applyMs = performance.now() - startedMs
+  stalls.disable()
+  if (ack?.result !== 'applied') throw new AppError('internal', `the list was not applied: ${ack?.reason}`)
+  return {
+    ...{ hotlists, applyMs, longestStallMs: stalls.max / 1e6, file },
+    async close() {
+      database.close()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+function giveKey(hotlists: Hotlists, signer: Signer, keyId: string, secret: Buffer): void {
+  const requestId = newId()
+  const answer: ListKeyAnswer = { agency: AGENCY, cameraId: CAMERA, requestId, keyId, key: secret.toString('base64') }
+  const envelope = Buffer.from(JSON.stringify(signer.seal(Buffer.from(JSON.stringify(answer)))))
+  const reason = hotlists.takeKey(envelope, { cameraId: CAMERA, requestId })
+  if (reason !== null) throw new AppError('internal', reason)
+}
+
+/** As a reader gives them: the read, and two texts in which one character is another. */
+function readOf(plate: string) {
+  const swap = (at: number) => {
+    const others = CONFUSABLE_CLASSES.find((members) => members.includes(plate.charAt(at))) ?? 'MH'
+    const other = [...others].find((member) => member !== plate.charAt(at)) ?? 'X'
+    return plate.slice(0, at) + other + plate.slice(at + 1)
+  }
+  const candidates = [
+    { plate, confidence: 0.9 },
+    { plate: swap(0), confidence: 0.2 },
+    { plate: swap(4), confidence: 0.1 },
+  ]
+  return { plate, candidates, jurisdiction: null }
+}
+
+function timed(hotlists: Hotlists, reads: readonly ReturnType<typeof readOf>[]): [number, number] {
+  const times: number[] = []
+  const nowMs = Date.now()
+  for (const [index, read] of reads.entries()) {
+    const startedMs = performance.now()
+    hotlists.match(read, nowMs)
+    if (index >= MATCHES) times.push((performance.now() - startedMs) * 1_000)
+  }
+  return [quantile(times, 0.5), quantile(times, 0.95)]
+}
+
+export async function measureStore(entries: number): Promise<StoreScore> {
+  const plates = inventedPlates(entries + 2 * MATCHES, 1)
+  const listed = plates.slice(0, entries)
+  const strangers = plates.slice(entries)
+  const before = process.memoryUsage.rss()
+  const store = await fillStore(listed)
+  try {
+    const { hotlists, applyMs, longestStallMs, file } = store
+    const exact = Array.from({ length: 2 * MATCHES }, (_, i) => readOf(listed[(i * 7_919) % entries] ?? ''))
+    const near = strangers.map(readOf)
+    const { nearVariants } = await import('../../../shared/plate.ts')
+    const variants = near.reduce((sum, read) => sum + 1 + nearVariants(read.plate, read.candidates).length, 0)
+    return {
+      entries,
+      exactUs: timed(hotlists, exact),
+      nearUs: timed(hotlists, near),
+      variants: variants / near.length,
+      ...{ applyMs, longestStallMs },
+      fileBytes: statSync(file).size,
+      residentBytes: process.memoryUsage.rss() - before,
+    }
+  } finally {
+    await store.close()
+  }
+}
