@@ -2,6 +2,7 @@
 import { dirname, join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { KEY_INTERVAL_MS } from '../../cloud/list-keys.ts'
 import { AGENCY, collect, inCloud, makeSighting, readOf, subscribe, until } from '../../cloud/testing.ts'
 import { openClockState } from '../../edge/clock-state.ts'
 import { type Outbox, openOutbox } from '../../edge/outbox/outbox.ts'
@@ -311,6 +312,33 @@ test('lists and policy of the cloud reach the camera, are applied and acknowledg
         { subject: 'policy', version: policy.current().version, result: 'applied' },
       ]
       await until('both are acknowledged', () => JSON.stringify(acks()) === JSON.stringify(expected))
+    })
+  })
+})
+
+test('a camera asks for the key of its lists after each start, each gift is in the audit, and a replaced key reaches it', async () => {
+  await inCloud(async (cloud) => {
+    const matches = (camera: LinkedCamera, plate: string) =>
+      camera.hotlists.match(readOf(plate), systemClock.nowMs()) !== null
+    const { hotlists, audit } = cloud.cloud.parts
+    await cloud.importList('stolen', ['ABC1234'])
+    const given = async () =>
+      (await audit.list({ before: null, limit: 100 })).filter(({ operation }) => operation === 'hotlist.key_given')
+    await withCamera(cloud, {}, async (camera) => {
+      camera.start()
+      await until('the list matches', () => matches(camera, 'ABC1234'))
+      const before = await given()
+      assert.equal([before.length, before[0]?.subject], [1, { kind: 'camera', id: CAMERA }])
+      // Asked for again at once, it would be too soon.
+      cloud.clock.advance(KEY_INTERVAL_MS)
+      assert.equal(await hotlists.replaceKey('ada'), { lists: 1 })
+      await until(
+        'the version under the new key matches',
+        () => camera.hotlists.status(systemClock.nowMs())[0]?.version === 2,
+      )
+      await until('its key is there', () => matches(camera, 'ABC1234'))
+      assert.is((await given()).length, 2)
+      assert.is(camera.uplink.counters.refused, 0)
     })
   })
 })
