@@ -17,12 +17,20 @@ export const MAX_TEXTS_PER_TRACK = 64
 /** A vehicle that stays in view is reported after this long; what follows is a repeat. Milliseconds. */
 export const MAX_TRACK_MS = 10_000
 /**
- * Neighbouring video frames: texts that differ in this many characters are one plate if the regions overlap, in one fewer
- * wherever they are.
+ * Neighbouring video frames: texts that differ in this many characters are one plate wherever they are, and where the vehicle could have
+ * driven, in up to this share of the longer text: small plates are read badly, and two vehicles are not in one place.
  */
-const MAX_NEIGHBOUR_EDITS = 2
-/** Overlap (intersection over union) from which a region in the next frame is the same plate. */
-const MIN_OVERLAP = 0.3
+const MAX_NEIGHBOUR_EDITS = 1
+const MAX_NEAR_EDIT_SHARE = 0.5
+/** Frames in which a vehicle may not be seen and is still expected where it was going. */
+const MAX_MISSED_FRAMES = 3
+/**
+ * A plate is looked for around where the last two looks say that it is now, or around where it was when there is only one: this far, in
+ * plate widths. At ten frames a second a width is 5 m/s across the picture.
+ */
+const REACH_WIDTHS = { moving: 0.6, unknown: 1.1 } as const
+/** A plate's width from one frame to the next, at most so many times larger or smaller. */
+const MAX_GROWTH = 1.6
 
 /** When and how a frame was taken. */
 export interface FrameTime {
@@ -90,11 +98,13 @@ interface OpenTrack extends Track {
   readonly openedAtMs: number
   evidence: Evidence
   region: Region
+  /** Of the plate's centre, px a frame; null until it was seen twice. */
+  velocity: { x: number; y: number } | null
   lastSeenMs: number
   /** Number of the frame that last showed it. */
   lastFrame: number
-  /** Summed confidence by text. */
-  readonly texts: Map<string, number>
+  /** By text: its confidences summed over the frames, and the most that one of them gave it. */
+  readonly texts: Map<string, { sum: number; most: number }>
   readonly jurisdictions: Map<string, { sum: number; count: number }>
   readonly colours: Map<Vehicle['colour'], number>
   /** Frames that showed a place for the plate, with a text or without. */
@@ -114,51 +124,65 @@ export function createTracker(config: TrackerConfig, newId: NewId): Tracker {
     return ended
   }
 
-  function sameVehicle(track: OpenTrack, read: PlateRead): number {
-    const neighbour = config.sequence === 'video' && track.lastFrame === frameNumber - 1
-    const near = neighbour ? overlap(track.region, read.region) : 0
-    const text = track.vote().plate
-    if (read.plate === null || text === null) return near >= MIN_OVERLAP ? near : 0
+  /** How well a read fits a track: 0 not at all; up to 1 by place alone; 2 and more by its text. */
+  function sameVehicle(track: OpenTrack, text: string | null, read: PlateRead): number {
+    const missed = frameNumber - 1 - track.lastFrame
+    const near =
+      config.sequence === 'video' && missed <= MAX_MISSED_FRAMES ? nearness(track, read.region, missed + 1) : 0
+    if (read.plate === null || text === null) return near
     if (read.plate === text) return 4 + near
     if (confusableKey(read.plate) === confusableKey(text)) return 3 + near
-    if (!neighbour) return 0
-    // Fleets have plates in a row: two other characters are the same vehicle only where it could have driven.
-    const most = near >= MIN_OVERLAP ? MAX_NEIGHBOUR_EDITS : MAX_NEIGHBOUR_EDITS - 1
+    const isNeighbour = config.sequence === 'video' && missed === 0
+    // Fleets have plates in a row: other characters are the same vehicle only where it could have driven.
+    const longer = Math.max(read.plate.length, text.length)
+    const most = near > 0 ? Math.floor(longer * MAX_NEAR_EDIT_SHARE) : isNeighbour ? MAX_NEIGHBOUR_EDITS : 0
+    if (most === 0) return 0
     const edits = editDistance(read.plate, text, most)
-    return edits <= most ? 2 - edits / 2 + near : 0
+    return edits <= most ? 1 + (1 - edits / longer) + near : 0
   }
 
-  function bestTrack(read: PlateRead, taken: ReadonlySet<OpenTrack>): OpenTrack | null {
-    let best: OpenTrack | null = null
-    let bestScore = 0
+  /** The read's track, if it has one: of all pairs the best first, so that no vehicle takes what fits another better. */
+  function assign(reads: readonly PlateRead[]): (OpenTrack | null)[] {
+    const pairs: { index: number; track: OpenTrack; score: number }[] = []
     for (const track of tracks) {
-      const score = taken.has(track) ? 0 : sameVehicle(track, read)
-      if (score > bestScore) [best, bestScore] = [track, score]
+      const text = track.vote().plate
+      for (const [index, read] of reads.entries()) {
+        const score = sameVehicle(track, text, read)
+        if (score > 0) pairs.push({ index, track, score })
+      }
     }
-    return best
+    const assigned: (OpenTrack | null)[] = reads.map(() => null)
+    const taken = new Set<OpenTrack>()
+    for (const { index, track } of pairs.sort((a, b) => b.score - a.score)) {
+      if (assigned[index] !== null || taken.has(track)) continue
+      assigned[index] = track
+      taken.add(track)
+    }
+    return assigned
   }
 
   return {
     observe(frame, reads) {
       frameNumber += 1
       const ended = end((track) => frame.takenAtMs - track.lastSeenMs > config.gapMs)
-      const seen = new Set<OpenTrack>()
       const plates = new Set<string>()
+      const taken = reads.slice(0, MAX_READS_PER_FRAME).filter(({ plate }) => {
+        if (plate === null) return true
+        if (plates.has(plate)) return false
+        plates.add(plate)
+        return true
+      })
+      ignored += reads.length - taken.length
+      const assigned = assign(taken)
       const observed: Observation[] = []
-      for (const [index, read] of reads.entries()) {
-        if (index >= MAX_READS_PER_FRAME || (read.plate !== null && plates.has(read.plate))) {
-          ignored += 1
-          continue
-        }
-        if (read.plate !== null) plates.add(read.plate)
-        let track = bestTrack(read, seen)
+      for (const [index, read] of taken.entries()) {
+        let track = assigned[index] ?? null
         const isNew = track === null
         if (track === null) {
           if (tracks.size >= MAX_OPEN_TRACKS) ended.push(...endOldest(tracks))
-          track = openTrack(newId(), frame, read)
+          track = openTrack(newId(), frame, read, frameNumber)
           tracks.add(track)
         }
-        seen.add(track)
         observed.push({ track, improved: addRead(track, frame, read, frameNumber) || isNew })
       }
       ended.push(
@@ -193,14 +217,15 @@ function endOldest(tracks: Set<OpenTrack>): Track[] {
   return [oldest]
 }
 
-function openTrack(sightingId: string, frame: FrameTime, read: PlateRead): OpenTrack {
+function openTrack(sightingId: string, frame: FrameTime, read: PlateRead, frameNumber: number): OpenTrack {
   const track: OpenTrack = {
     sightingId,
     openedAtMs: frame.takenAtMs,
     evidence: evidenceOf(frame, read),
     region: read.region,
+    velocity: null,
     lastSeenMs: frame.readAtMs,
-    lastFrame: 0,
+    lastFrame: frameNumber,
     texts: new Map(),
     jurisdictions: new Map(),
     colours: new Map(),
@@ -221,6 +246,11 @@ const evidenceOf = (frame: FrameTime, read: PlateRead): Evidence => ({
 
 /** True when the frame is better evidence than the one before. */
 function addRead(track: OpenTrack, frame: FrameTime, read: PlateRead, frameNumber: number): boolean {
+  const frames = frameNumber - track.lastFrame
+  if (frames > 0) {
+    const [before, now] = [centreOf(track.region), centreOf(read.region)]
+    track.velocity = { x: (now.x - before.x) / frames, y: (now.y - before.y) / frames }
+  }
   track.lastSeenMs = frame.readAtMs
   track.lastFrame = frameNumber
   track.region = read.region
@@ -241,7 +271,8 @@ function addRead(track: OpenTrack, frame: FrameTime, read: PlateRead, frameNumbe
   scores.set(read.plate, read.confidence)
   for (const [text, confidence] of scores) {
     if (!track.texts.has(text) && track.texts.size >= MAX_TEXTS_PER_TRACK) continue
-    track.texts.set(text, (track.texts.get(text) ?? 0) + confidence)
+    const { sum, most } = track.texts.get(text) ?? { sum: 0, most: 0 }
+    track.texts.set(text, { sum: sum + confidence, most: Math.max(most, confidence) })
   }
   if (read.jurisdiction !== null) {
     const { code, confidence } = read.jurisdiction
@@ -254,8 +285,9 @@ function addRead(track: OpenTrack, frame: FrameTime, read: PlateRead, frameNumbe
 }
 
 /**
- * The text with the highest sum of confidences; its confidence is the mean over all frames that voted, so that frames that
- * read something else lower it. An even vote goes to the text that was there first.
+ * The text with the highest sum of confidences; an even vote goes to the text that was there first. It is as sure as the frame that was
+ * surest of it, less by half where another text has as high a sum: measured on drawn vehicles, the mean over the frames said 0.26 too
+ * little, since most frames of a passing vehicle are worse than the best one. Another text is less sure by as much as its sum is smaller.
  */
 function voteOf(track: OpenTrack): Vote {
   if (track.frames === 0) {
@@ -269,10 +301,14 @@ function voteOf(track: OpenTrack): Vote {
       frames: Math.max(1, Math.min(frames, MAX_FRAMES_PER_SIGHTING)),
     }
   }
-  const candidates = [...track.texts]
-    .map(([plate, sum]) => ({ plate, confidence: Math.min(1, sum / track.frames) }))
-    .sort((a, b) => b.confidence - a.confidence)
-    .slice(0, MAX_CANDIDATES)
+  const texts = [...track.texts].map(([plate, { sum, most }]) => ({ plate, sum, most })).sort((a, b) => b.sum - a.sum)
+  const [best, rival] = texts
+  const own = best?.sum ?? 0
+  const sure = (best?.most ?? 0) * (1 - ((rival?.sum ?? 0) / own) ** RIVAL_POWER / 2)
+  const candidates = texts.slice(0, MAX_CANDIDATES).map(({ plate, sum, most }, place) => ({
+    plate,
+    confidence: track.frames === 1 ? most : place === 0 ? sure : Math.min(sure, (most * sum) / own),
+  }))
   const [state] = [...track.jurisdictions].sort((a, b) => b[1].sum - a[1].sum)
   return {
     plate: candidates[0]?.plate ?? null,
@@ -285,6 +321,9 @@ function voteOf(track: OpenTrack): Vote {
   }
 }
 
+/** A rival with half the sum takes a sixteenth of the confidence. */
+const RIVAL_POWER = 3
+
 /** A colour that fewer than half of the looks agree on is not clear. */
 const CLEAR_COLOUR = 0.5
 
@@ -292,6 +331,20 @@ function vehicleOf(track: OpenTrack): Vehicle | null {
   const [first] = [...track.colours].sort((a, b) => b[1] - a[1])
   if (first === undefined || first[1] / track.looks < CLEAR_COLOUR) return null
   return { colour: first[0], confidence: Math.min(1, first[1] / track.looks) }
+}
+
+const centreOf = ({ x, y, width, height }: Region) => ({ x: x + width / 2, y: y + height / 2 })
+
+/** 1 where the track's plate should be after `frames`, falling to 0 at its reach; 0 for a plate of quite another size. */
+function nearness(track: OpenTrack, region: Region, frames: number): number {
+  const growth = region.width / track.region.width
+  const most = MAX_GROWTH ** frames
+  if (growth > most || growth < 1 / most) return 0
+  const [from, to] = [centreOf(track.region), centreOf(region)]
+  const { x, y } = track.velocity ?? { x: 0, y: 0 }
+  const distance = Math.hypot(to.x - from.x - x * frames, to.y - from.y - y * frames)
+  const reach = (track.velocity === null ? REACH_WIDTHS.unknown : REACH_WIDTHS.moving) * Math.sqrt(frames)
+  return Math.max(0, 1 - distance / (reach * Math.sqrt(track.region.width * region.width)))
 }
 
 /** Intersection over union, 0-1. */

@@ -10,13 +10,15 @@ import { fileURLToPath } from 'node:url'
  * instead of 600 MB resident, for three times the processor time.
  */
 const MEMORY = { MALLOC_ARENA_MAX: '2' }
+/** MiB of V8's young generation: pictures lie outside it, and at its default of 16 the freed ones wait longer. Measured: 90 MB less, as fast. */
+const YOUNG_GENERATION = '--max-semi-space-size=2'
 
 /** `module` is the URL of a file without its ending, beside the caller: `new URL('./child', import.meta.url)`. */
 export function startChild(module: URL, options: { errors: 'inherit' | 'ignore' }): ChildProcess {
   const fromSource = import.meta.url.endsWith('.ts')
   return fork(`${fileURLToPath(module)}${fromSource ? '.ts' : '.js'}`, [], {
     serialization: 'advanced',
-    execArgv: fromSource ? ['--import', import.meta.resolve('tsx')] : [],
+    execArgv: [YOUNG_GENERATION, ...(fromSource ? ['--import', import.meta.resolve('tsx')] : [])],
     env: { ...process.env, ...MEMORY },
     // OpenCV's loader writes to standard output, which belongs to the command that runs us.
     stdio: ['ignore', 'ignore', options.errors, 'ipc'],

@@ -288,7 +288,12 @@ async function measureParts(
   }
   if (parts.includes('calibration') || parts.includes('tracks')) {
     const photographs = ['ro-train'].map((set) => join(folder, set)).filter((path) => folder !== '' && existsSync(path))
-    await render(drawn, photographs)
+    const wanted = [['calibration', 'reads'] as const, ['tracks', 'tracks'] as const]
+    await render(
+      drawn,
+      wanted.flatMap(([part, drawing]) => (parts.includes(part) ? [drawing] : [])),
+      photographs,
+    )
   }
   if (parts.includes('calibration')) {
     rendered = await measureRenderedReads(drawn, config, progress('rendered scenes'))
@@ -305,10 +310,16 @@ async function measureParts(
         measured: `+${score.gainPoints.toFixed(1)} (${least.toFixed(1)} to ${most.toFixed(1)})`,
       },
       {
-        figure: 'single frames right, %; vehicles right, %; taken for more than one',
+        figure: `calibration error, ${score.judged.length} vehicles`,
         must: '',
         goal: '',
-        measured: `${percent(score.singlePercent)}; ${percent(score.votedPercent)}; ${score.split}`,
+        measured: share(expectedCalibrationError(score.judged)),
+      },
+      {
+        figure: 'single frames right, %; vehicles right, %; taken for more than one; told of for each',
+        must: '',
+        goal: '',
+        measured: `${percent(score.singlePercent)}; ${percent(score.votedPercent)}; ${score.split}; ${score.toldPerVehicle.toFixed(2)}`,
       },
     )
   }

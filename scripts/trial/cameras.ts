@@ -93,6 +93,8 @@ export function startCamera(camera: string, folder: string, configFile: string):
   const log = createWriteStream(logFile, { flags: 'a' })
   const child = spawn(process.execPath, ['--import', TSX, CANDOR, 'edge', '--config', configFile], {
     cwd: ROOT,
+    // As systemd/candor-edge.service does.
+    env: { ...process.env, NODE_OPTIONS: '--max-semi-space-size=2' },
     // Ctrl-C in the terminal goes to the demo alone, which then ends its cameras in order.
     detached: true,
     // The channel carries nothing: when this process ends, however it does, the camera sees it close and ends too.

@@ -12,15 +12,17 @@ import { newId } from '../../../shared/ids.ts'
 import { bootstrap } from '../statistics.ts'
 import type { JudgedRead } from './calibration.ts'
 import { runTraining } from './python.ts'
-import { overlapOf, parseLabels } from './score.ts'
+import { editDistance, overlapOf, parseLabels } from './score.ts'
 import { openBenchVision } from './sets.ts'
 
 /** Plates and vehicles that are drawn. */
-export const RENDERED = { reads: 12_000, tracks: 300 } as const
+export const RENDERED = { reads: 12_000, tracks: 420 } as const
 
-/** Draws into `folder` what is not there yet; needs Debian's python3-opencv, python3-pil and the typefaces of scripts/train/README.md. */
-export async function render(folder: string, photographs: readonly string[]): Promise<void> {
-  for (const part of ['reads', 'tracks'] as const) {
+type Part = keyof typeof RENDERED
+
+/** Draws `parts` into `folder` where they are not there yet; needs Debian's python3-opencv, python3-pil and the typefaces of scripts/train/README.md. */
+export async function render(folder: string, parts: readonly Part[], photographs: readonly string[]): Promise<void> {
+  for (const part of parts) {
     if (existsSync(join(folder, part, 'labels.tsv'))) continue
     // A drawing that was stopped half way is not taken for a whole one.
     const unfinished = `${folder}.unfinished`
@@ -71,7 +73,7 @@ export async function measureRenderedReads(
 
 export interface TracksScore {
   vehicles: number
-  /** Of the single frames in which a plate was read at all. */
+  /** Of a vehicle's frames in which its plate was read at all, the mean over vehicles. */
   singlePercent: number
   votedPercent: number
   gainPoints: number
@@ -79,10 +81,20 @@ export interface TracksScore {
   gainInterval: [number, number]
   /** Sightings more than vehicles: one vehicle that was taken for two. */
   split: number
+  /** What was reported of each vehicle: how sure, and whether it was right. */
+  judged: JudgedRead[]
+  /** Vehicles told of in all, read or not, for each that was drawn; what stands in the photographs behind them is among these. */
+  toldPerVehicle: number
 }
 
 /** Time between frames, ms: a camera that reads ten a second. */
 const FRAME_MS = 100
+/** A text in which more than this share is another is of another plate: the photographs behind the drawn vehicles have some of their own. */
+const OWN_EDIT_SHARE = 0.5
+
+function isOf(plate: string, text: string | null): boolean {
+  return text !== null && editDistance(text, plate) <= Math.max(text.length, plate.length) * OWN_EDIT_SHARE
+}
 
 export async function measureTracks(
   folder: string,
@@ -92,7 +104,9 @@ export async function measureTracks(
   const rows = (await readFile(join(folder, 'tracks', 'labels.tsv'), 'utf8')).trim().split(/\r?\n/).slice(1)
   const vision = await openBenchVision(config)
   const vehicles: { single: number; frames: number; voted: boolean }[] = []
+  const judged: JudgedRead[] = []
   let sightings = 0
+  let told = 0
   try {
     for (const [index, row] of rows.entries()) {
       onTrack(index, rows.length)
@@ -106,16 +120,18 @@ export async function measureTracks(
         const atMs = n * FRAME_MS
         const time = { capturedAtMs: systemClock.nowMs(), clock: 'synced', takenAtMs: atMs, readAtMs: atMs } as const
         ended.push(...tracker.observe(time, reads).ended)
-        const best = reads[0]?.plate ?? null
+        const best = reads.find((read) => isOf(plate, read.plate))?.plate ?? null
         if (best === null) continue
         frames += 1
         single += best === plate ? 1 : 0
       }
       ended.push(...tracker.finish())
-      const votes = ended.map((track) => track.vote()).filter((vote) => vote.plate !== null)
+      told += ended.length
+      const votes = ended.map((track) => track.vote()).filter((vote) => isOf(plate, vote.plate))
       sightings += votes.length
       // What the vehicle is reported as: the sighting that most frames stand behind.
       const [first] = votes.sort((a, b) => b.frames - a.frames || b.confidence - a.confidence)
+      if (first !== undefined) judged.push({ confidence: first.confidence, right: first.plate === plate })
       if (frames > 0) vehicles.push({ single, frames, voted: first?.plate === plate })
     }
   } finally {
@@ -123,8 +139,8 @@ export async function measureTracks(
   }
   const share = (of: readonly (typeof vehicles)[number][]) => {
     const voted = of.filter((vehicle) => vehicle.voted).length / of.length
-    const single =
-      of.reduce((sum, vehicle) => sum + vehicle.single, 0) / of.reduce((sum, vehicle) => sum + vehicle.frames, 0)
+    // Of one vehicle after the other, as for the vote: those that are hard to read have few frames that were read at all.
+    const single = of.reduce((sum, vehicle) => sum + vehicle.single / vehicle.frames, 0) / of.length
     return { voted: voted * 100, single: single * 100 }
   }
   const { voted, single } = share(vehicles)
@@ -135,6 +151,8 @@ export async function measureTracks(
     votedPercent: voted,
     gainPoints: voted - single,
     gainInterval: bootstrap(vehicles, gain),
+    judged,
     split: sightings - vehicles.length,
+    toldPerVehicle: told / rows.length,
   }
 }
