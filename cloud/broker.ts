@@ -15,6 +15,7 @@ import { type Clock, MINUTE_MS, SECOND_MS } from '../shared/clock.ts'
 import { AppError, toAppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import { cameraClientId } from '../shared/names.ts'
+import { isSealed, type Opener } from '../shared/sealing.ts'
 import { type Identity, mayPublish, mayReceive, maySubscribe, parseTopic } from '../shared/topics.ts'
 import { MAX_PACKET_BYTES } from '../shared/wire/index.ts'
 import { PromptAedes, unsentAction } from './broker/delivery.ts'
@@ -69,6 +70,7 @@ export interface BrokerDeps extends IdentifyDeps {
   limits?: ConnectionLimits
   sessions: Sessions
   ingest: Ingest
+  sealing: Opener
   clock: Clock
   log: Log
   /** A fault of the broker's own, which ended nothing. */
@@ -218,12 +220,25 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
   aedes.on('error' as never, (error: unknown) => failed('broker_error', error))
   await aedes.listen()
 
+  /** The publish's bytes, opened where the camera sealed them for this very topic; what cannot be opened is left, and set aside by ingest. */
+  function opened({ topic, payload }: { topic: string; payload: string | Buffer }): Buffer {
+    const bytes = Buffer.isBuffer(payload) ? payload : Buffer.from(payload)
+    if (!isSealed(bytes)) return bytes
+    try {
+      return deps.sealing.open(bytes, topic)
+    } catch {
+      return bytes
+    }
+  }
+
   /** Of a camera's publish that was allowed; resolves when it is durable. */
   async function store(packet: { topic: string; payload: string | Buffer }): Promise<void> {
     const topic = parseTopic(packet.topic)
     if (topic === null || !('camera' in topic)) throw new AppError('bad_input', 'no topic of a camera')
-    const payload = Buffer.isBuffer(packet.payload) ? packet.payload : Buffer.from(packet.payload)
+    const payload = opened(packet)
     const outcome = await ingest.accept({ topic, topicName: packet.topic, payload })
+    // Whoever watches sees what was sealed.
+    packet.payload = payload
     // Whoever watches live must not be handed what could not be stored.
     if (outcome === 'quarantined') packet.payload = Buffer.alloc(0)
   }

@@ -4,6 +4,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { DAY_MS, MINUTE_MS } from '../shared/clock.ts'
 import { newId } from '../shared/ids.ts'
+import { createSealer, newSealingKeyPem } from '../shared/sealing.ts'
 import { openDatabase } from '../shared/sqlite.ts'
 import { topics } from '../shared/topics.ts'
 import { MAX_CROP_BYTES, MAX_SIGHTING_BYTES, type Sighting } from '../shared/wire/index.ts'
@@ -52,6 +53,29 @@ test('a sighting is on the disk, for any reader, when its acknowledgement arrive
       reader.close()
     }
     assert.is(await outcomes(world, 'sightings', 'stored'), 100)
+  })
+})
+
+test('what is sealed for its topic is stored like any other; for another place, or changed, it is set aside and acknowledged', async () => {
+  await withCamera(async (world, client) => {
+    const sealer = createSealer(world.cloud.parts.keys.sealing.publicKeyPem)
+    const bytes = () => Buffer.from(JSON.stringify(makeSighting(world.clock)))
+    const good = sealer.seal(bytes(), SIGHTINGS)
+    assert.is(await publish(client, SIGHTINGS, good), 'acknowledged')
+    assert.is(await publish(client, SIGHTINGS, good), 'acknowledged')
+    assert.is(await stored(world), 1)
+    const changed = sealer.seal(bytes(), SIGHTINGS)
+    changed[60] = (changed[60] ?? 0) ^ 1
+    const bad = [
+      changed,
+      sealer.seal(bytes(), topics.sightings(AGENCY, 'other')),
+      createSealer(newSealingKeyPem().publicKeyPem).seal(bytes(), SIGHTINGS),
+    ]
+    for (const payload of bad) assert.is(await publish(client, SIGHTINGS, payload), 'acknowledged')
+    assert.is(await stored(world), 1)
+    assert.is(await quarantined(world, 'sealed'), bad.length)
+    assert.is(await publish(client, SIGHTINGS, sealer.seal(Buffer.from('{'), SIGHTINGS)), 'acknowledged')
+    assert.is(await quarantined(world, 'malformed'), 1)
   })
 })
 

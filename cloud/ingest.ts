@@ -8,6 +8,7 @@ import type { Clock } from '../shared/clock.ts'
 import { toAppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import { confusableKey } from '../shared/plate.ts'
+import { isSealed } from '../shared/sealing.ts'
 import { sha256Hex } from '../shared/signing.ts'
 import { LIST_KEY, type Topic } from '../shared/topics.ts'
 import {
@@ -302,8 +303,9 @@ export function createIngest(deps: IngestDeps): Ingest {
     return setAside(batch, arrived, 'unknown_topic', topic.kind)
   }
 
-  function plan(batch: Batch, arrived: Waiting): Promise<IngestOutcome> {
-    const { topic } = arrived.arrival
+  async function plan(batch: Batch, arrived: Waiting): Promise<IngestOutcome> {
+    const { topic, payload } = arrived.arrival
+    if (isSealed(payload)) return setAside(batch, arrived, 'sealed', 'cannot be opened')
     if (topic.kind === 'sightings') return planSighting(batch, arrived)
     if (topic.kind === 'crop') return planCrop(batch, { ...arrived, arrival: { ...arrived.arrival, topic } })
     return planReport(batch, arrived)

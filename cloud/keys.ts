@@ -1,11 +1,12 @@
 /**
  * The cloud's own secrets besides the certificate authority: the key that signs lists and policy, the key that signs the
- * audit's head, and the key of the plate digests. Each is a file of its own (mode 0600) outside the database, made at first
+ * audit's head, the key of the plate digests in the audit, and the key that opens what cameras seal. Each is a file of its own (mode 0600) outside the database, made at first
  * start; `candor backup` takes the whole folder.
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { AppError } from '../shared/errors.ts'
+import { createOpener, newSealingKeyPem, type Opener } from '../shared/sealing.ts'
 import { createSigner, newSigningKeyPem, type Signer } from '../shared/signing.ts'
 import { PUBLIC_MODE, readFileIfThere, readOrMakeSecretFile, writeFileDurably } from './secret-file.ts'
 
@@ -15,6 +16,7 @@ export const KEY_FILES = {
   /** Public half of the audit key, for verifying on another machine. */
   auditPublic: 'audit-signing.public.pem',
   plateDigest: 'plate-digest.key',
+  sealing: 'sealing.pem',
   /** Opened by list-keys.ts. */
   listDigest: 'list-digest.key',
 } as const
@@ -28,6 +30,8 @@ export interface Keys {
   /** Signs the audit's head; never used for anything else, so that no list can pass for a head. */
   readonly audit: Signer
   readonly plateDigestKey: Buffer
+  /** Opens what cameras have sealed; they hold its public half. */
+  readonly sealing: Opener
 }
 
 /** Opens the keys in `folder`, making what is missing. Throws `configuration` for a file that is no such key. */
@@ -47,7 +51,20 @@ export async function openKeys(options: { folder: string; newSecret: (byteCount:
   if (plateDigestKey.length !== DIGEST_KEY_BYTES) {
     throw new AppError('configuration', `${digestPath}: not a key of ${DIGEST_KEY_BYTES} bytes`)
   }
-  return { lists, audit, plateDigestKey }
+  const sealing = await openSealing(join(folder, KEY_FILES.sealing))
+  return { lists, audit, plateDigestKey, sealing }
+}
+
+async function openSealing(path: string): Promise<Opener> {
+  const pem = await readOrMakeSecretFile(path, () => newSealingKeyPem().privateKeyPem)
+  try {
+    return createOpener(pem)
+  } catch (cause) {
+    throw new AppError('configuration', `${path}: not an X25519 private key`, {
+      hint: 'restore it with `candor restore`',
+      cause,
+    })
+  }
 }
 
 async function openSigner(path: string): Promise<Signer> {

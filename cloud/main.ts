@@ -177,6 +177,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       limits,
       sessions,
       ingest,
+      sealing: keys.sealing,
       clock,
       log,
       onFailed: metrics.brokerFailed,

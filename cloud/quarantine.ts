@@ -20,6 +20,7 @@ export type QuarantineReason =
   | 'conflicting_duplicate' // a stored key with other content
   | 'clock_behind' // captured longer ago than its kind is kept
   | 'crop_mismatch' // no JPEG, too large, or not the announced digest
+  | 'sealed' // to another key or for another place, or changed on the way
   | 'unknown_topic'
 
 export interface Quarantined {

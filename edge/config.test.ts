@@ -7,6 +7,7 @@ import { openAuthority } from '../cloud/authority.ts'
 import { systemClock } from '../shared/clock.ts'
 import { checkConfig } from '../shared/config.ts'
 import { AppError } from '../shared/errors.ts'
+import { newSealingKeyPem } from '../shared/sealing.ts'
 import { newSigningKeyPem } from '../shared/signing.ts'
 import { MAX_RETENTION_DAYS } from '../shared/wire/index.ts'
 import { edgeConfigSchema, loadEdgeConfig, MAX_LIST_KEYS, MIN_OUTBOX_BYTES, readListKeys } from './config.ts'
@@ -62,6 +63,7 @@ function writeCamera(folder: string, change: Change = {}): string {
   writeFileSync(join(folder, 'certificate.pem'), PAIR.certificate)
   writeFileSync(join(folder, 'key.pem'), PAIR.key, { mode: 0o600 })
   writeFileSync(join(folder, 'list-keys.pem'), newSigningKeyPem().publicKeyPem)
+  writeFileSync(join(folder, 'sealing.pem'), newSealingKeyPem().publicKeyPem)
   mkdirSync(join(folder, 'frames'))
   const file = join(folder, 'edge.json')
   writeFileSync(file, JSON.stringify({ ...LEAST, ...change }))

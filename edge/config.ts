@@ -10,6 +10,7 @@ import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../shared/clock.ts'
 import { loadConfig } from '../shared/config.ts'
 import { AppError, systemCode } from '../shared/errors.ts'
 import { slugSchema } from '../shared/names.ts'
+import { SEAL_BYTES } from '../shared/sealing.ts'
 import { createVerifier } from '../shared/signing.ts'
 import { DEFAULT_RETENTION_DAYS, MAX_CROP_BYTES, MAX_RETENTION_DAYS, MAX_SIGHTING_BYTES } from '../shared/wire/index.ts'
 import { visionConfigSchema } from './vision/types.ts'
@@ -27,7 +28,7 @@ const brokerUrlSchema = z
   }, 'must be mqtts://host:port')
 
 /** Smallest outbox: the largest sighting with the largest crop, or nothing could ever be put. */
-export const MIN_OUTBOX_BYTES = MAX_SIGHTING_BYTES + MAX_CROP_BYTES
+export const MIN_OUTBOX_BYTES = MAX_SIGHTING_BYTES + MAX_CROP_BYTES + 2 * SEAL_BYTES
 
 const replaySchema = z.strictObject({
   kind: z.literal('replay'),
@@ -62,6 +63,9 @@ export const edgeConfigSchema = z.strictObject({
     keepaliveSeconds: z.int().min(5).max(300).default(30).describe('MQTT keep-alive, seconds'),
   }),
   listKeysFile: path.default('list-keys.pem').describe('public keys trusted for hotlists and policy'),
+  sealingKeyFile: path
+    .default('sealing.pem')
+    .describe("the cloud's public key to which waiting sightings and pictures are sealed"),
   source: z.discriminatedUnion('kind', [replaySchema]).describe('where frames come from'),
   vision: visionConfigSchema.default(() => visionConfigSchema.parse({})),
   track: z
@@ -147,6 +151,7 @@ export function resolvePaths(config: EdgeConfig, folder: string, stateFolder: st
       keyFile: from(folder, config.broker.keyFile),
     },
     listKeysFile: from(folder, config.listKeysFile),
+    sealingKeyFile: from(folder, config.sealingKeyFile),
     source: { ...config.source, path: from(folder, config.source.path) },
   }
 }
@@ -170,6 +175,7 @@ export function checkFiles(config: EdgeConfig): void {
   pem('broker.certificateFile', broker.certificateFile, /BEGIN CERTIFICATE/)
   pem('broker.keyFile', broker.keyFile, /BEGIN ([A-Z]+ )?PRIVATE KEY/)
   pem('listKeysFile', config.listKeysFile, /BEGIN PUBLIC KEY/)
+  pem('sealingKeyFile', config.sealingKeyFile, /BEGIN PUBLIC KEY/)
   if (problems.length === 0) problems.push(...keyProblems(broker))
   const mode = statSync(broker.keyFile, { throwIfNoEntry: false })?.mode
   if (mode !== undefined && (mode & KEY_MODE_FORBIDDEN) !== 0) {

@@ -2,13 +2,14 @@
  * The camera process: builds all parts, runs them, closes them in order. Tests run `runEdge` as it is; `candor edge` calls
  * `edgeProcess`, which alone knows signals and exit codes. The only file of edge that touches the process.
  */
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Clock, SECOND_MS, systemClock } from '../shared/clock.ts'
 import { AppError, describeError, EXIT, toAppError } from '../shared/errors.ts'
 import { type NewId, newId, type Random, random } from '../shared/ids.ts'
 import { createLog, type Log } from '../shared/log.ts'
+import { createSealer } from '../shared/sealing.ts'
 import { createVerifier } from '../shared/signing.ts'
 import { openDatabase, type SqliteDatabase, toStorageError } from '../shared/sqlite.ts'
 import { softwareVersion } from '../shared/version.ts'
@@ -26,7 +27,7 @@ import { createPolicy } from './policy.ts'
 import { createRepeats } from './repeats.ts'
 import { runRetention } from './retention.ts'
 import { createTracker } from './track.ts'
-import { createUplink, type UplinkCounters } from './uplink/uplink.ts'
+import { createUplink, outboxTopic, type UplinkCounters } from './uplink/uplink.ts'
 import { openVision } from './vision/door.ts'
 import type { VisionDoor } from './vision/types.ts'
 
@@ -79,6 +80,7 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
   const { clock, log } = deps
   const startedAtMs = clock.monotonicMs()
   const verifier = createVerifier(readListKeys(config.listKeysFile))
+  const sealer = createSealer(readFileSync(config.sealingKeyFile, 'utf8'))
   const sequence = await sequenceOf(config.source)
   const closers: (() => void | Promise<void>)[] = []
   /** Every one of them, whatever one of them does. */
@@ -104,7 +106,10 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
       lists,
     )
     const aging = { nowMs: () => clockState.agingMs() }
-    const outbox = openOutbox({ file: join(config.dataFolder, 'outbox.db'), ...config.outbox, clock: aging })
+    const outbox = openOutbox({
+      ...{ file: join(config.dataFolder, 'outbox.db'), ...config.outbox, clock: aging },
+      seal: (kind, sightingId, bytes) => sealer.seal(bytes, outboxTopic(config, kind, sightingId)),
+    })
     closers.push(() => outbox.close())
     const signed = { database: lists, verifier, agency: config.agency, clock, log: limitLog(log, clock) }
     const hotlists = createHotlists(signed)

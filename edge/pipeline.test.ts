@@ -208,11 +208,11 @@ test('time, place and picture of a vehicle are those of its best frame', async (
 
 test('a final that no longer matches still follows its preview, as urgent as that one', async () => {
   await inPipeline({ sequence: 'video', deps: { policy: { upload: 'matches-only' } } }, async (world) => {
-    const other = read('ABC1239', { confidence: 0.99, candidates: [{ plate: 'ABC1239', confidence: 0.99 }] })
+    const other = read('ABC1299', { confidence: 0.99, candidates: [{ plate: 'ABC1299', confidence: 0.99 }] })
     await world.run(each([read(LISTED)], [other], [other]))
     const [preview, final] = world.sightings()
     assert.equal([preview?.plate, preview?.match?.kind], [LISTED, 'exact'])
-    assert.equal([final?.plate, final?.match, final?.revision], ['ABC1239', null, 1])
+    assert.equal([final?.plate, final?.match, final?.revision], ['ABC1299', null, 1])
     assert.equal(world.rows(), ['matched sighting', 'matched sighting', 'matched crop'])
     assert.equal([world.pipeline.counters.matched, world.pipeline.counters.withheld], [0, 0])
   })

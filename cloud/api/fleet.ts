@@ -40,6 +40,7 @@ const issuedSchema = z.object({
   expiresAtMs: timeMsSchema,
   caPem: z.string(),
   listKeysPem: z.string().describe('public keys trusted for lists and policy'),
+  sealingPem: z.string().describe('public key to which the camera seals what waits on it'),
   mqttPort: z.int(),
 })
 
@@ -59,6 +60,7 @@ export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): voi
     expiresAtMs: issued.expiresAtMs,
     caPem: parts.authority.caPem,
     listKeysPem: parts.keys.lists.publicKeyPem,
+    sealingPem: parts.keys.sealing.publicKeyPem,
     mqttPort: parts.mqttPort(),
   })
 

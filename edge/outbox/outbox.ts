@@ -91,6 +91,8 @@ export interface OutboxDeps {
   file: string
   maxRows: number
   maxBytes: number
+  /** Makes a row's bytes unreadable for whoever takes the card, ourselves after a restart included; without it they lie there as they are. */
+  seal?: (kind: OutboxRow['kind'], sightingId: string, bytes: Uint8Array) => Uint8Array
   /** By which rows age: in a running camera not the wall clock but ClockState.agingMs. */
   clock: Pick<Clock, 'nowMs'>
   /** Ceiling on the database file, bytes; null: the disk decides. */
@@ -153,10 +155,13 @@ class SqliteOutbox implements Outbox {
     if (crop !== null && crop.length > MAX_CROP_BYTES) {
       throw new AppError('too_large', `a crop of ${crop.length} bytes, at most ${MAX_CROP_BYTES}`)
     }
+    const seal = this.#deps.seal ?? ((_kind, _sightingId, bytes) => bytes)
+    const payload = seal('sighting', sighting.sightingId, sighting.payload)
+    const picture = crop === null ? null : seal('crop', sighting.sightingId, crop)
     const store = (): Stored => {
-      const stored = this.#store(sighting, sighting.matched ? RANK.matchedSighting : RANK.sighting, sighting.payload)
-      if (!stored || crop === null) return { sighting: stored, crop: false }
-      return { sighting: true, crop: this.#store(sighting, sighting.matched ? RANK.matchedCrop : RANK.crop, crop) }
+      const stored = this.#store(sighting, sighting.matched ? RANK.matchedSighting : RANK.sighting, payload)
+      if (!stored || picture === null) return { sighting: stored, crop: false }
+      return { sighting: true, crop: this.#store(sighting, sighting.matched ? RANK.matchedCrop : RANK.crop, picture) }
     }
     try {
       return this.#transaction(store)
@@ -164,7 +169,7 @@ class SqliteOutbox implements Outbox {
       if (toStorageError(thrown).code !== 'storage_full') throw thrown
     }
     // The disk is full below our own limits: rows of lower importance make room, equals do not.
-    const need = sighting.payload.length + (crop?.length ?? 0) + 2 * ROW_OVERHEAD_BYTES
+    const need = payload.length + (picture?.length ?? 0) + 2 * ROW_OVERHEAD_BYTES
     const rank = sighting.matched ? RANK.matchedSighting : RANK.sighting
     try {
       // Only what takes the place of something else may use the reserve, or new rows would eat it up.

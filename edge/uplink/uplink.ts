@@ -72,6 +72,15 @@ export interface UplinkDeps {
   log: Log
 }
 
+/** Where a row goes; what is sealed is sealed for this place. */
+export function outboxTopic(
+  { agency, cameraId }: Pick<UplinkConfig, 'agency' | 'cameraId'>,
+  kind: OutboxRow['kind'],
+  sightingId: string,
+): string {
+  return kind === 'sighting' ? topics.sightings(agency, cameraId) : topics.crop(agency, cameraId, sightingId)
+}
+
 export function createUplink(deps: UplinkDeps): Uplink {
   return new OutboxUplink(deps)
 }
@@ -255,10 +264,7 @@ class OutboxUplink implements Uplink {
 
   #send(connection: Connection, row: OutboxRow, wasSetBack: boolean): void {
     const { config, clock } = this.#deps
-    const topic =
-      row.kind === 'sighting'
-        ? topics.sightings(config.agency, config.cameraId)
-        : topics.crop(config.agency, config.cameraId, row.sightingId)
+    const topic = outboxTopic(config, row.kind, row.sightingId)
     this.#sent.set(row.rowId, { wasSetBack, sentAtMs: clock.monotonicMs() })
     connection.publish(topic, row.payload, { qos: 1 }).then(
       () => {

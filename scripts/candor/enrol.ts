@@ -14,6 +14,7 @@ const issuedSchema = z.object({
   expiresAtMs: z.int(),
   caPem: z.string(),
   listKeysPem: z.string(),
+  sealingPem: z.string(),
   mqttPort: z.int(),
 })
 
@@ -53,6 +54,7 @@ export async function enrol(
     await writeFile(join(folder, 'certificate.pem'), issued.certificatePem)
     await writeFile(join(folder, 'ca.pem'), issued.caPem)
     await writeFile(join(folder, 'list-keys.pem'), issued.listKeysPem)
+    await writeFile(join(folder, 'sealing.pem'), issued.sealingPem)
     await writeFile(join(folder, 'edge.json'), `${JSON.stringify(config, null, 2)}\n`)
     return { folder, expiresAtMs: issued.expiresAtMs }
   } catch (thrown) {

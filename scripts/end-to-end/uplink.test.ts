@@ -1,4 +1,5 @@
 /** The camera's uplink against the real cloud: what leaves the outbox, when, and how often the cloud stores it. */
+import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -339,6 +340,31 @@ test('a camera asks for the key of its lists after each start, each gift is in t
       await until('its key is there', () => matches(camera, 'ABC1234'))
       assert.is((await given()).length, 2)
       assert.is(camera.uplink.counters.refused, 0)
+    })
+  })
+})
+
+test('what waits on a camera and what it holds of a list say no plate to whoever takes its files, and the cloud reads it', async () => {
+  await inCloud(async (cloud) => {
+    await withCamera(cloud, {}, async (camera) => {
+      put(camera.outbox, 'WAIT111', { matched: true })
+      const folder = join(cloud.folder, CAMERA)
+      const files = () => Buffer.concat(readdirSync(folder).map((name) => readFileSync(join(folder, name))))
+      assert.ok(files().includes('hotlist_digests') && files().includes('outbox'), 'these are the files')
+      assert.not.ok(files().includes('WAIT111'))
+      const watcher = await cloud.connectPerson('sue', await cloud.addPerson('sue', ['supervisor'], ['patrol']))
+      await subscribe(watcher, topics.allSightings(AGENCY))
+      camera.start()
+      await empty(camera)
+      assert.equal(
+        stored(cloud).map(({ plate }) => plate),
+        ['WAIT111'],
+      )
+      await until('who watches reads it too', () => collect(watcher).some(({ payload }) => payload.includes('WAIT111')))
+      await cloud.importList('stolen', ['LIST222'])
+      await until('the list matches', () => camera.hotlists.match(readOf('LIST222'), systemClock.nowMs()) !== null)
+      assert.not.ok(files().includes('LIST222'))
+      assert.not.ok(files().includes(Buffer.from('LIST222').toString('hex')))
     })
   })
 })

@@ -12,7 +12,12 @@ const CANDOR = fileURLToPath(new URL('../candor.ts', import.meta.url))
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const TSX = fileURLToPath(import.meta.resolve('tsx'))
 
-const issuedSchema = z.object({ certificatePem: z.string(), caPem: z.string(), listKeysPem: z.string() })
+const issuedSchema = z.object({
+  certificatePem: z.string(),
+  caPem: z.string(),
+  listKeysPem: z.string(),
+  sealingPem: z.string(),
+})
 
 export interface CameraFiles {
   folder: string
@@ -21,7 +26,7 @@ export interface CameraFiles {
   caPem: string
 }
 
-/** Registers `camera` and writes key.pem, certificate.pem, ca.pem and list-keys.pem into `folder`. */
+/** Registers `camera` and writes key.pem, certificate.pem, ca.pem, list-keys.pem and sealing.pem into `folder`. */
 export async function enrolCamera(https: Https, token: string, camera: string, folder: string): Promise<CameraFiles> {
   const { keyPem, csrPem } = await newCameraRequest(camera)
   const issued = issuedSchema.parse(await https.call('POST', '/api/v1/cameras', { token, json: { camera, csrPem } }))
@@ -30,6 +35,7 @@ export async function enrolCamera(https: Https, token: string, camera: string, f
   await writeFile(join(folder, 'certificate.pem'), issued.certificatePem)
   await writeFile(join(folder, 'ca.pem'), issued.caPem)
   await writeFile(join(folder, 'list-keys.pem'), issued.listKeysPem)
+  await writeFile(join(folder, 'sealing.pem'), issued.sealingPem)
   return { folder, keyPem, certificatePem: issued.certificatePem, caPem: issued.caPem }
 }
 

@@ -10,9 +10,10 @@ import { type ClockState, openClockState } from '../../edge/clock-state.ts'
 import { createHotlists, type Hotlists } from '../../edge/hotlist/hotlist.ts'
 import { type Outbox, openOutbox } from '../../edge/outbox/outbox.ts'
 import { type CameraPolicy, createPolicy } from '../../edge/policy.ts'
-import { createUplink, type Uplink } from '../../edge/uplink/uplink.ts'
+import { createUplink, outboxTopic, type Uplink } from '../../edge/uplink/uplink.ts'
 import { newId } from '../../shared/ids.ts'
 import { silentLog } from '../../shared/log.ts'
+import { createSealer } from '../../shared/sealing.ts'
 import { createVerifier } from '../../shared/signing.ts'
 import { openDatabase } from '../../shared/sqlite.ts'
 
@@ -140,7 +141,11 @@ export async function withCamera(
   const isSynced = options.clockState !== 'unsynced'
   const clockState = await openClockState(async () => isSynced, clock, database)
   const aging = { nowMs: () => clockState.agingMs() }
-  const outbox = openOutbox({ file, maxRows: 10_000, maxBytes: 1024 ** 3, clock: aging })
+  const sealer = createSealer(cloud.cloud.parts.keys.sealing.publicKeyPem)
+  const outbox = openOutbox({
+    ...{ file, maxRows: 10_000, maxBytes: 1024 ** 3, clock: aging },
+    seal: (kind, id, bytes) => sealer.seal(bytes, outboxTopic({ agency: AGENCY, cameraId: camera }, kind, id)),
+  })
   const verifier = createVerifier([cloud.cloud.parts.keys.lists.publicKeyPem])
   const signed = { database, verifier, agency: AGENCY, clock, log: silentLog }
   const hotlists = createHotlists(signed)
