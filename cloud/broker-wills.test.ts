@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import { MINUTE_MS, systemClock } from '../shared/clock.ts'
 import { newId } from '../shared/ids.ts'
 import { topics } from '../shared/topics.ts'
-import { MAX_REPORT_BYTES } from './ingest.ts'
+import { MAX_REPORT_BYTES } from './reports.ts'
 import { AGENCY, collect, inCloud, publish, subscribe, type TestCloud, until } from './testing.ts'
 
 const A = 'elm-st-1'

@@ -15,12 +15,13 @@ import { type Clock, MINUTE_MS, SECOND_MS } from '../shared/clock.ts'
 import { AppError, toAppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import { cameraClientId } from '../shared/names.ts'
-import { isSealed, type Opener } from '../shared/sealing.ts'
+import type { Opener } from '../shared/sealing.ts'
 import { type Identity, mayPublish, mayReceive, maySubscribe, parseTopic } from '../shared/topics.ts'
 import { MAX_PACKET_BYTES } from '../shared/wire/index.ts'
 import { PromptAedes, unsentAction } from './broker/delivery.ts'
 import { guardPackets } from './broker/guard.ts'
 import { createIdentify, type Identified, type IdentifyDeps } from './broker/identify.ts'
+import { openedPayload } from './broker/sealed.ts'
 import { createWills } from './broker/wills.ts'
 import {
   CIPHERS,
@@ -30,7 +31,8 @@ import {
   endFailedHandshakes,
 } from './connections.ts'
 import type { Denial, Denied } from './denials.ts'
-import { type Ingest, MAX_REPORT_BYTES } from './ingest.ts'
+import type { Ingest } from './ingest.ts'
+import { MAX_REPORT_BYTES } from './reports.ts'
 import { MAX_SUBSCRIPTIONS_PER_SESSION, type Sessions } from './sessions.ts'
 
 /** Longest keep-alive interval a client may ask for; a dead peer is noticed after 1.5 times this [MQTT-3.1.2-24]. */
@@ -220,22 +222,11 @@ export async function openBroker(deps: BrokerDeps): Promise<Broker> {
   aedes.on('error' as never, (error: unknown) => failed('broker_error', error))
   await aedes.listen()
 
-  /** The publish's bytes, opened where the camera sealed them for this very topic; what cannot be opened is left, and set aside by ingest. */
-  function opened({ topic, payload }: { topic: string; payload: string | Buffer }): Buffer {
-    const bytes = Buffer.isBuffer(payload) ? payload : Buffer.from(payload)
-    if (!isSealed(bytes)) return bytes
-    try {
-      return deps.sealing.open(bytes, topic)
-    } catch {
-      return bytes
-    }
-  }
-
   /** Of a camera's publish that was allowed; resolves when it is durable. */
   async function store(packet: { topic: string; payload: string | Buffer }): Promise<void> {
     const topic = parseTopic(packet.topic)
     if (topic === null || !('camera' in topic)) throw new AppError('bad_input', 'no topic of a camera')
-    const payload = opened(packet)
+    const payload = openedPayload(packet, deps.sealing)
     const outcome = await ingest.accept({ topic, topicName: packet.topic, payload })
     // Whoever watches sees what was sealed.
     packet.payload = payload

@@ -3,40 +3,32 @@
  * broker calls `accept` inside authorizePublish and sends PUBACK when it resolves [MQTT-4.3.2-2]; all publishes of one
  * event-loop turn share a transaction. When it throws, the connection is closed without PUBACK and the camera sends again.
  */
-import { z } from 'zod'
 import type { Clock } from '../shared/clock.ts'
 import { toAppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import { confusableKey } from '../shared/plate.ts'
 import { isSealed } from '../shared/sealing.ts'
 import { sha256Hex } from '../shared/signing.ts'
-import { LIST_KEY, type Topic } from '../shared/topics.ts'
+import type { Topic } from '../shared/topics.ts'
 import {
   type Alert,
-  cameraHealthSchema,
-  cameraStatusSchema,
-  hotlistAckSchema,
-  listKeyRequestSchema,
   MAX_CROP_BYTES,
   MAX_SIGHTING_BYTES,
   parseWire,
-  policyAckSchema,
   type Sighting,
   sightingSchema,
 } from '../shared/wire/index.ts'
 import type { Alerts } from './alerts.ts'
-import type { Cameras } from './cameras.ts'
 import type { Database, Statement } from './database/database.ts'
 import type { ListMatch, MatchedRead } from './hotlists.ts'
 import { MAX_QUARANTINED_ROWS, type Quarantine, type QuarantineReason } from './quarantine.ts'
+import { type ReportDeps, recordReport } from './reports.ts'
 import { type Retention, type Sightings, timesOf } from './sightings.ts'
 
 /** Publishes in one transaction; more wait for the next, so that none holds the event loop for long. */
 export const MAX_BATCH = 500
 /** A lone sighting waits two turns; a crowd, at most so many. */
 const MAX_GATHER_TURNS = 8
-/** Largest status, health or ack, bytes. */
-export const MAX_REPORT_BYTES = 16 * 1024
 /** Quarantined publishes after which the quarantine's bound is looked at. */
 export const QUARANTINE_CHECK_EVERY = 1_000
 
@@ -65,16 +57,13 @@ export interface Ingest {
   accept(arrival: Arrival): Promise<IngestOutcome>
 }
 
-export interface IngestDeps {
+export interface IngestDeps extends ReportDeps {
   database: Database
   sightings: Sightings
   quarantine: Quarantine
   alerts: Alerts
-  cameras: Pick<Cameras, 'recordStatus' | 'recordHealth' | 'recordAck'>
   /** The current lists' entry for a read, or null. */
   match: (read: MatchedRead, nowMs: number) => ListMatch | null
-  /** A camera asks for the key of the lists. Nothing of it is stored, and nothing waits for the answer. */
-  onListKeyRequest: (camera: string, requestId: string, keyId: string | null) => void
   retention: () => Retention
   clock: Clock
   log: Log
@@ -263,44 +252,8 @@ export function createIngest(deps: IngestDeps): Ingest {
   }
 
   async function planReport(batch: Batch, arrived: Waiting): Promise<IngestOutcome> {
-    const { topic, payload } = arrived.arrival
-    const { cameras } = deps
-    const refuse = (reason: string) => setAside(batch, arrived, 'malformed', reason)
-    if (topic.kind === 'status') {
-      const parsed = parseWire(cameraStatusSchema, payload, MAX_REPORT_BYTES)
-      if (!parsed.ok) return refuse(parsed.reason)
-      if (parsed.value.cameraId !== topic.camera) return setAside(batch, arrived, 'not_its_own', 'cameraId')
-      await cameras.recordStatus(parsed.value)
-      return 'recorded'
-    }
-    if (topic.kind === 'health') {
-      const parsed = parseWire(cameraHealthSchema, payload, MAX_REPORT_BYTES)
-      if (!parsed.ok) return refuse(parsed.reason)
-      if (parsed.value.cameraId !== topic.camera) return setAside(batch, arrived, 'not_its_own', 'cameraId')
-      await cameras.recordHealth(parsed.value)
-      return 'recorded'
-    }
-    if (topic.kind === 'request' && topic.operation === LIST_KEY) {
-      const parsed = parseWire(listKeyRequestSchema, payload, MAX_REPORT_BYTES)
-      if (!parsed.ok) return refuse(parsed.reason)
-      if (!z.uuidv7().safeParse(topic.id).success) return refuse('id: not a UUIDv7')
-      deps.onListKeyRequest(topic.camera, topic.id, parsed.value.keyId)
-      return 'recorded'
-    }
-    if (topic.kind === 'ack' && topic.subject === 'policy') {
-      const parsed = parseWire(policyAckSchema, payload, MAX_REPORT_BYTES)
-      if (!parsed.ok) return refuse(parsed.reason)
-      await cameras.recordAck(topic.camera, topic.subject, parsed.value)
-      return 'recorded'
-    }
-    if (topic.kind === 'ack' && topic.subject.startsWith('hotlists/')) {
-      const parsed = parseWire(hotlistAckSchema, payload, MAX_REPORT_BYTES)
-      if (!parsed.ok) return refuse(parsed.reason)
-      if (topic.subject !== `hotlists/${parsed.value.list}`) return refuse('list: not the topic’s')
-      await cameras.recordAck(topic.camera, topic.subject, parsed.value)
-      return 'recorded'
-    }
-    return setAside(batch, arrived, 'unknown_topic', topic.kind)
+    const refusal = await recordReport(arrived.arrival, deps)
+    return refusal === null ? 'recorded' : setAside(batch, arrived, refusal.reason, refusal.detail)
   }
 
   async function plan(batch: Batch, arrived: Waiting): Promise<IngestOutcome> {
