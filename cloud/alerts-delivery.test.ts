@@ -191,7 +191,7 @@ test('a cloud that is killed right after the acknowledgement publishes the alert
       const config = cloudConfigSchema.parse({ agency: '${agency}', dataFolder: 'data', host: '127.0.0.1', mqttPort: 0, httpsPort: 0 })
       const { parts } = await runCloud(config, process.argv[1], { log: silentLog })
       const sighting = JSON.parse(process.argv[2])
-      const match = parts.hotlists.match(sighting.plate, Date.now())
+      const match = parts.hotlists.match(sighting, Date.now())
       const { statements } = parts.alerts.raise({ sighting, receivedAtMs: Date.now(), match })
       await parts.database.writeBatch(statements)
       process.stdout.write('committed')

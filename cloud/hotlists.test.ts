@@ -18,7 +18,9 @@ import {
 } from '../shared/wire/index.ts'
 import type { Database, Statement } from './database/database.ts'
 import { openSqlite } from './database/sqlite.ts'
-import { KEPT_VERSIONS, MAX_DIFF_ENTRIES, MAX_LISTS, ROWS_PER_STEP } from './hotlists/rows.ts'
+import { MAX_DIFF_ENTRIES } from './hotlists/diff.ts'
+import { MIN_JUDGED_ENTRIES } from './hotlists/importing.ts'
+import { KEPT_VERSIONS, MAX_LISTS, ROWS_PER_STEP } from './hotlists/rows.ts'
 import { DEFAULT_MAX_AGE_MS, MAX_GROUPS_PER_LIST, MAX_MAX_AGE_MS } from './hotlists/settings.ts'
 import { createHotlists, type Hotlists, type ImportReport, type ImportRequest } from './hotlists.ts'
 import { type ListKeys, openListKeys } from './list-keys.ts'
@@ -40,6 +42,8 @@ interface World {
   /** Runs in each of them, before the lists go on. */
   onTurn: (() => Promise<void>) | null
   import(csv: string, more?: Partial<ImportRequest>): Promise<ImportReport>
+  /** Whatever goes of the list before: approved by a second person. */
+  replace(csv: string): Promise<void>
   /** Closes and opens everything again. */
   restart(): Promise<void>
 }
@@ -94,6 +98,10 @@ async function inWorld(
       by: 'ada',
       ...more,
     })
+  world.replace = async (csv) => {
+    const { applied, pendingVersion } = await world.import(csv)
+    if (!applied) await world.hotlists.approve('stolen', pendingVersion ?? 0, 'bob')
+  }
   world.restart = async () => {
     await world.database.close()
     await open()
@@ -280,7 +288,7 @@ test('a new version clears the chunks of the old one, also when the cloud stoppe
   await inWorld(async (world) => {
     const rows = (count: number) => plates(...Array.from({ length: count }, (_, i) => `P${String(i).padStart(6, '0')}`))
     await world.import(rows(3_000))
-    await world.import(rows(10))
+    await world.replace(rows(10))
     const chunkTopics = () => [...world.retained.keys()].filter((topic) => topic.includes('/snapshot/'))
     assert.equal(chunkTopics(), [topics.snapshotChunk('springfield', 'stolen', 2, 0)])
     await world.hotlists
@@ -318,6 +326,65 @@ test('a new key makes a new version of every list with other digests, also when 
     assert.is(world.hotlists.match(readOf('XYZ789'), world.nowMs)?.listVersion, 3)
     await world.restart()
     assert.is(world.hotlists.match(readOf('XYZ789'), world.nowMs)?.listVersion, 3)
+  })
+})
+
+test('a refresh that takes away more than half of a list waits for a second person', async () => {
+  await inWorld(async (world) => {
+    const rows = (from: number, to: number) => plates(...Array.from({ length: to - from }, (_, i) => `P${from + i}00`))
+    const inForce = async () => (await world.hotlists.status())[0]?.version
+    await world.import(rows(100, 100 + MIN_JUDGED_ENTRIES - 1))
+    assert.ok((await world.import(plates('ABC123'))).applied, 'a list too short to be judged')
+    await world.import(rows(100, 200))
+    const half = await world.import(rows(150, 300))
+    assert.equal([half.applied, half.difference], [true, { added: 100, unchanged: 50, removed: 50 }])
+    const dry = await world.import(rows(226, 300), { dryRun: true })
+    assert.equal([dry.notApplied, dry.difference], ['dry run', { added: 0, unchanged: 74, removed: 76 }])
+    const report = await world.import(rows(226, 310))
+    const { applied, version, pendingVersion } = report
+    assert.equal([applied, version, pendingVersion, report.difference.removed], [false, null, 5, 76])
+    assert.match(report.notApplied ?? '', /76 of 150 entries would go; a second person must approve version 5/)
+    assert.ok(world.hotlists.match(readOf('P15000'), world.nowMs), 'the old one matches')
+    assert.is(world.hotlists.match(readOf('P30900'), world.nowMs), null)
+    assert.is((await world.hotlists.diff('stolen', 4, 5)).removed, 76, 'it can be looked at')
+    await rejects(world.hotlists.rollback('stolen', 5, 'bob'), 'not_found')
+    await rejects(world.hotlists.approve('stolen', 5, 'ada'), 'forbidden')
+    await rejects(world.hotlists.approve('stolen', 4, 'bob'), 'not_found')
+    await world.restart()
+    const [waiting] = (await world.hotlists.status())[0]?.pending ?? []
+    assert.equal([waiting?.version, waiting?.entries, waiting?.madeBy], [5, 84, 'ada'], 'it outlives a restart')
+    assert.equal(await world.hotlists.approve('stolen', 5, 'bob'), { version: 5, entries: 84 })
+    assert.equal([await inForce(), world.hotlists.match(readOf('P15000'), world.nowMs)], [5, null])
+    assert.ok(world.hotlists.match(readOf('P30900'), world.nowMs))
+    await rejects(world.hotlists.approve('stolen', 5, 'bob'), 'not_found')
+  })
+})
+
+test('the newest version that waits takes the place of the one before; rejected or overtaken, it never comes into force', async () => {
+  await inWorld(async (world) => {
+    const rows = (count: number) => plates(...Array.from({ length: count }, (_, i) => `P${100 + i}00`))
+    await world.import(rows(100))
+    const pending = async () => (await world.hotlists.status())[0]?.pending.map(({ version }) => version)
+    await world.import(rows(10))
+    await world.import(rows(20))
+    assert.equal(await pending(), [3])
+    await world.hotlists.reject('stolen', 3)
+    await rejects(world.hotlists.reject('stolen', 3), 'not_found')
+    assert.equal(await pending(), [])
+    const { pendingVersion } = await world.import(rows(30), { settings: { groups: ['traffic'] } })
+    assert.ok((await world.import(rows(90))).applied)
+    assert.is(
+      (await rejects(world.hotlists.approve('stolen', pendingVersion ?? 0, 'bob'), 'conflict')).message,
+      'a newer version of stolen is in force',
+    )
+    assert.equal(world.hotlists.match(readOf('P10000'), world.nowMs)?.groups, ['patrol'])
+    const next = await world.import(rows(31), { settings: { groups: ['traffic'] } })
+    await world.hotlists.approve('stolen', next.pendingVersion ?? 0, 'bob')
+    assert.equal(
+      world.hotlists.match(readOf('P10000'), world.nowMs)?.groups,
+      ['traffic'],
+      'with the settings of its import',
+    )
   })
 })
 
@@ -469,7 +536,7 @@ test('a version that is retired while it is compared is told to be gone, not to 
     for (let i = 0; i < KEPT_VERSIONS; i++) await world.import(rows)
     world.onTurn = async () => {
       world.onTurn = null
-      await world.import(plates('ABC123'))
+      await world.replace(plates('ABC123'))
     }
     await rejects(world.hotlists.diff('stolen', 1, 2), 'not_found')
     assert.is((await world.hotlists.diff('stolen', 2, 4)).added, 1)
@@ -587,7 +654,7 @@ test('an import goes a step of rows a turn, and in each of them the old list mat
       // In both versions, so that each turn shows which one is in force.
       seen.push(world.hotlists.match(readOf('P0010000'), world.nowMs)?.listVersion)
     }
-    const report = await world.import(rows(steps * ROWS_PER_STEP - 5_000))
+    const report = await world.import(rows(steps * ROWS_PER_STEP - 8_000))
     assert.ok(report.applied)
     // Staged, packed for the signature, and packed again to be published: each a step a turn.
     assert.ok(world.turns - before >= 3 * steps, `${world.turns - before} turns`)
@@ -596,7 +663,7 @@ test('an import goes a step of rows a turn, and in each of them the old list mat
     assert.ok(changed >= 2 * steps, `in force in turn ${changed}`)
     assert.ok(seen.every((version, turn) => version === (turn < changed ? 1 : 2)))
     assert.is(world.hotlists.match(readOf('P0000001'), world.nowMs), null)
-    assert.ok(world.hotlists.match(readOf('P0024999'), world.nowMs))
+    assert.ok(world.hotlists.match(readOf('P0021999'), world.nowMs))
   })
 })
 

@@ -7,13 +7,13 @@ import type { Clock } from '../shared/clock.ts'
 import { AppError, toAppError } from '../shared/errors.ts'
 import type { ListKey } from '../shared/list-key.ts'
 import type { Log } from '../shared/log.ts'
-import { slugSchema } from '../shared/names.ts'
 import type { Signer } from '../shared/signing.ts'
 import { topics } from '../shared/topics.ts'
 import { MAX_LIST_ENTRIES, type Manifest } from '../shared/wire/hotlist.ts'
 import type { Database } from './database/database.ts'
 import type { HotlistEntriesTable } from './database/schema-administration.ts'
-import type { ParseReport } from './hotlists/csv.ts'
+import type { ListDiff } from './hotlists/diff.ts'
+import { createImporting, type ImportReport, type ImportRequest } from './hotlists/importing.ts'
 import {
   createListIndex,
   findMatch,
@@ -23,8 +23,7 @@ import {
   MAX_MATCHED_ENTRIES,
   type MatchedRead,
 } from './hotlists/matcher.ts'
-import { readHotlistFile } from './hotlists/parse.ts'
-import { createListRows, type ListDiff, type ListStatus, MAX_LISTS } from './hotlists/rows.ts'
+import { createListRows, type ListStatus, MAX_LISTS } from './hotlists/rows.ts'
 import { type ListSettings, resolveSettings, settingsRow, toSettings } from './hotlists/settings.ts'
 import { createSnapshotBuilder, keyIdOfManifest, type SnapshotTotals, sealManifest } from './hotlists/snapshot.ts'
 import type { ListKeys } from './list-keys.ts'
@@ -36,34 +35,16 @@ export type Publish = (topic: string, payload: Buffer, options: { qos: 0 | 1; re
 /** Who made a version that nobody asked for. */
 const CLOUD_ITSELF = 'cloud'
 
-export interface ImportRequest {
-  list: string
-  bytes: Uint8Array
-  /** Only what is given changes; a new list starts with the defaults. */
-  settings: Partial<ListSettings>
-  dryRun: boolean
-  /** Applies the good rows although there are bad ones. */
-  skipBad: boolean
-  /** Allows a file without a single entry, which ends all matching of the list. */
-  allowEmpty: boolean
-  by: string
-}
-
-export interface ImportReport extends ParseReport {
-  list: string
-  applied: boolean
-  /** The new version; null when nothing was applied. */
-  version: number | null
-  /** Why nothing was applied; null when it was. */
-  notApplied: string | null
-  sourceSha256: string
-}
+export type { ImportReport, ImportRequest } from './hotlists/importing.ts'
 
 export interface Hotlists {
   /** The best entry in force for a read, or null. Synchronous; some µs. */
   match(read: MatchedRead, nowMs: number): ListMatch | null
   /** Throws `bad_input` for names and settings, `conflict` while another import runs; a bad file gives a report. */
   import(request: ImportRequest): Promise<ImportReport>
+  /** A second person's word for a version that an import has set aside; see importing.ts for what is thrown. */
+  approve(list: string, version: number, by: string): Promise<{ version: number; entries: number }>
+  reject(list: string, version: number): Promise<void>
   /**
    * A new version with the rows of an older one (default: the one before). Throws `not_found` when its rows are gone, `conflict` for
    * a version without rows unless that is allowed: it ends all matching of the list.
@@ -158,6 +139,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
         .updateTable('hotlist_versions')
         .set({
           state: 'ready',
+          pending: null,
           entries: totals.entries,
           chunks: totals.chunks,
           chunks_retained: totals.chunks,
@@ -267,41 +249,10 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     return count
   }
 
-  async function importFile(request: ImportRequest): Promise<ImportReport> {
-    const { list, bytes, dryRun, skipBad } = request
-    if (!slugSchema.safeParse(list).success)
-      throw new AppError('bad_input', 'a list name must be 1-32 of a-z, 0-9 and -')
-    const settings = resolveSettings(await rows.find(list), request.settings)
-    let version: number | null = null
-    let current: number | null = null
-    if (!dryRun) {
-      await rows.ensureList(list, settings)
-      current = (await rows.get(list)).current_version
-      version = await rows.openVersion(list, request.by)
-    }
-    try {
-      const { report, sourceSha256 } = await readHotlistFile(bytes, { rule: settings.rule }, async (page) => {
-        if (version !== null) await rows.stage(list, version, current, page)
-      })
-      const nothing = async (notApplied: string): Promise<ImportReport> => {
-        if (version !== null) await rows.discard(list, version)
-        return { ...report, list, applied: false, version: null, notApplied, sourceSha256 }
-      }
-      if (report.unusable) return await nothing('the file cannot be used')
-      if (report.bad > 0 && !skipBad) return await nothing(`${report.bad} bad rows; nothing is applied by half`)
-      if (report.good === 0 && !request.allowEmpty) return await nothing('the file has no entry')
-      if (!roomFor(list, report.good)) {
-        return await nothing(`more than ${maxMatchedEntries} entries in all lists together`)
-      }
-      if (version === null) return await nothing('dry run')
-      await enforce(list, version, settings, sourceSha256)
-      return { ...report, list, applied: true, version, notApplied: null, sourceSha256 }
-    } catch (thrown) {
-      // The old version is still in force; what cannot be removed now is removed at the next start.
-      if (version !== null && inForce.get(list)?.version !== version) await rows.discard(list, version).catch(() => {})
-      throw thrown
-    }
-  }
+  const importing = createImporting({
+    ...{ rows, roomFor, maxMatchedEntries, enforce },
+    isInForce: (list, version) => inForce.get(list)?.version === version,
+  })
 
   for (const left of await database.read(
     build.selectFrom('hotlist_versions').select(['list', 'version']).where('state', '=', 'staging'),
@@ -322,7 +273,9 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
 
   return {
     match: (read, nowMs) => findMatch(inForce.values(), read, nowMs),
-    import: (request) => alone(() => importFile(request)),
+    import: (request) => alone(() => importing.importFile(request)),
+    approve: (list, version, by) => alone(() => importing.approve(list, version, by)),
+    reject: (list, version) => alone(() => importing.reject(list, version)),
     rollback: (list, toVersion, by, options = { allowEmpty: false }) =>
       alone(async () => {
         const row = await rows.get(list)

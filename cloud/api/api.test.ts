@@ -1,122 +1,16 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
-import { request as httpsRequest } from 'node:https'
-import { tmpdir } from 'node:os'
+import { readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { AppError } from '../../shared/errors.ts'
 import { newId } from '../../shared/ids.ts'
-import { createLog } from '../../shared/log.ts'
 import { type Sighting, sightingSchema } from '../../shared/wire/index.ts'
 import { newCameraRequest } from '../authority.ts'
-import { cloudConfigSchema } from '../config.ts'
 import { MAX_IMPORT_BYTES } from '../hotlists/csv.ts'
-import { type RunningCloud, runCloud } from '../main.ts'
-import type { Role } from '../permissions.ts'
 import { readOf } from '../testing.ts'
 import { MAX_BODY_BYTES, MAX_REQUESTS_PER_MINUTE } from './api.ts'
 import { MAX_LOGINS_PER_MINUTE } from './people.ts'
-
-const PASSWORD = 'a heron stands in the reeds'
-
-interface Reply {
-  status: number
-  headers: Record<string, string | string[] | undefined>
-  body: Buffer
-  // biome-ignore lint/suspicious/noExplicitAny: replies of many shapes are looked into field by field
-  json: any
-}
-
-interface Call {
-  token?: string
-  json?: unknown
-  text?: string
-  type?: string
-}
-
-interface World {
-  cloud: RunningCloud
-  logLines: string[]
-  folder: string
-  call(method: string, path: string, options?: Call): Promise<Reply>
-  /** A session of a new account with these roles, made past the API. */
-  as(...roles: Role[]): Promise<string>
-}
-
-async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'candor-api-'))
-  const logLines: string[] = []
-  const config = cloudConfigSchema.parse({
-    agency: 'springfield',
-    dataFolder: 'data',
-    host: '127.0.0.1',
-    mqttPort: 0,
-    httpsPort: 0,
-    logLevel: 'debug',
-  })
-  const log = createLog({ level: 'debug', part: 'cloud', target: { write: (line) => logLines.push(line) } })
-  const cloud = await runCloud(config, folder, { log })
-  let accounts = 0
-  const world: World = {
-    cloud,
-    logLines,
-    folder,
-    call: (method, path, options = {}) =>
-      new Promise((resolve, reject) => {
-        const body = options.json !== undefined ? JSON.stringify(options.json) : options.text
-        const type = options.type ?? (options.json !== undefined ? 'application/json' : undefined)
-        const outgoing = httpsRequest(
-          {
-            host: '127.0.0.1',
-            port: cloud.httpsPort,
-            servername: 'localhost',
-            ca: cloud.caPem,
-            agent: false,
-            method,
-            path,
-            headers: {
-              ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
-              ...(type === undefined ? {} : { 'content-type': type }),
-            },
-          },
-          (incoming) => {
-            const chunks: Buffer[] = []
-            incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
-            incoming.on('end', () => {
-              const bytes = Buffer.concat(chunks)
-              const isJson = (incoming.headers['content-type'] ?? '').includes('json')
-              resolve({
-                status: incoming.statusCode ?? 0,
-                headers: incoming.headers,
-                body: bytes,
-                json: isJson && bytes.length > 0 ? JSON.parse(bytes.toString()) : null,
-              })
-            })
-          },
-        )
-        outgoing.on('error', reject)
-        outgoing.end(body)
-      }),
-    async as(...roles) {
-      accounts += 1
-      const account = `person-${accounts}`
-      await cloud.parts.accounts.add({ account, password: PASSWORD, by: 'test', roles, groups: ['patrol'] })
-      const result = await cloud.parts.accounts.login({ account, password: PASSWORD, source: 'test' })
-      assert.ok(result.ok)
-      return result.ok ? result.token : ''
-    },
-  }
-  try {
-    await work(world)
-  } finally {
-    await cloud.close()
-    rmSync(folder, { recursive: true, force: true })
-  }
-}
-
-async function audited(world: World, count = 50) {
-  return world.cloud.parts.audit.list({ before: null, limit: count })
-}
+import { audited, inWorld, PASSWORD, type World } from './testing.ts'
 
 function makeSighting(change: Partial<Sighting> = {}): Sighting {
   return sightingSchema.parse({

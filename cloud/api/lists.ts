@@ -11,6 +11,10 @@ import type { Door, TypedApi } from './door.ts'
 const flag = z.enum(['true', 'false']).default('false')
 const listParams = z.object({ list: slugSchema })
 
+const differenceSchema = z
+  .object({ added: z.int(), unchanged: z.int(), removed: z.int() })
+  .describe('beside the version in force')
+
 const reportSchema = z.object({
   list: slugSchema,
   applied: z.boolean(),
@@ -24,6 +28,8 @@ const reportSchema = z.object({
   unknownColumns: z.array(z.string()),
   unusable: z.boolean(),
   sourceSha256: z.string(),
+  pendingVersion: z.int().nullable().describe('the version that waits for a second person'),
+  difference: differenceSchema,
   warnings: z.array(z.string()).describe('what is taken as it is, and is most likely not meant'),
 })
 
@@ -37,6 +43,15 @@ const statusSchema = z.object({
   issuedAtMs: timeMsSchema.nullable(),
   ageMs: z.int().nullable(),
   stale: z.boolean(),
+  pending: z.array(
+    z.object({
+      version: z.int(),
+      entries: z.int(),
+      madeBy: slugSchema,
+      madeAtMs: timeMsSchema,
+      difference: differenceSchema,
+    }),
+  ),
   versions: z.array(
     z.object({ version: z.int(), entries: z.int(), madeAtMs: timeMsSchema, madeBy: slugSchema, kept: z.boolean() }),
   ),
@@ -140,13 +155,13 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
           allowEmpty: allowEmpty === 'true',
           by: by(request),
         })
-        const { applied, version, good, bad, prohibited, sourceSha256 } = report
+        const { applied, version, pendingVersion, difference, good, bad, prohibited, sourceSha256 } = report
         await door.audit(request, {
           operation: 'hotlist.imported',
           subject: subject(list),
           completes: seq,
           results: good,
-          detail: { applied, version, bad, prohibited, sourceSha256 },
+          detail: { applied, version, pendingVersion, ...difference, bad, prohibited, sourceSha256 },
         })
         return { ...report, warnings: await groupWarnings(list, wanted) }
       })
@@ -204,6 +219,43 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
       return door.audited(request, { operation: 'hotlist.rollback', subject: subject(list), detail }, () =>
         hotlists.rollback(list, version, by(request), { allowEmpty }),
       )
+    },
+  })
+
+  const waiting = z.object({ list: slugSchema, version: z.coerce.number().int().min(1) })
+
+  app.route({
+    method: 'POST',
+    url: '/api/v1/hotlists/:list/pending/:version/approve',
+    onRequest: door.guard('hotlists.write'),
+    schema: {
+      summary: 'Brings a version that would take away most of its list into force; not for who imported it',
+      params: waiting,
+      response: { 200: z.object({ version: z.int(), entries: z.int() }) },
+    },
+    async handler(request) {
+      const { list, version } = request.params
+      return door.audited(request, { operation: 'hotlist.approve', subject: subject(list), detail: { version } }, () =>
+        hotlists.approve(list, version, by(request)),
+      )
+    },
+  })
+
+  app.route({
+    method: 'POST',
+    url: '/api/v1/hotlists/:list/pending/:version/reject',
+    onRequest: door.guard('hotlists.write'),
+    schema: {
+      summary: 'Drops a version that waits for a second person',
+      params: waiting,
+      response: { 200: z.object({ version: z.int() }) },
+    },
+    async handler(request) {
+      const { list, version } = request.params
+      await door.audited(request, { operation: 'hotlist.reject', subject: subject(list), detail: { version } }, () =>
+        hotlists.reject(list, version),
+      )
+      return { version }
     },
   })
 

@@ -94,6 +94,8 @@ export interface HotlistVersionsTable {
   source_sha256: string | null
   made_at_ms: number
   made_by: string
+  /** JSON, of state `pending` only: see rows.ts. */
+  pending: string | null
 }
 
 /** Owner: hotlists.ts. */

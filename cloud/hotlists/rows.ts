@@ -7,6 +7,7 @@ import { AppError } from '../../shared/errors.ts'
 import type { Database } from '../database/database.ts'
 import type { HotlistEntriesTable, HotlistsTable } from '../database/schema-administration.ts'
 import type { HotlistRow } from './csv.ts'
+import { compareVersions, type ListDiff } from './diff.ts'
 import { type ListSettings, settingsRow, toSettings } from './settings.ts'
 
 export const MAX_LISTS = 64
@@ -14,8 +15,23 @@ export const MAX_LISTS = 64
 export const KEPT_VERSIONS = 3
 /** Rows read, written or deleted in one turn of the event loop; about 10 ms. */
 export const ROWS_PER_STEP = 500
-/** Entries named by `diff` on each side; all are counted. */
-export const MAX_DIFF_ENTRIES = 100
+
+export interface ListDifference {
+  added: number
+  unchanged: number
+  removed: number
+}
+
+/** A version that waits for a second person. */
+export interface PendingVersion {
+  version: number
+  entries: number
+  madeBy: string
+  madeAtMs: number
+  difference: ListDifference
+  settings: ListSettings
+  sourceSha256: string | null
+}
 
 export interface ListStatus extends ListSettings {
   list: string
@@ -25,24 +41,14 @@ export interface ListStatus extends ListSettings {
   ageMs: number | null
   /** Older than its maximum age: matches are still raised, marked as of a stale list. */
   stale: boolean
+  /** Versions that wait for a second person. */
+  pending: Omit<PendingVersion, 'settings' | 'sourceSha256'>[]
   /** Newest first, with their rows kept or not. */
   versions: { version: number; entries: number; madeAtMs: number; madeBy: string; kept: boolean }[]
 }
 
-export interface DiffEntry {
-  plate: string
-  jurisdiction: string | null
-  caseNumber: string | null
-}
-
-export interface ListDiff {
-  from: number
-  to: number
-  added: number
-  removed: number
-  addedEntries: DiffEntry[]
-  removedEntries: DiffEntry[]
-}
+/** Versions whose entries can be shown. */
+const LOOKED_AT: readonly string[] = ['ready', 'pending']
 
 export type ListRows = ReturnType<typeof createListRows>
 
@@ -131,20 +137,69 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
         .select(['list', 'version', 'entry_id', 'plate', 'jurisdiction', 'case_number'])
         .where('plate', 'in', [...new Set(rows.map((row) => row.plate))]),
     )
+    const wanted = new Set(rows.map((row) => identity(row.plate, row.jurisdiction, row.caseNumber)))
     return new Map(
       known
         .filter((row) => row.list === list && row.version === version)
-        .map((row) => [identity(row.plate, row.jurisdiction, row.case_number), row.entry_id]),
+        .map((row): [string, string] => [identity(row.plate, row.jurisdiction, row.case_number), row.entry_id])
+        .filter(([key]) => wanted.has(key)),
     )
   }
 
+  async function entriesIn(list: string, version: number): Promise<number> {
+    const [row] = await database.read(
+      build.selectFrom('hotlist_versions').select('entries').where('list', '=', list).where('version', '=', version),
+    )
+    return row?.entries ?? 0
+  }
+
+  /** Its rows stay, and nothing of it matches. */
+  async function setAside(
+    list: string,
+    version: number,
+    waiting: Pick<PendingVersion, 'settings' | 'difference' | 'entries' | 'sourceSha256'>,
+  ): Promise<void> {
+    const { settings, difference, entries, sourceSha256 } = waiting
+    await database.writeBatch([
+      build
+        .updateTable('hotlist_versions')
+        .set({
+          state: 'pending',
+          entries,
+          source_sha256: sourceSha256,
+          pending: JSON.stringify({ settings, difference }),
+        })
+        .where('list', '=', list)
+        .where('version', '=', version),
+    ])
+  }
+
+  async function pendingOf(list: string): Promise<PendingVersion[]> {
+    const waiting = await database.read(
+      build
+        .selectFrom('hotlist_versions')
+        .selectAll()
+        .where('list', '=', list)
+        .where('state', '=', 'pending')
+        .orderBy('version', 'desc'),
+    )
+    return waiting.map((row) => ({
+      version: row.version,
+      entries: row.entries,
+      madeBy: row.made_by,
+      madeAtMs: row.made_at_ms,
+      sourceSha256: row.source_sha256,
+      ...(JSON.parse(row.pending ?? '') as Pick<PendingVersion, 'settings' | 'difference'>),
+    }))
+  }
+
+  /** `ids`: of `knownIds`. */
   async function stage(
     list: string,
     version: number,
-    current: number | null,
+    ids: ReadonlyMap<string, string>,
     rows: readonly HotlistRow[],
   ): Promise<void> {
-    const ids = await knownIds(list, current, rows)
     await database.writeBatch([
       build.insertInto('hotlist_entries').values(
         rows.map((row) => ({
@@ -187,6 +242,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
         published: 0,
         manifest: null,
         source_sha256: null,
+        pending: null,
         made_at_ms: clock.nowMs(),
         made_by: by,
       }),
@@ -229,39 +285,16 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     ])
   }
 
-  async function requireKept(list: string, version: number): Promise<void> {
+  /** `states`: what counts as kept; one that waits for approval can be looked at, not gone back to. */
+  async function requireKept(list: string, version: number, states: readonly string[] = ['ready']): Promise<void> {
     const [row] = await database.read(
       build.selectFrom('hotlist_versions').select('state').where('list', '=', list).where('version', '=', version),
     )
-    if (row?.state !== 'ready') {
+    if (row === undefined || !states.includes(row.state)) {
       throw new AppError('not_found', `version ${version} of ${list} is not kept`, {
         hint: `the last ${KEPT_VERSIONS} versions are; \`candor hotlist status\` shows them`,
       })
     }
-  }
-
-  /** Walks both versions side by side in the order of their ids, a step of each at a time. */
-  async function compare(list: string, from: number, to: number): Promise<ListDiff> {
-    const diff: ListDiff = { from, to, added: 0, removed: 0, addedEntries: [], removedEntries: [] }
-    const name = (named: DiffEntry[], { plate, jurisdiction, case_number }: HotlistEntriesTable) => {
-      if (named.length < MAX_DIFF_ENTRIES) named.push({ plate, jurisdiction, caseNumber: case_number })
-    }
-    const [older, newer] = [entriesOf(list, from), entriesOf(list, to)]
-    let [old, now] = [await older.next(), await newer.next()]
-    while (old.done !== true || now.done !== true) {
-      if (now.done === true || (old.done !== true && old.value.entry_id < now.value.entry_id)) {
-        diff.removed += 1
-        name(diff.removedEntries, old.value)
-        old = await older.next()
-      } else if (old.done === true || now.value.entry_id < old.value.entry_id) {
-        diff.added += 1
-        name(diff.addedEntries, now.value)
-        now = await newer.next()
-      } else {
-        ;[old, now] = [await older.next(), await newer.next()]
-      }
-    }
-    return diff
   }
 
   async function statusOf(row: HotlistsTable): Promise<ListStatus> {
@@ -270,7 +303,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
         .selectFrom('hotlist_versions')
         .select(['version', 'state', 'entries', 'made_at_ms', 'made_by'])
         .where('list', '=', row.list)
-        .where('state', '!=', 'staging')
+        .where('state', 'not in', ['staging', 'pending'])
         .orderBy('version', 'desc')
         .limit(10),
     )
@@ -284,6 +317,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
       issuedAtMs: current?.made_at_ms ?? null,
       ageMs,
       stale: ageMs === null || ageMs >= row.max_age_ms,
+      pending: (await pendingOf(row.list)).map(({ settings: _, sourceSha256: __, ...waiting }) => waiting),
       versions: versions.map((version) => ({
         version: version.version,
         entries: version.entries,
@@ -299,6 +333,10 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     find,
     get,
     discard,
+    knownIds,
+    entriesIn,
+    setAside,
+    pendingOf,
     stage,
     openVersion,
     retire,
@@ -308,12 +346,12 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     statusOf,
     async diff(list: string, from: number, to: number): Promise<ListDiff> {
       await get(list)
-      await requireKept(list, from)
-      await requireKept(list, to)
-      const diff = await compare(list, from, to)
+      await requireKept(list, from, LOOKED_AT)
+      await requireKept(list, to, LOOKED_AT)
+      const diff = await compareVersions({ from, to }, entriesOf(list, from), entriesOf(list, to))
       // A version that an import retired meanwhile was not read whole.
-      await requireKept(list, from)
-      await requireKept(list, to)
+      await requireKept(list, from, LOOKED_AT)
+      await requireKept(list, to, LOOKED_AT)
       return diff
     },
     async source(list: string, entryId: string): Promise<{ reason: string | null; caseNumber: string | null } | null> {

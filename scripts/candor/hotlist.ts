@@ -1,4 +1,4 @@
-/** `candor hotlist`: import, status, rollback, diff. */
+/** `candor hotlist`: import, approve, status, rollback, diff, and the key of what cameras hold. */
 import { type Command, Option } from 'commander'
 import type { ImportReport } from '../../cloud/hotlists.ts'
 import { positiveNumber, wholeNumber } from './options.ts'
@@ -77,6 +77,14 @@ export function register(program: Command): void {
             rule: z.string(),
             groups: z.array(z.string()),
             maxAgeMs: z.int(),
+            pending: z.array(
+              z.object({
+                version: z.int(),
+                entries: z.int(),
+                madeBy: z.string(),
+                difference: z.object({ added: z.int(), unchanged: z.int(), removed: z.int() }),
+              }),
+            ),
             versions: z.array(
               z.object({
                 version: z.int(),
@@ -114,6 +122,14 @@ export function register(program: Command): void {
           .join(' '),
       ])
       process.stdout.write(table(['list', 'version', 'entries', 'age', 'match', 'groups', 'kept'], lists))
+      for (const { list, pending } of status.hotlists) {
+        for (const { version, entries, madeBy, difference } of pending) {
+          process.stdout.write(
+            `\n${list}: version ${version} with ${entries} entries, imported by ${madeBy}, waits for a second person: ${difference.removed} would go, ${difference.added} come.\n` +
+              `  candor hotlist diff ${list} --from ${status.hotlists.find((one) => one.list === list)?.version} --to ${version}; candor hotlist approve ${list} --version ${version}\n`,
+          )
+        }
+      }
       if (status.cameras.length === 0) return
       const cameras = status.cameras.map((one) => [
         one.camera,
@@ -144,6 +160,28 @@ export function register(program: Command): void {
       )
       process.stdout.write(`${list} is at version ${done.version} with ${done.entries} entries.\n`)
     })
+
+  for (const [verb, description, done] of [
+    [
+      'approve',
+      'bring a version that would take away most of its list into force; not for who imported it',
+      'is in force',
+    ],
+    ['reject', 'drop a version that waits for a second person', 'is dropped'],
+  ] as const) {
+    hotlist
+      .command(verb)
+      .description(description)
+      .argument('<list>')
+      .requiredOption('--version <n>', 'as `candor hotlist status` shows it', wholeNumber(1))
+      .action(async (list: string, { version }: { version: number }) => {
+        const { z } = await import('zod')
+        const { withClient } = await import('./client.ts')
+        const path = `/api/v1/hotlists/${encodeURIComponent(list)}/pending/${version}/${verb}`
+        await withClient((client) => client.call(z.object({ version: z.int() }), 'POST', path, { json: {} }))
+        process.stdout.write(`Version ${version} of ${list} ${done}.\n`)
+      })
+  }
 
   hotlist
     .command('replace-key')
@@ -201,6 +239,9 @@ function describe(report: ImportReport): string {
   if (report.unknownColumns.length > 0) lines.push(`columns not used: ${report.unknownColumns.join(', ')}`)
   if (report.prohibited > 0) lines.push(`${report.prohibited} rows of a prohibited category dropped`)
   lines.push(`${report.rows} rows: ${report.good} good, ${report.bad} bad.`)
+  const { added, unchanged, removed } = report.difference
+  if (!report.unusable)
+    lines.push(`Beside what is in force: ${added} added, ${removed} removed, ${unchanged} unchanged.`)
   lines.push(
     report.applied
       ? `${report.list} is at version ${report.version} with ${report.good} entries.`

@@ -193,13 +193,10 @@ test('a full outbox drops pictures first and then the oldest, counts them, and t
       await camera.close()
     }
     const kept = openDatabase(join(folder, 'data', 'outbox.db'), { readonly: true })
-    const payloads = kept.prepare('SELECT payload FROM outbox ORDER BY row_id').pluck().all() as Buffer[]
+    const ids = kept.prepare('SELECT sighting_id FROM outbox ORDER BY row_id').pluck().all()
     kept.close()
     // The order in which vehicles are stored depends on how long the names of their states take.
-    assert.equal(
-      payloads.map((payload) => JSON.parse(payload.toString()).sightingId),
-      stored.slice(-4),
-    )
+    assert.equal(ids, stored.slice(-4))
   })
 })
 

@@ -36,6 +36,7 @@ export async function enrol(cloud: TestCloud, camera: string): Promise<string> {
   writeFileSync(join(folder, 'certificate.pem'), cert)
   writeFileSync(join(folder, 'ca.pem'), cloud.cloud.caPem)
   writeFileSync(join(folder, 'list-keys.pem'), cloud.cloud.parts.keys.lists.publicKeyPem)
+  writeFileSync(join(folder, 'sealing.pem'), cloud.cloud.parts.keys.sealing.publicKeyPem)
   return folder
 }
 

@@ -8,6 +8,7 @@ import { accounts } from './0011-accounts.ts'
 import { cameras } from './0012-cameras.ts'
 import { hotlists } from './0013-hotlists.ts'
 import { policies } from './0014-policies.ts'
+import { listApprovals } from './0015-list-approvals.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -18,4 +19,5 @@ export const MIGRATIONS: readonly Migration[] = [
   cameras,
   hotlists,
   policies,
+  listApprovals,
 ]
