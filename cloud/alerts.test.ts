@@ -493,4 +493,29 @@ test('only the current version of a list raises alerts', async () => {
   })
 })
 
+test('a slip is taken back one step, with its reason in the audit; a closed alert begins again, a new one has nothing to take back', async () => {
+  await withList(async (world, camera) => {
+    const back = (alert: Alert, reason = 'typed for another picture') =>
+      take(world, alert, { step: 'taken_back', reason })
+    let alert = await at(world, camera, 'actionable')
+    for (const state of ['source_confirmed', 'image_compared', 'raised'] as const) {
+      alert = await back(alert)
+      assert.is(alert.state, state)
+    }
+    assert.is(await codeOf(() => back(alert)), 'conflict')
+    const entry = (await world.audited('alert.taken_back')).find(({ outcome }) => outcome === 'allowed')
+    assert.equal([entry?.detail.reason, entry?.detail.from], ['typed for another picture', 'image_compared'])
+    assert.is(
+      await codeOf(() => take(world, alert, STEPS.actionable)),
+      'conflict',
+      'what was taken back is to be done again',
+    )
+    alert = await close(world, alert, 'misread')
+    alert = await back(alert, 'the other one was misread')
+    assert.equal([alert.state, alert.outcome], ['raised', null])
+    const { steps } = await world.cloud.parts.alerts.get(alert.alertId, GROUPS)
+    assert.is(steps.filter(({ step }) => step === 'taken_back').length, 4)
+  })
+})
+
 test.run()

@@ -1,7 +1,7 @@
 /** The rules of an alert's life: which step may follow, and what the audit says of it. Pure. */
 import { AppError } from '../../shared/errors.ts'
 import { normalisePlate } from '../../shared/plate.ts'
-import { type Alert, type AlertStep, CLOSING_OUTCOMES, NEXT_STATE } from '../../shared/wire/index.ts'
+import { type Alert, type AlertStep, CLOSING_OUTCOMES, NEXT_STATE, STATE_BEFORE } from '../../shared/wire/index.ts'
 import type { Actor, AuditRecord } from '../audit/entry.ts'
 import { withoutPlates } from '../audit/plates.ts'
 
@@ -28,6 +28,11 @@ export function planStep(alert: Alert, step: AlertStep, nowMs: number, account: 
       })
     }
     return { ...changed, state: 'closed', outcome: step.outcome }
+  }
+  if (step.step === 'taken_back') {
+    const before = STATE_BEFORE[alert.state]
+    if (before === null) throw new AppError('conflict', 'no step has been taken that could be taken back')
+    return { ...changed, state: before, outcome: null }
   }
   const next = NEXT_STATE[alert.state]
   if (next !== step.step) {
@@ -73,6 +78,7 @@ export function auditOf(
     detail.confirmedWith = text(step.confirmedWith)
     detail.result = text(step.result)
   }
+  if (step.step === 'taken_back') detail.reason = text(step.reason)
   if (step.step === 'closed') {
     detail.outcome = step.outcome
     detail.note = text(step.note)

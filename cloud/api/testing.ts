@@ -35,6 +35,46 @@ export interface World {
   as(...roles: Role[]): Promise<string>
 }
 
+/** Calls to this cloud over HTTPS. */
+export const callerOf =
+  (cloud: RunningCloud): World['call'] =>
+  (method, path, options = {}) =>
+    new Promise((resolve, reject) => {
+      const body = options.json !== undefined ? JSON.stringify(options.json) : options.text
+      const type = options.type ?? (options.json !== undefined ? 'application/json' : undefined)
+      const outgoing = httpsRequest(
+        {
+          host: '127.0.0.1',
+          port: cloud.httpsPort,
+          servername: 'localhost',
+          ca: cloud.caPem,
+          agent: false,
+          method,
+          path,
+          headers: {
+            ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
+            ...(type === undefined ? {} : { 'content-type': type }),
+          },
+        },
+        (incoming) => {
+          const chunks: Buffer[] = []
+          incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
+          incoming.on('end', () => {
+            const bytes = Buffer.concat(chunks)
+            const isJson = (incoming.headers['content-type'] ?? '').includes('json')
+            resolve({
+              status: incoming.statusCode ?? 0,
+              headers: incoming.headers,
+              body: bytes,
+              json: isJson && bytes.length > 0 ? JSON.parse(bytes.toString()) : null,
+            })
+          })
+        },
+      )
+      outgoing.on('error', reject)
+      outgoing.end(body)
+    })
+
 export async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'candor-api-'))
   const logLines: string[] = []
@@ -53,42 +93,7 @@ export async function inWorld(work: (world: World) => Promise<void>): Promise<vo
     cloud,
     logLines,
     folder,
-    call: (method, path, options = {}) =>
-      new Promise((resolve, reject) => {
-        const body = options.json !== undefined ? JSON.stringify(options.json) : options.text
-        const type = options.type ?? (options.json !== undefined ? 'application/json' : undefined)
-        const outgoing = httpsRequest(
-          {
-            host: '127.0.0.1',
-            port: cloud.httpsPort,
-            servername: 'localhost',
-            ca: cloud.caPem,
-            agent: false,
-            method,
-            path,
-            headers: {
-              ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
-              ...(type === undefined ? {} : { 'content-type': type }),
-            },
-          },
-          (incoming) => {
-            const chunks: Buffer[] = []
-            incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
-            incoming.on('end', () => {
-              const bytes = Buffer.concat(chunks)
-              const isJson = (incoming.headers['content-type'] ?? '').includes('json')
-              resolve({
-                status: incoming.statusCode ?? 0,
-                headers: incoming.headers,
-                body: bytes,
-                json: isJson && bytes.length > 0 ? JSON.parse(bytes.toString()) : null,
-              })
-            })
-          },
-        )
-        outgoing.on('error', reject)
-        outgoing.end(body)
-      }),
+    call: callerOf(cloud),
     async as(...roles) {
       accounts += 1
       const account = `person-${accounts}`

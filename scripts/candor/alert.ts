@@ -118,6 +118,15 @@ export function register(program: Command): void {
     .action((id: string) => step(id, (revision) => ({ step: 'actionable', revision })))
 
   alert
+    .command('take-back')
+    .description('the last step was a slip: the alert goes back to before it, a closed one to its beginning')
+    .argument('<id>')
+    .requiredOption('--reason <text>', 'what was wrong; kept in the audit')
+    .action((id: string, { reason }: { reason: string }) =>
+      step(id, (revision) => ({ step: 'taken_back', revision, reason })),
+    )
+
+  alert
     .command('close')
     .description(
       'close with an outcome: misread, cleared, stale, wrong_jurisdiction; once actionable also located, not_located',

@@ -26,6 +26,15 @@ export const NEXT_STATE: Readonly<Record<AlertState, AlertState | null>> = {
   closed: null,
 }
 
+/** Where an alert goes back to when its last step was a slip; a closed one begins again, so that nobody acts on what was never looked at. */
+export const STATE_BEFORE: Readonly<Record<AlertState, AlertState | null>> = {
+  raised: null,
+  image_compared: 'raised',
+  source_confirmed: 'image_compared',
+  actionable: 'source_confirmed',
+  closed: 'raised',
+}
+
 /** Outcomes that an alert may be closed with from each state. */
 export const CLOSING_OUTCOMES: Readonly<Record<AlertState, readonly AlertOutcome[]>> = {
   raised: ['misread', 'cleared', 'stale', 'wrong_jurisdiction'],
@@ -57,6 +66,11 @@ export const alertStepSchema = z.discriminatedUnion('step', [
     result: z.string().min(1).max(MAX_STEP_TEXT),
   }),
   z.strictObject({ step: z.literal('actionable'), revision: z.int().min(0) }),
+  z.strictObject({
+    step: z.literal('taken_back'),
+    revision: z.int().min(0),
+    reason: z.string().trim().min(1).max(MAX_STEP_TEXT).describe('what was wrong with the last step'),
+  }),
   z.strictObject({
     step: z.literal('closed'),
     revision: z.int().min(0),

@@ -202,6 +202,20 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }
     return details
   }
 
+  function takeBackForm(alert: Alert): HTMLElement {
+    const made = form(
+      'Take the last step back',
+      problemLine(),
+      [
+        el('label', { for: 'slip' }, 'What was wrong with it (no names)'),
+        el('textarea', { id: 'slip', name: 'slip', rows: '2', maxlength: '500', required: true }),
+      ],
+      (values) => ({ step: 'taken_back', revision: alert.revision, reason: text(values, 'slip') }),
+      alert,
+    )
+    return el('details', { class: 'closing' }, el('summary', {}, 'The last step was a slip'), made)
+  }
+
   /** What the machine and the list say, side by side. */
   function facts(alert: Alert, detail: AlertDetail | null): HTMLElement {
     const { match, sighting } = alert
@@ -281,6 +295,7 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }
           due.make === null || !mayVerify() ? null : due.make(alert),
         ),
         alert.state === 'closed' || !mayVerify() ? '' : closeForm(alert),
+        alert.state === 'raised' || !mayVerify() ? '' : takeBackForm(alert),
         el(
           'ol',
           { class: 'steps', 'aria-label': 'Steps taken' },

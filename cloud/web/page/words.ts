@@ -23,6 +23,7 @@ export const STEP_WORDS: Readonly<Record<string, string>> = {
   source_confirmed: 'confirmed the source',
   actionable: 'marked it actionable',
   closed: 'closed it',
+  taken_back: 'took the last step back',
 }
 
 /** Before a person has compared the picture, the page shows neither the read nor the listed plate. */
