@@ -88,12 +88,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
   let publish: Publish | null = null
 
   /** Walks a version once: fills an index for matching, and packs the snapshot. */
-  async function walk(
-    list: string,
-    version: number,
-    key: ListKey,
-    onChunk: (chunk: Buffer, number: number) => Promise<void>,
-  ) {
+  async function walk(list: string, version: number, key: ListKey) {
     const index = createListIndex()
     const snapshot = createSnapshotBuilder(key, () => clock.sleep(0))
     for await (const row of rows.entriesOf(list, version)) {
@@ -101,7 +96,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
       index.add(entry)
       await snapshot.add(entry)
     }
-    return { index, totals: await snapshot.end(onChunk) }
+    return { index, ...(await snapshot.end()) }
   }
 
   /** For matching here alone. */
@@ -119,7 +114,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     sourceSha256: string | null,
   ): Promise<SnapshotTotals> {
     const key = deps.keys.current
-    const { index, totals } = await walk(list, version, key, async () => {})
+    const { index, totals, chunks } = await walk(list, version, key)
     const nowMs = clock.nowMs()
     const manifest: Manifest = {
       agency,
@@ -157,7 +152,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     inForce.set(list, { list, version, groups: settings.groups, index })
     log.info('hotlist_in_force', { list, listVersion: version, entries: totals.entries })
     try {
-      if (publish !== null) await publishList(list, version, publish)
+      if (publish !== null) await publishList(list, version, publish, chunks)
     } catch (thrown) {
       // The version is committed and matches here; a broker that is closing publishes it at the next start.
       log.warn('hotlist_not_published', { list, listVersion: version, error: toAppError(thrown).message })
@@ -166,7 +161,13 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     return totals
   }
 
-  async function publishList(list: string, version: number, send: Publish): Promise<void> {
+  /** `packed`: the version's chunks where they were made just now. */
+  async function publishList(
+    list: string,
+    version: number,
+    send: Publish,
+    packed: readonly Buffer[] | null = null,
+  ): Promise<void> {
     const [row] = await database.read(
       build
         .selectFrom('hotlist_versions')
@@ -181,9 +182,10 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     // Made for a key that is no more: the version that takes its place is on its way.
     if (key === null) return
     // Chunks first: a camera that sees the manifest finds all of them.
-    await walk(list, version, key, (chunk, number) =>
-      send(topics.snapshotChunk(agency, list, version, number), chunk, retained),
-    )
+    for (const [number, chunk] of (packed ?? (await walk(list, version, key)).chunks).entries()) {
+      await send(topics.snapshotChunk(agency, list, version, number), chunk, retained)
+      await clock.sleep(0)
+    }
     await send(topics.manifest(agency, list), Buffer.from(row.manifest), retained)
     const older = await database.read(
       build

@@ -1,12 +1,12 @@
 /** The only door to the wall clock, the monotonic clock and timers; everything else is handed a `Clock`. */
-import { setTimeout as sleepFor } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleepFor } from 'node:timers/promises'
 
 export interface Clock {
   /** Wall time, integer milliseconds since 1970-01-01T00:00:00Z. */
   nowMs(): number
   /** Milliseconds that never go backwards, from an arbitrary start; for durations. */
   monotonicMs(): number
-  /** Resolves after `ms`; rejects with the signal's reason when it aborts first. */
+  /** Resolves after `ms`, 0: in the next turn of the event loop; rejects with the signal's reason when it aborts first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
@@ -14,6 +14,12 @@ export const systemClock: Clock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
   sleep: async (ms, signal) => {
+    if (ms === 0) {
+      signal?.throwIfAborted()
+      // A timer of 0 waits a millisecond: over the steps of a long list that is minutes.
+      await nextTurn()
+      return
+    }
     await sleepFor(ms, undefined, signal === undefined ? {} : { signal })
   },
 }

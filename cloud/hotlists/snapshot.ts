@@ -29,8 +29,8 @@ export interface SnapshotTotals {
 export interface SnapshotBuilder {
   /** In any order. */
   add(entry: ListEntry): Promise<void>
-  /** Gives `onChunk` each chunk in order; an empty list has none. */
-  end(onChunk: (chunk: Buffer, number: number) => Promise<void>): Promise<SnapshotTotals>
+  /** The chunks in order; an empty list has none. */
+  end(): Promise<{ totals: SnapshotTotals; chunks: Buffer[] }>
 }
 
 /** `turn` lets the event loop go on between steps. Holds the whole snapshot twice while it is sorted: 104 MB for a million entries. */
@@ -79,18 +79,18 @@ export function createSnapshotBuilder(key: ListKey, turn: () => Promise<unknown>
       count += 1
       await everyStep(count)
     },
-    async end(onChunk) {
+    async end() {
       const all = await sorted()
       const hash = createHash('sha256')
-      let chunks = 0
+      const chunks: Buffer[] = []
       for (let at = 0; at < all.length; at += CHUNK_BYTES) {
         const chunk = all.subarray(at, at + CHUNK_BYTES)
         hash.update(chunk)
-        await onChunk(chunk, chunks)
-        chunks += 1
+        chunks.push(chunk)
         await turn()
       }
-      return { entries: count, chunks, bytes: all.length, digest: hash.digest('hex') }
+      const totals = { entries: count, chunks: chunks.length, bytes: all.length, digest: hash.digest('hex') }
+      return { totals, chunks }
     },
   }
 }

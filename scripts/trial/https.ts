@@ -3,6 +3,9 @@ import { request } from 'node:https'
 import { z } from 'zod'
 import { AppError, ERROR_CODES } from '../../shared/errors.ts'
 
+/** A list of a million entries takes about a minute. */
+const TIMEOUT_MS = 5 * 60_000
+
 export interface Https {
   /** The parsed answer. Throws with the server's own message when it is no success. */
   call(method: string, path: string, options?: { token?: string; json?: unknown; text?: string }): Promise<unknown>
@@ -18,7 +21,7 @@ export function createHttps(origin: string, caPem: string): Https {
         const headers: Record<string, string> = {}
         if (token !== undefined) headers.authorization = `Bearer ${token}`
         if (body !== undefined) headers['content-type'] = text === undefined ? 'application/json' : 'text/csv'
-        const sent = request(new URL(path, origin), { method, headers, ca: caPem, timeout: 60_000 }, (reply) => {
+        const sent = request(new URL(path, origin), { method, headers, ca: caPem, timeout: TIMEOUT_MS }, (reply) => {
           const chunks: Buffer[] = []
           reply.on('data', (chunk: Buffer) => chunks.push(chunk))
           reply.once('error', reject)

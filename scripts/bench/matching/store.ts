@@ -62,8 +62,7 @@ export async function fillStore(plates: readonly string[]): Promise<FilledStore>
   giveKey(hotlists, signer, key.keyId, secret)
   const builder = createSnapshotBuilder(key, turn)
   for (const [index, plate] of plates.entries()) await builder.add(inventedEntry(plate, index))
-  const chunks: Buffer[] = []
-  const totals = await builder.end(async (chunk) => void chunks.push(chunk))
+  const { totals, chunks } = await builder.end()
   const nowMs = Date.now()
   const manifest: Manifest = {
     ...{ agency: AGENCY, list: LIST, version: 1, minimumVersion: 1, ...totals, keyId: key.keyId },
