@@ -213,7 +213,7 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }
       (values) => ({ step: 'taken_back', revision: alert.revision, reason: text(values, 'slip') }),
       alert,
     )
-    return el('details', { class: 'closing' }, el('summary', {}, 'The last step was a slip'), made)
+    return el('details', { class: 'closing slip' }, el('summary', {}, 'The last step was a slip'), made)
   }
 
   /** What the machine and the list say, side by side. */
