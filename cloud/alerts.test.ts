@@ -12,7 +12,10 @@ import {
   type AlertState,
   type AlertStep,
   alertSchema,
+  alertStepSchema,
   CLOSING_OUTCOMES,
+  MAX_SUPPRESSION_MS,
+  MIN_SUPPRESSION_MS,
   type Sighting,
 } from '../shared/wire/index.ts'
 import { MAX_GROUPS_PER_ACCOUNT } from './accounts/rights.ts'
@@ -348,9 +351,10 @@ test('a final that comes while a person works is not overwritten: the person is 
 test('a final that is stored between looking at the alert and taking the step wins, and the step is not recorded', async () => {
   await withList(async (world, camera) => {
     const alert = await raise(world, camera, { revision: 0 })
-    const { database, audit, policy } = world.cloud.parts
+    const { database, audit, policy, suppressions } = world.cloud.parts
     const slow = createAlerts({
       database,
+      suppressions,
       agency: AGENCY,
       clock: world.clock,
       log: silentLog,
@@ -516,6 +520,68 @@ test('a slip is taken back one step, with its reason in the audit; a closed aler
     const { steps } = await world.cloud.parts.alerts.get(alert.alertId, GROUPS)
     assert.is(steps.filter(({ step }) => step === 'taken_back').length, 4)
   })
+})
+
+test('a cleared entry raises no alert until its time is over or it is lifted, over a restart too; another entry of the plate does', async () => {
+  await inCloud(async (world) => {
+    await world.importList('stolen', [PLATE])
+    const certified = await world.addCamera(A)
+    const camera = await world.connectCamera(A, certified)
+    const { suppressions } = world.cloud.parts
+    const clear = async (suppressForMs: number | null, outcome = 'cleared') => {
+      const alert = await raise(world, camera)
+      return take(world, alert, { step: 'closed', outcome, note: '', correctPlate: null, suppressForMs })
+    }
+    assert.is(await codeOf(() => clear(MIN_SUPPRESSION_MS, 'misread')), 'conflict')
+    await clear(null)
+    const slip = await clear(2 * HOUR_MS)
+    assert.is(suppressions.list().length, 1)
+    await take(world, slip, { step: 'taken_back', reason: 'the entry stands' })
+    assert.equal(suppressions.list(), [], 'a closing that is taken back takes it with it')
+    const { match } = await clear(2 * HOUR_MS)
+    assert.equal(
+      suppressions.list().map(({ entryId, madeBy }) => [entryId, madeBy]),
+      [[match.entryId, 'olga']],
+    )
+    const pass = async (on = camera) => {
+      const sighting = makeSighting(world.clock)
+      assert.is(await publishSighting(on, sighting), 'acknowledged')
+      return await alertOf(world, sighting.sightingId)
+    }
+    assert.is(await pass(), null)
+    const { database } = world.cloud.parts
+    const last = database.build.selectFrom('sightings').select('matched').orderBy('received_at_ms', 'desc').limit(1)
+    assert.equal(await database.read(last), [{ matched: 1 }], 'it is kept as a match is')
+    await world.importList('wanted', [PLATE])
+    assert.equal([(await pass())?.match.list, (await pass())?.groups], ['wanted', ['patrol']])
+    await world.cloud.parts.hotlists.import({
+      ...{ list: 'wanted', bytes: Buffer.from('plate\n'), settings: {}, dryRun: false, skipBad: false },
+      ...{ allowEmpty: true, by: 'test' },
+    })
+    world.clock.advance(2 * HOUR_MS - 60_000)
+    assert.is(await pass(), null)
+    world.clock.advance(60_000)
+    assert.ok(await pass(), 'its time is over')
+    await clear(MAX_SUPPRESSION_MS)
+    await world.restart()
+    const again = await world.connectCamera(A, certified)
+    assert.is(await pass(again), null, 'it outlives a restart')
+    const { parts } = world.cloud
+    await parts.suppressions.lift('stolen', match.entryId)
+    assert.is(await codeOf(() => parts.suppressions.lift('stolen', match.entryId)), 'not_found')
+    assert.ok(await pass(again))
+  })
+})
+
+test('a cleared entry is kept from raising alerts for an hour to thirty days, and no longer', () => {
+  const closed = (suppressForMs: number) =>
+    alertStepSchema.safeParse({ step: 'closed', revision: 0, outcome: 'cleared', suppressForMs }).success
+  assert.equal([MIN_SUPPRESSION_MS - 1, MIN_SUPPRESSION_MS, MAX_SUPPRESSION_MS, MAX_SUPPRESSION_MS + 1].map(closed), [
+    false,
+    true,
+    true,
+    false,
+  ])
 })
 
 test.run()

@@ -8,11 +8,13 @@ import { AppError, toAppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import { ALERT_STATES, type Alert, type AlertState, type AlertStep, type Sighting } from '../shared/wire/index.ts'
 import { describeMatch, describeSighting } from './alerts/document.ts'
-import { type AlertActor, auditOf, planStep } from './alerts/steps.ts'
+import { alertPage } from './alerts/page.ts'
+import { type AlertActor, auditOf, planStep, suppressionOf } from './alerts/steps.ts'
 import type { AuditRecord } from './audit/entry.ts'
 import type { Database, Statement } from './database/database.ts'
 import type { ListMatch } from './hotlists.ts'
 import { type Retention, timesOf } from './sightings.ts'
+import type { Suppressions } from './suppressions.ts'
 
 /** Alerts of one page. */
 export const MAX_ALERT_PAGE = 200
@@ -76,6 +78,7 @@ export interface AlertsDeps {
   newId: () => string
   retention: () => Retention
   audit: { append(record: AuditRecord): Promise<{ seq: number }>; plateDigest(plate: string): string }
+  suppressions: Pick<Suppressions, 'insert' | 'added' | 'endOf' | 'ended'>
   /** Resolves when the broker has the alert in the queue of every subscribed session. */
   publish: (group: string, alert: Alert) => Promise<void>
 }
@@ -124,33 +127,6 @@ export function createAlerts(deps: AlertsDeps): Alerts {
           .$notNull(),
       }))
       .where('alert_id', '=', alertId)
-
-  /**
-   * Ids of a page, newest first. Each group and state is in order in the index, and SQLite merges them as far as the page goes;
-   * any other way would sort all alerts of the groups.
-   */
-  function page(groups: readonly string[], states: readonly AlertState[], beforeMs: number | null, limit: number) {
-    const shownFromMs = clock.nowMs() - deps.retention().matchedMs
-    const inOrder = groups.flatMap((group) =>
-      states.map((state) => {
-        const query = build
-          .selectFrom('alert_groups')
-          .innerJoin('alerts', 'alerts.alert_id', 'alert_groups.alert_id')
-          .select(['alert_groups.raised_at_ms as raised_at_ms', 'alert_groups.alert_id as alert_id'])
-          .where('alert_groups.group_name', '=', group)
-          .where('alert_groups.state', '=', state)
-          // Retention starts at the latest when an alert is raised, so that the walk ends where nothing is left to show.
-          .where('alert_groups.raised_at_ms', '>', shownFromMs)
-          .where('alerts.retained_from_ms', '>', shownFromMs)
-        return beforeMs === null ? query : query.where('alert_groups.raised_at_ms', '<', beforeMs)
-      }),
-    )
-    return inOrder
-      .reduce((all, one) => all.union(one))
-      .orderBy('raised_at_ms', 'desc')
-      .orderBy('alert_id', 'desc')
-      .limit(Math.min(limit, MAX_ALERT_PAGE))
-  }
 
   const insertStep = (
     from: Alert,
@@ -278,11 +254,13 @@ export function createAlerts(deps: AlertsDeps): Alerts {
       )
       return rows.map((row) => JSON.parse(row.document) as Alert)
     },
-    async list({ groups, state, beforeMs, limit }) {
+    async list({ groups, state, beforeMs, limit: most }) {
       if (groups.length === 0) return []
       const states = ALERT_STATES.filter((one) =>
         state === 'open' ? one !== 'closed' : state === null || one === state,
       )
+      const asked = { groups, beforeMs, shownFromMs: clock.nowMs() - deps.retention().matchedMs }
+      const limit = Math.min(most, MAX_ALERT_PAGE)
       const rows = await database.read(
         build
           .selectFrom('alerts')
@@ -290,7 +268,7 @@ export function createAlerts(deps: AlertsDeps): Alerts {
           .where(
             'alert_id',
             'in',
-            build.selectFrom(page(groups, states, beforeMs, limit).as('page')).select('alert_id'),
+            build.selectFrom(alertPage(build, { ...asked, states, limit }).as('page')).select('alert_id'),
           )
           .orderBy('raised_at_ms', 'desc')
           .orderBy('alert_id', 'desc'),
@@ -334,9 +312,12 @@ export function createAlerts(deps: AlertsDeps): Alerts {
         const { seq } = await deps.audit.append(record)
         // The step is stored only if the alert is still the one that was read; the audit above took time.
         const taken = { step: step.step, account: by.account, auditSeq: seq, details: JSON.stringify(step) }
+        const cleared = suppressionOf(alert, step, by.account, clock.nowMs())
+        const suppress = cleared === null ? [] : [deps.suppressions.insert(cleared)]
+        if (step.step === 'taken_back') suppress.push(deps.suppressions.endOf(alertId))
         try {
           const [, replaced] = await exclusively(() =>
-            database.writeBatch([insertStep(alert, changed, taken), replace(changed), copyState(changed)]),
+            database.writeBatch([insertStep(alert, changed, taken), replace(changed), copyState(changed), ...suppress]),
           )
           if (replaced?.changes !== 1) {
             // Its sighting's final came between reading and writing; the person must see that first.
@@ -344,6 +325,8 @@ export function createAlerts(deps: AlertsDeps): Alerts {
               hint: 'look at it again, then repeat the step',
             })
           }
+          if (cleared !== null) deps.suppressions.added(cleared)
+          if (step.step === 'taken_back') deps.suppressions.ended(alertId)
         } catch (thrown) {
           // Written down as allowed and then not done: the audit must say so.
           const rule = thrown instanceof AppError ? thrown.code : 'internal'

@@ -1,13 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Clock, DAY_MS, systemClock } from '../shared/clock.ts'
-import { AppError, type ErrorCode } from '../shared/errors.ts'
-import { newId, newSecret } from '../shared/ids.ts'
-import { silentLog } from '../shared/log.ts'
-import { createSigner, createVerifier, newSigningKeyPem, sha256Hex } from '../shared/signing.ts'
+import { DAY_MS } from '../shared/clock.ts'
+import { AppError } from '../shared/errors.ts'
+import { newId } from '../shared/ids.ts'
+import { createSigner, createVerifier, sha256Hex } from '../shared/signing.ts'
 import { topics } from '../shared/topics.ts'
 import {
   manifestSchema,
@@ -16,118 +12,12 @@ import {
   SNAPSHOT_RECORD_BYTES,
   snapshotEntrySchema,
 } from '../shared/wire/index.ts'
-import type { Database, Statement } from './database/database.ts'
-import { openSqlite } from './database/sqlite.ts'
+import type { Statement } from './database/database.ts'
 import { MAX_DIFF_ENTRIES } from './hotlists/diff.ts'
-import { MIN_JUDGED_ENTRIES } from './hotlists/importing.ts'
 import { KEPT_VERSIONS, MAX_LISTS, ROWS_PER_STEP } from './hotlists/rows.ts'
 import { DEFAULT_MAX_AGE_MS, MAX_GROUPS_PER_LIST, MAX_MAX_AGE_MS } from './hotlists/settings.ts'
-import { createHotlists, type Hotlists, type ImportReport, type ImportRequest } from './hotlists.ts'
-import { type ListKeys, openListKeys } from './list-keys.ts'
+import { inWorld, keyPem, plates, rejects } from './hotlists/testing.ts'
 import { readOf } from './testing.ts'
-
-const keyPem = newSigningKeyPem().privateKeyPem
-
-interface World {
-  hotlists: Hotlists
-  database: Database
-  /** What is retained on the broker: topic → payload. */
-  retained: Map<string, Buffer>
-  /** Topics in the order in which they were published. */
-  order: string[]
-  nowMs: number
-  /** Turns of the event loop that the lists gave away. */
-  turns: number
-  keys: ListKeys
-  /** Runs in each of them, before the lists go on. */
-  onTurn: (() => Promise<void>) | null
-  import(csv: string, more?: Partial<ImportRequest>): Promise<ImportReport>
-  /** Whatever goes of the list before: approved by a second person. */
-  replace(csv: string): Promise<void>
-  /** Closes and opens everything again. */
-  restart(): Promise<void>
-}
-
-async function inWorld(
-  work: (world: World) => Promise<void>,
-  limits: { maxMatchedEntries?: number } = {},
-): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'candor-hotlists-'))
-  const path = join(folder, 'cloud.db')
-  const world = { retained: new Map(), order: [] as string[], nowMs: Date.now(), turns: 0 } as World
-  const clock: Clock = {
-    ...systemClock,
-    nowMs: () => world.nowMs,
-    async sleep(ms, signal) {
-      world.turns += 1
-      await world.onTurn?.()
-      await systemClock.sleep(ms, signal)
-    },
-  }
-  async function open(): Promise<void> {
-    world.keys = await openListKeys({
-      ...{ file: join(folder, 'list-digest.key'), agency: 'springfield', newSecret, signer: createSigner(keyPem) },
-      ...{ audit: { append: async () => ({ seq: 1 }) }, clock, log: silentLog, publish: async () => {} },
-    })
-    world.database = openSqlite({ path, nowMs: world.nowMs })
-    world.hotlists = await createHotlists({
-      database: world.database,
-      agency: 'springfield',
-      signer: createSigner(keyPem),
-      keys: world.keys,
-      clock,
-      newId,
-      log: silentLog,
-      ...limits,
-    })
-    await world.hotlists.publishCurrent(async (topic, payload, options) => {
-      assert.ok(options.retain)
-      world.order.push(topic)
-      if (payload.length === 0) world.retained.delete(topic)
-      else world.retained.set(topic, payload)
-    })
-  }
-  world.import = (csv, more = {}) =>
-    world.hotlists.import({
-      list: 'stolen',
-      bytes: Buffer.from(csv),
-      settings: {},
-      dryRun: false,
-      skipBad: false,
-      allowEmpty: false,
-      by: 'ada',
-      ...more,
-    })
-  world.replace = async (csv) => {
-    const { applied, pendingVersion } = await world.import(csv)
-    if (!applied) await world.hotlists.approve('stolen', pendingVersion ?? 0, 'bob')
-  }
-  world.restart = async () => {
-    await world.database.close()
-    await open()
-  }
-  await open()
-  try {
-    await work(world)
-  } finally {
-    await world.database.close()
-    rmSync(folder, { recursive: true, force: true })
-  }
-}
-
-async function rejects(work: Promise<unknown>, code: ErrorCode): Promise<AppError> {
-  try {
-    await work
-  } catch (thrown) {
-    assert.instance(thrown, AppError, String(thrown))
-    assert.is((thrown as AppError).code, code)
-    return thrown as AppError
-  }
-  assert.unreachable(`expected ${code}`)
-  throw new Error('unreachable')
-}
-
-const plates = (...all: string[]) => `plate\n${all.join('\n')}\n`
 
 test('an imported list matches exactly, and near only where the list or the entry says so', async () => {
   await inWorld(async (world) => {
@@ -303,88 +193,6 @@ test('a new version clears the chunks of the old one, also when the cloud stoppe
     await world.restart()
     assert.is(world.order.length, published, 'what the broker holds does not go out again')
     assert.ok(world.hotlists.match(readOf('P000004'), world.nowMs))
-  })
-})
-
-test('a new key makes a new version of every list with other digests, also when it was cut short', async () => {
-  await inWorld(async (world) => {
-    await world.import(plates('ABC123'))
-    await world.import(plates('XYZ789'), { list: 'wanted' })
-    const before = world.keys.current
-    const id = world.hotlists.match(readOf('ABC123'), world.nowMs)?.entryId
-    assert.equal(await world.hotlists.replaceKey('ada'), { lists: 2 })
-    const snapshot = (version: number) => world.retained.get(topics.snapshotChunk('springfield', 'stolen', version, 0))
-    assert.is(snapshot(1), undefined)
-    assert.ok(snapshot(2)?.includes(world.keys.current.digest('ABC123')))
-    assert.not.ok(snapshot(2)?.includes(before.digest('ABC123')))
-    assert.is(world.keys.find(before.keyId), null)
-    assert.is(world.hotlists.match(readOf('ABC123'), world.nowMs)?.entryId, id, 'an entry keeps its id')
-    // The cloud ends after the key was replaced and before any list was.
-    await world.keys.replace()
-    await world.restart()
-    assert.ok(snapshot(3)?.includes(world.keys.current.digest('ABC123')))
-    assert.is(world.hotlists.match(readOf('XYZ789'), world.nowMs)?.listVersion, 3)
-    await world.restart()
-    assert.is(world.hotlists.match(readOf('XYZ789'), world.nowMs)?.listVersion, 3)
-  })
-})
-
-test('a refresh that takes away more than half of a list waits for a second person', async () => {
-  await inWorld(async (world) => {
-    const rows = (from: number, to: number) => plates(...Array.from({ length: to - from }, (_, i) => `P${from + i}00`))
-    const inForce = async () => (await world.hotlists.status())[0]?.version
-    await world.import(rows(100, 100 + MIN_JUDGED_ENTRIES - 1))
-    assert.ok((await world.import(plates('ABC123'))).applied, 'a list too short to be judged')
-    await world.import(rows(100, 200))
-    const half = await world.import(rows(150, 300))
-    assert.equal([half.applied, half.difference], [true, { added: 100, unchanged: 50, removed: 50 }])
-    const dry = await world.import(rows(226, 300), { dryRun: true })
-    assert.equal([dry.notApplied, dry.difference], ['dry run', { added: 0, unchanged: 74, removed: 76 }])
-    const report = await world.import(rows(226, 310))
-    const { applied, version, pendingVersion } = report
-    assert.equal([applied, version, pendingVersion, report.difference.removed], [false, null, 5, 76])
-    assert.match(report.notApplied ?? '', /76 of 150 entries would go; a second person must approve version 5/)
-    assert.ok(world.hotlists.match(readOf('P15000'), world.nowMs), 'the old one matches')
-    assert.is(world.hotlists.match(readOf('P30900'), world.nowMs), null)
-    assert.is((await world.hotlists.diff('stolen', 4, 5)).removed, 76, 'it can be looked at')
-    await rejects(world.hotlists.rollback('stolen', 5, 'bob'), 'not_found')
-    await rejects(world.hotlists.approve('stolen', 5, 'ada'), 'forbidden')
-    await rejects(world.hotlists.approve('stolen', 4, 'bob'), 'not_found')
-    await world.restart()
-    const [waiting] = (await world.hotlists.status())[0]?.pending ?? []
-    assert.equal([waiting?.version, waiting?.entries, waiting?.madeBy], [5, 84, 'ada'], 'it outlives a restart')
-    assert.equal(await world.hotlists.approve('stolen', 5, 'bob'), { version: 5, entries: 84 })
-    assert.equal([await inForce(), world.hotlists.match(readOf('P15000'), world.nowMs)], [5, null])
-    assert.ok(world.hotlists.match(readOf('P30900'), world.nowMs))
-    await rejects(world.hotlists.approve('stolen', 5, 'bob'), 'not_found')
-  })
-})
-
-test('the newest version that waits takes the place of the one before; rejected or overtaken, it never comes into force', async () => {
-  await inWorld(async (world) => {
-    const rows = (count: number) => plates(...Array.from({ length: count }, (_, i) => `P${100 + i}00`))
-    await world.import(rows(100))
-    const pending = async () => (await world.hotlists.status())[0]?.pending.map(({ version }) => version)
-    await world.import(rows(10))
-    await world.import(rows(20))
-    assert.equal(await pending(), [3])
-    await world.hotlists.reject('stolen', 3)
-    await rejects(world.hotlists.reject('stolen', 3), 'not_found')
-    assert.equal(await pending(), [])
-    const { pendingVersion } = await world.import(rows(30), { settings: { groups: ['traffic'] } })
-    assert.ok((await world.import(rows(90))).applied)
-    assert.is(
-      (await rejects(world.hotlists.approve('stolen', pendingVersion ?? 0, 'bob'), 'conflict')).message,
-      'a newer version of stolen is in force',
-    )
-    assert.equal(world.hotlists.match(readOf('P10000'), world.nowMs)?.groups, ['patrol'])
-    const next = await world.import(rows(31), { settings: { groups: ['traffic'] } })
-    await world.hotlists.approve('stolen', next.pendingVersion ?? 0, 'bob')
-    assert.equal(
-      world.hotlists.match(readOf('P10000'), world.nowMs)?.groups,
-      ['traffic'],
-      'with the settings of its import',
-    )
   })
 })
 

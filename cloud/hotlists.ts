@@ -3,7 +3,7 @@
  * row by row as `staging` and comes into force in one transaction; until then, and if anything fails, the old one matches.
  * Owns tables hotlists, hotlist_versions and hotlist_entries. Called by the API, ingest (`match`) and main (`publishCurrent`).
  */
-import type { Clock } from '../shared/clock.ts'
+import { type Clock, HOUR_MS } from '../shared/clock.ts'
 import { AppError, toAppError } from '../shared/errors.ts'
 import type { ListKey } from '../shared/list-key.ts'
 import type { Log } from '../shared/log.ts'
@@ -25,12 +25,19 @@ import {
 } from './hotlists/matcher.ts'
 import { createListRows, type ListStatus, MAX_LISTS } from './hotlists/rows.ts'
 import { type ListSettings, resolveSettings, settingsRow, toSettings } from './hotlists/settings.ts'
-import { createSnapshotBuilder, keyIdOfManifest, type SnapshotTotals, sealManifest } from './hotlists/snapshot.ts'
+import { createSnapshotBuilder, openManifest, type SnapshotTotals, sealManifest } from './hotlists/snapshot.ts'
 import type { ListKeys } from './list-keys.ts'
 
 export type { ListMatch, MatchedRead } from './hotlists/matcher.ts'
 
 export type Publish = (topic: string, payload: Buffer, options: { qos: 0 | 1; retain: boolean }) => Promise<void>
+
+interface Enforced {
+  /** The version before must not match any more, not even until this one has arrived. */
+  recall?: boolean
+  /** The same entries under another key: as old as they were. */
+  sameContentAs?: Pick<Manifest, 'issuedAtMs' | 'expiresAtMs'>
+}
 
 /** Who made a version that nobody asked for. */
 const CLOUD_ITSELF = 'cloud'
@@ -65,6 +72,8 @@ export interface Hotlists {
   replaceKey(by: string): Promise<{ lists: number }>
   /** Publishes every current version that is not yet (retained) and clears the chunks of older ones; later versions go out by themselves. */
   publishCurrent(publish: Publish): Promise<void>
+  /** Goes on with what could not be published or brought to the current key. Never rejects; call now and then. */
+  upkeep(): Promise<void>
 }
 
 export interface HotlistsDeps {
@@ -72,6 +81,8 @@ export interface HotlistsDeps {
   agency: string
   signer: Signer
   keys: Pick<ListKeys, 'current' | 'find' | 'replace' | 'forgetOld'>
+  /** Of an entry that an officer has cleared until a time. */
+  isSuppressed: (list: string, entryId: string, nowMs: number) => boolean
   clock: Clock
   newId: () => string
   log: Log
@@ -106,28 +117,49 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     return index
   }
 
+  /** What stands of a version beside its entries. */
+  async function versionOf(list: string, version: number) {
+    const [row] = await database.read(
+      build
+        .selectFrom('hotlist_versions')
+        .select(['manifest', 'published', 'source_sha256'])
+        .where('list', '=', list)
+        .where('version', '=', version),
+    )
+    return {
+      sealed: row?.manifest ?? null,
+      manifest: row?.manifest == null ? null : openManifest(row.manifest),
+      isPublished: row?.published === 1,
+      sourceSha256: row?.source_sha256 ?? null,
+    }
+  }
+
   /** Brings a staged version into force: signed, committed, matched, published; then the rows of the oldest go. */
   async function enforce(
     list: string,
     version: number,
     settings: ListSettings,
     sourceSha256: string | null,
+    change: Enforced = {},
   ): Promise<SnapshotTotals> {
     const key = deps.keys.current
+    const before = await versionOf(list, inForce.get(list)?.version ?? 0)
     const { index, totals, chunks } = await walk(list, version, key)
     const nowMs = clock.nowMs()
     const manifest: Manifest = {
       agency,
       list,
       version,
-      minimumVersion: version,
+      // Only what is called back stops matching before the next version is there.
+      minimumVersion: change.recall === true ? version : (before.manifest?.minimumVersion ?? 1),
       entries: totals.entries,
       chunks: totals.chunks,
       bytes: totals.bytes,
       digest: totals.digest,
       keyId: key.keyId,
-      issuedAtMs: nowMs,
-      expiresAtMs: nowMs + settings.maxAgeMs,
+      issuedAtMs: change.sameContentAs?.issuedAtMs ?? nowMs,
+      // A list that is over its age would be refused: it is taken, and counts as stale soon again.
+      expiresAtMs: Math.max(change.sameContentAs?.expiresAtMs ?? nowMs + settings.maxAgeMs, nowMs + HOUR_MS),
     }
     await database.writeBatch([
       build
@@ -140,7 +172,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
           chunks_retained: totals.chunks,
           manifest: sealManifest(deps.signer, manifest),
           source_sha256: sourceSha256,
-          made_at_ms: nowMs,
+          made_at_ms: change.sameContentAs?.issuedAtMs ?? nowMs,
         })
         .where('list', '=', list)
         .where('version', '=', version),
@@ -168,17 +200,11 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     send: Publish,
     packed: readonly Buffer[] | null = null,
   ): Promise<void> {
-    const [row] = await database.read(
-      build
-        .selectFrom('hotlist_versions')
-        .select(['manifest', 'published'])
-        .where('list', '=', list)
-        .where('version', '=', version),
-    )
+    const { sealed, manifest, isPublished } = await versionOf(list, version)
     // What is retained outlives a restart: a million rows need not go out again.
-    if (row?.manifest == null || row.published === 1) return
+    if (sealed === null || isPublished) return
     const retained = { qos: 1, retain: true } as const
-    const key = deps.keys.find(keyIdOfManifest(row.manifest) ?? '')
+    const key = deps.keys.find(manifest?.keyId ?? '')
     // Made for a key that is no more: the version that takes its place is on its way.
     if (key === null) return
     // Chunks first: a camera that sees the manifest finds all of them.
@@ -186,7 +212,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
       await send(topics.snapshotChunk(agency, list, version, number), chunk, retained)
       await clock.sleep(0)
     }
-    await send(topics.manifest(agency, list), Buffer.from(row.manifest), retained)
+    await send(topics.manifest(agency, list), Buffer.from(sealed), retained)
     const older = await database.read(
       build
         .selectFrom('hotlist_versions')
@@ -234,25 +260,49 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     return entries <= MAX_LIST_ENTRIES && others + entries <= maxMatchedEntries
   }
 
-  /** Every list whose current version is digested with another key than the current one gets a new version. */
+  /** Every list whose current version is digested with another key than the current one gets a new version, as old as it was. */
   async function bringToKey(by: string): Promise<number> {
     let count = 0
+    let isDone = true
     for (const { list, version } of [...inForce.values()]) {
-      const [row] = await database.read(
-        build.selectFrom('hotlist_versions').select('manifest').where('list', '=', list).where('version', '=', version),
-      )
-      if (row?.manifest != null && keyIdOfManifest(row.manifest) === deps.keys.current.keyId) continue
+      const { manifest, isPublished, sourceSha256 } = await versionOf(list, version)
+      if (manifest?.keyId === deps.keys.current.keyId) {
+        isDone &&= isPublished
+        continue
+      }
       const next = await rows.openVersion(list, by)
       await rows.copy(list, version, next)
-      await enforce(list, next, toSettings(await rows.get(list)), null)
+      const settings = toSettings(await rows.get(list))
+      const same = manifest === null ? {} : { sameContentAs: manifest }
+      await enforce(list, next, settings, sourceSha256, same)
+      // Its entries are those of the new one: it must not take the place of a version that one may want to go back to.
+      await rows.dropRows(list, version)
+      isDone &&= (await versionOf(list, next)).isPublished
       count += 1
     }
-    await deps.keys.forgetOld()
+    // Cameras may still ask for an old key until they can have the versions under the new one.
+    if (isDone) await deps.keys.forgetOld()
     return count
   }
 
+  /** What was cut short or could not be published, on a full disk perhaps. A cloud must start all the same, or nothing would make room. */
+  async function catchUp(): Promise<void> {
+    const send = publish
+    if (send === null) return
+    try {
+      await alone(() => bringToKey(CLOUD_ITSELF))
+    } catch (thrown) {
+      log.error('list_key_not_replaced', { error: toAppError(thrown).message })
+    }
+    for (const { list, version } of [...inForce.values()]) {
+      await publishList(list, version, send).catch((thrown: unknown) => {
+        log.warn('hotlist_not_published', { list, listVersion: version, error: toAppError(thrown).message })
+      })
+    }
+  }
+
   const importing = createImporting({
-    ...{ rows, roomFor, maxMatchedEntries, enforce },
+    ...{ rows, clock, roomFor, maxMatchedEntries, enforce },
     isInForce: (list, version) => inForce.get(list)?.version === version,
   })
 
@@ -274,7 +324,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
   }
 
   return {
-    match: (read, nowMs) => findMatch(inForce.values(), read, nowMs),
+    match: (read, nowMs) => findMatch(inForce.values(), read, nowMs, deps.isSuppressed),
     import: (request) => alone(() => importing.importFile(request)),
     approve: (list, version, by) => alone(() => importing.approve(list, version, by)),
     reject: (list, version) => alone(() => importing.reject(list, version)),
@@ -283,7 +333,8 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
         const row = await rows.get(list)
         const target =
           toVersion ??
-          (await rows.statusOf(row)).versions.find((one) => one.version < (row.current_version ?? 0))?.version
+          (await rows.statusOf(row)).versions.find((one) => one.kept && one.version < (row.current_version ?? 0))
+            ?.version
         if (target === undefined) throw new AppError('not_found', `there is no version of ${list} to go back to`)
         if (target === row.current_version) throw new AppError('conflict', `version ${target} is in force already`)
         await rows.requireKept(list, target)
@@ -295,7 +346,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
         }
         const version = await rows.openVersion(list, by)
         await rows.copy(list, target, version)
-        const totals = await enforce(list, version, toSettings(row), null)
+        const totals = await enforce(list, version, toSettings(row), null, { recall: true })
         return { version, entries: totals.entries }
       }),
     diff: rows.diff,
@@ -320,9 +371,10 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     },
     async publishCurrent(send) {
       publish = send
-      // What an earlier replacement of the key was cut short in.
-      await alone(() => bringToKey(CLOUD_ITSELF))
-      for (const known of [...inForce.values()]) await publishList(known.list, known.version, send)
+      await catchUp()
+    },
+    async upkeep() {
+      if (publish !== null && !busy) await catchUp()
     },
   }
 }

@@ -200,7 +200,8 @@ export function createIngest(deps: IngestDeps): Ingest {
     const updated = existing.map((alert) =>
       alerts.update(alert, { ...found, match: alert.match.entryId === match?.entryId ? match : null }),
     )
-    const isNew = match !== null && existing.every((alert) => alert.match.entryId !== match.entryId)
+    const isNew =
+      match !== null && !match.suppressed && existing.every((alert) => alert.match.entryId !== match.entryId)
     const raised = isNew ? alerts.raise({ ...found, match }) : null
     const all = raised === null ? updated : [...updated, raised]
     return {

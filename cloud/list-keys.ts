@@ -13,13 +13,15 @@ import type { ListKeyAnswer } from '../shared/wire/index.ts'
 import type { Audit } from './audit/log.ts'
 import { readOrMakeSecretFile, writeFileDurably } from './secret-file.ts'
 
-/** A camera asks once after each start; more often than this it is not answered, and the audit not filled. Milliseconds. */
+/** Keys kept while lists digested with them are in force: one, and those of replacements that were cut short. */
+export const MAX_KEPT_KEYS = 8
+/** A camera asks once for a key after each start; more often than this it is not answered, and the audit not filled. Milliseconds. */
 export const KEY_INTERVAL_MS = 5 * SECOND_MS
 
 export interface ListKeys {
   readonly current: ListKey
   find(keyId: string): ListKey | null
-  /** Makes a new key the current one; the one before is kept for the versions that still need it, until `forgetOld`. */
+  /** Makes a new key the current one; those before are kept for the versions that still need them, until `forgetOld`. Throws `conflict`. */
   replace(): Promise<void>
   forgetOld(): Promise<void>
   /** Sends the key to `camera`; nothing when it asks too often or for a key that is no more. Rejects when the audit cannot be written. */
@@ -67,7 +69,14 @@ export async function openListKeys(deps: ListKeysDeps): Promise<ListKeys> {
       return keys[0] as ListKey
     },
     find: (keyId) => keys.find((key) => key.keyId === keyId) ?? null,
-    replace: () => keep([newSecret(LIST_KEY_BYTES), ...secrets.slice(0, 1)]),
+    async replace() {
+      if (secrets.length >= MAX_KEPT_KEYS) {
+        throw new AppError('conflict', 'earlier list keys are still in use', {
+          hint: 'a list of theirs could not be published; see the log',
+        })
+      }
+      await keep([newSecret(LIST_KEY_BYTES), ...secrets])
+    },
     forgetOld: () => (secrets.length > 1 ? keep(secrets.slice(0, 1)) : Promise.resolve()),
     async answer(camera, requestId, keyId) {
       const index = keyId === null ? 0 : keys.findIndex((key) => key.keyId === keyId)
@@ -77,11 +86,12 @@ export async function openListKeys(deps: ListKeysDeps): Promise<ListKeys> {
         log.warn('list_key_unknown', { cameraId: camera })
         return
       }
-      if (nowMs - (answeredMs.get(camera) ?? Number.NEGATIVE_INFINITY) < KEY_INTERVAL_MS) {
+      const asked = `${camera} ${key.keyId}`
+      if (nowMs - (answeredMs.get(asked) ?? Number.NEGATIVE_INFINITY) < KEY_INTERVAL_MS) {
         log.warn('list_key_asked_too_often', { cameraId: camera })
         return
       }
-      answeredMs.set(camera, nowMs)
+      answeredMs.set(asked, nowMs)
       await deps.audit.append({
         operation: 'hotlist.key_given',
         outcome: 'allowed',

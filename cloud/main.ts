@@ -37,6 +37,7 @@ import { createQuarantine } from './quarantine.ts'
 import { type RetentionDeps, runRetention } from './retention.ts'
 import { Sessions } from './sessions.ts'
 import { createSightings, timesOf } from './sightings.ts'
+import { createSuppressions } from './suppressions.ts'
 
 const MEBIBYTE = 1024 ** 2
 
@@ -111,7 +112,10 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       },
       publish: (...args) => broker.publish(...args),
     })
-    const hotlists = await createHotlists({ database, agency, signer: keys.lists, keys: listKeys, clock, newId, log })
+    const suppressions = await createSuppressions({ database, clock })
+    const hotlists = await createHotlists({
+      ...{ database, agency, signer: keys.lists, keys: listKeys, isSuppressed: suppressions.has, clock, newId, log },
+    })
     const policy = await createPolicy({
       database,
       agency,
@@ -146,6 +150,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       newId,
       retention,
       audit,
+      suppressions,
       publish: (group, alert) =>
         broker.publish(topics.alerts(agency, group), Buffer.from(JSON.stringify(alert)), { qos: 1, retain: false }),
     })
@@ -236,6 +241,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       accounts,
       cameras,
       hotlists,
+      suppressions,
       policy,
       sightings,
       alerts,
@@ -279,6 +285,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       async upkeep() {
         await renewCertificate()
         await accounts.endExpired()
+        await suppressions.purge(clock.nowMs())
+        await hotlists.upkeep()
         broker.endExpired(clock.nowMs())
         await broker.publishLeftWills()
       },

@@ -16,6 +16,7 @@ import type { Metrics } from './metrics.ts'
 import type { PolicyKeeper } from './policy.ts'
 import type { Quarantine } from './quarantine.ts'
 import type { Sightings } from './sightings.ts'
+import type { Suppressions } from './suppressions.ts'
 
 export interface CloudParts {
   readonly agency: string
@@ -31,6 +32,7 @@ export interface CloudParts {
   readonly accounts: Accounts
   readonly cameras: Cameras
   readonly hotlists: Hotlists
+  readonly suppressions: Suppressions
   readonly policy: PolicyKeeper
   readonly sightings: Sightings
   readonly alerts: Alerts

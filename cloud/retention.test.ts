@@ -19,6 +19,7 @@ import { PURGE_STEP_ROWS, purgeExpired } from './retention.ts'
 import { createSearch } from './search.ts'
 import { Sessions } from './sessions.ts'
 import { createSightings } from './sightings.ts'
+import { createSuppressions } from './suppressions.ts'
 import {
   AGENCY,
   codeOf,
@@ -288,6 +289,7 @@ test('a purge of many rows goes in steps, between which others write, and stops 
         newId,
         retention,
         audit: { ...audit, plateDigest: (plate) => plate },
+        suppressions: await createSuppressions({ database, clock }),
         publish: async () => {},
       }),
       sessions,

@@ -304,10 +304,11 @@ function voteOf(track: OpenTrack): Vote {
   const texts = [...track.texts].map(([plate, { sum, most }]) => ({ plate, sum, most })).sort((a, b) => b.sum - a.sum)
   const [best, rival] = texts
   const own = best?.sum ?? 0
-  const sure = (best?.most ?? 0) * (1 - ((rival?.sum ?? 0) / own) ** RIVAL_POWER / 2)
+  const share = (sum: number) => (own > 0 ? sum / own : 0)
+  const sure = (best?.most ?? 0) * (1 - share(rival?.sum ?? 0) ** RIVAL_POWER / 2)
   const candidates = texts.slice(0, MAX_CANDIDATES).map(({ plate, sum, most }, place) => ({
     plate,
-    confidence: track.frames === 1 ? most : place === 0 ? sure : Math.min(sure, (most * sum) / own),
+    confidence: track.frames === 1 ? most : place === 0 ? sure : Math.min(sure, most * share(sum)),
   }))
   const [state] = [...track.jurisdictions].sort((a, b) => b[1].sum - a[1].sum)
   return {

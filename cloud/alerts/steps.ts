@@ -4,6 +4,7 @@ import { normalisePlate } from '../../shared/plate.ts'
 import { type Alert, type AlertStep, CLOSING_OUTCOMES, NEXT_STATE, STATE_BEFORE } from '../../shared/wire/index.ts'
 import type { Actor, AuditRecord } from '../audit/entry.ts'
 import { withoutPlates } from '../audit/plates.ts'
+import type { Suppression } from '../suppressions.ts'
 
 /** Who takes a step: what the audit writes down, and the groups whose alerts the person may see. */
 export interface AlertActor {
@@ -26,6 +27,9 @@ export function planStep(alert: Alert, step: AlertStep, nowMs: number, account: 
       throw new AppError('conflict', `an alert that is ${alert.state} cannot be closed as ${step.outcome}`, {
         hint: allowed.length === 0 ? 'it is closed already' : `possible: ${allowed.join(', ')}`,
       })
+    }
+    if (step.suppressForMs != null && step.outcome !== 'cleared') {
+      throw new AppError('conflict', 'only an entry that was cleared can be kept from raising alerts')
     }
     return { ...changed, state: 'closed', outcome: step.outcome }
   }
@@ -60,6 +64,14 @@ function checkComparison(alert: Alert, step: AlertStep & { step: 'image_compared
   }
 }
 
+/** What a step that clears an alert keeps its entry from, if it does. */
+export function suppressionOf(alert: Alert, step: AlertStep, account: string, nowMs: number): Suppression | null {
+  if (step.step !== 'closed' || step.suppressForMs == null) return null
+  const { list, entryId } = alert.match
+  const untilMs = nowMs + step.suppressForMs
+  return { list, entryId, untilMs, madeAtMs: nowMs, madeBy: account, alertId: alert.alertId }
+}
+
 /** What the audit says of a step: what was typed, with plates as their keyed digests. */
 export function auditOf(
   alert: Alert,
@@ -83,6 +95,7 @@ export function auditOf(
     detail.outcome = step.outcome
     detail.note = text(step.note)
     if (step.correctPlate !== null) detail.correctPlate = plateDigest(step.correctPlate)
+    if (step.suppressForMs != null) detail.suppressForMs = step.suppressForMs
   }
   return {
     operation: `alert.${step.step}`,

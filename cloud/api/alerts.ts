@@ -1,6 +1,7 @@
 /** Routes of alerts: people see those of their groups, and take them step by step to their outcome. */
 import { z } from 'zod'
 import { AppError } from '../../shared/errors.ts'
+import { slugSchema } from '../../shared/names.ts'
 import { ALERT_STATES, alertSchema, alertStepSchema, timeMsSchema } from '../../shared/wire/index.ts'
 import { MAX_ALERT_PAGE } from '../alerts.ts'
 import type { CloudParts } from '../parts.ts'
@@ -9,7 +10,7 @@ import type { Door, TypedApi } from './door.ts'
 const alertParams = z.object({ alertId: z.uuidv7() })
 
 export function registerAlerts(app: TypedApi, parts: CloudParts, door: Door): void {
-  const { alerts, hotlists, sightings, clock } = parts
+  const { alerts, hotlists, sightings, suppressions, clock } = parts
 
   app.route({
     method: 'GET',
@@ -87,6 +88,47 @@ export function registerAlerts(app: TypedApi, parts: CloudParts, door: Door): vo
       const { account, groups } = door.session(request)
       // Writes its own audit entry, before the step, with what the step says.
       return alerts.step(request.params.alertId, request.body, { actor: door.actor(request), account, groups })
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/api/v1/suppressions',
+    onRequest: door.guard('alerts.read'),
+    schema: {
+      summary: 'Entries that were cleared and raise no alert until their time is over',
+      response: {
+        200: z.object({
+          suppressions: z.array(
+            z.object({
+              list: slugSchema,
+              entryId: z.uuidv7(),
+              untilMs: timeMsSchema,
+              madeAtMs: timeMsSchema,
+              madeBy: slugSchema,
+              alertId: z.uuidv7(),
+            }),
+          ),
+        }),
+      },
+    },
+    handler: async () => ({ suppressions: suppressions.list() }),
+  })
+
+  app.route({
+    method: 'DELETE',
+    url: '/api/v1/suppressions/:list/:entryId',
+    onRequest: door.guard('alerts.verify'),
+    schema: {
+      summary: 'A cleared entry raises alerts again',
+      params: z.object({ list: slugSchema, entryId: z.uuidv7() }),
+      response: { 200: z.object({ list: slugSchema, entryId: z.uuidv7() }) },
+    },
+    async handler(request) {
+      const { list, entryId } = request.params
+      const record = { operation: 'suppression.lift', subject: { kind: 'entry', id: entryId }, detail: { list } }
+      await door.audited(request, record, () => suppressions.lift(list, entryId))
+      return { list, entryId }
     },
   })
 

@@ -12,7 +12,12 @@ const flag = z.enum(['true', 'false']).default('false')
 const listParams = z.object({ list: slugSchema })
 
 const differenceSchema = z
-  .object({ added: z.int(), unchanged: z.int(), removed: z.int() })
+  .object({
+    added: z.int(),
+    unchanged: z.int(),
+    removed: z.int(),
+    ended: z.int().describe('of the unchanged: in force today, and not any more by the new file'),
+  })
   .describe('beside the version in force')
 
 const reportSchema = z.object({
@@ -50,6 +55,12 @@ const statusSchema = z.object({
       madeBy: slugSchema,
       madeAtMs: timeMsSchema,
       difference: differenceSchema,
+      settings: z.object({
+        groups: z.array(slugSchema).readonly().optional(),
+        rule: matchRuleSchema.optional(),
+        maxAgeMs: z.int().optional(),
+      }),
+      sourceSha256: z.string().nullable(),
     }),
   ),
   versions: z.array(

@@ -75,6 +75,8 @@ export interface CameraAcksTable {
 export interface HotlistsTable {
   list: string
   current_version: number | null
+  /** The highest number that a version ever had. */
+  last_version: number
   alert_groups: string
   default_rule: string
   max_age_ms: number
@@ -96,6 +98,16 @@ export interface HotlistVersionsTable {
   made_by: string
   /** JSON, of state `pending` only: see rows.ts. */
   pending: string | null
+}
+
+/** Owner: suppressions.ts. */
+export interface SuppressionsTable {
+  list: string
+  entry_id: string
+  until_ms: number
+  made_at_ms: number
+  made_by: string
+  alert_id: string
 }
 
 /** Owner: hotlists.ts. */
@@ -133,5 +145,6 @@ export interface AdministrationSchema {
   hotlists: HotlistsTable
   hotlist_versions: HotlistVersionsTable
   hotlist_entries: HotlistEntriesTable
+  suppressions: SuppressionsTable
   policies: PoliciesTable
 }

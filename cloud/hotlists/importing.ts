@@ -2,11 +2,13 @@
  * A list file on its way to a version: read, compared with what is in force, and either brought into force, refused, or, where it would
  * take away most of the list, kept until a second person has looked. Called by hotlists.ts, one at a time.
  */
+import type { Clock } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import { slugSchema } from '../../shared/names.ts'
-import type { ParseReport } from './csv.ts'
+import type { HotlistRow, ParseReport } from './csv.ts'
 import { readHotlistFile } from './parse.ts'
-import type { ListDifference, ListRows } from './rows.ts'
+import type { ListDifference } from './pending.ts'
+import { identity, type KnownEntry, type ListRows } from './rows.ts'
 import { type ListSettings, resolveSettings } from './settings.ts'
 
 /** A refresh that takes away more than this share of a list is most likely a broken extract. */
@@ -43,6 +45,7 @@ export interface ImportReport extends ParseReport {
 
 export interface ImportingDeps {
   rows: ListRows
+  clock: Pick<Clock, 'nowMs'>
   /** Is there room for so many entries of this list beside those of the others? */
   roomFor(list: string, entries: number): boolean
   maxMatchedEntries: number
@@ -50,12 +53,22 @@ export interface ImportingDeps {
   isInForce(list: string, version: number): boolean
 }
 
-export function isImplausible({ unchanged, removed }: ListDifference): boolean {
+export function isImplausible({ unchanged, removed, ended }: ListDifference): boolean {
   const before = unchanged + removed
-  return before >= MIN_JUDGED_ENTRIES && removed > before * IMPLAUSIBLE_SHARE
+  return before >= MIN_JUDGED_ENTRIES && removed + ended > before * IMPLAUSIBLE_SHARE
 }
 
-export function createImporting({ rows, roomFor, maxMatchedEntries, enforce, isInForce }: ImportingDeps) {
+/** How many entries of a page match today and would not any more. */
+function endedIn(page: readonly HotlistRow[], known: ReadonlyMap<string, KnownEntry>, nowMs: number): number {
+  const isLive = ({ effectiveAtMs, expiresAtMs }: Pick<KnownEntry, 'effectiveAtMs' | 'expiresAtMs'>) =>
+    (effectiveAtMs === null || effectiveAtMs <= nowMs) && (expiresAtMs === null || expiresAtMs > nowMs)
+  return page.filter((row) => {
+    const before = known.get(identity(row.plate, row.jurisdiction, row.caseNumber))
+    return before !== undefined && isLive(before) && !isLive(row)
+  }).length
+}
+
+export function createImporting({ rows, clock, roomFor, maxMatchedEntries, enforce, isInForce }: ImportingDeps) {
   async function importFile(request: ImportRequest): Promise<ImportReport> {
     const { list, bytes, dryRun, skipBad } = request
     if (!slugSchema.safeParse(list).success)
@@ -69,14 +82,15 @@ export function createImporting({ rows, roomFor, maxMatchedEntries, enforce, isI
       version = await rows.openVersion(list, request.by)
     }
     try {
-      let unchanged = 0
+      let [unchanged, ended] = [0, 0]
       const { report, sourceSha256 } = await readHotlistFile(bytes, { rule: settings.rule }, async (page) => {
         const ids = await rows.knownIds(list, current, page)
         unchanged += ids.size
+        ended += endedIn(page, ids, clock.nowMs())
         if (version !== null) await rows.stage(list, version, ids, page)
       })
       const before = current === null ? 0 : await rows.entriesIn(list, current)
-      const difference = { added: report.good - unchanged, unchanged, removed: before - unchanged }
+      const difference = { added: report.good - unchanged, unchanged, removed: before - unchanged, ended }
       const told = { ...report, list, applied: false, version: null, pendingVersion: null, difference, sourceSha256 }
       const nothing = async (notApplied: string): Promise<ImportReport> => {
         if (version !== null) await rows.discard(list, version)
@@ -90,20 +104,28 @@ export function createImporting({ rows, roomFor, maxMatchedEntries, enforce, isI
       }
       if (version === null) return await nothing('dry run')
       if (isImplausible(difference)) {
-        const { removed } = difference
+        const wanted = { settings: request.settings, difference, entries: report.good, sourceSha256 }
+        await rows.setAside(list, version, wanted)
         // The newest takes the place of one that nobody has approved.
-        for (const waiting of await rows.pendingOf(list)) await rows.discard(list, waiting.version)
-        await rows.setAside(list, version, { settings, difference, entries: report.good, sourceSha256 })
-        const notApplied = `${removed} of ${before} entries would go; a second person must approve version ${version}`
+        await discardPending(list, version)
+        const gone = difference.removed + ended
+        const notApplied = `${gone} of ${before} entries would go; a second person must approve version ${version}`
         return { ...told, notApplied, pendingVersion: version }
       }
       await enforce(list, version, settings, sourceSha256)
+      await discardPending(list, version)
       return { ...told, applied: true, version, notApplied: null }
     } catch (thrown) {
       // The old version is still in force; what cannot be removed now is removed at the next start.
       if (version !== null && !isInForce(list, version)) await rows.discard(list, version).catch(() => {})
       throw thrown
     }
+  }
+
+  /** Those that `version` has taken the place of. */
+  async function discardPending(list: string, version: number): Promise<void> {
+    for (const waiting of await rows.pendingOf(list))
+      if (waiting.version < version) await rows.discard(list, waiting.version)
   }
 
   async function pendingOf(list: string, version: number) {
@@ -114,20 +136,27 @@ export function createImporting({ rows, roomFor, maxMatchedEntries, enforce, isI
 
   return {
     importFile,
-    /** Brings a version that waits into force. Throws `not_found`, `forbidden` for who imported it, `conflict` when another came into force since. */
+    /** Brings a version that waits into force. Throws `not_found`, also when an import came into force since, and `forbidden` for who imported it. */
     async approve(list: string, version: number, by: string): Promise<{ version: number; entries: number }> {
       const waiting = await pendingOf(list, version)
       if (waiting.madeBy === by) {
         throw new AppError('forbidden', 'who imported a version cannot approve it', { hint: 'a second person must' })
       }
-      if (((await rows.get(list)).current_version ?? 0) > version) {
-        throw new AppError('conflict', `a newer version of ${list} is in force`, { hint: 'reject this one' })
-      }
+      const row = await rows.get(list)
       if (!roomFor(list, waiting.entries)) {
         throw new AppError('too_large', `more than ${maxMatchedEntries} entries in all lists together`)
       }
-      await enforce(list, version, waiting.settings, waiting.sourceSha256)
-      return { version, entries: waiting.entries }
+      const settings = resolveSettings(row, waiting.settings)
+      if ((row.current_version ?? 0) < version) {
+        await enforce(list, version, settings, waiting.sourceSha256)
+        return { version, entries: waiting.entries }
+      }
+      // The list key was replaced since: cameras take no number that is lower than the last.
+      const next = await rows.openVersion(list, by)
+      await rows.copy(list, version, next)
+      await enforce(list, next, settings, waiting.sourceSha256)
+      await rows.discard(list, version)
+      return { version: next, entries: waiting.entries }
     },
     /** Drops a version that waits; whoever may import may. Throws `not_found`. */
     async reject(list: string, version: number): Promise<void> {

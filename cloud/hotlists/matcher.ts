@@ -33,6 +33,8 @@ export interface ListMatch {
   jurisdiction: string | null
   category: string
   priority: number
+  /** An officer has cleared the entry: it raises no alert until its time is over. */
+  suppressed: boolean
   /** Groups of every list that the read met, sorted. */
   groups: readonly string[]
 }
@@ -94,9 +96,17 @@ export interface MatchedRead {
   jurisdiction: { code: string } | null
 }
 
-/** The best entry for a read, in the order of match-order.ts, with the groups of every list that the read met. */
-export function findMatch(lists: Iterable<ListInForce>, read: MatchedRead, nowMs: number): ListMatch | null {
-  let best: (Ranked & { entry: ListEntry; in: ListInForce }) | null = null
+/**
+ * The best entry for a read, in the order of match-order.ts, with the groups of every list that the read met; one that is suppressed only
+ * where there is no other.
+ */
+export function findMatch(
+  lists: Iterable<ListInForce>,
+  read: MatchedRead,
+  nowMs: number,
+  isSuppressed: (list: string, entryId: string, nowMs: number) => boolean,
+): ListMatch | null {
+  let best: (Ranked & { entry: ListEntry; in: ListInForce; suppressed: boolean }) | null = null
   let groups: Set<string> | null = null
   const exact = [{ plate: read.plate, score: 1 }]
   let near: readonly NearVariant[] | null = null
@@ -110,11 +120,18 @@ export function findMatch(lists: Iterable<ListInForce>, read: MatchedRead, nowMs
           if (kind === 'near' && entry.rule === 'exact') continue
           if (entry.effectiveAtMs !== null && nowMs < entry.effectiveAtMs) continue
           if (entry.expiresAtMs !== null && nowMs >= entry.expiresAtMs) continue
-          groups ??= new Set()
-          for (const group of inForce.groups) groups.add(group)
           const { entryId, jurisdiction, priority } = entry
-          const ranked = { kind, score, entryId, jurisdiction, priority, entry, in: inForce }
-          if (best === null || compareMatches(ranked, best, read.jurisdiction?.code ?? null) < 0) best = ranked
+          const suppressed = isSuppressed(inForce.list, entryId, nowMs)
+          groups ??= new Set()
+          // Nobody is told of an alert for the sake of an entry that raises none.
+          if (!suppressed) for (const group of inForce.groups) groups.add(group)
+          const ranked = { kind, score, entryId, jurisdiction, priority, entry, in: inForce, suppressed }
+          const isBetter =
+            best === null ||
+            (best.suppressed !== suppressed
+              ? best.suppressed
+              : compareMatches(ranked, best, read.jurisdiction?.code ?? null) < 0)
+          if (isBetter) best = ranked
         }
       }
     }
@@ -131,6 +148,7 @@ export function findMatch(lists: Iterable<ListInForce>, read: MatchedRead, nowMs
     jurisdiction: entry.jurisdiction,
     category: entry.category,
     priority: entry.priority,
+    suppressed: best.suppressed,
     groups: [...groups].sort(),
   }
 }

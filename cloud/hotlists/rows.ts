@@ -8,6 +8,7 @@ import type { Database } from '../database/database.ts'
 import type { HotlistEntriesTable, HotlistsTable } from '../database/schema-administration.ts'
 import type { HotlistRow } from './csv.ts'
 import { compareVersions, type ListDiff } from './diff.ts'
+import { createPending, type PendingVersion } from './pending.ts'
 import { type ListSettings, settingsRow, toSettings } from './settings.ts'
 
 export const MAX_LISTS = 64
@@ -16,21 +17,11 @@ export const KEPT_VERSIONS = 3
 /** Rows read, written or deleted in one turn of the event loop; about 10 ms. */
 export const ROWS_PER_STEP = 500
 
-export interface ListDifference {
-  added: number
-  unchanged: number
-  removed: number
-}
-
-/** A version that waits for a second person. */
-export interface PendingVersion {
-  version: number
-  entries: number
-  madeBy: string
-  madeAtMs: number
-  difference: ListDifference
-  settings: ListSettings
-  sourceSha256: string | null
+/** The same entry in the version in force. */
+export interface KnownEntry {
+  entryId: string
+  effectiveAtMs: number | null
+  expiresAtMs: number | null
 }
 
 export interface ListStatus extends ListSettings {
@@ -42,7 +33,7 @@ export interface ListStatus extends ListSettings {
   /** Older than its maximum age: matches are still raised, marked as of a stale list. */
   stale: boolean
   /** Versions that wait for a second person. */
-  pending: Omit<PendingVersion, 'settings' | 'sourceSha256'>[]
+  pending: PendingVersion[]
   /** Newest first, with their rows kept or not. */
   versions: { version: number; entries: number; madeAtMs: number; madeBy: string; kept: boolean }[]
 }
@@ -55,6 +46,7 @@ export type ListRows = ReturnType<typeof createListRows>
 export function createListRows(deps: { database: Database; clock: Clock; newId: () => string }) {
   const { database, clock } = deps
   const { build } = database
+  const { setAside, pendingOf } = createPending(database)
 
   async function find(list: string): Promise<HotlistsTable | null> {
     const [row] = await database.read(build.selectFrom('hotlists').selectAll().where('list', '=', list))
@@ -128,20 +120,32 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     list: string,
     version: number | null,
     rows: readonly HotlistRow[],
-  ): Promise<Map<string, string>> {
+  ): Promise<Map<string, KnownEntry>> {
     if (version === null) return new Map()
     // By plate alone: asked for list and version as well, SQLite walks the whole version for each page of rows.
     const known = await database.read(
       build
         .selectFrom('hotlist_entries')
-        .select(['list', 'version', 'entry_id', 'plate', 'jurisdiction', 'case_number'])
+        .select([
+          'list',
+          'version',
+          'entry_id',
+          'plate',
+          'jurisdiction',
+          'case_number',
+          'effective_at_ms',
+          'expires_at_ms',
+        ])
         .where('plate', 'in', [...new Set(rows.map((row) => row.plate))]),
     )
     const wanted = new Set(rows.map((row) => identity(row.plate, row.jurisdiction, row.caseNumber)))
     return new Map(
       known
         .filter((row) => row.list === list && row.version === version)
-        .map((row): [string, string] => [identity(row.plate, row.jurisdiction, row.case_number), row.entry_id])
+        .map((row): [string, KnownEntry] => {
+          const dates = { effectiveAtMs: row.effective_at_ms, expiresAtMs: row.expires_at_ms }
+          return [identity(row.plate, row.jurisdiction, row.case_number), { entryId: row.entry_id, ...dates }]
+        })
         .filter(([key]) => wanted.has(key)),
     )
   }
@@ -153,51 +157,11 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     return row?.entries ?? 0
   }
 
-  /** Its rows stay, and nothing of it matches. */
-  async function setAside(
-    list: string,
-    version: number,
-    waiting: Pick<PendingVersion, 'settings' | 'difference' | 'entries' | 'sourceSha256'>,
-  ): Promise<void> {
-    const { settings, difference, entries, sourceSha256 } = waiting
-    await database.writeBatch([
-      build
-        .updateTable('hotlist_versions')
-        .set({
-          state: 'pending',
-          entries,
-          source_sha256: sourceSha256,
-          pending: JSON.stringify({ settings, difference }),
-        })
-        .where('list', '=', list)
-        .where('version', '=', version),
-    ])
-  }
-
-  async function pendingOf(list: string): Promise<PendingVersion[]> {
-    const waiting = await database.read(
-      build
-        .selectFrom('hotlist_versions')
-        .selectAll()
-        .where('list', '=', list)
-        .where('state', '=', 'pending')
-        .orderBy('version', 'desc'),
-    )
-    return waiting.map((row) => ({
-      version: row.version,
-      entries: row.entries,
-      madeBy: row.made_by,
-      madeAtMs: row.made_at_ms,
-      sourceSha256: row.source_sha256,
-      ...(JSON.parse(row.pending ?? '') as Pick<PendingVersion, 'settings' | 'difference'>),
-    }))
-  }
-
   /** `ids`: of `knownIds`. */
   async function stage(
     list: string,
     version: number,
-    ids: ReadonlyMap<string, string>,
+    ids: ReadonlyMap<string, KnownEntry>,
     rows: readonly HotlistRow[],
   ): Promise<void> {
     await database.writeBatch([
@@ -205,7 +169,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
         rows.map((row) => ({
           list,
           version,
-          entry_id: ids.get(identity(row.plate, row.jurisdiction, row.caseNumber)) ?? deps.newId(),
+          entry_id: ids.get(identity(row.plate, row.jurisdiction, row.caseNumber))?.entryId ?? deps.newId(),
           plate: row.plate,
           jurisdiction: row.jurisdiction,
           category: row.category,
@@ -230,8 +194,9 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
         .orderBy('version', 'desc')
         .limit(1),
     )
-    const version = (last?.version ?? 0) + 1
+    const version = Math.max(last?.version ?? 0, (await get(list)).last_version) + 1
     await database.writeBatch([
+      build.updateTable('hotlists').set({ last_version: version }).where('list', '=', list),
       build.insertInto('hotlist_versions').values({
         list,
         version,
@@ -281,7 +246,9 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     if (lists.length >= MAX_LISTS)
       throw new AppError('too_large', `there are ${MAX_LISTS} lists, the most there may be`)
     await database.writeBatch([
-      build.insertInto('hotlists').values({ list, created_at_ms: clock.nowMs(), ...settingsRow(settings) }),
+      build
+        .insertInto('hotlists')
+        .values({ list, last_version: 0, created_at_ms: clock.nowMs(), ...settingsRow(settings) }),
     ])
   }
 
@@ -317,7 +284,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
       issuedAtMs: current?.made_at_ms ?? null,
       ageMs,
       stale: ageMs === null || ageMs >= row.max_age_ms,
-      pending: (await pendingOf(row.list)).map(({ settings: _, sourceSha256: __, ...waiting }) => waiting),
+      pending: await pendingOf(row.list),
       versions: versions.map((version) => ({
         version: version.version,
         entries: version.entries,
@@ -391,6 +358,6 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
   }
 }
 
-function identity(plate: string, jurisdiction: string | null, caseNumber: string | null): string {
+export function identity(plate: string, jurisdiction: string | null, caseNumber: string | null): string {
   return `${plate} ${jurisdiction ?? ''} ${caseNumber ?? ''}`
 }

@@ -111,9 +111,8 @@ export function sealManifest(signer: Signer, manifest: Manifest): string {
   return JSON.stringify(signer.seal(Buffer.from(JSON.stringify(manifest))))
 }
 
-/** Names the key of a manifest made by `sealManifest`. */
-export function keyIdOfManifest(sealed: string): string | null {
+/** A manifest made by `sealManifest`; one of before there were keys names none. */
+export function openManifest(sealed: string): Omit<Manifest, 'keyId'> & { keyId?: string } {
   const { payload } = JSON.parse(sealed) as { payload: string }
-  const { keyId } = JSON.parse(Buffer.from(payload, 'base64').toString('utf8')) as { keyId?: string }
-  return keyId ?? null
+  return JSON.parse(Buffer.from(payload, 'base64').toString('utf8')) as Manifest
 }

@@ -148,12 +148,12 @@ test('an empty version is applied without a chunk and nothing matches any more',
 
 test('without its key a camera matches nothing and says so; with it, what it has kept matches at once', async () => {
   await inWorld(async ({ hotlists, database, restartWithoutKey }) => {
-    assert.is(hotlists.missingKey, null)
+    assert.equal(hotlists.missingKeys, [])
     await deliver(hotlists, versionOf(1, [entry(1, 'ABC1234')]))
     const again = restartWithoutKey()
     assert.is(found(again, 'ABC1234'), null)
     assert.is(again.status(NOW)[0]?.keyed, false)
-    assert.is(again.missingKey, keyAnswer().keyId)
+    assert.equal(again.missingKeys, [keyAnswer().keyId])
     // A list can come before the key.
     assert.is((await deliver(again, versionOf(2, [entry(1, 'ABC1234'), entry(2, 'NEW222')])))?.result, 'applied')
     const answered = { cameraId: CAMERA, requestId: entryId(0) }
@@ -172,7 +172,7 @@ test('without its key a camera matches nothing and says so; with it, what it has
     }
     assert.is(again.takeKey(sealed(keyAnswer()), answered), null)
     assert.is(found(again, 'NEW222'), 'stolen v2 exact')
-    assert.equal([again.missingKey, again.status(NOW)[0]?.keyed], [null, true])
+    assert.equal([again.missingKeys, again.status(NOW)[0]?.keyed], [[], true])
     const words = database.prepare('SELECT hex(digest) FROM hotlist_digests').pluck().all() as string[]
     assert.ok(words.length > 0 && words.every((word) => !word.includes(Buffer.from('ABC1234').toString('hex'))))
   })
@@ -185,7 +185,7 @@ test('a version under another key waits for it, and the key that is no more need
     await deliver(hotlists, versionOf(1, [entry(1, 'ABC1234')]))
     const next = versionOf(2, [entry(1, 'ABC1234', { digest: otherKey.digest('ABC1234') })], { keyId: otherKey.keyId })
     assert.is(offer(hotlists, next), null)
-    assert.is(hotlists.missingKey, otherKey.keyId, 'asked for while the version is on its way')
+    assert.equal(hotlists.missingKeys, [otherKey.keyId], 'asked for while the version is on its way')
     giveChunks(hotlists, next)
     await hotlists.advance()
     assert.is(found(hotlists, 'ABC1234'), null)
@@ -193,7 +193,21 @@ test('a version under another key waits for it, and the key that is no more need
     hotlists.takeKey(sealed(answer), { cameraId: CAMERA, requestId: entryId(0) })
     assert.is(found(hotlists, 'ABC1234'), 'stolen v2 exact')
     assert.is((await deliver(hotlists, versionOf(3, [entry(1, 'ABC1234')])))?.result, 'applied')
-    assert.is(hotlists.missingKey, keyAnswer().keyId, 'the first key is gone')
+    assert.equal(hotlists.missingKeys, [keyAnswer().keyId], 'the first key is gone')
+  })
+})
+
+test('a list under a key that is no more does not keep the others from theirs', async () => {
+  await inWorld(async ({ hotlists, restartWithoutKey }) => {
+    const old = createListKey(Buffer.alloc(32, 9))
+    const ofOld = { list: 'amber', keyId: old.keyId }
+    await deliver(hotlists, versionOf(1, [entry(1, 'OLD1111', { digest: old.digest('OLD1111') })], ofOld))
+    await deliver(hotlists, versionOf(1, [entry(2, 'NEW2222')]))
+    const again = restartWithoutKey()
+    assert.equal(again.missingKeys, [old.keyId, keyAnswer().keyId])
+    again.takeKey(sealed(keyAnswer()), { cameraId: CAMERA, requestId: entryId(0) })
+    assert.is(found(again, 'NEW2222'), 'stolen v1 exact')
+    assert.equal(again.missingKeys, [old.keyId])
   })
 })
 

@@ -44,8 +44,8 @@ export interface MatchedRead {
 export interface Hotlists {
   /** The best entry in force at `nowMs`, in the order of match-order.ts; null also while the key is missing. */
   match(read: MatchedRead, nowMs: number): HotlistMatch | null
-  /** Names the key that is needed and not there; null: none is. */
-  readonly missingKey: string | null
+  /** Names of the keys that are needed and not there, that of the download first. */
+  readonly missingKeys: readonly string[]
   /** The cloud's answer to this camera's request; the reason why it is not taken, or null. */
   takeKey(envelope: Uint8Array, answered: { cameraId: string; requestId: string }): string | null
   /** A manifest as it was received. The ack says what became of it; null: chunks are awaited, or an earlier list is still coming. */
@@ -117,9 +117,8 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
 
   /** Keys of what is applied and of what is on its way. */
   function neededKeys(): string[] {
-    const ids = [...rows.values()].filter((row) => row.generation !== null).map((row) => row.keyId)
-    if (download !== null) ids.push(download.manifest.keyId)
-    return [...new Set(ids)]
+    const applied = [...rows.values()].filter((row) => row.generation !== null).map((row) => row.keyId)
+    return [...new Set(download === null ? applied : [download.manifest.keyId, ...applied])]
   }
 
   function best(
@@ -208,8 +207,8 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
       const exact = best([{ plate: read.plate, score: 1 }], 'exact', read, nowMs)
       return exact ?? best(nearVariants(read.plate, read.candidates), 'near', read, nowMs)
     },
-    get missingKey() {
-      return neededKeys().find((keyId) => !keys.has(keyId)) ?? null
+    get missingKeys() {
+      return neededKeys().filter((keyId) => !keys.has(keyId))
     },
     takeKey(envelope, { cameraId, requestId }) {
       try {

@@ -57,7 +57,7 @@ function createRefusing() {
       wanted: null,
       advance: async () => null,
       asked() {},
-      missingKey: null,
+      missingKeys: [],
       takeKey: () => null,
     },
     clock: systemClock,
@@ -107,7 +107,7 @@ test('a connection on which too much cannot be taken is ended; the next one star
 
 test('a missing key is asked for at once, again when no answer comes, and no other answer is taken', async () => {
   let nowMs = 0
-  let missingKey: string | null = 'abcdefabcdef0123'
+  let missingKeys = ['abcdefabcdef0123']
   const refused: string[] = []
   const taken: string[] = []
   const inbox = createInbox({
@@ -115,13 +115,13 @@ test('a missing key is asked for at once, again when no answer comes, and no oth
     cameraId: 'north',
     hotlists: {
       ...{ takeManifest: () => null, takeChunk() {}, wanted: null, advance: async () => null, asked() {} },
-      get missingKey() {
-        return missingKey
+      get missingKeys() {
+        return missingKeys
       },
       takeKey(_, { requestId }) {
         taken.push(requestId)
         if (taken.length === 1) return 'signed by a stranger'
-        missingKey = null
+        missingKeys = []
         return null
       },
     },
@@ -133,11 +133,7 @@ test('a missing key is asked for at once, again when no answer comes, and no oth
   })
   const broker = openConnection()
   await inbox.open(broker.connection)
-  const requests = () =>
-    broker.published.map(({ topic, keyId }) => {
-      assert.is(keyId, 'abcdefabcdef0123')
-      return topic.split('/').at(-1) ?? ''
-    })
+  const requests = () => broker.published.map(({ topic }) => topic.split('/').at(-1) ?? '')
   await inbox.advance()
   assert.is(requests().length, 1, 'the open request is not made again')
   const [first = ''] = requests()
@@ -157,6 +153,14 @@ test('a missing key is asked for at once, again when no answer comes, and no oth
   nowMs += KEY_REQUEST_MS
   await inbox.advance()
   assert.is(broker.published.length, 2)
+  missingKeys = ['abcdefabcdef0456', 'abcdefabcdef0789']
+  await broker.acknowledge()
+  await inbox.advance()
+  assert.equal(
+    broker.published.slice(2).map(({ keyId }) => keyId),
+    missingKeys,
+    'each is asked for at once',
+  )
 })
 
 test.run()

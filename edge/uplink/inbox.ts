@@ -17,7 +17,7 @@ export const MAX_REFUSALS_PER_CONNECTION = 1_000
 export interface InboxDeps {
   agency: string
   cameraId: string
-  hotlists: Pick<Hotlists, 'takeManifest' | 'takeChunk' | 'wanted' | 'advance' | 'asked' | 'missingKey' | 'takeKey'>
+  hotlists: Pick<Hotlists, 'takeManifest' | 'takeChunk' | 'wanted' | 'advance' | 'asked' | 'missingKeys' | 'takeKey'>
   policy: Pick<CameraPolicy, 'take'>
   clock: Pick<Clock, 'monotonicMs'>
   newId: NewId
@@ -41,8 +41,8 @@ export function createInbox(deps: InboxDeps): Inbox {
   let subscribed: string | null = null
   let advancing = false
   let refusals = 0
-  /** The open request for the list key on this connection. */
-  let request: { id: string; atMs: number } | null = null
+  /** Open requests for list keys on this connection, by the key's name. */
+  const requests = new Map<string, { id: string; atMs: number }>()
   /** By subject, while one is on its way: the newest that waits for it, or null. A broker that acknowledges nothing gets no heap of them. */
   const acks = new Map<string, HotlistAck | PolicyAck | null>()
 
@@ -97,23 +97,27 @@ export function createInbox(deps: InboxDeps): Inbox {
     }
   }
 
-  /** Asks for the list key while one is missing. */
-  function askForKey(): void {
-    const keyId = hotlists.missingKey
+  /** Asks for each list key that is missing. */
+  function askForKeys(): void {
+    const missing = hotlists.missingKeys
+    for (const keyId of requests.keys()) if (!missing.includes(keyId)) requests.delete(keyId)
     const nowMs = deps.clock.monotonicMs()
-    if (connection === null || keyId === null) return
-    if (request !== null && nowMs - request.atMs < KEY_REQUEST_MS) return
-    request = { id: deps.newId(), atMs: nowMs }
-    const topic = topics.request(agency, cameraId, LIST_KEY, request.id)
-    // Lost with the connection: the next one asks at once.
-    connection.publish(topic, Buffer.from(JSON.stringify({ keyId })), { qos: 1 }).catch(() => {})
+    for (const keyId of missing) {
+      if (connection === null || nowMs - (requests.get(keyId)?.atMs ?? Number.NEGATIVE_INFINITY) < KEY_REQUEST_MS)
+        continue
+      const id = deps.newId()
+      requests.set(keyId, { id, atMs: nowMs })
+      const topic = topics.request(agency, cameraId, LIST_KEY, id)
+      // Lost with the connection: the next one asks at once.
+      connection.publish(topic, Buffer.from(JSON.stringify({ keyId })), { qos: 1 }).catch(() => {})
+    }
   }
 
   async function advance(): Promise<void> {
     if (advancing) return
     advancing = true
     try {
-      askForKey()
+      askForKeys()
       for (;;) {
         const ack = await hotlists.advance()
         if (ack !== null) send(`hotlists/${ack.list}`, ack)
@@ -130,11 +134,9 @@ export function createInbox(deps: InboxDeps): Inbox {
   }
 
   function takeKey(requestId: string, payload: Buffer): string | null {
-    if (request === null || request.id !== requestId) return 'a list key that was not asked for'
-    const reason = hotlists.takeKey(payload, { cameraId, requestId })
+    if (![...requests.values()].some(({ id }) => id === requestId)) return 'a list key that was not asked for'
     // A refused one is asked for again when its time has come.
-    if (reason === null) request = null
-    return reason
+    return hotlists.takeKey(payload, { cameraId, requestId })
   }
 
   /** Why it is refused, or null. An empty payload is a retained document that was cleared: nobody signed the end of what it said. */
@@ -158,11 +160,11 @@ export function createInbox(deps: InboxDeps): Inbox {
       connection = opened
       subscribed = null
       refusals = 0
-      request = null
+      requests.clear()
       acks.clear()
       await opened.subscribe([topics.manifests(agency), topics.policy(agency), topics.commands(agency, cameraId)])
       await follow()
-      askForKey()
+      askForKeys()
     },
     receive(topicName, payload) {
       try {

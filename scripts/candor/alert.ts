@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander'
 import type { Alert, AlertStep } from '../../shared/wire/index.ts'
 import type { Client } from './client.ts'
+import { positiveNumber } from './options.ts'
 
 /** By their types, and not from the schemas, which are not loaded to print help. */
 const STATES = Object.keys({
@@ -135,16 +136,68 @@ export function register(program: Command): void {
     .addOption(new Option('--outcome <outcome>', 'how it ended').choices(OUTCOMES).makeOptionMandatory())
     .option('--note <text>', 'for the record', '')
     .option('--correct-plate <plate>', 'for a misread: what the plate says')
-    .action(async (id: string, options: { outcome: string; note: string; correctPlate?: string }) => {
-      const { alertStepSchema } = await import('../../shared/wire/index.ts')
-      const { AppError } = await import('../../shared/errors.ts')
-      const wanted = { outcome: options.outcome, note: options.note, correctPlate: options.correctPlate ?? null }
-      const checked = alertStepSchema.safeParse({ step: 'closed', revision: 0, ...wanted })
-      if (!checked.success) {
-        const { path: field, message } = checked.error.issues[0] ?? { path: [], message: 'not valid' }
-        throw new AppError('bad_input', `${field.join('.')}: ${message}`)
-      }
-      await step(id, (revision) => ({ ...checked.data, revision }))
+    .option('--suppress <hours>', 'for a cleared one: its entry raises no alert for so long', positiveNumber)
+    .action(
+      async (id: string, options: { outcome: string; note: string; correctPlate?: string; suppress?: number }) => {
+        const { alertStepSchema } = await import('../../shared/wire/index.ts')
+        const { AppError } = await import('../../shared/errors.ts')
+        const suppressForMs = options.suppress === undefined ? null : Math.round(options.suppress * 3_600_000)
+        const { outcome, note, correctPlate = null } = options
+        const wanted = { outcome, note, correctPlate, suppressForMs }
+        const checked = alertStepSchema.safeParse({ step: 'closed', revision: 0, ...wanted })
+        if (!checked.success) {
+          const { path: field, message } = checked.error.issues[0] ?? { path: [], message: 'not valid' }
+          throw new AppError('bad_input', `${field.join('.')}: ${message}`)
+        }
+        await step(id, (revision) => ({ ...checked.data, revision }))
+      },
+    )
+  registerSuppressions(alert)
+}
+
+const SUPPRESSIONS = '/api/v1/suppressions'
+
+function registerSuppressions(alert: Command): void {
+  alert
+    .command('suppressions')
+    .description('cleared entries that raise no alert until their time is over')
+    .option('--json', 'one JSON document')
+    .action(async (options: { json?: boolean }) => {
+      const { z } = await import('zod')
+      const { withClient } = await import('./client.ts')
+      const { printJson, table, time } = await import('./terminal.ts')
+      const one = z.object({
+        list: z.string(),
+        entryId: z.string(),
+        untilMs: z.int(),
+        madeBy: z.string(),
+        alertId: z.string(),
+      })
+      const found = await withClient((client) =>
+        client.call(z.object({ suppressions: z.array(one) }), 'GET', SUPPRESSIONS),
+      )
+      if (options.json === true) return printJson(found)
+      const rows = found.suppressions.map(({ list, entryId, untilMs, madeBy, alertId }) => [
+        list,
+        entryId,
+        time(untilMs),
+        madeBy,
+        alertId,
+      ])
+      process.stdout.write(table(['list', 'entry', 'until', 'cleared by', 'alert'], rows))
+    })
+
+  alert
+    .command('unsuppress')
+    .description('a cleared entry raises alerts again')
+    .argument('<list>')
+    .argument('<entry>', 'as `candor alert suppressions` shows it')
+    .action(async (list: string, entry: string) => {
+      const { z } = await import('zod')
+      const { withClient } = await import('./client.ts')
+      const path = `${SUPPRESSIONS}/${encodeURIComponent(list)}/${encodeURIComponent(entry)}`
+      await withClient((client) => client.call(z.object({ list: z.string() }), 'DELETE', path))
+      process.stdout.write(`The entry of ${list} raises alerts again.\n`)
     })
 }
 

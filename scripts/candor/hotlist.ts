@@ -82,7 +82,8 @@ export function register(program: Command): void {
                 version: z.int(),
                 entries: z.int(),
                 madeBy: z.string(),
-                difference: z.object({ added: z.int(), unchanged: z.int(), removed: z.int() }),
+                difference: z.object({ added: z.int(), unchanged: z.int(), removed: z.int(), ended: z.int() }),
+                settings: z.record(z.string(), z.unknown()),
               }),
             ),
             versions: z.array(
@@ -123,9 +124,9 @@ export function register(program: Command): void {
       ])
       process.stdout.write(table(['list', 'version', 'entries', 'age', 'match', 'groups', 'kept'], lists))
       for (const { list, pending } of status.hotlists) {
-        for (const { version, entries, madeBy, difference } of pending) {
+        for (const { version, entries, madeBy, difference, settings } of pending) {
           process.stdout.write(
-            `\n${list}: version ${version} with ${entries} entries, imported by ${madeBy}, waits for a second person: ${difference.removed} would go, ${difference.added} come.\n` +
+            `\n${list}: version ${version} with ${entries} entries, imported by ${madeBy}, waits for a second person: ${difference.removed + difference.ended} would go, ${difference.added} come${Object.keys(settings).length === 0 ? '' : `, with ${JSON.stringify(settings)}`}.\n` +
               `  candor hotlist diff ${list} --from ${status.hotlists.find((one) => one.list === list)?.version} --to ${version}; candor hotlist approve ${list} --version ${version}\n`,
           )
         }
@@ -239,9 +240,11 @@ function describe(report: ImportReport): string {
   if (report.unknownColumns.length > 0) lines.push(`columns not used: ${report.unknownColumns.join(', ')}`)
   if (report.prohibited > 0) lines.push(`${report.prohibited} rows of a prohibited category dropped`)
   lines.push(`${report.rows} rows: ${report.good} good, ${report.bad} bad.`)
-  const { added, unchanged, removed } = report.difference
+  const { added, unchanged, removed, ended } = report.difference
   if (!report.unusable)
-    lines.push(`Beside what is in force: ${added} added, ${removed} removed, ${unchanged} unchanged.`)
+    lines.push(
+      `Beside what is in force: ${added} added, ${removed} removed, ${unchanged} unchanged${ended === 0 ? '' : `, ${ended} of them over by their dates`}.`,
+    )
   lines.push(
     report.applied
       ? `${report.list} is at version ${report.version} with ${report.good} entries.`

@@ -44,6 +44,10 @@ export const CLOSING_OUTCOMES: Readonly<Record<AlertState, readonly AlertOutcome
   closed: [],
 }
 
+/** For how long a cleared entry may be kept from raising alerts: long enough to have the list mended. */
+export const MIN_SUPPRESSION_MS = 60 * 60 * 1_000
+export const MAX_SUPPRESSION_MS = 30 * 24 * MIN_SUPPRESSION_MS
+
 /** Longest free text of a step, characters. */
 export const MAX_STEP_TEXT = 500
 
@@ -77,6 +81,12 @@ export const alertStepSchema = z.discriminatedUnion('step', [
     outcome: z.enum(ALERT_OUTCOMES),
     note: z.string().max(MAX_STEP_TEXT).default(''),
     correctPlate: plateSchema.nullable().default(null).describe('for a misread: what the plate says'),
+    suppressForMs: z
+      .int()
+      .min(MIN_SUPPRESSION_MS)
+      .max(MAX_SUPPRESSION_MS)
+      .nullish()
+      .describe('for a cleared one: its entry raises no alert for so long'),
   }),
 ])
 export type AlertStep = z.infer<typeof alertStepSchema>

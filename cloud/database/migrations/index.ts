@@ -9,6 +9,7 @@ import { cameras } from './0012-cameras.ts'
 import { hotlists } from './0013-hotlists.ts'
 import { policies } from './0014-policies.ts'
 import { listApprovals } from './0015-list-approvals.ts'
+import { suppressions } from './0016-suppressions.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -20,4 +21,5 @@ export const MIGRATIONS: readonly Migration[] = [
   hotlists,
   policies,
   listApprovals,
+  suppressions,
 ]

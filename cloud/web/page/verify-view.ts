@@ -8,6 +8,8 @@ import { button, el, seenText, timeOf } from './dom.ts'
 import type { Picture } from './picture.ts'
 import { categoryText, confidenceText, isReadShown, OUTCOME_WORDS, readText, STATE_WORDS, STEP_WORDS } from './words.ts'
 
+const DAY_MS = 24 * 60 * 60 * 1_000
+
 export interface VerifyView {
   show(alert: Alert, detail: AlertDetail | null): void
   clear(): void
@@ -172,11 +174,27 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }
         title: '2 to 12 letters and digits',
       }),
     )
-    const onlyForMisread = () => {
+    const suppress = el(
+      'div',
+      {},
+      el('label', { for: 'suppress' }, 'No further alerts for this entry'),
+      el(
+        'select',
+        { id: 'suppress', name: 'suppress' },
+        ...[
+          ['', 'Alert again'],
+          ['1', 'for a day'],
+          ['7', 'for 7 days'],
+          ['30', 'for 30 days'],
+        ].map(([value = '', words = '']) => el('option', { value }, words)),
+      ),
+    )
+    const onlyWhereItFits = () => {
       correct.hidden = outcome.value !== 'misread'
+      suppress.hidden = outcome.value !== 'cleared'
     }
-    outcome.addEventListener('change', onlyForMisread)
-    onlyForMisread()
+    outcome.addEventListener('change', onlyWhereItFits)
+    onlyWhereItFits()
     const made = form(
       'Close the alert',
       problemLine(),
@@ -184,6 +202,7 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }
         el('label', { for: 'outcome' }, 'Outcome'),
         outcome,
         correct,
+        suppress,
         el('label', { for: 'note' }, 'Note (no names)'),
         el('textarea', { id: 'note', name: 'note', rows: '2', maxlength: '500' }),
       ],
@@ -193,6 +212,7 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }
         outcome: text(values, 'outcome') as AlertOutcome,
         note: text(values, 'note'),
         correctPlate: text(values, 'outcome') === 'misread' ? text(values, 'correctPlate').toUpperCase() || null : null,
+        suppressForMs: text(values, 'outcome') === 'cleared' ? Number(text(values, 'suppress')) * DAY_MS || null : null,
       }),
       alert,
     )

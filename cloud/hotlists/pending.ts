@@ -1,0 +1,69 @@
+/** Versions that wait for a second person: their rows are there, and nothing of them matches. Called by rows.ts. */
+import type { Database } from '../database/database.ts'
+import type { ListSettings } from './settings.ts'
+
+export interface ListDifference {
+  added: number
+  unchanged: number
+  removed: number
+  /** Of the unchanged: in force, and over or not begun by what the new file says. */
+  ended: number
+}
+
+/** A version that waits for a second person. */
+export interface PendingVersion {
+  version: number
+  entries: number
+  madeBy: string
+  madeAtMs: number
+  difference: ListDifference
+  /** What its import asked for; the rest is as it is when it comes into force. */
+  settings: Partial<ListSettings>
+  sourceSha256: string | null
+}
+
+export function createPending(database: Database) {
+  const { build } = database
+
+  /** Its rows stay, and nothing of it matches. */
+  async function setAside(
+    list: string,
+    version: number,
+    waiting: Pick<PendingVersion, 'settings' | 'difference' | 'entries' | 'sourceSha256'>,
+  ): Promise<void> {
+    const { settings, difference, entries, sourceSha256 } = waiting
+    await database.writeBatch([
+      build
+        .updateTable('hotlist_versions')
+        .set({
+          state: 'pending',
+          entries,
+          source_sha256: sourceSha256,
+          pending: JSON.stringify({ settings, difference }),
+        })
+        .where('list', '=', list)
+        .where('version', '=', version),
+    ])
+  }
+
+  async function pendingOf(list: string): Promise<PendingVersion[]> {
+    const waiting = await database.read(
+      build
+        .selectFrom('hotlist_versions')
+        .selectAll()
+        .where('list', '=', list)
+        .where('state', '=', 'pending')
+        .orderBy('version', 'desc'),
+    )
+    return waiting.map((row) => ({
+      version: row.version,
+      entries: row.entries,
+      madeBy: row.made_by,
+      madeAtMs: row.made_at_ms,
+      sourceSha256: row.source_sha256,
+      ...(JSON.parse(row.pending ?? '') as Pick<PendingVersion, 'settings' | 'difference'>),
+    }))
+  }
+
+  return { setAside, pendingOf }
+}
