@@ -75,7 +75,7 @@ export interface CameraAcksTable {
 export interface HotlistsTable {
   list: string
   current_version: number | null
-  /** The highest number that a version ever had. */
+  /** The highest number of a version that ever waited for approval. */
   last_version: number
   alert_groups: string
   default_rule: string

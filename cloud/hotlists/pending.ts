@@ -33,6 +33,8 @@ export function createPending(database: Database) {
   ): Promise<void> {
     const { settings, difference, entries, sourceSha256 } = waiting
     await database.writeBatch([
+      // From here on people have seen the number: it is never given to another file.
+      build.updateTable('hotlists').set({ last_version: version }).where('list', '=', list),
       build
         .updateTable('hotlist_versions')
         .set({

@@ -196,7 +196,6 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     )
     const version = Math.max(last?.version ?? 0, (await get(list)).last_version) + 1
     await database.writeBatch([
-      build.updateTable('hotlists').set({ last_version: version }).where('list', '=', list),
       build.insertInto('hotlist_versions').values({
         list,
         version,

@@ -2,7 +2,6 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import * as assert from 'uvu/assert'
 import { type Clock, systemClock } from '../../shared/clock.ts'
 import { AppError, type ErrorCode } from '../../shared/errors.ts'
 import { newId, newSecret } from '../../shared/ids.ts'
@@ -49,7 +48,7 @@ export async function inWorld(
     suppressed: new Set(),
     retained: new Map(),
     order: [] as string[],
-    nowMs: Date.now(),
+    nowMs: systemClock.nowMs(),
     turns: 0,
   } as World
   const clock: Clock = {
@@ -79,7 +78,7 @@ export async function inWorld(
       ...limits,
     })
     await world.hotlists.publishCurrent(async (topic, payload, options) => {
-      assert.ok(options.retain)
+      if (!options.retain) throw new Error('what is published of a list is retained')
       if (world.brokerFails) throw new AppError('unavailable', 'the broker is closing')
       world.order.push(topic)
       if (payload.length === 0) world.retained.delete(topic)
@@ -118,12 +117,10 @@ export async function rejects(work: Promise<unknown>, code: ErrorCode): Promise<
   try {
     await work
   } catch (thrown) {
-    assert.instance(thrown, AppError, String(thrown))
-    assert.is((thrown as AppError).code, code)
-    return thrown as AppError
+    if (!(thrown instanceof AppError) || thrown.code !== code) throw new Error(`not ${code}`, { cause: thrown })
+    return thrown
   }
-  assert.unreachable(`expected ${code}`)
-  throw new Error('unreachable')
+  throw new Error(`expected ${code}`)
 }
 
 export const plates = (...all: string[]) => `plate\n${all.join('\n')}\n`

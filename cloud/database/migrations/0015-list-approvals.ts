@@ -2,7 +2,7 @@ import type { Migration } from '../migrate.ts'
 
 /**
  * `pending`: JSON of a version that waits for a second person (state 'pending'): what its import asked for, and the difference.
- * `last_version`: no number is given twice, or an approval could be moved to another file.
+ * `last_version`: the highest number that ever waited. It is not given again, or an approval could be moved to another file.
  */
 export const listApprovals: Migration = {
   number: 15,
