@@ -271,10 +271,15 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
         continue
       }
       const next = await rows.openVersion(list, by)
-      await rows.copy(list, version, next)
-      const settings = toSettings(await rows.get(list))
       const same = manifest === null ? {} : { sameContentAs: manifest }
-      await enforce(list, next, settings, sourceSha256, same)
+      try {
+        await rows.copy(list, version, next)
+        await enforce(list, next, toSettings(await rows.get(list)), sourceSha256, same)
+      } catch (thrown) {
+        // Tried again each minute: half a copy must not be left on a full disk each time.
+        if (inForce.get(list)?.version !== next) await rows.discard(list, next).catch(() => {})
+        throw thrown
+      }
       // Its entries are those of the new one: it must not take the place of a version that one may want to go back to.
       await rows.dropRows(list, version)
       isDone &&= (await versionOf(list, next)).isPublished

@@ -189,10 +189,16 @@ test('a key whose replacement does not fit on the disk keeps no cloud from start
     await world.import(plates('ABC123'))
     await world.keys.replace()
     const { writeBatch } = world.database
-    world.database.writeBatch = async () => {
-      throw new AppError('storage_full', 'no space left')
+    let writes = 0
+    // The second page of the copy does not fit.
+    world.database.writeBatch = async (statements) => {
+      writes += 1
+      if (writes === 2) throw new AppError('storage_full', 'no space left')
+      return writeBatch(statements)
     }
     await world.hotlists.upkeep()
+    const left = world.database.build.selectFrom('hotlist_versions').select('version').where('state', '=', 'staging')
+    assert.equal(await world.database.read(left), [], 'half a copy is not left')
     assert.is(world.hotlists.match(readOf('ABC123'), world.nowMs)?.listVersion, 1)
     world.database.writeBatch = writeBatch
     await world.hotlists.upkeep()
