@@ -11,7 +11,6 @@ import type { Signer } from '../shared/signing.ts'
 import { topics } from '../shared/topics.ts'
 import { MAX_LIST_ENTRIES, type Manifest } from '../shared/wire/hotlist.ts'
 import type { Database } from './database/database.ts'
-import type { HotlistEntriesTable } from './database/schema-administration.ts'
 import type { ListDiff } from './hotlists/diff.ts'
 import { createImporting, type ImportReport, type ImportRequest } from './hotlists/importing.ts'
 import {
@@ -23,7 +22,7 @@ import {
   MAX_MATCHED_ENTRIES,
   type MatchedRead,
 } from './hotlists/matcher.ts'
-import { createListRows, type ListStatus, MAX_LISTS } from './hotlists/rows.ts'
+import { createListRows, type ListStatus, MAX_LISTS, toEntry } from './hotlists/rows.ts'
 import { type ListSettings, resolveSettings, settingsRow, toSettings } from './hotlists/settings.ts'
 import { createSnapshotBuilder, openManifest, type SnapshotTotals, sealManifest } from './hotlists/snapshot.ts'
 import type { ListKeys } from './list-keys.ts'
@@ -80,7 +79,7 @@ export interface HotlistsDeps {
   database: Database
   agency: string
   signer: Signer
-  keys: Pick<ListKeys, 'current' | 'find' | 'replace' | 'forgetOld'>
+  keys: Pick<ListKeys, 'current' | 'find' | 'hasOld' | 'replace' | 'forgetOld'>
   /** Of an entry that an officer has cleared until a time. */
   isSuppressed: (list: string, entryId: string, nowMs: number) => boolean
   clock: Clock
@@ -291,19 +290,25 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
   }
 
   /** What was cut short or could not be published, on a full disk perhaps. A cloud must start all the same, or nothing would make room. */
-  async function catchUp(): Promise<void> {
-    const send = publish
-    if (send === null) return
-    try {
-      await alone(() => bringToKey(CLOUD_ITSELF))
-    } catch (thrown) {
-      log.error('list_key_not_replaced', { error: toAppError(thrown).message })
-    }
-    for (const { list, version } of [...inForce.values()]) {
-      await publishList(list, version, send).catch((thrown: unknown) => {
-        log.warn('hotlist_not_published', { list, listVersion: version, error: toAppError(thrown).message })
+  async function catchUp(send: Publish): Promise<void> {
+    await alone(async () => {
+      await bringToKey(CLOUD_ITSELF).catch((thrown: unknown) => {
+        log.error('list_key_not_replaced', { error: toAppError(thrown).message })
       })
+      for (const { list, version } of [...inForce.values()]) {
+        await publishList(list, version, send).catch((thrown: unknown) => {
+          log.warn('hotlist_not_published', { list, listVersion: version, error: toAppError(thrown).message })
+        })
+      }
+    })
+  }
+
+  async function isBehind(): Promise<boolean> {
+    for (const { list, version } of [...inForce.values()]) {
+      const { manifest, isPublished } = await versionOf(list, version)
+      if (!isPublished || manifest?.keyId !== deps.keys.current.keyId) return true
     }
+    return deps.keys.hasOld
   }
 
   const importing = createImporting({
@@ -376,23 +381,12 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     },
     async publishCurrent(send) {
       publish = send
-      await catchUp()
+      await catchUp(send)
     },
     async upkeep() {
-      if (publish !== null && !busy) await catchUp()
+      // An import must not meet a list that is being changed when there is nothing to do.
+      const isDue = publish !== null && !busy && (await isBehind().catch(() => false))
+      if (isDue && publish !== null && !busy) await catchUp(publish)
     },
-  }
-}
-
-function toEntry(row: HotlistEntriesTable) {
-  return {
-    entryId: row.entry_id,
-    plate: row.plate,
-    jurisdiction: row.jurisdiction,
-    category: row.category,
-    priority: row.priority,
-    rule: row.rule === 'near' ? ('near' as const) : ('exact' as const),
-    effectiveAtMs: row.effective_at_ms,
-    expiresAtMs: row.expires_at_ms,
   }
 }

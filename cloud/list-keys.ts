@@ -21,6 +21,8 @@ export const KEY_INTERVAL_MS = 5 * SECOND_MS
 export interface ListKeys {
   readonly current: ListKey
   find(keyId: string): ListKey | null
+  /** Keys of before are kept. */
+  readonly hasOld: boolean
   /** Makes a new key the current one; those before are kept for the versions that still need them, until `forgetOld`. Throws `conflict`. */
   replace(): Promise<void>
   forgetOld(): Promise<void>
@@ -67,6 +69,9 @@ export async function openListKeys(deps: ListKeysDeps): Promise<ListKeys> {
   return {
     get current() {
       return keys[0] as ListKey
+    },
+    get hasOld() {
+      return secrets.length > 1
     },
     find: (keyId) => keys.find((key) => key.keyId === keyId) ?? null,
     async replace() {

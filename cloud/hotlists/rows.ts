@@ -360,3 +360,17 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
 export function identity(plate: string, jurisdiction: string | null, caseNumber: string | null): string {
   return `${plate} ${jurisdiction ?? ''} ${caseNumber ?? ''}`
 }
+
+/** As it is matched and packed. */
+export function toEntry(row: HotlistEntriesTable) {
+  return {
+    entryId: row.entry_id,
+    plate: row.plate,
+    jurisdiction: row.jurisdiction,
+    category: row.category,
+    priority: row.priority,
+    rule: row.rule === 'near' ? ('near' as const) : ('exact' as const),
+    effectiveAtMs: row.effective_at_ms,
+    expiresAtMs: row.expires_at_ms,
+  }
+}
