@@ -4,6 +4,7 @@
  */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { seeded } from '../../scripts/bench/statistics.ts'
 import { topics } from '../../shared/topics.ts'
 import type { Alert } from '../../shared/wire/index.ts'
 import { AGENCY, inCloud, makeSighting, publish, publishSighting } from '../testing.ts'
@@ -13,17 +14,6 @@ const PLATE = 'ABC1230'
 const SEQUENCES = 12
 const CALLS = 60
 const CAMERA = 'north'
-
-/** 0-1, the same sequence each time (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
 
 test('no sequence of calls and publishes makes an alert actionable without both steps by a person who may', async () => {
   await inCloud(async (world) => {
