@@ -145,6 +145,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     const before = await versionOf(list, inForce.get(list)?.version ?? 0)
     const { index, totals, chunks } = await walk(list, version, key)
     const nowMs = clock.nowMs()
+    const same = change.sameContentAs
     const manifest: Manifest = {
       agency,
       list,
@@ -156,9 +157,9 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
       bytes: totals.bytes,
       digest: totals.digest,
       keyId: key.keyId,
-      issuedAtMs: change.sameContentAs?.issuedAtMs ?? nowMs,
-      // A list that is over its age would be refused: it is taken, and counts as stale soon again.
-      expiresAtMs: Math.max(change.sameContentAs?.expiresAtMs ?? nowMs + settings.maxAgeMs, nowMs + HOUR_MS),
+      issuedAtMs: same?.issuedAtMs ?? nowMs,
+      // Under another key, a list that is over its age would be refused: it is taken, and counts as stale soon again.
+      expiresAtMs: same === undefined ? nowMs + settings.maxAgeMs : Math.max(same.expiresAtMs, nowMs + HOUR_MS),
     }
     await database.writeBatch([
       build
@@ -171,7 +172,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
           chunks_retained: totals.chunks,
           manifest: sealManifest(deps.signer, manifest),
           source_sha256: sourceSha256,
-          made_at_ms: change.sameContentAs?.issuedAtMs ?? nowMs,
+          made_at_ms: same?.issuedAtMs ?? nowMs,
         })
         .where('list', '=', list)
         .where('version', '=', version),

@@ -191,6 +191,7 @@ export function checkFiles(config: EdgeConfig): void {
     throw new AppError(
       'configuration',
       `${problems.length} problem(s)\n${problems.map((line) => `  ${line}`).join('\n')}`,
+      { hint: 'keys and certificates of a camera come from `candor camera add` or `candor camera replace`' },
     )
   }
 }

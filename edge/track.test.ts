@@ -105,6 +105,18 @@ test('a text of which up to half is another is the same vehicle where it could h
   assert.is(open('ABC124', ELSEWHERE), 1, 'one character, in the next frame')
 })
 
+test('two sure texts that differ in more than one character are two vehicles, wherever they are', () => {
+  const open = (plate: string, confidence: number) => {
+    const { tracker, see } = trackerOf('video')
+    see(0, read('8ABC123', { confidence: 0.9 }))
+    see(40, read(plate, { confidence }))
+    return tracker.open
+  }
+  assert.is(open('8ABC147', 0.9), 2)
+  assert.is(open('8ABC147', 0.89), 1, 'one of them is not sure')
+  assert.is(open('8ABC124', 0.9), 1)
+})
+
 test('where a vehicle was going it is known again after up to three frames without it; in stills only the text joins', () => {
   const at = (x: number) => ({ ...HERE, x })
   const afterMissed = (frames: number) => {

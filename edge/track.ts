@@ -22,6 +22,8 @@ export const MAX_TRACK_MS = 10_000
  */
 const MAX_NEIGHBOUR_EDITS = 1
 const MAX_NEAR_EDIT_SHARE = 0.5
+/** Two reads that are both as sure as this and differ in more than MAX_NEIGHBOUR_EDITS are two vehicles, one behind the other. */
+const SURE = 0.9
 /** Frames in which a vehicle may not be seen and is still expected where it was going. */
 const MAX_MISSED_FRAMES = 3
 /**
@@ -135,7 +137,9 @@ export function createTracker(config: TrackerConfig, newId: NewId): Tracker {
     const isNeighbour = config.sequence === 'video' && missed === 0
     // Fleets have plates in a row: other characters are the same vehicle only where it could have driven.
     const longer = Math.max(read.plate.length, text.length)
-    const most = near > 0 ? Math.floor(longer * MAX_NEAR_EDIT_SHARE) : isNeighbour ? MAX_NEIGHBOUR_EDITS : 0
+    const isSure = read.confidence >= SURE && track.evidence.confidence >= SURE
+    const mostNear = isSure ? MAX_NEIGHBOUR_EDITS : Math.floor(longer * MAX_NEAR_EDIT_SHARE)
+    const most = near > 0 ? mostNear : isNeighbour ? MAX_NEIGHBOUR_EDITS : 0
     if (most === 0) return 0
     const edits = editDistance(read.plate, text, most)
     return edits <= most ? 1 + (1 - edits / longer) + near : 0

@@ -166,6 +166,13 @@ test('only a roll-back calls the version before back; a refresh or a new key lea
   })
 })
 
+test('a list whose age limit is short is over when it says so', async () => {
+  await inWorld(async (world) => {
+    await world.import(plates('ABC123'), { settings: { maxAgeMs: 60_000 } })
+    assert.is(manifestOf(world).expiresAtMs, world.nowMs + 60_000)
+  })
+})
+
 test('an old key is kept until every list is published under the new one, which is tried again', async () => {
   await inWorld(async (world) => {
     await world.import(plates('ABC123'))
