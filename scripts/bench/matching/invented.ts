@@ -3,15 +3,16 @@ import type { RecordFields } from '../../../shared/wire/index.ts'
 import { seeded } from '../statistics.ts'
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'
+const DIGITS = '0123456789'
 
-/** `count` different plates of three letters and four digits, or four letters and three when those run out. */
-export function inventedPlates(count: number, seed: number): string[] {
+/** `count` different plates, each with letters and digits where one of `shapes` has them; there must be as many. */
+export function inventedPlates(count: number, seed: number, shapes: readonly string[] = ['AAA0000']): string[] {
   const random = seeded(seed)
-  const letter = () => LETTERS.charAt(Math.floor(random() * LETTERS.length))
-  const digit = () => String(Math.floor(random() * 10))
+  const pick = (from: string) => from.charAt(Math.floor(random() * from.length))
   const plates = new Set<string>()
   while (plates.size < count) {
-    plates.add(letter() + letter() + letter() + digit() + digit() + digit() + digit())
+    const shape = shapes[Math.floor(random() * shapes.length)] ?? ''
+    plates.add([...shape].map((character) => pick(/\d/.test(character) ? DIGITS : LETTERS)).join(''))
   }
   return [...plates]
 }

@@ -39,7 +39,8 @@ export async function measureReads(
   }
   if (pictures.length === 0) return null
   const truths = [...new Set(pictures.flatMap(({ plates }) => plates))]
-  const listed = [...new Set([...truths, ...inventedPlates(others, 2)])]
+  // In the same shapes as the true ones: others could hardly be met.
+  const listed = [...new Set([...truths, ...inventedPlates(others, 2, truths)])]
   const store = await fillStore(listed)
   const plateOf = new Map(listed.map((plate, index) => [index, plate]))
   const vision = await openBenchVision(visionConfigSchema.parse({}))
