@@ -6,7 +6,15 @@ import * as assert from 'uvu/assert'
 import { DAY_MS, systemClock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { createSigner, createVerifier, newSigningKeyPem, type Signer } from '../shared/signing.ts'
-import { MAX_RETENTION_DAYS, policySchema } from '../shared/wire/policy.ts'
+import {
+  type HotlistRules,
+  hotlistRulesSchema,
+  MAX_MANUAL_HOURS,
+  MAX_PROHIBITED_CATEGORIES,
+  MAX_RETENTION_DAYS,
+  MAX_SHIFT_ENDS,
+  policySchema,
+} from '../shared/wire/policy.ts'
 import { openSqlite } from './database/sqlite.ts'
 import { createPolicy, type PolicyKeeper } from './policy.ts'
 
@@ -99,6 +107,49 @@ test('a change against an old version and values out of range are refused', asyn
     await policy.change(1, { retention: { cropDays: MAX_RETENTION_DAYS } }, 'ada')
     const both = await Promise.allSettled([policy.change(2, {}, 'ada'), policy.change(2, {}, 'bob')])
     assert.equal(both.map((one) => one.status).sort(), ['fulfilled', 'rejected'])
+    await close()
+  })
+})
+
+test('the rules for hotlists begin with their defaults, change one by one, and are kept within their limits', async () => {
+  await inWorld(async (open) => {
+    const { policy, close } = await open()
+    const change = (hotlists: HotlistRules | Partial<HotlistRules>) =>
+      policy.change(policy.current().version, { hotlists }, 'ada').then(
+        () => 'done',
+        (thrown: unknown) => codeOf(thrown),
+      )
+    assert.equal(policy.current().hotlists, hotlistRulesSchema.parse({}))
+    assert.is(await change({ prohibitedCategories: ['toll debt'], staleLists: 'stop' }), 'done')
+    assert.is(await change({ checkPastHours: 48 }), 'done')
+    const { prohibitedCategories, staleLists, checkPastHours } = policy.current().hotlists
+    assert.equal([prohibitedCategories, staleLists, checkPastHours], [['toll debt'], 'stop', 48])
+    const shifts = { timeZone: 'America/Los_Angeles', ends: ['06:00', '14:00', '22:00'] }
+    const names = (count: number) => Array.from({ length: count }, (_, n) => `category ${n}`)
+    const ends = (count: number) => Array.from({ length: count }, (_, n) => `${String(n).padStart(2, '0')}:00`)
+    const tries: [Partial<HotlistRules>, string][] = [
+      [{ shifts }, 'done'],
+      [{ shifts: { ...shifts, ends: ends(MAX_SHIFT_ENDS) } }, 'done'],
+      [{ shifts: { ...shifts, ends: ends(MAX_SHIFT_ENDS + 1) } }, 'bad_input'],
+      [{ shifts: { ...shifts, ends: ['24:00'] } }, 'bad_input'],
+      [{ shifts: { ...shifts, timeZone: 'Springfield' } }, 'bad_input'],
+      [{ prohibitedCategories: names(MAX_PROHIBITED_CATEGORIES) }, 'done'],
+      [{ prohibitedCategories: names(MAX_PROHIBITED_CATEGORIES + 1) }, 'bad_input'],
+      [{ prohibitedCategories: ['x'] }, 'bad_input'],
+      [
+        {
+          prohibitedCategories: names(MAX_PROHIBITED_CATEGORIES).map((name) => `${'ü'.repeat(30)}${name}`.slice(0, 40)),
+        },
+        'done',
+      ],
+      [{ prohibitedCategories: names(MAX_PROHIBITED_CATEGORIES).map(() => '車'.repeat(40)) }, 'done'],
+      [{ prohibitedCategories: names(MAX_PROHIBITED_CATEGORIES).map(() => '\u0001'.repeat(40)) }, 'too_large'],
+      [{ manualMaxHours: MAX_MANUAL_HOURS }, 'done'],
+      [{ manualMaxHours: MAX_MANUAL_HOURS + 1 }, 'bad_input'],
+      [{ manualMaxHours: 0 }, 'bad_input'],
+      [{ checkPastHours: MAX_RETENTION_DAYS * 24 + 1 }, 'bad_input'],
+    ]
+    for (const [rules, result] of tries) assert.is(await change(rules), result, JSON.stringify(rules).slice(0, 200))
     await close()
   })
 })

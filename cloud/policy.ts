@@ -6,13 +6,15 @@ import { type Clock, DAY_MS } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { createVerifier, type Signer } from '../shared/signing.ts'
 import { topics } from '../shared/topics.ts'
-import { DEFAULT_RETENTION_DAYS, type Policy, policySchema } from '../shared/wire/policy.ts'
+import { MAX_MANIFEST_BYTES } from '../shared/wire/hotlist.ts'
+import { DEFAULT_RETENTION_DAYS, type HotlistRules, type Policy, policySchema } from '../shared/wire/policy.ts'
 import type { Database } from './database/database.ts'
 import type { Publish } from './hotlists.ts'
 
 export interface PolicyChange {
   upload?: Policy['upload'] | undefined
   retention?: { [Class in keyof Policy['retention']]?: number | undefined } | undefined
+  hotlists?: { [Rule in keyof HotlistRules]?: HotlistRules[Rule] | undefined } | undefined
 }
 
 export interface PolicyKeeper {
@@ -52,6 +54,10 @@ export async function createPolicy(deps: PolicyDeps): Promise<PolicyKeeper> {
 
   async function store(policy: Policy, by: string | null): Promise<string> {
     const envelope = JSON.stringify(signer.seal(Buffer.from(JSON.stringify(policy))))
+    // Cameras take no larger one.
+    if (Buffer.byteLength(envelope) > MAX_MANIFEST_BYTES) {
+      throw new AppError('too_large', `the signed policy would have more than ${MAX_MANIFEST_BYTES} bytes`)
+    }
     await database.writeBatch([
       build
         .insertInto('policies')
@@ -91,13 +97,15 @@ export async function createPolicy(deps: PolicyDeps): Promise<PolicyKeeper> {
           hint: 'read it again, then repeat the change',
         })
       }
-      const given = Object.entries(change.retention ?? {}).filter(([, days]) => days !== undefined)
+      const given = (part: object | undefined) =>
+        Object.fromEntries(Object.entries(part ?? {}).filter(([, value]) => value !== undefined))
       const parsed = policySchema.safeParse({
         ...current,
         version: current.version + 1,
         issuedAtMs: clock.nowMs(),
         upload: change.upload ?? current.upload,
-        retention: { ...current.retention, ...Object.fromEntries(given) },
+        retention: { ...current.retention, ...given(change.retention) },
+        hotlists: { ...current.hotlists, ...given(change.hotlists) },
       })
       if (!parsed.success) {
         const issue = parsed.error.issues[0]

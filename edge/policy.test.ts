@@ -6,6 +6,7 @@ import { createSigner, createVerifier, newSigningKeyPem } from '../shared/signin
 import { openDatabase, type SqliteDatabase } from '../shared/sqlite.ts'
 import {
   EARLIEST_TIME_MS,
+  hotlistRulesSchema,
   MAX_MANIFEST_BYTES,
   MAX_RETENTION_DAYS,
   type Policy,
@@ -38,7 +39,7 @@ function withPolicy(run: (policy: CameraPolicy, database: SqliteDatabase) => voi
   }
 }
 
-const policyOf = (change: Partial<Policy> = {}): Policy => ({
+const policyOf = (change: Partial<Policy> = {}) => ({
   agency: 'springfield',
   version: 3,
   issuedAtMs: NOW,
@@ -76,6 +77,15 @@ test('a signed policy is applied at once, acknowledged, and still there after a 
         unmatchedMayLeave: false,
       })
     }
+  })
+})
+
+test('a policy says what becomes of lists past their age limit; one that was signed before there was this rule marks them', () => {
+  withPolicy((policy, database) => {
+    policy.take(sealed(policyOf()))
+    assert.is(policy.staleLists, 'mark')
+    policy.take(sealed(policyOf({ version: 4, hotlists: hotlistRulesSchema.parse({ staleLists: 'stop' }) })))
+    for (const each of [policy, openPolicy(database)]) assert.is(each.staleLists, 'stop')
   })
 })
 

@@ -13,6 +13,8 @@ import type { Cutoffs } from './outbox/outbox.ts'
 
 export interface CameraPolicy {
   readonly upload: Policy['upload']
+  /** Do lists past their age limit match? */
+  readonly staleLists: Policy['hotlists']['staleLists']
   /** 0 until a signed policy has come. */
   readonly version: number
   /** Times of birth up to which rows have expired. */
@@ -64,6 +66,9 @@ export function createPolicy(deps: PolicyDeps): CameraPolicy {
   return {
     get upload() {
       return signed?.upload ?? deps.defaults.upload
+    },
+    get staleLists() {
+      return signed?.hotlists.staleLists ?? 'mark'
     },
     get version() {
       return signed?.version ?? 0

@@ -1,7 +1,13 @@
 /** Routes of cameras, the policy, and what everybody may know about the state of things. */
 import { z } from 'zod'
 import { slugSchema } from '../../shared/names.ts'
-import { cameraHealthSchema, cameraStatusSchema, policySchema, timeMsSchema } from '../../shared/wire/index.ts'
+import {
+  cameraHealthSchema,
+  cameraStatusSchema,
+  hotlistRulesChangeSchema,
+  policySchema,
+  timeMsSchema,
+} from '../../shared/wire/index.ts'
 import { MAX_CSR_CHARACTERS } from '../authority.ts'
 import type { CloudParts } from '../parts.ts'
 import { PERMISSIONS, permissionsOf } from '../permissions.ts'
@@ -158,6 +164,7 @@ export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): voi
         retention: z
           .strictObject({ unmatchedDays: days, matchedDays: days, cropDays: days, quarantineDays: days })
           .optional(),
+        hotlists: hotlistRulesChangeSchema.optional(),
       }),
       response: { 200: policySchema },
     },
@@ -165,7 +172,9 @@ export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): voi
       const { version, ...change } = request.body
       const detail: Record<string, string | number> = { version }
       if (change.upload !== undefined) detail.upload = change.upload
-      for (const [name, value] of Object.entries(change.retention ?? {})) if (value !== undefined) detail[name] = value
+      for (const [name, value] of Object.entries({ ...change.retention, ...change.hotlists })) {
+        if (value !== undefined) detail[name] = typeof value === 'number' ? value : JSON.stringify(value)
+      }
       return door.audited(request, { operation: 'policy.change', detail }, () =>
         policy.change(version, change, by(request)),
       )
