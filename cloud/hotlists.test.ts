@@ -224,6 +224,8 @@ test('an import that was cut short leaves nothing after the next start', async (
         entries: 0,
         chunks: 0,
         chunks_retained: 0,
+        cloud_entries: 0,
+        past_from_ms: null,
         published: 0,
         manifest: null,
         source_sha256: null,

@@ -9,18 +9,21 @@ import type { ListKey } from '../shared/list-key.ts'
 import type { Log } from '../shared/log.ts'
 import type { Signer } from '../shared/signing.ts'
 import { topics } from '../shared/topics.ts'
-import { MAX_LIST_ENTRIES, type Manifest } from '../shared/wire/hotlist.ts'
+import type { Manifest } from '../shared/wire/hotlist.ts'
+import type { Policy } from '../shared/wire/policy.ts'
 import type { Database } from './database/database.ts'
 import type { ListDiff } from './hotlists/diff.ts'
 import { createImporting, type ImportReport, type ImportRequest } from './hotlists/importing.ts'
 import {
   createListIndex,
   findMatch,
+  inForceOf,
   type ListIndex,
   type ListInForce,
   type ListMatch,
   MAX_MATCHED_ENTRIES,
   type MatchedRead,
+  noRoomFor,
 } from './hotlists/matcher.ts'
 import { createListRows, type ListStatus, MAX_LISTS, toEntry } from './hotlists/rows.ts'
 import { type ListSettings, resolveSettings, settingsRow, toSettings } from './hotlists/settings.ts'
@@ -64,7 +67,7 @@ export interface Hotlists {
   diff(list: string, from: number, to: number): Promise<ListDiff>
   /** What the list says of an entry, for the person who verifies an alert; null when no kept version has it. */
   source(list: string, entryId: string): Promise<{ reason: string | null; caseNumber: string | null } | null>
-  /** Groups, rule for later imports, maximum age. A new age counts from the next version on, for it is signed. */
+  /** What is known of the list beside its entries. Age, dates, rule and priority count for cameras from the next version on. */
   configure(list: string, settings: Partial<ListSettings>): Promise<ListStatus>
   status(): Promise<ListStatus[]>
   /** A new key for the plates on cameras, and with it a new version of every list: what a stolen unit holds is then worth nothing more. */
@@ -82,6 +85,7 @@ export interface HotlistsDeps {
   keys: Pick<ListKeys, 'current' | 'find' | 'hasOld' | 'replace' | 'forgetOld'>
   /** Of an entry that an officer has cleared until a time. */
   isSuppressed: (list: string, entryId: string, nowMs: number) => boolean
+  policy: () => Pick<Policy, 'upload' | 'hotlists'>
   clock: Clock
   newId: () => string
   log: Log
@@ -167,7 +171,8 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
         .set({
           state: 'ready',
           pending: null,
-          entries: totals.entries,
+          entries: index.size,
+          cloud_entries: index.patternSize,
           chunks: totals.chunks,
           chunks_retained: totals.chunks,
           manifest: sealManifest(deps.signer, manifest),
@@ -181,8 +186,8 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
         .set({ current_version: version, ...settingsRow(settings) })
         .where('list', '=', list),
     ])
-    inForce.set(list, { list, version, groups: settings.groups, index })
-    log.info('hotlist_in_force', { list, listVersion: version, entries: totals.entries })
+    inForce.set(list, inForceOf({ list, version, index }, settings, manifest.expiresAtMs))
+    log.info('hotlist_in_force', { list, listVersion: version, entries: index.size })
     try {
       if (publish !== null) await publishList(list, version, publish, chunks)
     } catch (thrown) {
@@ -190,7 +195,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
       log.warn('hotlist_not_published', { list, listVersion: version, error: toAppError(thrown).message })
     }
     await rows.retire(list, version)
-    return totals
+    return { ...totals, entries: index.size }
   }
 
   /** `packed`: the version's chunks where they were made just now. */
@@ -254,12 +259,6 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     }
   }
 
-  function roomFor(list: string, entries: number): boolean {
-    let others = 0
-    for (const known of inForce.values()) if (known.list !== list) others += known.index.size
-    return entries <= MAX_LIST_ENTRIES && others + entries <= maxMatchedEntries
-  }
-
   /** Every list whose current version is digested with another key than the current one gets a new version, as old as it was. */
   async function bringToKey(by: string): Promise<number> {
     let count = 0
@@ -313,7 +312,8 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
   }
 
   const importing = createImporting({
-    ...{ rows, clock, roomFor, maxMatchedEntries, enforce },
+    ...{ rows, clock, enforce, policy: deps.policy },
+    noRoomFor: (list, sizes) => noRoomFor(inForce.values(), list, sizes, maxMatchedEntries),
     isInForce: (list, version) => inForce.get(list)?.version === version,
   })
 
@@ -331,11 +331,14 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
   for (const row of await database.read(build.selectFrom('hotlists').selectAll())) {
     if (row.current_version === null) continue
     const index = await indexOf(row.list, row.current_version)
-    inForce.set(row.list, { list: row.list, version: row.current_version, groups: toSettings(row).groups, index })
+    const { manifest } = await versionOf(row.list, row.current_version)
+    const current = { list: row.list, version: row.current_version, index }
+    inForce.set(row.list, inForceOf(current, toSettings(row), manifest?.expiresAtMs ?? 0))
   }
 
   return {
-    match: (read, nowMs) => findMatch(inForce.values(), read, nowMs, deps.isSuppressed),
+    match: (read, nowMs) =>
+      findMatch(inForce.values(), read, nowMs, deps.isSuppressed, deps.policy().hotlists.staleLists),
     import: (request) => alone(() => importing.importFile(request)),
     approve: (list, version, by) => alone(() => importing.approve(list, version, by)),
     reject: (list, version) => alone(() => importing.reject(list, version)),
@@ -367,7 +370,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
         const checked = resolveSettings(await rows.get(list), settings)
         await database.writeBatch([build.updateTable('hotlists').set(settingsRow(checked)).where('list', '=', list)])
         const known = inForce.get(list)
-        if (known !== undefined) inForce.set(list, { ...known, groups: checked.groups })
+        if (known !== undefined) inForce.set(list, inForceOf(known, checked, known.staleAtMs))
         return rows.statusOf(await rows.get(list))
       }),
     replaceKey: (by) =>

@@ -47,7 +47,7 @@ export interface IngestCounters {
   quarantinePurged(count: number): void
   batch(size: number, durationMs: number): void
   failed(code: string): void
-  alertRaised(kind: 'exact' | 'near'): void
+  alertRaised(kind: Alert['match']['kind']): void
   disagreement(): void
   clockMarked(): void
 }

@@ -113,9 +113,6 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       publish: (...args) => broker.publish(...args),
     })
     const suppressions = await createSuppressions({ database, clock })
-    const hotlists = await createHotlists({
-      ...{ database, agency, signer: keys.lists, keys: listKeys, isSuppressed: suppressions.has, clock, newId, log },
-    })
     const policy = await createPolicy({
       database,
       agency,
@@ -123,6 +120,10 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       clock,
       retentionDays: config.retentionDays,
       upload: config.upload,
+    })
+    const hotlists = await createHotlists({
+      ...{ database, agency, signer: keys.lists, keys: listKeys, isSuppressed: suppressions.has, clock, newId, log },
+      policy: policy.current,
     })
     const retention = () => policy.retention()
     const accountOf = (clientId: string) => {

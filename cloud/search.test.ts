@@ -3,12 +3,11 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { DAY_MS, HOUR_MS } from '../shared/clock.ts'
 import { newId } from '../shared/ids.ts'
-import { confusableKey } from '../shared/plate.ts'
+import { confusableKey, MAX_PATTERN_STARS } from '../shared/plate.ts'
 import type { Sighting } from '../shared/wire/index.ts'
 import type { Database, Statement } from './database/database.ts'
 import {
   createSearch,
-  MAX_PATTERN_STARS,
   MAX_SEARCH_MATCHES,
   MAX_SEARCH_PAGE,
   MIN_REASON_CHARACTERS,

@@ -6,7 +6,14 @@ import { timingSafeEqual } from 'node:crypto'
 import type { ExpressionBuilder, SelectQueryBuilder } from 'kysely'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
-import { comparePlates, confusableKey, normalisePlate, PLATE_MAX_LENGTH } from '../shared/plate.ts'
+import {
+  comparePlates,
+  confusableKey,
+  MAX_PATTERN_STARS,
+  MIN_PATTERN_CHARACTERS,
+  normalisePattern,
+  normalisePlate,
+} from '../shared/plate.ts'
 import type { Sighting } from '../shared/wire/index.ts'
 import type { Actor, AuditRecord } from './audit/entry.ts'
 import type { Audit } from './audit/log.ts'
@@ -19,9 +26,6 @@ export const MAX_SEARCH_PAGE = 200
 /** Sightings that one search sorts; more gives `truncated`, and the person narrows it. */
 export const MAX_SEARCH_MATCHES = 5_000
 export const MAX_SEARCH_CAMERAS = 64
-/** A pattern with fewer letters and digits would list half the town. */
-export const MIN_PATTERN_CHARACTERS = 3
-export const MAX_PATTERN_STARS = 3
 /** Letters and digits that a reason must have; "." and "investigation" are what audits elsewhere are full of. */
 export const MIN_REASON_CHARACTERS = 10
 export const MIN_REASON_WORDS = 2
@@ -297,16 +301,8 @@ export function parseQuery(text: string): Query | null {
     const plate = normalisePlate(text)
     return plate === null ? null : { kind: 'exact', plate }
   }
-  const pattern = text
-    .toUpperCase()
-    .replace(/[\s.\-·•_/]/gu, '')
-    .replace(/\*+/g, '*')
-  if (!/^[A-Z0-9*?]+$/.test(pattern)) return null
-  const stars = pattern.split('*').length - 1
-  const characters = pattern.replace(/[*?]/g, '').length
-  if (stars > MAX_PATTERN_STARS || characters < MIN_PATTERN_CHARACTERS || pattern.length - stars > PLATE_MAX_LENGTH)
-    return null
-  return { kind: 'pattern', pattern }
+  const pattern = normalisePattern(text)
+  return pattern === null ? null : { kind: 'pattern', pattern }
 }
 
 interface SearchRefusal {

@@ -99,6 +99,31 @@ function substitutions(a: string, b: string): number {
   return count
 }
 
+/** A pattern with fewer letters and digits would mean half the town. */
+export const MIN_PATTERN_CHARACTERS = 3
+export const MAX_PATTERN_STARS = 3
+
+/**
+ * A pattern with `*` (any number of characters) and `?` (one), normalised as plates are; null: other characters, no `*` or `?` at all,
+ * fewer than MIN_PATTERN_CHARACTERS, or longer than any plate.
+ */
+export function normalisePattern(text: string): string | null {
+  const pattern = text
+    .toUpperCase()
+    .replace(/[\s.\-·•_/]/gu, '')
+    .replace(/\*+/g, '*')
+  if (!/^[A-Z0-9*?]*[*?][A-Z0-9*?]*$/.test(pattern)) return null
+  const stars = pattern.split('*').length - 1
+  const characters = pattern.replace(/[*?]/g, '').length
+  const isNarrow = stars <= MAX_PATTERN_STARS && characters >= MIN_PATTERN_CHARACTERS
+  return isNarrow && pattern.length - stars <= PLATE_MAX_LENGTH ? pattern : null
+}
+
+/** Matches whole plates that a normalised pattern means. */
+export function patternToRegExp(pattern: string): RegExp {
+  return new RegExp(`^${pattern.replaceAll('*', '.*').replaceAll('?', '.')}$`)
+}
+
 /** How a read meets a listed plate. `near` is shown as ≈ and never as a fact. */
 export type MatchKind = 'exact' | 'near'
 

@@ -14,6 +14,7 @@ export function describeMatch(match: ListMatch, sighting: Sighting): Alert['matc
     listedJurisdiction: match.jurisdiction,
     category: match.category,
     priority: match.priority,
+    stale: match.stale,
     cameraAgreed: sighting.match?.entryId === match.entryId,
     stillMatches: true,
   }

@@ -1,6 +1,6 @@
 /** The rules of an alert's life: which step may follow, and what the audit says of it. Pure. */
 import { AppError } from '../../shared/errors.ts'
-import { normalisePlate } from '../../shared/plate.ts'
+import { normalisePlate, patternToRegExp } from '../../shared/plate.ts'
 import { type Alert, type AlertStep, CLOSING_OUTCOMES, NEXT_STATE, STATE_BEFORE } from '../../shared/wire/index.ts'
 import type { Actor, AuditRecord } from '../audit/entry.ts'
 import { withoutPlates } from '../audit/plates.ts'
@@ -51,7 +51,9 @@ export function planStep(alert: Alert, step: AlertStep, nowMs: number, account: 
 /** The officer's own reading of the picture decides, not the machine's. Throws `conflict` with what to do instead. */
 function checkComparison(alert: Alert, step: AlertStep & { step: 'image_compared' }): void {
   const seen = normalisePlate(step.plateSeen)
-  if (seen !== alert.match.listedPlate) {
+  const { kind, listedPlate } = alert.match
+  const isListed = kind === 'wildcard' ? seen !== null && patternToRegExp(listedPlate).test(seen) : seen === listedPlate
+  if (!isListed) {
     throw new AppError('conflict', 'the plate you read in the picture is not the listed one', {
       hint: 'look again and correct a slip, or close the alert as misread',
     })

@@ -1,9 +1,9 @@
 /** Routes of hotlists. A list file is the request's body, as text; its options stand in the query. */
 import { z } from 'zod'
 import { slugSchema } from '../../shared/names.ts'
-import { matchRuleSchema, timeMsSchema } from '../../shared/wire/index.ts'
+import { listRuleSchema, timeMsSchema } from '../../shared/wire/index.ts'
 import { MAX_IMPORT_BYTES, MAX_REASON_LENGTH } from '../hotlists/csv.ts'
-import { DEFAULT_GROUPS, MAX_GROUPS_PER_LIST, MAX_MAX_AGE_MS } from '../hotlists/settings.ts'
+import { DEFAULT_GROUPS, LIST_SOURCES, MAX_GROUPS_PER_LIST, MAX_MAX_AGE_MS } from '../hotlists/settings.ts'
 import type { CloudParts } from '../parts.ts'
 import { may } from '../permissions.ts'
 import type { Door, TypedApi } from './door.ts'
@@ -29,6 +29,7 @@ const reportSchema = z.object({
   good: z.int(),
   bad: z.int(),
   prohibited: z.int().describe('rows of a prohibited category, dropped'),
+  patterns: z.int().describe('of the good rows: patterns, which the cloud alone matches'),
   problems: z.array(z.object({ line: z.int().nullable(), problem: z.string() })),
   unknownColumns: z.array(z.string()),
   unusable: z.boolean(),
@@ -38,13 +39,21 @@ const reportSchema = z.object({
   warnings: z.array(z.string()).describe('what is taken as it is, and is most likely not meant'),
 })
 
-const statusSchema = z.object({
-  list: slugSchema,
+const settingsSchema = z.object({
+  source: z.enum(LIST_SOURCES),
   groups: z.array(slugSchema),
-  rule: matchRuleSchema,
-  maxAgeMs: z.int(),
+  rule: listRuleSchema.describe('of rows that do not say'),
+  priority: z.int().min(1).max(5).describe('of rows that do not say; 1 is the most urgent'),
+  maxAgeMs: z.int().describe('older, the list is stale'),
+  effectiveAtMs: timeMsSchema.nullable().describe('the list matches from then on'),
+  expiresAtMs: timeMsSchema.nullable().describe('and before that'),
+})
+
+const statusSchema = settingsSchema.extend({
+  list: slugSchema,
   version: z.int().nullable(),
   entries: z.int(),
+  cloudEntries: z.int().describe('of the entries: patterns, which no camera has'),
   issuedAtMs: timeMsSchema.nullable(),
   ageMs: z.int().nullable(),
   stale: z.boolean(),
@@ -52,14 +61,11 @@ const statusSchema = z.object({
     z.object({
       version: z.int(),
       entries: z.int(),
+      patterns: z.int(),
       madeBy: slugSchema,
       madeAtMs: timeMsSchema,
       difference: differenceSchema,
-      settings: z.object({
-        groups: z.array(slugSchema).readonly().optional(),
-        rule: matchRuleSchema.optional(),
-        maxAgeMs: z.int().optional(),
-      }),
+      settings: settingsSchema.extend({ groups: z.array(slugSchema).readonly() }).partial(),
       sourceSha256: z.string().nullable(),
     }),
   ),
@@ -73,6 +79,13 @@ const diffEntrySchema = z.object({
   jurisdiction: z.string().nullable(),
   caseNumber: z.string().nullable(),
 })
+
+/** What was given, and no more. */
+function given<T extends object>(wanted: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
+  return Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined)) as {
+    [Key in keyof T]?: Exclude<T[Key], undefined>
+  }
+}
 
 export function registerLists(app: TypedApi, parts: CloudParts, door: Door): void {
   const { accounts, hotlists, cameras } = parts
@@ -132,19 +145,22 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
       summary: 'Imports a list file (text/csv) as a new version; all rows or none',
       params: listParams,
       querystring: z.strictObject({
-        match: matchRuleSchema.optional(),
+        match: listRuleSchema.optional(),
+        source: z.enum(LIST_SOURCES).optional(),
+        priority: z.coerce.number().int().min(1).max(5).optional(),
         groups: z.string().max(2_000).optional().describe('comma-separated'),
         maxAgeMs: z.coerce.number().int().min(1).max(MAX_MAX_AGE_MS).optional(),
         dryRun: flag,
         skipBad: flag,
         allowEmpty: flag,
+        acceptCloudOnly: flag,
       }),
       consumes: ['text/csv'],
       response: { 200: reportSchema },
     },
     async handler(request) {
       const { list } = request.params
-      const { match, groups, maxAgeMs, dryRun, skipBad, allowEmpty } = request.query
+      const { match, source, priority, groups, maxAgeMs, dryRun, skipBad, allowEmpty, acceptCloudOnly } = request.query
       const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
       const started = {
         operation: 'hotlist.import',
@@ -156,25 +172,24 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
         const report = await hotlists.import({
           list,
           bytes,
-          settings: {
-            ...(match === undefined ? {} : { rule: match }),
-            ...(wanted === undefined ? {} : { groups: wanted }),
-            ...(maxAgeMs === undefined ? {} : { maxAgeMs }),
-          },
+          settings: given({ rule: match, source, priority, groups: wanted, maxAgeMs }),
           dryRun: dryRun === 'true',
           skipBad: skipBad === 'true',
           allowEmpty: allowEmpty === 'true',
+          acceptCloudOnly: acceptCloudOnly === 'true',
           by: by(request),
         })
-        const { applied, version, pendingVersion, difference, good, bad, prohibited, sourceSha256 } = report
+        const { applied, version, pendingVersion, difference, good, bad, prohibited, patterns, sourceSha256 } = report
         await door.audit(request, {
           operation: 'hotlist.imported',
           subject: subject(list),
           completes: seq,
           results: good,
-          detail: { applied, version, pendingVersion, ...difference, bad, prohibited, sourceSha256 },
+          detail: { applied, version, pendingVersion, ...difference, bad, prohibited, patterns, sourceSha256 },
         })
-        return { ...report, warnings: await groupWarnings(list, wanted) }
+        const warnings = await groupWarnings(list, wanted)
+        if (patterns > 0) warnings.push(`${patterns} entries are patterns: no camera has them, the cloud matches them`)
+        return { ...report, warnings }
       })
     },
   })
@@ -184,23 +199,22 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
     url: '/api/v1/hotlists/:list',
     onRequest: door.guard('hotlists.write'),
     schema: {
-      summary: 'Changes which groups are alerted, the default rule and the maximum age',
+      summary: 'Changes what is known of a list beside its entries; what is not given stays',
       params: listParams,
       body: z.strictObject({
+        source: z.enum(LIST_SOURCES).optional(),
         groups: z.array(slugSchema).min(1).max(MAX_GROUPS_PER_LIST).optional(),
-        rule: matchRuleSchema.optional(),
+        rule: listRuleSchema.optional(),
+        priority: z.int().min(1).max(5).optional(),
         maxAgeMs: z.int().min(1).max(MAX_MAX_AGE_MS).optional(),
+        effectiveAtMs: timeMsSchema.nullable().optional(),
+        expiresAtMs: timeMsSchema.nullable().optional(),
       }),
       response: { 200: statusSchema },
     },
     async handler(request) {
       const { list } = request.params
-      const { groups, rule, maxAgeMs } = request.body
-      const settings = {
-        ...(groups === undefined ? {} : { groups }),
-        ...(rule === undefined ? {} : { rule }),
-        ...(maxAgeMs === undefined ? {} : { maxAgeMs }),
-      }
+      const settings = given(request.body)
       const status = await door.audited(
         request,
         { operation: 'hotlist.configure', subject: subject(list), detail: settings },

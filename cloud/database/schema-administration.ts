@@ -74,6 +74,12 @@ export interface CameraAcksTable {
 /** Owner: hotlists.ts. */
 export interface HotlistsTable {
   list: string
+  /** `file`, or `manual`: of entries that people made. */
+  kind: string
+  source: string
+  default_priority: number
+  effective_at_ms: number | null
+  expires_at_ms: number | null
   current_version: number | null
   /** The highest number of a version that ever waited for approval. */
   last_version: number
@@ -91,6 +97,10 @@ export interface HotlistVersionsTable {
   entries: number
   chunks: number
   chunks_retained: number
+  /** Of `entries`: patterns, which no camera has. */
+  cloud_entries: number
+  /** Its new entries are still to be held against sightings seen from then on; null: no (longer). */
+  past_from_ms: number | null
   published: number
   manifest: string | null
   source_sha256: string | null
@@ -126,6 +136,27 @@ export interface HotlistEntriesTable {
   expires_at_ms: number | null
 }
 
+/** Owner: hotlists/manual.ts. `state`: pending, approved, rejected, ended. */
+export interface ManualEntriesTable {
+  entry_id: string
+  list: string
+  state: string
+  plate: string
+  jurisdiction: string | null
+  category: string
+  priority: number
+  rule: string
+  reason: string
+  case_number: string
+  made_at_ms: number
+  made_by: string
+  decided_by: string | null
+  effective_at_ms: number
+  expires_at_ms: number
+  /** When it was taken off the list before its time, or refused. */
+  ended_at_ms: number | null
+}
+
 /** Owner: policy.ts. */
 export interface PoliciesTable {
   version: number
@@ -145,6 +176,7 @@ export interface AdministrationSchema {
   hotlists: HotlistsTable
   hotlist_versions: HotlistVersionsTable
   hotlist_entries: HotlistEntriesTable
+  manual_entries: ManualEntriesTable
   suppressions: SuppressionsTable
   policies: PoliciesTable
 }

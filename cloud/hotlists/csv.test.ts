@@ -18,7 +18,7 @@ async function parse(text: string | Uint8Array): Promise<ParseReport & { got: Ho
   const got: HotlistRow[] = []
   const batches: number[] = []
   const bytes = typeof text === 'string' ? Buffer.from(text) : text
-  const report = await parseHotlist(bytes, { rule: 'exact' }, async (rows) => {
+  const report = await parseHotlist(bytes, { rule: 'exact', priority: 3, prohibited: [] }, async (rows) => {
     got.push(...rows)
     batches.push(rows.length)
   })

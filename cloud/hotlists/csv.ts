@@ -6,8 +6,8 @@ import { isUtf8 } from 'node:buffer'
 import { Readable } from 'node:stream'
 import { type CsvError, type InfoRecord, parse } from 'csv-parse'
 import { AppError } from '../../shared/errors.ts'
-import { normalisePlate } from '../../shared/plate.ts'
-import { MAX_LIST_ENTRIES, type MatchRule } from '../../shared/wire/hotlist.ts'
+import { MAX_PATTERN_STARS, MIN_PATTERN_CHARACTERS, normalisePattern, normalisePlate } from '../../shared/plate.ts'
+import { type ListRule, listRuleSchema, MAX_LIST_ENTRIES } from '../../shared/wire/hotlist.ts'
 import { jurisdictionSchema } from '../../shared/wire/sighting.ts'
 import { jurisdictionOfNcic, parseDate } from './fields.ts'
 
@@ -23,7 +23,6 @@ export const MAX_CASE_LENGTH = 64
 export const MAX_COLUMNS = 128
 /** Rows handed on together: one INSERT. */
 export const ROWS_PER_BATCH = 500
-export const DEFAULT_PRIORITY = 3
 
 /** Column name, lower case → field. The upper-case codes are NCIC's message field codes. */
 const COLUMNS: Readonly<Record<string, Field>> = {
@@ -54,18 +53,26 @@ type Field =
   | 'match'
 
 /**
- * The NCIC extract mixes in an immigration-violator file; plate reading must not serve it (the reference city's published
- * policy, Washington SB 6002). Rows of such a category are dropped and counted and never reach the database or a camera.
+ * The NCIC extract mixes in an immigration-violator file (deported felons, absconders, NSEERS); plate reading must not serve it (the
+ * reference city's published policy, Washington SB 6002). Rows of such a category, and of those that the policy names beside it, are
+ * dropped and counted and never reach the database or a camera.
  */
-const PROHIBITED_CATEGORY = /immigration|deport/i
+const ALWAYS_PROHIBITED = ['immigration', 'deport', 'nseers']
+
+/** `named`: by the policy. A category that contains one is meant, however it is written. */
+export function isProhibited(category: string, named: readonly string[]): boolean {
+  const text = category.toLowerCase()
+  return [...ALWAYS_PROHIBITED, ...named].some((word) => text.includes(word.toLowerCase()))
+}
 
 export interface HotlistRow {
+  /** By rule `wildcard`: a pattern. */
   plate: string
   jurisdiction: string | null
   category: string
   /** 1 (most urgent) to 5. */
   priority: number
-  rule: MatchRule
+  rule: ListRule
   reason: string | null
   caseNumber: string | null
   effectiveAtMs: number | null
@@ -86,6 +93,8 @@ export interface ParseReport {
   bad: number
   /** Rows of a prohibited category, dropped. */
   prohibited: number
+  /** Of the good rows: patterns, which the cloud alone matches. */
+  patterns: number
   /** The first MAX_REPORTED_PROBLEMS. */
   problems: Problem[]
   unknownColumns: string[]
@@ -95,7 +104,10 @@ export interface ParseReport {
 
 export interface ParseOptions {
   /** For rows that do not say. */
-  rule: MatchRule
+  rule: ListRule
+  priority: number
+  /** Categories that the policy prohibits. */
+  prohibited: readonly string[]
 }
 
 /**
@@ -112,6 +124,7 @@ export async function parseHotlist(
     good: 0,
     bad: 0,
     prohibited: 0,
+    patterns: 0,
     problems: [],
     unknownColumns: [],
     unusable: false,
@@ -163,7 +176,7 @@ export async function parseHotlist(
         note(line, row)
         continue
       }
-      if (PROHIBITED_CATEGORY.test(row.category)) {
+      if (isProhibited(row.category, options.prohibited)) {
         report.prohibited += 1
         continue
       }
@@ -177,6 +190,7 @@ export async function parseHotlist(
       if (report.good >= MAX_LIST_ENTRIES) return unusable(`more than ${MAX_LIST_ENTRIES} entries`, line)
       seen?.set(key, line)
       report.good += 1
+      if (row.rule === 'wildcard') report.patterns += 1
       batch.push(row)
       if (batch.length === ROWS_PER_BATCH) {
         await onRows(batch)
@@ -283,16 +297,17 @@ function readRow(
   const values: Partial<Record<Field, string>> = {}
   for (const [i, field] of header.entries()) if (field !== null) values[field] = record[i] ?? ''
 
-  const plate = normalisePlate(values.plate ?? '')
-  if (plate === null) return values.plate === '' ? 'no plate' : 'not a plate: 2 to 12 letters and digits are needed'
+  const wanted = values.match === undefined || values.match === '' ? options.rule : values.match.toLowerCase()
+  const rule = listRuleSchema.safeParse(wanted)
+  if (!rule.success) return 'match: must be exact, near or wildcard'
+  const plate = readPlate(values.plate ?? '', rule.data)
+  if (plate instanceof Error) return plate.message
   const jurisdiction = readJurisdiction(values)
   if (jurisdiction instanceof Error) return jurisdiction.message
   const category = values.category ?? ''
   if (category.length > MAX_CATEGORY_LENGTH) return `category: longer than ${MAX_CATEGORY_LENGTH} characters`
-  const priority = values.priority === undefined || values.priority === '' ? DEFAULT_PRIORITY : Number(values.priority)
+  const priority = values.priority === undefined || values.priority === '' ? options.priority : Number(values.priority)
   if (!Number.isInteger(priority) || priority < 1 || priority > 5) return 'priority: must be 1 (most urgent) to 5'
-  const rule = values.match === undefined || values.match === '' ? options.rule : values.match.toLowerCase()
-  if (rule !== 'exact' && rule !== 'near') return 'match: must be exact or near'
   const reason = values.reason ?? ''
   if (reason.length > MAX_REASON_LENGTH) return `reason: longer than ${MAX_REASON_LENGTH} characters`
   const caseNumber = values.caseNumber ?? ''
@@ -305,16 +320,30 @@ function readRow(
     return 'expires before it is effective'
   }
   return {
-    plate,
+    ...plate,
     jurisdiction,
     category,
     priority,
-    rule,
     reason: reason === '' ? null : reason,
     caseNumber: caseNumber === '' ? null : caseNumber,
     effectiveAtMs,
     expiresAtMs,
   }
+}
+
+/** A plate without `*` and `?` on a list of patterns is that plate. */
+function readPlate(text: string, rule: ListRule): Pick<HotlistRow, 'plate' | 'rule'> | Error {
+  if (text === '') return new Error('no plate')
+  if (!/[*?]/.test(text)) {
+    const plate = normalisePlate(text)
+    if (plate === null) return new Error('not a plate: 2 to 12 letters and digits are needed')
+    return { plate, rule: rule === 'wildcard' ? 'exact' : rule }
+  }
+  if (rule !== 'wildcard') return new Error('a pattern (* or ?) needs match: wildcard')
+  const pattern = normalisePattern(text)
+  if (pattern !== null) return { plate: pattern, rule }
+  const narrow = `at least ${MIN_PATTERN_CHARACTERS} letters and digits and at most ${MAX_PATTERN_STARS} *`
+  return new Error(`not a pattern that is narrow enough: ${narrow}`)
 }
 
 function readJurisdiction(values: Partial<Record<Field, string>>): string | null | Error {

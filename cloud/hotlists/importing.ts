@@ -5,6 +5,7 @@
 import type { Clock } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import { slugSchema } from '../../shared/names.ts'
+import type { Policy } from '../../shared/wire/policy.ts'
 import type { HotlistRow, ParseReport } from './csv.ts'
 import { readHotlistFile } from './parse.ts'
 import type { ListDifference } from './pending.ts'
@@ -26,6 +27,8 @@ export interface ImportRequest {
   skipBad: boolean
   /** Allows a file without a single entry, which ends all matching of the list. */
   allowEmpty: boolean
+  /** Takes patterns although cameras send matches alone, and so nothing that only a pattern meets. */
+  acceptCloudOnly?: boolean
   by: string
 }
 
@@ -46,9 +49,8 @@ export interface ImportReport extends ParseReport {
 export interface ImportingDeps {
   rows: ListRows
   clock: Pick<Clock, 'nowMs'>
-  /** Is there room for so many entries of this list beside those of the others? */
-  roomFor(list: string, entries: number): boolean
-  maxMatchedEntries: number
+  noRoomFor(list: string, sizes: { entries: number; patterns: number }): string | null
+  policy: () => Pick<Policy, 'upload' | 'hotlists'>
   enforce(list: string, version: number, settings: ListSettings, sourceSha256: string | null): Promise<unknown>
   isInForce(list: string, version: number): boolean
 }
@@ -68,12 +70,26 @@ function endedIn(page: readonly HotlistRow[], known: ReadonlyMap<string, KnownEn
   }).length
 }
 
-export function createImporting({ rows, clock, roomFor, maxMatchedEntries, enforce, isInForce }: ImportingDeps) {
+/** The list's own dates hold for each of its entries, on the cameras too. */
+function withDatesOf({ effectiveAtMs, expiresAtMs }: ListSettings, row: HotlistRow): HotlistRow {
+  const within = (own: number | null, list: number | null, pick: (...times: number[]) => number) =>
+    own === null || list === null ? (own ?? list) : pick(own, list)
+  return {
+    ...row,
+    effectiveAtMs: within(row.effectiveAtMs, effectiveAtMs, Math.max),
+    expiresAtMs: within(row.expiresAtMs, expiresAtMs, Math.min),
+  }
+}
+
+export function createImporting({ rows, clock, noRoomFor, policy, enforce, isInForce }: ImportingDeps) {
   async function importFile(request: ImportRequest): Promise<ImportReport> {
     const { list, bytes, dryRun, skipBad } = request
     if (!slugSchema.safeParse(list).success)
       throw new AppError('bad_input', 'a list name must be 1-32 of a-z, 0-9 and -')
     const known = await rows.find(list)
+    if (known !== null && known.kind !== 'file') {
+      throw new AppError('conflict', `${list} is a list of entries made by hand`, { hint: 'import to another list' })
+    }
     const settings = resolveSettings(known, request.settings)
     const current = known?.current_version ?? null
     let version: number | null = null
@@ -83,7 +99,10 @@ export function createImporting({ rows, clock, roomFor, maxMatchedEntries, enfor
     }
     try {
       let [unchanged, ended] = [0, 0]
-      const { report, sourceSha256 } = await readHotlistFile(bytes, { rule: settings.rule }, async (page) => {
+      const { rule, priority } = settings
+      const prohibited = policy().hotlists.prohibitedCategories
+      const { report, sourceSha256 } = await readHotlistFile(bytes, { rule, priority, prohibited }, async (read) => {
+        const page = read.map((row) => withDatesOf(settings, row))
         const ids = await rows.knownIds(list, current, page)
         unchanged += ids.size
         ended += endedIn(page, ids, clock.nowMs())
@@ -99,12 +118,18 @@ export function createImporting({ rows, clock, roomFor, maxMatchedEntries, enfor
       if (report.unusable) return await nothing('the file cannot be used')
       if (report.bad > 0 && !skipBad) return await nothing(`${report.bad} bad rows; nothing is applied by half`)
       if (report.good === 0 && !request.allowEmpty) return await nothing('the file has no entry')
-      if (!roomFor(list, report.good)) {
-        return await nothing(`more than ${maxMatchedEntries} entries in all lists together`)
+      const noRoom = noRoomFor(list, { entries: report.good, patterns: report.patterns })
+      if (noRoom !== null) return await nothing(noRoom)
+      if (report.patterns > 0 && policy().upload === 'matches-only' && !request.acceptCloudOnly) {
+        return await nothing(
+          `${report.patterns} entries are patterns, which cameras cannot match, and by policy cameras send only their matches: ` +
+            'none of these would ever be met; say so with `--accept-cloud-only` to apply the rest',
+        )
       }
       if (version === null) return await nothing('dry run')
       if (isImplausible(difference)) {
-        const wanted = { settings: request.settings, difference, entries: report.good, sourceSha256 }
+        const { good: entries, patterns } = report
+        const wanted = { settings: request.settings, difference, entries, patterns, sourceSha256 }
         await rows.setAside(list, version, wanted)
         // The newest takes the place of one that nobody has approved.
         await discardPending(list, version)
@@ -143,9 +168,8 @@ export function createImporting({ rows, clock, roomFor, maxMatchedEntries, enfor
         throw new AppError('forbidden', 'who imported a version cannot approve it', { hint: 'a second person must' })
       }
       const row = await rows.get(list)
-      if (!roomFor(list, waiting.entries)) {
-        throw new AppError('too_large', `more than ${maxMatchedEntries} entries in all lists together`)
-      }
+      const noRoom = noRoomFor(list, waiting)
+      if (noRoom !== null) throw new AppError('too_large', noRoom)
       const settings = resolveSettings(row, waiting.settings)
       if ((row.current_version ?? 0) < version) {
         await enforce(list, version, settings, waiting.sourceSha256)

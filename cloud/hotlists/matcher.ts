@@ -1,29 +1,34 @@
 /**
  * The lists in force, in memory, for matching every sighting as it arrives: a hash lookup for the read and one for each text that it may
- * have been, no query. A list is swapped whole, so the old version matches until the new one is in.
+ * have been, and a look at each pattern; no query. A list is swapped whole, so the old version matches until the new one is in.
  */
-import { compareMatches, type Ranked } from '../../shared/match-order.ts'
-import { type MatchKind, type NearVariant, nearVariants } from '../../shared/plate.ts'
-import type { MatchRule } from '../../shared/wire/hotlist.ts'
+import { compareMatches, type ListMatchKind, type Ranked } from '../../shared/match-order.ts'
+import { type NearVariant, nearVariants, patternToRegExp } from '../../shared/plate.ts'
+import { type ListRule, MAX_LIST_ENTRIES } from '../../shared/wire/hotlist.ts'
+import type { HotlistRules } from '../../shared/wire/policy.ts'
+import type { ListSettings } from './settings.ts'
 
 /** Entries of all lists in force together; 1,000,000 take about 230 MB (measured with plates of 7 characters). */
 export const MAX_MATCHED_ENTRIES = 1_000_000
+/** Patterns of all lists in force together; each read is held against each of them, 60 ns apiece. */
+export const MAX_MATCHED_PATTERNS = 1_000
 
 export interface ListEntry {
   entryId: string
+  /** By rule `wildcard`: a pattern. */
   plate: string
   jurisdiction: string | null
   category: string
   priority: number
-  rule: MatchRule
+  rule: ListRule
   effectiveAtMs: number | null
   expiresAtMs: number | null
 }
 
 /** What a read met in the lists: everything that an alert says of it. */
 export interface ListMatch {
-  kind: MatchKind
-  /** How likely the reader thought the listed text, 0-1; 1 for an exact match. */
+  kind: ListMatchKind
+  /** How likely the reader thought the listed text, 0-1; 1 unless it is a near match. */
   score: number
   list: string
   listVersion: number
@@ -33,6 +38,8 @@ export interface ListMatch {
   jurisdiction: string | null
   category: string
   priority: number
+  /** The list is past its age limit. */
+  stale: boolean
   /** An officer has cleared the entry: it raises no alert until its time is over. */
   suppressed: boolean
   /** Groups of every list that the read met, sorted. */
@@ -45,7 +52,11 @@ export interface ListIndex {
   readonly size: number
   /** Entries that may be met by a near read. */
   readonly nearSize: number
+  /** Entries that are patterns, of `size`. */
+  readonly patternSize: number
   entriesFor(plate: string): readonly ListEntry[]
+  /** Entries whose pattern means this plate. */
+  patternsFor(plate: string): readonly ListEntry[]
 }
 
 const NONE: readonly ListEntry[] = []
@@ -54,6 +65,7 @@ export function createListIndex(): ListIndex {
   const byPlate = new Map<string, ListEntry | ListEntry[]>()
   // A list has few categories; one string each instead of one an entry.
   const categories = new Map<string, string>()
+  const patterns: { entry: ListEntry; means: RegExp }[] = []
   let size = 0
   let nearSize = 0
   return {
@@ -61,11 +73,15 @@ export function createListIndex(): ListIndex {
       const category = categories.get(entry.category) ?? entry.category
       categories.set(category, category)
       const kept = { ...entry, category }
+      size += 1
+      if (entry.rule === 'wildcard') {
+        patterns.push({ entry: kept, means: patternToRegExp(entry.plate) })
+        return
+      }
       const there = byPlate.get(entry.plate)
       if (there === undefined) byPlate.set(entry.plate, kept)
       else if (Array.isArray(there)) there.push(kept)
       else byPlate.set(entry.plate, [there, kept])
-      size += 1
       if (entry.rule === 'near') nearSize += 1
     },
     get size() {
@@ -74,10 +90,16 @@ export function createListIndex(): ListIndex {
     get nearSize() {
       return nearSize
     },
+    get patternSize() {
+      return patterns.length
+    },
     entriesFor(plate) {
       const there = byPlate.get(plate)
       if (there === undefined) return NONE
       return Array.isArray(there) ? there : [there]
+    },
+    patternsFor(plate) {
+      return patterns.length === 0 ? NONE : patterns.filter(({ means }) => means.test(plate)).map(({ entry }) => entry)
     },
   }
 }
@@ -86,7 +108,39 @@ export interface ListInForce {
   list: string
   version: number
   groups: readonly string[]
+  /** The list as a whole matches from then on and before that; null: always. */
+  effectiveAtMs: number | null
+  expiresAtMs: number | null
+  /** From here on it is past its age limit. */
+  staleAtMs: number
   index: ListIndex
+}
+
+export function inForceOf(
+  current: Pick<ListInForce, 'list' | 'version' | 'index'>,
+  { groups, effectiveAtMs, expiresAtMs }: ListSettings,
+  staleAtMs: number,
+): ListInForce {
+  const { list, version, index } = current
+  return { list, version, index, groups, effectiveAtMs, expiresAtMs, staleAtMs }
+}
+
+/** Why so many entries of `list` do not fit in beside those of the others; null: they do. */
+export function noRoomFor(
+  lists: Iterable<ListInForce>,
+  list: string,
+  { entries, patterns }: { entries: number; patterns: number },
+  maxMatchedEntries: number,
+): string | null {
+  let [allEntries, allPatterns] = [entries, patterns]
+  for (const other of lists) {
+    if (other.list === list) continue
+    allEntries += other.index.size
+    allPatterns += other.index.patternSize
+  }
+  if (allPatterns > MAX_MATCHED_PATTERNS) return `more than ${MAX_MATCHED_PATTERNS} patterns in all lists together`
+  const isMany = entries > MAX_LIST_ENTRIES || allEntries > maxMatchedEntries
+  return isMany ? `more than ${maxMatchedEntries} entries in all lists together` : null
 }
 
 /** What is matched: a plate as read, and what else its reader thought it might be. */
@@ -98,28 +152,29 @@ export interface MatchedRead {
 
 /**
  * The best entry for a read, in the order of match-order.ts, with the groups of every list that the read met; one that is suppressed only
- * where there is no other.
+ * where there is no other. `staleLists`: of lists past their age limit.
  */
 export function findMatch(
   lists: Iterable<ListInForce>,
   read: MatchedRead,
   nowMs: number,
   isSuppressed: (list: string, entryId: string, nowMs: number) => boolean,
+  staleLists: HotlistRules['staleLists'] = 'mark',
 ): ListMatch | null {
   let best: (Ranked & { entry: ListEntry; in: ListInForce; suppressed: boolean }) | null = null
   let groups: Set<string> | null = null
-  const exact = [{ plate: read.plate, score: 1 }]
+  const asRead = [{ plate: read.plate, score: 1 }]
   let near: readonly NearVariant[] | null = null
   for (const inForce of lists) {
     const { index } = inForce
-    for (const kind of ['exact', 'near'] as const) {
+    if (!isWithin(inForce, nowMs) || (staleLists === 'stop' && nowMs >= inForce.staleAtMs)) continue
+    for (const kind of ['exact', 'near', 'wildcard'] as const) {
       if (kind === 'near' && index.nearSize === 0) continue
       if (kind === 'near') near ??= nearVariants(read.plate, read.candidates)
-      for (const { plate, score } of kind === 'exact' ? exact : (near ?? [])) {
-        for (const entry of index.entriesFor(plate)) {
+      for (const { plate, score } of kind === 'near' ? (near ?? []) : asRead) {
+        for (const entry of kind === 'wildcard' ? index.patternsFor(plate) : index.entriesFor(plate)) {
           if (kind === 'near' && entry.rule === 'exact') continue
-          if (entry.effectiveAtMs !== null && nowMs < entry.effectiveAtMs) continue
-          if (entry.expiresAtMs !== null && nowMs >= entry.expiresAtMs) continue
+          if (!isWithin(entry, nowMs)) continue
           const { entryId, jurisdiction, priority } = entry
           const suppressed = isSuppressed(inForce.list, entryId, nowMs)
           groups ??= new Set()
@@ -148,7 +203,13 @@ export function findMatch(
     jurisdiction: entry.jurisdiction,
     category: entry.category,
     priority: entry.priority,
+    stale: nowMs >= best.in.staleAtMs,
     suppressed: best.suppressed,
     groups: [...groups].sort(),
   }
+}
+
+function isWithin(dates: { effectiveAtMs: number | null; expiresAtMs: number | null }, nowMs: number): boolean {
+  if (dates.effectiveAtMs !== null && nowMs < dates.effectiveAtMs) return false
+  return dates.expiresAtMs === null || nowMs < dates.expiresAtMs
 }

@@ -16,9 +16,13 @@ test('a file is read alike whether it is small enough for this thread or goes to
     const bytes = listOf(byteCount, 2 * ROWS_PER_BATCH + 1)
     assert.is(bytes.length, byteCount)
     const batches: number[] = []
-    const { report, sourceSha256 } = await readHotlistFile(bytes, { rule: 'exact' }, async (rows) => {
-      batches.push(rows.length)
-    })
+    const { report, sourceSha256 } = await readHotlistFile(
+      bytes,
+      { rule: 'exact', priority: 3, prohibited: [] },
+      async (rows) => {
+        batches.push(rows.length)
+      },
+    )
     assert.equal(batches, [ROWS_PER_BATCH, ROWS_PER_BATCH, 1])
     assert.equal([report.good, report.bad, report.unusable], [2 * ROWS_PER_BATCH + 1, 0, false])
     assert.is(sourceSha256, sha256Hex(bytes))
@@ -36,7 +40,11 @@ test('a large file is copied a step in a turn, its digest is not taken here, and
     if (reading) setImmediate(count)
   }
   setImmediate(count)
-  const { report, sourceSha256 } = await readHotlistFile(bytes, { rule: 'exact' }, async () => {})
+  const { report, sourceSha256 } = await readHotlistFile(
+    bytes,
+    { rule: 'exact', priority: 3, prohibited: [] },
+    async () => {},
+  )
   reading = false
   assert.is(report.unusable, true)
   assert.is(sourceSha256, digest)
@@ -47,10 +55,14 @@ test('a large file is copied a step in a turn, its digest is not taken here, and
 test('a failure to store rows ends the reading, in this thread and in a worker', async () => {
   for (const byteCount of [1_000, WORKER_FROM_BYTES]) {
     let calls = 0
-    const reading = readHotlistFile(listOf(byteCount, 100), { rule: 'exact' }, async () => {
-      calls += 1
-      throw new AppError('storage_full', 'no space left')
-    })
+    const reading = readHotlistFile(
+      listOf(byteCount, 100),
+      { rule: 'exact', priority: 3, prohibited: [] },
+      async () => {
+        calls += 1
+        throw new AppError('storage_full', 'no space left')
+      },
+    )
     const thrown = await reading.then(
       () => null,
       (error: unknown) => error,

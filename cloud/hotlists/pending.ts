@@ -14,6 +14,8 @@ export interface ListDifference {
 export interface PendingVersion {
   version: number
   entries: number
+  /** Of the entries. */
+  patterns: number
   madeBy: string
   madeAtMs: number
   difference: ListDifference
@@ -29,9 +31,9 @@ export function createPending(database: Database) {
   async function setAside(
     list: string,
     version: number,
-    waiting: Pick<PendingVersion, 'settings' | 'difference' | 'entries' | 'sourceSha256'>,
+    waiting: Pick<PendingVersion, 'settings' | 'difference' | 'entries' | 'patterns' | 'sourceSha256'>,
   ): Promise<void> {
-    const { settings, difference, entries, sourceSha256 } = waiting
+    const { settings, difference, entries, patterns, sourceSha256 } = waiting
     await database.writeBatch([
       // From here on people have seen the number: it is never given to another file.
       build.updateTable('hotlists').set({ last_version: version }).where('list', '=', list),
@@ -40,6 +42,7 @@ export function createPending(database: Database) {
         .set({
           state: 'pending',
           entries,
+          cloud_entries: patterns,
           source_sha256: sourceSha256,
           pending: JSON.stringify({ settings, difference }),
         })
@@ -60,6 +63,7 @@ export function createPending(database: Database) {
     return waiting.map((row) => ({
       version: row.version,
       entries: row.entries,
+      patterns: row.cloud_entries,
       madeBy: row.made_by,
       madeAtMs: row.made_at_ms,
       sourceSha256: row.source_sha256,

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
+import type { ListRule } from '../../shared/wire/hotlist.ts'
 import type { Database } from '../database/database.ts'
 import type { HotlistEntriesTable, HotlistsTable } from '../database/schema-administration.ts'
 import type { HotlistRow } from './csv.ts'
@@ -28,6 +29,8 @@ export interface ListStatus extends ListSettings {
   list: string
   version: number | null
   entries: number
+  /** Of the entries: patterns, which no camera has. */
+  cloudEntries: number
   issuedAtMs: number | null
   ageMs: number | null
   /** Older than its maximum age: matches are still raised, marked as of a stale list. */
@@ -204,6 +207,8 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
         chunks: 0,
         chunks_retained: 0,
         published: 0,
+        cloud_entries: 0,
+        past_from_ms: null,
         manifest: null,
         source_sha256: null,
         pending: null,
@@ -247,7 +252,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     await database.writeBatch([
       build
         .insertInto('hotlists')
-        .values({ list, last_version: 0, created_at_ms: clock.nowMs(), ...settingsRow(settings) }),
+        .values({ list, kind: 'file', last_version: 0, created_at_ms: clock.nowMs(), ...settingsRow(settings) }),
     ])
   }
 
@@ -267,7 +272,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     const versions = await database.read(
       build
         .selectFrom('hotlist_versions')
-        .select(['version', 'state', 'entries', 'made_at_ms', 'made_by'])
+        .select(['version', 'state', 'entries', 'cloud_entries', 'made_at_ms', 'made_by'])
         .where('list', '=', row.list)
         .where('state', 'not in', ['staging', 'pending'])
         .orderBy('version', 'desc')
@@ -280,6 +285,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
       ...toSettings(row),
       version: row.current_version,
       entries: current?.entries ?? 0,
+      cloudEntries: current?.cloud_entries ?? 0,
       issuedAtMs: current?.made_at_ms ?? null,
       ageMs,
       stale: ageMs === null || ageMs >= row.max_age_ms,
@@ -369,7 +375,7 @@ export function toEntry(row: HotlistEntriesTable) {
     jurisdiction: row.jurisdiction,
     category: row.category,
     priority: row.priority,
-    rule: row.rule === 'near' ? ('near' as const) : ('exact' as const),
+    rule: row.rule as ListRule,
     effectiveAtMs: row.effective_at_ms,
     expiresAtMs: row.expires_at_ms,
   }

@@ -70,12 +70,15 @@ export function createSnapshotBuilder(key: ListKey, turn: () => Promise<unknown>
 
   return {
     async add(entry) {
+      const { rule } = entry
+      // A pattern has no digest: the cloud alone matches it.
+      if (rule === 'wildcard') return
       if ((count + 1) * SNAPSHOT_RECORD_BYTES > records.length) {
         const larger = Buffer.alloc(records.length * 2)
         records.copy(larger)
         records = larger
       }
-      writeRecord(records, count * SNAPSHOT_RECORD_BYTES, { ...entry, digest: key.digest(entry.plate) })
+      writeRecord(records, count * SNAPSHOT_RECORD_BYTES, { ...entry, rule, digest: key.digest(entry.plate) })
       count += 1
       await everyStep(count)
     },

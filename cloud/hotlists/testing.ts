@@ -7,6 +7,7 @@ import { AppError, type ErrorCode } from '../../shared/errors.ts'
 import { newId, newSecret } from '../../shared/ids.ts'
 import { silentLog } from '../../shared/log.ts'
 import { createSigner, newSigningKeyPem } from '../../shared/signing.ts'
+import { type HotlistRules, hotlistRulesSchema, type Policy } from '../../shared/wire/policy.ts'
 import type { Database } from '../database/database.ts'
 import { openSqlite } from '../database/sqlite.ts'
 import { createHotlists, type Hotlists, type ImportReport, type ImportRequest } from '../hotlists.ts'
@@ -27,6 +28,9 @@ export interface World {
   keys: ListKeys
   /** What is published does not get through. */
   brokerFails: boolean
+  /** What the policy says. */
+  upload: Policy['upload']
+  rules: HotlistRules
   /** Entries that raise no alert. */
   suppressed: Set<string>
   /** Runs in each of them, before the lists go on. */
@@ -46,6 +50,8 @@ export async function inWorld(
   const path = join(folder, 'cloud.db')
   const world = {
     suppressed: new Set(),
+    upload: 'all' as Policy['upload'],
+    rules: hotlistRulesSchema.parse({}),
     retained: new Map(),
     order: [] as string[],
     nowMs: systemClock.nowMs(),
@@ -72,6 +78,7 @@ export async function inWorld(
       signer: createSigner(keyPem),
       keys: world.keys,
       isSuppressed: (_, entryId) => world.suppressed.has(entryId),
+      policy: () => ({ upload: world.upload, hotlists: world.rules }),
       clock,
       newId,
       log: silentLog,

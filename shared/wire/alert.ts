@@ -48,6 +48,8 @@ export const CLOSING_OUTCOMES: Readonly<Record<AlertState, readonly AlertOutcome
 export const MIN_SUPPRESSION_MS = 60 * 60 * 1_000
 export const MAX_SUPPRESSION_MS = 30 * 24 * MIN_SUPPRESSION_MS
 
+const listedPlateSchema = z.string().regex(/^[A-Z0-9*?]{2,16}$/)
+
 /** Longest free text of a step, characters. */
 export const MAX_STEP_TEXT = 500
 
@@ -104,17 +106,18 @@ export const alertSchema = z.object({
   updatedBy: slugSchema.nullable().describe('account of the last step; null: the cloud itself'),
   expiresAtMs: timeMsSchema,
   match: z.object({
-    kind: z.enum(['exact', 'near']),
+    kind: z.enum(['exact', 'near', 'wildcard']),
     score: confidenceSchema
       .default(1)
       .describe('of a near match: how likely the reader thought the listed text, 0 if it did not'),
     list: slugSchema,
     listVersion: z.int().min(1),
     entryId: z.uuidv7(),
-    listedPlate: plateSchema,
+    listedPlate: listedPlateSchema.describe('of a wildcard match: the pattern, with * (any number) and ? (one)'),
     listedJurisdiction: jurisdictionSchema.nullable(),
     category: z.string().max(64),
     priority: z.int().min(1).max(5).describe('1 is the most urgent'),
+    stale: z.boolean().default(false).describe('the list was past its age limit: the entry may be over'),
     cameraAgreed: z.boolean().describe('the camera had found the same entry'),
     stillMatches: z.boolean().describe('false: the final read of the vehicle no longer matches the entry'),
   }),

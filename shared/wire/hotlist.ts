@@ -18,6 +18,9 @@ export const MAX_MANIFEST_BYTES = 8 * 1024
 
 export const matchRuleSchema = z.enum(['exact', 'near'])
 export type MatchRule = z.infer<typeof matchRuleSchema>
+/** As matchRuleSchema, and `wildcard`: a pattern, which the cloud alone matches, for it has no digest. */
+export const listRuleSchema = z.enum(['exact', 'near', 'wildcard'])
+export type ListRule = z.infer<typeof listRuleSchema>
 
 /** Signed (envelope, retained at `hotlists/{list}/manifest`). */
 export const manifestSchema = z.strictObject({
