@@ -374,7 +374,7 @@ Sightings and alerts as they arrive (Ctrl-C ends the demo):
 
 function alertLine(alert: Alert): string {
   const { match, sighting } = alert
-  const how = match.kind === 'near' ? `≈ ${match.listedPlate}` : 'as listed'
+  const how = match.kind === 'exact' ? 'as listed' : `${match.kind === 'near' ? '≈' : '~'} ${match.listedPlate}`
   if (alert.state !== 'raised') return `  ALERT ${sighting.plate} is ${alert.outcome ?? alert.state}\n`
   return `  ALERT ${sighting.plate} (${how}) ${match.category}; verify: npx candor alert show ${alert.alertId} --picture plate.jpg\n`
 }

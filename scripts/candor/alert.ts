@@ -206,7 +206,7 @@ const path = (id: string) => `/api/v1/alerts/${encodeURIComponent(id)}`
 /** Until somebody has compared the picture, the read is not shown: who knows it sees it in the picture. */
 function plateOf(alert: Alert): string {
   if (alert.state === 'raised') return '(compare first)'
-  return `${alert.match.kind === 'near' ? '≈ ' : ''}${alert.sighting.plate}`
+  return `${{ exact: '', near: '≈ ', wildcard: '~ ' }[alert.match.kind]}${alert.sighting.plate}`
 }
 
 async function detailOf(client: Client, id: string) {
@@ -255,6 +255,11 @@ async function describe({ alert, steps, source }: Awaited<ReturnType<typeof deta
   }
   if (sighting.clock === 'unsynced') {
     lines.push('  THE CAMERA’S CLOCK IS NOT TRUSTED; THE TIME IS WHEN THE CLOUD RECEIVED IT')
+  }
+  if (match.stale) lines.push('  THE LIST WAS PAST ITS AGE LIMIT; THE ENTRY MAY BE OVER')
+  const [listed, read] = [match.listedJurisdiction, sighting.jurisdiction?.code ?? null]
+  if (alert.state !== 'raised' && listed !== null && read !== null && listed !== read) {
+    lines.push(`  RIGHT NUMBER, WRONG STATE? LISTED ${listed}, THE CAMERA READ ${read}`)
   }
   if (!match.stillMatches) lines.push('  THE FINAL READ NO LONGER MATCHES THE ENTRY')
   for (const one of steps) lines.push(`  ${time(one.atMs)}  ${one.account}: ${one.step}`)

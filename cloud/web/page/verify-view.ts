@@ -6,7 +6,16 @@ import { type Alert, type AlertOutcome, type AlertStep, CLOSING_OUTCOMES } from 
 import { type AlertDetail, ApiError } from './api.ts'
 import { button, el, seenText, timeOf } from './dom.ts'
 import type { Picture } from './picture.ts'
-import { categoryText, confidenceText, isReadShown, OUTCOME_WORDS, readText, STATE_WORDS, STEP_WORDS } from './words.ts'
+import {
+  categoryText,
+  confidenceText,
+  isReadShown,
+  KIND_WORDS,
+  OUTCOME_WORDS,
+  readText,
+  STATE_WORDS,
+  STEP_WORDS,
+} from './words.ts'
 
 const DAY_MS = 24 * 60 * 60 * 1_000
 
@@ -241,7 +250,6 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }
     const { match, sighting } = alert
     const row = (name: string, ...value: (Node | string)[]) => [el('dt', {}, name), el('dd', {}, ...value)]
     const shown = isReadShown(alert)
-    const kind = match.kind === 'near' ? '≈ near: one character may be confused' : 'exact'
     return el(
       'dl',
       { class: 'facts' },
@@ -257,7 +265,7 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }
               el('span', { class: 'plate' }, readText(alert)),
               ` ${sighting.jurisdiction?.code ?? ''} ${confidenceText(sighting.confidence)}`,
             ),
-            ...row('Match', kind),
+            ...row('Match', KIND_WORDS[match.kind]),
           ]
         : []),
       ...row('Why', categoryText(alert), ` · list ${match.list}, version ${match.listVersion}`),
@@ -279,6 +287,11 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }
   function warnings(alert: Alert): HTMLElement[] {
     const found: string[] = []
     if (!alert.match.stillMatches) found.push('The final read no longer matches the list. Look very carefully.')
+    if (alert.match.stale)
+      found.push('The list was past its age limit: the entry may be over. Confirm it with its source.')
+    const [listed, read] = [alert.match.listedJurisdiction, alert.sighting.jurisdiction?.code ?? null]
+    if (isReadShown(alert) && listed !== null && read !== null && listed !== read)
+      found.push(`Right number, wrong state? The list says ${listed}, the camera read ${read}.`)
     if (alert.sighting.clock === 'unsynced')
       found.push('The camera’s clock is not trusted; the time is when the cloud received it.')
     return found.map((warning) => el('p', { class: 'warning' }, warning))

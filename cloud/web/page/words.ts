@@ -31,9 +31,16 @@ export function isReadShown(alert: Alert): boolean {
   return alert.state !== 'raised'
 }
 
-/** `≈` stands before a plate that only looks like the listed one. */
-export function readText(alert: Alert): string {
-  return alert.match.kind === 'near' ? `≈ ${alert.sighting.plate}` : alert.sighting.plate
+const MARKS = { exact: '', near: '≈ ', wildcard: '~ ' } as const
+export const KIND_WORDS = {
+  exact: 'exact',
+  near: '≈ near: one character may be confused',
+  wildcard: '~ pattern: the list names more than one plate',
+} as const
+
+/** `≈` stands before a plate that only looks like the listed one, `~` before one that a pattern of the list means. */
+export function readText({ match, sighting }: Alert): string {
+  return `${MARKS[match.kind]}${sighting.plate}`
 }
 
 export function categoryText(alert: Alert): string {
