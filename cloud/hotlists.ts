@@ -14,6 +14,7 @@ import type { Policy } from '../shared/wire/policy.ts'
 import type { Database } from './database/database.ts'
 import type { ListDiff } from './hotlists/diff.ts'
 import { createImporting, type ImportReport, type ImportRequest } from './hotlists/importing.ts'
+import { createManualEntries, type ManualEntries } from './hotlists/manual.ts'
 import {
   createListIndex,
   findMatch,
@@ -25,6 +26,7 @@ import {
   type MatchedRead,
   noRoomFor,
 } from './hotlists/matcher.ts'
+import { stageOlder } from './hotlists/rollback.ts'
 import { createListRows, type ListStatus, MAX_LISTS, toEntry } from './hotlists/rows.ts'
 import { type ListSettings, resolveSettings, settingsRow, toSettings } from './hotlists/settings.ts'
 import { createSnapshotBuilder, openManifest, type SnapshotTotals, sealManifest } from './hotlists/snapshot.ts'
@@ -70,6 +72,8 @@ export interface Hotlists {
   /** What is known of the list beside its entries. Age, dates, rule and priority count for cameras from the next version on. */
   configure(list: string, settings: Partial<ListSettings>): Promise<ListStatus>
   status(): Promise<ListStatus[]>
+  /** Entries that people make by hand. */
+  readonly entries: ManualEntries
   /** A new key for the plates on cameras, and with it a new version of every list: what a stolen unit holds is then worth nothing more. */
   replaceKey(by: string): Promise<{ lists: number }>
   /** Publishes every current version that is not yet (retained) and clears the chunks of older ones; later versions go out by themselves. */
@@ -311,6 +315,12 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     return deps.keys.hasOld
   }
 
+  const entries = createManualEntries({
+    ...{ database, rows, clock, newId: deps.newId, log, alone, rules: () => deps.policy().hotlists },
+    noRoomFor: (list, sizes) => noRoomFor(inForce.values(), list, sizes, maxMatchedEntries),
+    enforce: (list, version, settings) => enforce(list, version, settings, null),
+  })
+
   const importing = createImporting({
     ...{ rows, clock, enforce, policy: deps.policy },
     noRoomFor: (list, sizes) => noRoomFor(inForce.values(), list, sizes, maxMatchedEntries),
@@ -344,27 +354,13 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     reject: (list, version) => alone(() => importing.reject(list, version)),
     rollback: (list, toVersion, by, options = { allowEmpty: false }) =>
       alone(async () => {
-        const row = await rows.get(list)
-        const target =
-          toVersion ??
-          (await rows.statusOf(row)).versions.find((one) => one.kept && one.version < (row.current_version ?? 0))
-            ?.version
-        if (target === undefined) throw new AppError('not_found', `there is no version of ${list} to go back to`)
-        if (target === row.current_version) throw new AppError('conflict', `version ${target} is in force already`)
-        await rows.requireKept(list, target)
-        const kept = (await rows.statusOf(row)).versions.find((one) => one.version === target)
-        if (kept?.entries === 0 && !options.allowEmpty) {
-          throw new AppError('conflict', `version ${target} of ${list} has no entry`, {
-            hint: 'going back to it ends all matching of the list; say so with `--allow-empty`',
-          })
-        }
-        const version = await rows.openVersion(list, by)
-        await rows.copy(list, target, version)
-        const totals = await enforce(list, version, toSettings(row), null, { recall: true })
+        const version = await stageOlder(rows, { list, toVersion, by, ...options })
+        const totals = await enforce(list, version, toSettings(await rows.get(list)), null, { recall: true })
         return { version, entries: totals.entries }
       }),
     diff: rows.diff,
     source: rows.source,
+    entries,
     configure: (list, settings) =>
       alone(async () => {
         const checked = resolveSettings(await rows.get(list), settings)
@@ -388,6 +384,11 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
       await catchUp(send)
     },
     async upkeep() {
+      if (publish !== null && !busy) {
+        await entries.upkeep().catch((thrown: unknown) => {
+          log.error('manual_entries_not_kept', { error: toAppError(thrown).message })
+        })
+      }
       // An import must not meet a list that is being changed when there is nothing to do.
       const isDue = publish !== null && !busy && (await isBehind().catch(() => false))
       if (isDue && publish !== null && !busy) await catchUp(publish)

@@ -283,6 +283,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       alerts,
       quarantine,
       sessions,
+      entries: hotlists.entries,
+      retention,
       async upkeep() {
         await renewCertificate()
         await accounts.endExpired()

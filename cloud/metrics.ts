@@ -8,7 +8,7 @@ export interface Metrics {
   denied(rule: Denial): void
   connection(change: 1 | -1, kind: 'camera' | 'person'): void
   queueDropped(count: number): void
-  purged(table: 'sightings' | 'crops' | 'alerts' | 'quarantine' | 'queue', count: number): void
+  purged(table: 'sightings' | 'crops' | 'alerts' | 'quarantine' | 'queue' | 'entries', count: number): void
   auditFailed(): void
   brokerFailed(): void
   /** When the server's certificate runs out, milliseconds since 1970 UTC. */

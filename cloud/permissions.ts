@@ -20,11 +20,11 @@ export type Role = (typeof ROLES)[number]
 const GRANTS = {
   /** Works alerts of the own groups; sees no plain read, which is not criminal-justice information until it matched. */
   officer: ['alerts.read', 'alerts.verify'],
-  /** As an officer, and watches reads arrive. */
-  supervisor: ['alerts.read', 'alerts.verify', 'sightings.watch'],
+  /** As an officer, watches reads arrive, and puts single plates on lists made by hand. */
+  supervisor: ['alerts.read', 'alerts.verify', 'sightings.watch', 'hotlists.enter'],
   /** Searches stored reads, each search with case number, offence type and reason. */
   investigator: ['alerts.read', 'search.run', 'sightings.view'],
-  'hotlist-admin': ['hotlists.read', 'hotlists.write'],
+  'hotlist-admin': ['hotlists.read', 'hotlists.write', 'hotlists.enter'],
   'camera-technician': ['cameras.read', 'cameras.write'],
   'policy-admin': ['policy.read', 'policy.write'],
   'account-admin': ['accounts.read', 'accounts.write'],

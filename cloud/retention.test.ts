@@ -169,7 +169,7 @@ test('after a purge the bytes are gone from the database file, its log and the q
     await until('the purge has left its receipt', async () => (await world.audited('retention.purged')).length === 1)
     await until('nothing is left', async () => (await rowsOf(world, 'broker_outgoing')) === 0)
     const [receipt] = await world.audited('retention.purged')
-    assert.equal(receipt?.detail, { sightings: 2, crops: 1, alerts: 1, quarantine: 1, queue: 1 })
+    assert.equal(receipt?.detail, { sightings: 2, crops: 1, alerts: 1, quarantine: 1, queue: 1, entries: 0 })
     for (const table of ['alerts', 'alert_groups', 'alert_steps', 'quarantine'] as const) {
       assert.is(await rowsOf(world, table), 0, table)
     }
@@ -278,6 +278,8 @@ test('a purge of many rows goes in steps, between which others write, and stops 
     })
     await sessions.setup({ id: 'broker-1', counter: 0 })
     const deps = {
+      entries: { purge: async () => 0 },
+      retention: () => ({ matchedMs: 0 }),
       database,
       sightings,
       quarantine: createQuarantine({ database, newId, retention }),

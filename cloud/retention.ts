@@ -8,10 +8,11 @@ import type { Log } from '../shared/log.ts'
 import type { Alerts } from './alerts.ts'
 import { type AuditRecord, CLOUD_ACTOR } from './audit/entry.ts'
 import type { Database } from './database/database.ts'
+import type { ManualEntries } from './hotlists/manual.ts'
 import type { Metrics } from './metrics.ts'
 import type { Quarantine } from './quarantine.ts'
 import type { Sessions } from './sessions.ts'
-import type { Sightings } from './sightings.ts'
+import type { Retention, Sightings } from './sightings.ts'
 
 /** Rows of one kind deleted in one transaction; below 50 ms on a small server. */
 export const PURGE_STEP_ROWS = 500
@@ -26,6 +27,7 @@ export interface Purged {
   alerts: number
   quarantine: number
   queue: number
+  entries: number
 }
 
 export interface RetentionDeps {
@@ -34,6 +36,9 @@ export interface RetentionDeps {
   alerts: Alerts
   quarantine: Quarantine
   sessions: Sessions
+  /** Entries made by hand: they hold plates and names, and are kept as matched sightings are, from their end on. */
+  entries: Pick<ManualEntries, 'purge'>
+  retention: () => Pick<Retention, 'matchedMs'>
   /** What else is due once a minute: log-ins and certificates that run out. */
   upkeep: () => Promise<void>
   audit: { append(record: AuditRecord): Promise<{ seq: number }> }
@@ -44,7 +49,7 @@ export interface RetentionDeps {
 
 /** Deletes everything that is past its retention now; stops early when the signal aborts. Returns what it deleted. */
 export async function purgeExpired(deps: RetentionDeps, signal: AbortSignal): Promise<Purged> {
-  const total: Purged = { sightings: 0, crops: 0, alerts: 0, quarantine: 0, queue: 0 }
+  const total: Purged = { sightings: 0, crops: 0, alerts: 0, quarantine: 0, queue: 0, entries: 0 }
   while (!signal.aborted) {
     const nowMs = deps.clock.nowMs()
     const { sightings, crops } = await deps.sightings.purge(nowMs, PURGE_STEP_ROWS)
@@ -55,6 +60,7 @@ export async function purgeExpired(deps: RetentionDeps, signal: AbortSignal): Pr
       alerts: await deps.alerts.purge(nowMs, PURGE_STEP_ROWS),
       quarantine: quarantined.expired + quarantined.overflow,
       queue: await deps.sessions.purge(PURGE_STEP_ROWS),
+      entries: await deps.entries.purge(nowMs - deps.retention().matchedMs, PURGE_STEP_ROWS),
     }
     for (const key of PURGED_KEYS) {
       total[key] += step[key]
@@ -76,7 +82,7 @@ export async function purgeExpired(deps: RetentionDeps, signal: AbortSignal): Pr
   }
   return total
 }
-const PURGED_KEYS = ['sightings', 'crops', 'alerts', 'quarantine', 'queue'] as const
+const PURGED_KEYS = ['sightings', 'crops', 'alerts', 'quarantine', 'queue', 'entries'] as const
 
 /** Purges at every interval until the signal aborts, and sends alerts that could not be published. A failure is logged and tried again at the next interval. */
 export async function runRetention(deps: RetentionDeps, signal: AbortSignal): Promise<void> {

@@ -170,10 +170,12 @@ export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): voi
     },
     async handler(request) {
       const { version, ...change } = request.body
-      const detail: Record<string, string | number> = { version }
+      const detail: Record<string, string | number | boolean | string[] | null> = { version }
       if (change.upload !== undefined) detail.upload = change.upload
       for (const [name, value] of Object.entries({ ...change.retention, ...change.hotlists })) {
-        if (value !== undefined) detail[name] = typeof value === 'number' ? value : JSON.stringify(value)
+        if (value === undefined) continue
+        const isPlain = value === null || typeof value !== 'object' || Array.isArray(value)
+        detail[name] = isPlain ? value : JSON.stringify(value)
       }
       return door.audited(request, { operation: 'policy.change', detail }, () =>
         policy.change(version, change, by(request)),

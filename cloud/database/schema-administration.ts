@@ -136,7 +136,7 @@ export interface HotlistEntriesTable {
   expires_at_ms: number | null
 }
 
-/** Owner: hotlists/manual.ts. `state`: pending, approved, rejected, ended. */
+/** Owner: hotlists/manual.ts. `state`: waiting, approved, in_force (on the list's current version), over. */
 export interface ManualEntriesTable {
   entry_id: string
   list: string
@@ -153,8 +153,8 @@ export interface ManualEntriesTable {
   decided_by: string | null
   effective_at_ms: number
   expires_at_ms: number
-  /** When it was taken off the list before its time, or refused. */
-  ended_at_ms: number | null
+  /** `expires_at_ms`, or when it was taken off the list before that, or refused. */
+  over_at_ms: number
 }
 
 /** Owner: policy.ts. */

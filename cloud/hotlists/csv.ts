@@ -332,7 +332,7 @@ function readRow(
 }
 
 /** A plate without `*` and `?` on a list of patterns is that plate. */
-function readPlate(text: string, rule: ListRule): Pick<HotlistRow, 'plate' | 'rule'> | Error {
+export function readPlate(text: string, rule: ListRule): Pick<HotlistRow, 'plate' | 'rule'> | Error {
   if (text === '') return new Error('no plate')
   if (!/[*?]/.test(text)) {
     const plate = normalisePlate(text)

@@ -244,7 +244,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     await database.writeBatch([mark('retired')])
   }
 
-  async function ensureList(list: string, settings: ListSettings): Promise<void> {
+  async function ensureList(list: string, settings: ListSettings, kind: 'file' | 'manual' = 'file'): Promise<void> {
     if ((await find(list)) !== null) return
     const lists = await database.read(build.selectFrom('hotlists').select('list').limit(MAX_LISTS))
     if (lists.length >= MAX_LISTS)
@@ -252,7 +252,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     await database.writeBatch([
       build
         .insertInto('hotlists')
-        .values({ list, kind: 'file', last_version: 0, created_at_ms: clock.nowMs(), ...settingsRow(settings) }),
+        .values({ list, kind, last_version: 0, created_at_ms: clock.nowMs(), ...settingsRow(settings) }),
     ])
   }
 

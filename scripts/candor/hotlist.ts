@@ -1,11 +1,15 @@
 /** `candor hotlist`: import, approve, status, rollback, diff, and the key of what cameras hold. */
 import { type Command, Option } from 'commander'
 import type { ImportReport } from '../../cloud/hotlists.ts'
+import { LIST_RULES, registerEntries, SOURCES } from './hotlist-entry.ts'
 import { positiveNumber, wholeNumber } from './options.ts'
 
 interface ImportOptions {
   list: string
   match?: string
+  source?: string
+  priority?: number
+  acceptCloudOnly?: boolean
   groups?: string
   maxAge?: number
   dryRun?: boolean
@@ -25,12 +29,18 @@ export function register(program: Command): void {
       'with a header row: plate (or LIC), jurisdiction (or LIS), category, priority, reason, case, effective, expires, match',
     )
     .requiredOption('--list <name>', 'name of the list; made when new')
-    .addOption(new Option('--match <rule>', 'default of the list for rows that do not say').choices(['exact', 'near']))
+    .addOption(new Option('--match <rule>', 'default of the list for rows that do not say').choices(LIST_RULES))
+    .addOption(new Option('--source <source>', 'where the list comes from').choices(SOURCES))
+    .option('--priority <n>', 'of rows that do not say, 1 (most urgent) to 5', wholeNumber(1, 5))
     .option('--groups <names>', 'groups that its alerts go to, comma-separated (default of a new list: patrol)')
     .option('--max-age <hours>', 'the list counts as stale when older', positiveNumber)
     .option('--dry-run', 'check the file and change nothing')
     .option('--skip-bad', 'apply the good rows although there are bad ones')
     .option('--allow-empty', 'take a file without entries, which ends all matching of the list')
+    .option(
+      '--accept-cloud-only',
+      'take patterns although cameras send only their matches, and so never what a pattern means',
+    )
     .option('--json', 'one JSON document')
     .action(async (file: string, options: ImportOptions) => {
       const { z } = await import('zod')
@@ -43,9 +53,11 @@ export function register(program: Command): void {
       })
       const query = new URLSearchParams()
       if (options.match !== undefined) query.set('match', options.match)
+      if (options.source !== undefined) query.set('source', options.source)
+      if (options.priority !== undefined) query.set('priority', String(options.priority))
       if (options.groups !== undefined) query.set('groups', options.groups)
       if (options.maxAge !== undefined) query.set('maxAgeMs', String(Math.round(options.maxAge * 3_600_000)))
-      for (const name of ['dryRun', 'skipBad', 'allowEmpty'] as const)
+      for (const name of ['dryRun', 'skipBad', 'allowEmpty', 'acceptCloudOnly'] as const)
         if (options[name] === true) query.set(name, 'true')
       const path = `/api/v1/hotlists/${encodeURIComponent(options.list)}?${query}`
       const report = await withClient((client) =>
@@ -75,6 +87,11 @@ export function register(program: Command): void {
             ageMs: z.int().nullable(),
             stale: z.boolean(),
             rule: z.string(),
+            source: z.string(),
+            priority: z.int(),
+            cloudEntries: z.int(),
+            effectiveAtMs: z.int().nullable(),
+            expiresAtMs: z.int().nullable(),
             groups: z.array(z.string()),
             maxAgeMs: z.int(),
             pending: z.array(
@@ -115,14 +132,18 @@ export function register(program: Command): void {
         one.version === null ? 'none' : String(one.version),
         String(one.entries),
         `${one.ageMs === null ? '' : age(one.ageMs)}${one.stale ? ' STALE' : ''}`,
+        one.source,
         one.rule,
+        String(one.priority),
         one.groups.join(','),
         one.versions
           .filter((version) => version.kept)
           .map((version) => version.version)
           .join(' '),
       ])
-      process.stdout.write(table(['list', 'version', 'entries', 'age', 'match', 'groups', 'kept'], lists))
+      process.stdout.write(
+        table(['list', 'version', 'entries', 'age', 'source', 'match', 'priority', 'groups', 'kept'], lists),
+      )
       for (const { list, pending } of status.hotlists) {
         for (const { version, entries, madeBy, difference, settings } of pending) {
           process.stdout.write(
@@ -231,6 +252,8 @@ export function register(program: Command): void {
       }
       process.stdout.write(`${diff.added} added, ${diff.removed} removed.\n`)
     })
+
+  registerEntries(hotlist)
 }
 
 function describe(report: ImportReport): string {

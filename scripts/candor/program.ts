@@ -13,6 +13,7 @@ import { register as registerDoctor } from './doctor.ts'
 import { register as registerEdge } from './edge.ts'
 import { register as registerHotlist } from './hotlist.ts'
 import { register as registerLogin } from './login.ts'
+import { register as registerPolicy } from './policy.ts'
 import { register as registerRead } from './read.ts'
 import { register as registerSearch } from './search.ts'
 
@@ -24,6 +25,7 @@ const REGISTRATIONS = [
   registerLogin,
   registerAccount,
   registerCamera,
+  registerPolicy,
   registerHotlist,
   registerAlert,
   registerSearch,

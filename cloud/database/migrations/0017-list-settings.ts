@@ -32,9 +32,9 @@ export const listSettings: Migration = {
       decided_by TEXT,
       effective_at_ms INTEGER NOT NULL,
       expires_at_ms INTEGER NOT NULL,
-      ended_at_ms INTEGER
+      over_at_ms INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX manual_entries_by_list ON manual_entries (list, state);
-    CREATE INDEX manual_entries_by_end ON manual_entries (ended_at_ms, expires_at_ms);
+    CREATE INDEX manual_entries_by_end ON manual_entries (over_at_ms);
   `,
 }
