@@ -32,7 +32,7 @@ export interface StepTaken {
 
 export interface Alerts {
   /** The alert of a new sighting, and the statements that store it. */
-  raise(found: { sighting: Sighting; receivedAtMs: number; match: ListMatch }): {
+  raise(found: { sighting: Sighting; receivedAtMs: number; match: ListMatch; isHistorical?: boolean }): {
     alert: Alert
     statements: Statement[]
   }
@@ -196,8 +196,9 @@ export function createAlerts(deps: AlertsDeps): Alerts {
   }
 
   return {
-    raise({ sighting, receivedAtMs, match }) {
+    raise({ sighting, receivedAtMs, match, isHistorical = false }) {
       const { retainedFromMs } = timesOf(sighting, receivedAtMs)
+      const raisedAtMs = isHistorical ? clock.nowMs() : receivedAtMs
       const alert: Alert = {
         alertId: deps.newId(),
         agency: deps.agency,
@@ -205,8 +206,9 @@ export function createAlerts(deps: AlertsDeps): Alerts {
         state: 'raised',
         outcome: null,
         groups: [...match.groups],
-        raisedAtMs: receivedAtMs,
-        updatedAtMs: receivedAtMs,
+        historical: isHistorical,
+        raisedAtMs,
+        updatedAtMs: raisedAtMs,
         updatedBy: null,
         expiresAtMs: retainedFromMs + Math.floor(deps.retention().matchedMs),
         match: describeMatch(match, sighting),

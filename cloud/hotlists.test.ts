@@ -226,6 +226,7 @@ test('an import that was cut short leaves nothing after the next start', async (
         chunks_retained: 0,
         cloud_entries: 0,
         past_from_ms: null,
+        past_since: null,
         published: 0,
         manifest: null,
         source_sha256: null,

@@ -93,6 +93,8 @@ export interface HotlistsDeps {
   clock: Clock
   newId: () => string
   log: Log
+  /** A version may be due to be held against the past. */
+  onInForce?: () => void
   /** Entries of all lists in force together. */
   maxMatchedEntries?: number
 }
@@ -117,6 +119,13 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     return { index, ...(await snapshot.end()) }
   }
 
+  /** What has not been on the list before is held against the past, where the policy allows. */
+  function pastOf(change: Enforced, since: number | null, nowMs: number) {
+    const { checkPastHours } = deps.policy().hotlists
+    if (checkPastHours === 0 || change.recall === true || change.sameContentAs !== undefined) return {}
+    return { past_from_ms: nowMs - Math.round(checkPastHours * HOUR_MS), past_since: since }
+  }
+
   /** For matching here alone. */
   async function indexOf(list: string, version: number): Promise<ListIndex> {
     const index = createListIndex()
@@ -129,7 +138,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     const [row] = await database.read(
       build
         .selectFrom('hotlist_versions')
-        .select(['manifest', 'published', 'source_sha256'])
+        .select(['manifest', 'published', 'source_sha256', 'past_from_ms', 'past_since'])
         .where('list', '=', list)
         .where('version', '=', version),
     )
@@ -138,6 +147,8 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
       manifest: row?.manifest == null ? null : openManifest(row.manifest),
       isPublished: row?.published === 1,
       sourceSha256: row?.source_sha256 ?? null,
+      // Not yet held against the past: what comes after it is new beside the same version.
+      pastSince: row?.past_from_ms == null ? undefined : row.past_since,
     }
   }
 
@@ -150,7 +161,8 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     change: Enforced = {},
   ): Promise<SnapshotTotals> {
     const key = deps.keys.current
-    const before = await versionOf(list, inForce.get(list)?.version ?? 0)
+    const beforeVersion = inForce.get(list)?.version ?? null
+    const before = await versionOf(list, beforeVersion ?? 0)
     const { index, totals, chunks } = await walk(list, version, key)
     const nowMs = clock.nowMs()
     const same = change.sameContentAs
@@ -182,6 +194,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
           manifest: sealManifest(deps.signer, manifest),
           source_sha256: sourceSha256,
           made_at_ms: same?.issuedAtMs ?? nowMs,
+          ...pastOf(change, before.pastSince === undefined ? beforeVersion : before.pastSince, nowMs),
         })
         .where('list', '=', list)
         .where('version', '=', version),
@@ -191,6 +204,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
         .where('list', '=', list),
     ])
     inForce.set(list, inForceOf({ list, version, index }, settings, manifest.expiresAtMs))
+    deps.onInForce?.()
     log.info('hotlist_in_force', { list, listVersion: version, entries: index.size })
     try {
       if (publish !== null) await publishList(list, version, publish, chunks)

@@ -14,6 +14,7 @@ import { cameraClientId, parsePersonClientId } from '../shared/names.ts'
 import { maySubscribe, topics } from '../shared/topics.ts'
 import type { Alert } from '../shared/wire/index.ts'
 import { createAccounts } from './accounts.ts'
+import { raiseHistorical } from './alerts/historical.ts'
 import { createAlerts } from './alerts.ts'
 import { createApi, secureContext } from './api/api.ts'
 import { openAudit } from './audit/log.ts'
@@ -25,6 +26,7 @@ import { CONNECTION_LIMITS, type ConnectionLimits } from './connections.ts'
 import { openSqlite } from './database/sqlite.ts'
 import { createDenialAudit, type Denied } from './denials.ts'
 import { createFirstRun } from './first-run.ts'
+import { openPastCheck } from './hotlists/past.ts'
 import { createHotlists } from './hotlists.ts'
 import { createIngest } from './ingest.ts'
 import { KEY_FILES, openKeys } from './keys.ts'
@@ -124,6 +126,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     const hotlists = await createHotlists({
       ...{ database, agency, signer: keys.lists, keys: listKeys, isSuppressed: suppressions.has, clock, newId, log },
       policy: policy.current,
+      onInForce: () => void pastCheck.run(),
     })
     const retention = () => policy.retention()
     const accountOf = (clientId: string) => {
@@ -155,6 +158,11 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       publish: (group, alert) =>
         broker.publish(topics.alerts(agency, group), Buffer.from(JSON.stringify(alert)), { qos: 1, retain: false }),
     })
+    const pastCheck = openPastCheck({
+      ...{ database, clock, newId, log, audit, sightings, match: hotlists.match },
+      raise: (found) => raiseHistorical({ database, alerts, sightings }, found),
+    })
+    closing.unshift(() => pastCheck.close())
     const ingest = createIngest({
       database,
       sightings,
@@ -290,6 +298,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
         await accounts.endExpired()
         await suppressions.purge(clock.nowMs())
         await hotlists.upkeep()
+        await pastCheck.run()
         broker.endExpired(clock.nowMs())
         await broker.publishLeftWills()
       },

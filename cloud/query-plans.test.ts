@@ -70,6 +70,8 @@ const SHORT: readonly RegExp[] = [
   /^SCAN alerts USING INDEX alerts_unpublished:/,
   // By number from the end, and ends with the first.
   /^SCAN audit_entries: select "seq", "hash" from "audit_entries" order by "seq" desc limit \?$/,
+  // A partial index: only versions whose new entries are to be held against the past stand in it.
+  /^SCAN hotlist_versions USING INDEX hotlist_versions_past:/,
   // Bounded by MAX_LISTS.
   /^SCAN hotlists: /,
   // Bounded by MAX_QUARANTINED_ROWS.

@@ -66,6 +66,8 @@ export type VisibleSightings = SelectQueryBuilder<Schema, 'sightings', object>
 export interface Sightings {
   insert(row: SightingsTable): Statement
   insertCrop(row: CropsTable): Statement
+  /** Every revision of it is kept as a matched one from now on. */
+  markMatched(cameraId: string, sightingId: string): Statement
   /** SHA-256 of the payloads stored of this sighting, by revision. Sees expired rows: they still make a repeat a repeat. */
   storedDigests(cameraId: string, sightingId: string): Promise<ReadonlyMap<number, string>>
   /** Where the retention of a sighting starts that announced this picture, ms; null when none did. */
@@ -119,6 +121,12 @@ export function createSightings(deps: { database: Database; retention: () => Ret
   return {
     insert: (row) => insertSighting(SIGHTING_COLUMNS.map((column) => row[column])),
     insertCrop: (row) => insertCrop(CROP_COLUMNS.map((column) => row[column])),
+    markMatched: (cameraId, sightingId) =>
+      build
+        .updateTable('sightings')
+        .set({ matched: 1 })
+        .where('camera_id', '=', cameraId)
+        .where('sighting_id', '=', sightingId),
     async storedDigests(cameraId, sightingId) {
       const rows = (await database.read(digestsOf([cameraId, sightingId]))) as {
         revision: number

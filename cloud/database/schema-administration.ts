@@ -101,6 +101,8 @@ export interface HotlistVersionsTable {
   cloud_entries: number
   /** Its new entries are still to be held against sightings seen from then on; null: no (longer). */
   past_from_ms: number | null
+  /** The version that they are new beside; null: there was none. */
+  past_since: number | null
   published: number
   manifest: string | null
   source_sha256: string | null

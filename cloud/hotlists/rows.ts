@@ -209,6 +209,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
         published: 0,
         cloud_entries: 0,
         past_from_ms: null,
+        past_since: null,
         manifest: null,
         source_sha256: null,
         pending: null,

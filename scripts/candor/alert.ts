@@ -256,6 +256,7 @@ async function describe({ alert, steps, source }: Awaited<ReturnType<typeof deta
   if (sighting.clock === 'unsynced') {
     lines.push('  THE CAMERA’S CLOCK IS NOT TRUSTED; THE TIME IS WHEN THE CLOUD RECEIVED IT')
   }
+  if (alert.historical) lines.push('  SEEN BEFORE THE PLATE CAME ONTO THE LIST; THE SIGHTING IS OF THE PAST')
   if (match.stale) lines.push('  THE LIST WAS PAST ITS AGE LIMIT; THE ENTRY MAY BE OVER')
   const [listed, read] = [match.listedJurisdiction, sighting.jurisdiction?.code ?? null]
   if (alert.state !== 'raised' && listed !== null && read !== null && listed !== read) {

@@ -101,6 +101,10 @@ export const alertSchema = z.object({
   state: z.enum(ALERT_STATES),
   outcome: z.enum(ALERT_OUTCOMES).nullable(),
   groups: z.array(slugSchema).min(1).max(32),
+  historical: z
+    .boolean()
+    .default(false)
+    .describe('the vehicle was seen before its plate came onto the list; the sighting is of the past'),
   raisedAtMs: timeMsSchema,
   updatedAtMs: timeMsSchema,
   updatedBy: slugSchema.nullable().describe('account of the last step; null: the cloud itself'),

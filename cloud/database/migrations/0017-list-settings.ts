@@ -2,7 +2,8 @@ import type { Migration } from '../migrate.ts'
 
 /**
  * `kind`: 'file', a list that files replace, or 'manual', one of entries that people made. `cloud_entries`: of a version's entries, those
- * that no camera has (patterns). `past_from_ms`: its new entries are still to be held against sightings seen since then.
+ * that no camera has (patterns). `past_from_ms`: its new entries, those that version `past_since` had not, are still to be held against sightings
+ * seen since then.
  */
 export const listSettings: Migration = {
   number: 17,
@@ -15,6 +16,8 @@ export const listSettings: Migration = {
     ALTER TABLE hotlists ADD COLUMN expires_at_ms INTEGER;
     ALTER TABLE hotlist_versions ADD COLUMN cloud_entries INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE hotlist_versions ADD COLUMN past_from_ms INTEGER;
+    ALTER TABLE hotlist_versions ADD COLUMN past_since INTEGER;
+    CREATE INDEX hotlist_versions_past ON hotlist_versions (list, version) WHERE past_from_ms IS NOT NULL;
 
     CREATE TABLE manual_entries (
       entry_id TEXT PRIMARY KEY,

@@ -287,6 +287,7 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }
   function warnings(alert: Alert): HTMLElement[] {
     const found: string[] = []
     if (!alert.match.stillMatches) found.push('The final read no longer matches the list. Look very carefully.')
+    if (alert.historical) found.push('Seen before the plate came onto the list: the sighting is of the past.')
     if (alert.match.stale)
       found.push('The list was past its age limit: the entry may be over. Confirm it with its source.')
     const [listed, read] = [alert.match.listedJurisdiction, alert.sighting.jurisdiction?.code ?? null]
