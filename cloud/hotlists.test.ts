@@ -224,6 +224,7 @@ test('an import that was cut short leaves nothing after the next start', async (
         entries: 0,
         chunks: 0,
         chunks_retained: 0,
+        delta_chunks_retained: 0,
         published: 0,
         manifest: null,
         source_sha256: null,

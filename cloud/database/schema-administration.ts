@@ -91,6 +91,7 @@ export interface HotlistVersionsTable {
   entries: number
   chunks: number
   chunks_retained: number
+  delta_chunks_retained: number
   published: number
   manifest: string | null
   source_sha256: string | null

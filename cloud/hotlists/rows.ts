@@ -203,6 +203,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
         entries: 0,
         chunks: 0,
         chunks_retained: 0,
+        delta_chunks_retained: 0,
         published: 0,
         manifest: null,
         source_sha256: null,

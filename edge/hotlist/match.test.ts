@@ -50,7 +50,7 @@ test('a list past its date goes on matching and says that it is stale; a fresh m
     assert.is(offer(hotlists, renewed)?.result, 'applied')
     assert.is(hotlists.wanted, null, 'the entries are there already')
     assert.equal(hotlists.status(NOW + DAY), [
-      { list: 'stolen', version: 1, entries: 1, ageMs: 0, stale: false, keyed: true },
+      { list: 'stolen', version: 1, entries: 1, ageMs: 0, stale: false, keyed: true, failedDeltas: 0 },
     ])
   })
 })

@@ -19,7 +19,7 @@ import {
   SNAPSHOT_RECORD_BYTES,
   writeRecord,
 } from '../../shared/wire/index.ts'
-import { createHotlists, type Hotlists, type MatchedRead } from './hotlist.ts'
+import { createHotlists, type Hotlists, type MatchedRead, type Wanted } from './hotlist.ts'
 
 export const NOW = 1_790_000_000_000
 export const DAY = 86_400_000
@@ -117,6 +117,7 @@ export function versionOf(
     chunks: chunks.length,
     bytes: snapshot.length,
     digest: sha256Hex(snapshot),
+    delta: null,
     keyId: key.keyId,
     issuedAtMs: NOW - DAY,
     expiresAtMs: NOW + DAY,
@@ -132,8 +133,13 @@ export function offer(hotlists: Hotlists, { manifest }: Version): HotlistAck | n
   return hotlists.takeManifest(manifest.list, sealed(manifest))
 }
 
-export function giveChunks(hotlists: Hotlists, { manifest, chunks }: Version): void {
-  for (const [chunk, payload] of chunks.entries()) hotlists.takeChunk(manifest.list, manifest.version, chunk, payload)
+/** Of the snapshot, or as many of a delta. */
+export function giveChunks(
+  hotlists: Hotlists,
+  { manifest: { list, version }, chunks }: Pick<Version, 'manifest' | 'chunks'>,
+  kind: Wanted['kind'] = 'snapshot',
+): void {
+  for (const [chunk, payload] of chunks.entries()) hotlists.takeChunk({ kind, list, version }, chunk, payload)
 }
 
 /** Manifest, chunks and what became of it. */
