@@ -4,9 +4,6 @@ import { AppError } from '../../shared/errors.ts'
 import { RECORD_ORDER_BYTES, SNAPSHOT_CHUNK_BYTES } from '../../shared/wire/index.ts'
 import type { ListTables } from './tables.ts'
 
-/** Records of one transaction: keeps the event loop free (under 50 ms on a Raspberry Pi class machine). */
-export const RECORDS_PER_STEP = 500
-
 /** What the manifest says of them. */
 export interface Announced {
   chunks: number
@@ -24,11 +21,11 @@ export interface Chunks {
   /** Throws `integrity` unless all of them are there and are what the digest says. */
   check(): Promise<void>
   /**
-   * Reads records of `recordBytes`, in strict order of digest and entryId, and hands them over in steps. Throws `integrity` for one out
+   * Reads records of `recordBytes`, in strict order of digest and entryId, and hands them over in steps of `perStep`. Throws `integrity` for one out
    * of order, half a record or another number of them, and what `parse` and `write` throw.
    */
   eachStep<T>(
-    recordBytes: number,
+    form: { recordBytes: number; perStep: number },
     parse: (bytes: Buffer, at: number, index: number) => T,
     write: (parsed: T[]) => void,
   ): Promise<void>
@@ -78,7 +75,7 @@ export function createChunks(
         throw new AppError('integrity', 'the digest does not match the chunks')
     },
     async eachStep<T>(
-      recordBytes: number,
+      { recordBytes, perStep }: { recordBytes: number; perStep: number },
       parse: (bytes: Buffer, at: number, index: number) => T,
       write: (parsed: T[]) => void,
     ) {
@@ -94,7 +91,7 @@ export function createChunks(
           if (last.compare(order) >= 0) throw new AppError('integrity', `entry ${index} is out of order`)
           last = order
           parsed.push(parse(bytes, at, index))
-          if (parsed.length < RECORDS_PER_STEP && at + recordBytes < bytes.length) continue
+          if (parsed.length < perStep && at + recordBytes < bytes.length) continue
           write(parsed.splice(0))
           await turn()
         }

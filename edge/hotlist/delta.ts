@@ -18,7 +18,10 @@ import {
 } from '../../shared/wire/index.ts'
 import { createChunks } from './chunks.ts'
 import { checkedEntry, type Download, isId } from './snapshot.ts'
-import { type ListRow, type ListTables, SWEEP_ROWS } from './tables.ts'
+import type { ListRow, ListTables } from './tables.ts'
+
+/** Changes of one transaction: each is on a page of its own, where a snapshot's entries lie side by side. */
+const CHANGES_PER_STEP = 250
 
 export interface Change {
   entry: RecordFields
@@ -47,10 +50,11 @@ export function createDelta(
     },
     async write() {
       // Rows that a failed one has marked would end with the step of this one.
-      while (tables.undo(SWEEP_ROWS) > 0) await turn()
+      while (tables.undo(CHANGES_PER_STEP) > 0) await turn()
       await chunks.check()
       let { entries } = from
-      await chunks.eachStep(DELTA_RECORD_BYTES, checkedChange, (changes) => {
+      const form = { recordBytes: DELTA_RECORD_BYTES, perStep: CHANGES_PER_STEP }
+      await chunks.eachStep(form, checkedChange, (changes) => {
         entries += tables.change(from.generation, generation, changes)
       })
       if (entries !== manifest.entries)

@@ -24,10 +24,13 @@ import {
 import { createDelta, fittingDelta } from './delta.ts'
 import { judgeManifest, openSigned } from './manifest.ts'
 import { createSnapshot, type Download } from './snapshot.ts'
-import { type ListRow, openListTables, SWEEP_ROWS } from './tables.ts'
+import { type ListRow, openListTables } from './tables.ts'
 
 /** A download to which nothing was added for this long is given up; the next connection starts it again. Milliseconds. */
 export const STALLED_AFTER_MS = 60_000
+
+/** Rows deleted or put right in one step of `sweep`. */
+export const SWEEP_ROWS = 500
 
 export interface Wanted {
   kind: 'snapshot' | 'delta'

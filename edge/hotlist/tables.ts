@@ -9,9 +9,6 @@ import type { Manifest, MatchRule, RecordFields } from '../../shared/wire/index.
 import type { Change } from './delta.ts'
 import type { Download } from './snapshot.ts'
 
-/** Rows deleted or put right in one step of a sweep. */
-export const SWEEP_ROWS = 500
-
 const TABLES = `
 CREATE TABLE IF NOT EXISTS hotlist_lists (
   list TEXT PRIMARY KEY,
@@ -30,7 +27,7 @@ CREATE TABLE IF NOT EXISTS hotlist_generations (
   generation INTEGER PRIMARY KEY AUTOINCREMENT,
   -- Of a step: the generation whose rows it changes. NULL: a generation of its own.
   within INTEGER,
-  -- active: a snapshot in force; taken: a step in force, whose rows that went can be deleted; dead: all of it goes.
+  -- active: a snapshot in force, taken: a step in force, whose rows that went can be deleted, dead: all of it goes.
   state TEXT NOT NULL CHECK (state IN ('staging', 'active', 'taken', 'dead'))
 ) STRICT;
 CREATE TABLE IF NOT EXISTS hotlist_chunks (
@@ -48,7 +45,7 @@ CREATE TABLE IF NOT EXISTS hotlist_digests (
   rule TEXT NOT NULL CHECK (rule IN ('exact', 'near')),
   effective_at_ms INTEGER,
   expires_at_ms INTEGER,
-  -- 0: with the generation; otherwise a step's number.
+  -- 0: with the generation, otherwise the number of a step.
   since INTEGER NOT NULL,
   until INTEGER,
   PRIMARY KEY (generation, digest, entry_id, since)
