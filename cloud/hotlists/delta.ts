@@ -10,9 +10,11 @@ import {
 import type { ListEntry } from './matcher.ts'
 import { createSortedRecords, type RecordTotals } from './sorted-records.ts'
 
+type PackedEntry = Omit<ListEntry, 'category'>
+
 export interface DeltaBuilder {
   /** The same entry in the older and the newer version, or null where it is not. Throws nothing for too many: then there is no delta. */
-  add(old: ListEntry | null, now: ListEntry | null): Promise<void>
+  add(old: PackedEntry | null, now: PackedEntry | null): Promise<void>
   /** More than a delta may have: the rest need not be added. */
   readonly isTooLong: boolean
   /** null: it is not much shorter than a snapshot of `snapshotBytes`. */
@@ -24,7 +26,7 @@ export function createDeltaBuilder(key: ListKey, turn: () => Promise<unknown>): 
   const records = createSortedRecords(DELTA_RECORD_BYTES, turn)
   let isTooLong = false
 
-  async function write(entry: ListEntry, operation: typeof writePut | typeof writeRemoval): Promise<void> {
+  async function write(entry: PackedEntry, operation: typeof writePut | typeof writeRemoval): Promise<void> {
     isTooLong ||= records.count >= MAX_DELTA_ENTRIES
     if (isTooLong) return
     await records.add((into, at) => operation(into, at, { ...entry, digest: key.digest(entry.plate) }))
@@ -48,7 +50,7 @@ export function createDeltaBuilder(key: ListKey, turn: () => Promise<unknown>): 
 }
 
 /** In everything that a record has. */
-function isSame(a: ListEntry, b: ListEntry): boolean {
+function isSame(a: PackedEntry, b: PackedEntry): boolean {
   return (
     a.plate === b.plate &&
     a.jurisdiction === b.jurisdiction &&

@@ -20,16 +20,17 @@ export interface ListDiff {
 }
 
 type Row = HotlistEntriesTable
+type Identified = Pick<Row, 'entry_id'>
 
 /**
  * Both versions in the order of their ids, a step of each at a time: the same entry in both, or null where it is not. `isEnough` ends the
  * older one early; the newer one is always read whole.
  */
-export async function* sideBySide(
-  older: AsyncGenerator<Row>,
-  newer: AsyncGenerator<Row>,
+export async function* sideBySide<Old extends Identified, Now extends Identified>(
+  older: AsyncGenerator<Old>,
+  newer: AsyncGenerator<Now>,
   isEnough: () => boolean = () => false,
-): AsyncGenerator<{ old: Row | null; now: Row } | { old: Row; now: null }> {
+): AsyncGenerator<{ old: Old | null; now: Now } | { old: Old; now: null }> {
   let [old, now] = [await older.next(), await newer.next()]
   while (old.done !== true || now.done !== true) {
     if (old.done !== true && isEnough()) old = { done: true, value: undefined }

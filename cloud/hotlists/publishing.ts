@@ -11,7 +11,7 @@ import type { ListKeys } from '../list-keys.ts'
 import { createDeltaBuilder } from './delta.ts'
 import { sideBySide } from './diff.ts'
 import { createListIndex } from './matcher.ts'
-import { type ListRows, toEntry } from './rows.ts'
+import { type ListRows, toEntry, toPacked } from './rows.ts'
 import { createSnapshotBuilder, openManifest } from './snapshot.ts'
 
 export type Publish = (topic: string, payload: Buffer, options: { qos: 0 | 1; retain: boolean }) => Promise<void>
@@ -32,7 +32,7 @@ const NOTHING = Buffer.alloc(0)
 export function createPublishing(deps: {
   database: Database
   agency: string
-  rows: Pick<ListRows, 'entriesOf'>
+  rows: Pick<ListRows, 'entriesOf' | 'packedOf'>
   keys: Pick<ListKeys, 'find'>
   clock: Clock
 }) {
@@ -81,7 +81,7 @@ export function createPublishing(deps: {
     const snapshot = createSnapshotBuilder(key, turn)
     const changes = createDeltaBuilder(key, turn)
     // There is no version 0.
-    const older = rows.entriesOf(list, start?.fromVersion ?? 0)
+    const older = rows.packedOf(list, start?.fromVersion ?? 0)
     const isEnough = () => start === null || changes.isTooLong
     for await (const { old, now } of sideBySide(older, rows.entriesOf(list, version), isEnough)) {
       const entry = now === null ? null : toEntry(now)
@@ -89,7 +89,7 @@ export function createPublishing(deps: {
         index.add(entry)
         await snapshot.add(entry)
       }
-      if (!isEnough()) await changes.add(old === null ? null : toEntry(old), entry)
+      if (!isEnough()) await changes.add(old === null ? null : toPacked(old), entry)
     }
     const { totals, chunks } = await snapshot.end()
     const packed = start === null ? null : await changes.end(totals.bytes)
