@@ -40,6 +40,7 @@ const everyTopic = (agency: string, name: string) => ({
   command: `candor/v1/${agency}/cameras/${name}/commands/reboot/1`,
   manifest: topics.manifest(agency, 'stolen'),
   snapshot: topics.snapshotChunk(agency, 'stolen', 1, 0),
+  delta: topics.deltaChunk(agency, 'stolen', 1, 0),
   policy: topics.policy(agency),
   alerts: topics.alerts(agency, 'patrol'),
 })
@@ -154,6 +155,8 @@ test('a camera subscribes to lists, policy and its own commands and to nothing e
       topics.manifest(AGENCY, 'stolen'),
       topics.snapshotChunks(AGENCY, 'stolen', 1),
       topics.snapshotChunk(AGENCY, 'stolen', 1, 0),
+      topics.deltaChunks(AGENCY, 'stolen', 1),
+      topics.deltaChunk(AGENCY, 'stolen', 1, 0),
       topics.policy(AGENCY),
       topics.commands(AGENCY, A),
     ]
@@ -195,6 +198,7 @@ const WILD = [
   `candor/v1/${AGENCY}/cameras/+/commands/+/+`,
   `candor/v1/${AGENCY}/hotlists/#`,
   `candor/v1/${AGENCY}/hotlists/+/snapshot/+/+`,
+  `candor/v1/${AGENCY}/hotlists/+/delta/+/+`,
   '$share/readers/candor/v1/springfield/alerts/patrol',
 ]
 
@@ -212,6 +216,7 @@ test('an officer reads the alerts of the own groups, states and list versions, a
       topics.commands(AGENCY, A),
       topics.policy(AGENCY),
       topics.snapshotChunks(AGENCY, 'stolen', 1),
+      topics.deltaChunks(AGENCY, 'stolen', 1),
       ...WILD,
     ]
     for (const filter of [

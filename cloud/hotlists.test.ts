@@ -14,7 +14,8 @@ import {
 } from '../shared/wire/index.ts'
 import type { Statement } from './database/database.ts'
 import { MAX_DIFF_ENTRIES } from './hotlists/diff.ts'
-import { KEPT_VERSIONS, MAX_LISTS, ROWS_PER_STEP } from './hotlists/rows.ts'
+import { ROWS_PER_STEP } from './hotlists/reading.ts'
+import { KEPT_VERSIONS, MAX_LISTS } from './hotlists/rows.ts'
 import { DEFAULT_MAX_AGE_MS, MAX_GROUPS_PER_LIST, MAX_MAX_AGE_MS } from './hotlists/settings.ts'
 import { inWorld, keyPem, plates, rejects } from './hotlists/testing.ts'
 import { readOf } from './testing.ts'
@@ -227,6 +228,7 @@ test('an import that was cut short leaves nothing after the next start', async (
         cloud_entries: 0,
         past_from_ms: null,
         past_since: null,
+        delta_chunks_retained: 0,
         published: 0,
         manifest: null,
         source_sha256: null,

@@ -5,10 +5,8 @@
  */
 import { type Clock, HOUR_MS } from '../shared/clock.ts'
 import { AppError, toAppError } from '../shared/errors.ts'
-import type { ListKey } from '../shared/list-key.ts'
 import type { Log } from '../shared/log.ts'
 import type { Signer } from '../shared/signing.ts'
-import { topics } from '../shared/topics.ts'
 import type { Manifest } from '../shared/wire/hotlist.ts'
 import type { Policy } from '../shared/wire/policy.ts'
 import type { Database } from './database/database.ts'
@@ -26,15 +24,16 @@ import {
   type MatchedRead,
   noRoomFor,
 } from './hotlists/matcher.ts'
+import { createPublishing, type Publish } from './hotlists/publishing.ts'
 import { stageOlder } from './hotlists/rollback.ts'
 import { createListRows, type ListStatus, MAX_LISTS, toEntry } from './hotlists/rows.ts'
 import { type ListSettings, resolveSettings, settingsRow, toSettings } from './hotlists/settings.ts'
-import { createSnapshotBuilder, openManifest, type SnapshotTotals, sealManifest } from './hotlists/snapshot.ts'
+import { sealManifest } from './hotlists/snapshot.ts'
+import type { RecordTotals } from './hotlists/sorted-records.ts'
 import type { ListKeys } from './list-keys.ts'
 
 export type { ListMatch, MatchedRead } from './hotlists/matcher.ts'
-
-export type Publish = (topic: string, payload: Buffer, options: { qos: 0 | 1; retain: boolean }) => Promise<void>
+export type { Publish } from './hotlists/publishing.ts'
 
 interface Enforced {
   /** The version before must not match any more, not even until this one has arrived. */
@@ -103,21 +102,10 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
   const { database, agency, clock, log, maxMatchedEntries = MAX_MATCHED_ENTRIES } = deps
   const { build } = database
   const rows = createListRows(deps)
+  const { versionOf, deltaStart, walk, publishList } = createPublishing({ ...deps, rows })
   const inForce = new Map<string, ListInForce>()
   let busy = false
   let publish: Publish | null = null
-
-  /** Walks a version once: fills an index for matching, and packs the snapshot. */
-  async function walk(list: string, version: number, key: ListKey) {
-    const index = createListIndex()
-    const snapshot = createSnapshotBuilder(key, () => clock.sleep(0))
-    for await (const row of rows.entriesOf(list, version)) {
-      const entry = toEntry(row)
-      index.add(entry)
-      await snapshot.add(entry)
-    }
-    return { index, ...(await snapshot.end()) }
-  }
 
   /** What has not been on the list before is held against the past, where the policy allows. */
   function pastOf(change: Enforced, since: number | null, nowMs: number) {
@@ -133,25 +121,6 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     return index
   }
 
-  /** What stands of a version beside its entries. */
-  async function versionOf(list: string, version: number) {
-    const [row] = await database.read(
-      build
-        .selectFrom('hotlist_versions')
-        .select(['manifest', 'published', 'source_sha256', 'past_from_ms', 'past_since'])
-        .where('list', '=', list)
-        .where('version', '=', version),
-    )
-    return {
-      sealed: row?.manifest ?? null,
-      manifest: row?.manifest == null ? null : openManifest(row.manifest),
-      isPublished: row?.published === 1,
-      sourceSha256: row?.source_sha256 ?? null,
-      // Not yet held against the past: what comes after it is new beside the same version.
-      pastSince: row?.past_from_ms == null ? undefined : row.past_since,
-    }
-  }
-
   /** Brings a staged version into force: signed, committed, matched, published; then the rows of the oldest go. */
   async function enforce(
     list: string,
@@ -159,11 +128,12 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     settings: ListSettings,
     sourceSha256: string | null,
     change: Enforced = {},
-  ): Promise<SnapshotTotals> {
+  ): Promise<RecordTotals> {
     const key = deps.keys.current
     const beforeVersion = inForce.get(list)?.version ?? null
     const before = await versionOf(list, beforeVersion ?? 0)
-    const { index, totals, chunks } = await walk(list, version, key)
+    const start = await deltaStart(list, key.keyId)
+    const { index, totals, delta, ...packed } = await walk(list, version, key, start)
     const nowMs = clock.nowMs()
     const same = change.sameContentAs
     const manifest: Manifest = {
@@ -172,10 +142,8 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
       version,
       // Only what is called back stops matching before the next version is there.
       minimumVersion: change.recall === true ? version : (before.manifest?.minimumVersion ?? 1),
-      entries: totals.entries,
-      chunks: totals.chunks,
-      bytes: totals.bytes,
-      digest: totals.digest,
+      ...totals,
+      delta,
       keyId: key.keyId,
       issuedAtMs: same?.issuedAtMs ?? nowMs,
       // Under another key, a list that is over its age would be refused: it is taken, and counts as stale soon again.
@@ -191,6 +159,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
           cloud_entries: index.patternSize,
           chunks: totals.chunks,
           chunks_retained: totals.chunks,
+          delta_chunks_retained: delta?.chunks ?? 0,
           manifest: sealManifest(deps.signer, manifest),
           source_sha256: sourceSha256,
           made_at_ms: same?.issuedAtMs ?? nowMs,
@@ -207,63 +176,13 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     deps.onInForce?.()
     log.info('hotlist_in_force', { list, listVersion: version, entries: index.size })
     try {
-      if (publish !== null) await publishList(list, version, publish, chunks)
+      if (publish !== null) await publishList(list, version, publish, packed)
     } catch (thrown) {
       // The version is committed and matches here; a broker that is closing publishes it at the next start.
       log.warn('hotlist_not_published', { list, listVersion: version, error: toAppError(thrown).message })
     }
     await rows.retire(list, version)
     return { ...totals, entries: index.size }
-  }
-
-  /** `packed`: the version's chunks where they were made just now. */
-  async function publishList(
-    list: string,
-    version: number,
-    send: Publish,
-    packed: readonly Buffer[] | null = null,
-  ): Promise<void> {
-    const { sealed, manifest, isPublished } = await versionOf(list, version)
-    // What is retained outlives a restart: a million rows need not go out again.
-    if (sealed === null || isPublished) return
-    const retained = { qos: 1, retain: true } as const
-    const key = deps.keys.find(manifest?.keyId ?? '')
-    // Made for a key that is no more: the version that takes its place is on its way.
-    if (key === null) return
-    // Chunks first: a camera that sees the manifest finds all of them.
-    for (const [number, chunk] of (packed ?? (await walk(list, version, key)).chunks).entries()) {
-      await send(topics.snapshotChunk(agency, list, version, number), chunk, retained)
-      await clock.sleep(0)
-    }
-    await send(topics.manifest(agency, list), Buffer.from(sealed), retained)
-    const older = await database.read(
-      build
-        .selectFrom('hotlist_versions')
-        .select(['version', 'chunks_retained'])
-        .where('list', '=', list)
-        .where('version', '<', version)
-        .where('chunks_retained', '>', 0),
-    )
-    for (const old of older) {
-      for (let chunk = 0; chunk < old.chunks_retained; chunk++) {
-        // An empty retained message clears the topic [MQTT-3.3.1-10].
-        await send(topics.snapshotChunk(agency, list, old.version, chunk), Buffer.alloc(0), retained)
-      }
-      await database.writeBatch([
-        build
-          .updateTable('hotlist_versions')
-          .set({ chunks_retained: 0 })
-          .where('list', '=', list)
-          .where('version', '=', old.version),
-      ])
-    }
-    await database.writeBatch([
-      build
-        .updateTable('hotlist_versions')
-        .set({ published: 1 })
-        .where('list', '=', list)
-        .where('version', '=', version),
-    ])
   }
 
   /** One change of the lists after the other: a version is staged over many turns of the event loop. */

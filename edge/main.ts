@@ -112,8 +112,8 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
     })
     closers.push(() => outbox.close())
     const signed = { database: lists, verifier, agency: config.agency, clock, log: limitLog(log, clock) }
-    const hotlists = createHotlists(signed)
     const policy = createPolicy({ ...signed, defaults: { upload: config.upload, retention: config.retention } })
+    const hotlists = createHotlists({ ...signed, staleLists: () => policy.staleLists })
     const vision = await deps.openVision(config.vision, { clock, log })
     closers.push(() => vision.close())
     const source = await deps.openSource(config.source, { clock, log })

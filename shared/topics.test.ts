@@ -42,6 +42,13 @@ test('every topic that is made can be taken apart again', () => {
     version: 3,
     chunk: 0,
   })
+  assert.equal(parseTopic(topics.deltaChunk('a', 'stolen', 3, 7)), {
+    kind: 'delta',
+    agency: 'a',
+    list: 'stolen',
+    version: 3,
+    chunk: 7,
+  })
   assert.equal(parseTopic(topics.policy('a')), { kind: 'policy', agency: 'a' })
   assert.equal(parseTopic(topics.alerts('a', 'patrol')), { kind: 'alerts', agency: 'a', group: 'patrol' })
 })
@@ -148,6 +155,13 @@ test('a camera follows lists, policy and its own commands', () => {
   assert.ok(maySubscribe(camera, topics.snapshotChunks('springfield', 'stolen', 2)))
   assert.not(maySubscribe(camera, topics.commands('springfield', 'south-2')))
   assert.not(maySubscribe(camera, topics.snapshotChunks('shelbyville', 'stolen', 2)))
+  assert.ok(maySubscribe(camera, topics.deltaChunks('springfield', 'stolen', 2)))
+  assert.ok(mayReceive(camera, topics.deltaChunk('springfield', 'stolen', 2, 0)))
+  assert.not(maySubscribe(camera, topics.deltaChunks('shelbyville', 'stolen', 2)))
+  for (const person of [officer, watcher]) {
+    assert.not(maySubscribe(person, topics.deltaChunks('springfield', 'stolen', 2)))
+    assert.not(mayReceive(person, topics.deltaChunk('springfield', 'stolen', 2, 0)))
+  }
 })
 
 test('nothing of another agency is delivered', () => {
@@ -162,7 +176,7 @@ test('nothing of another agency is delivered', () => {
 })
 
 test('the printed table names every kind of topic', () => {
-  assert.is(TOPIC_RIGHTS.length, 11)
+  assert.is(TOPIC_RIGHTS.length, 12)
 })
 
 test.run()

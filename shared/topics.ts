@@ -20,7 +20,7 @@ export type Topic =
   | { kind: 'command'; agency: string; camera: string; operation: string; id: string }
   | { kind: 'request'; agency: string; camera: string; operation: string; id: string }
   | { kind: 'manifest'; agency: string; list: string }
-  | { kind: 'snapshot'; agency: string; list: string; version: number; chunk: number }
+  | { kind: 'snapshot' | 'delta'; agency: string; list: string; version: number; chunk: number }
   | { kind: 'policy'; agency: string }
   | { kind: 'alerts'; agency: string; group: string }
 
@@ -46,6 +46,11 @@ export const topics = {
     `${TOPIC_ROOT}/${agency}/hotlists/${list}/snapshot/${version}/${chunk}`,
   snapshotChunks: (agency: string, list: string, version: number) =>
     `${TOPIC_ROOT}/${agency}/hotlists/${list}/snapshot/${version}/+`,
+  /** Of what leads to `version` from the one before. */
+  deltaChunk: (agency: string, list: string, version: number, chunk: number) =>
+    `${TOPIC_ROOT}/${agency}/hotlists/${list}/delta/${version}/${chunk}`,
+  deltaChunks: (agency: string, list: string, version: number) =>
+    `${TOPIC_ROOT}/${agency}/hotlists/${list}/delta/${version}/+`,
   policy: (agency: string) => `${TOPIC_ROOT}/${agency}/policy`,
   alerts: (agency: string, group: string) => `${TOPIC_ROOT}/${agency}/alerts/${group}`,
   /** Every camera's sightings: only for those who may watch them live. */
@@ -72,9 +77,9 @@ export function parseTopic(topic: string): Topic | null {
 function parseHotlistTopic(agency: string, list: string, leaf: string | undefined, rest: string[]): Topic | null {
   if (leaf === 'manifest' && rest.length === 0) return { kind: 'manifest', agency, list }
   const [version, chunk] = rest
-  if (leaf !== 'snapshot' || rest.length !== 2 || !whole.safeParse(version).success || !whole.safeParse(chunk).success)
-    return null
-  return { kind: 'snapshot', agency, list, version: Number(version), chunk: Number(chunk) }
+  if ((leaf !== 'snapshot' && leaf !== 'delta') || rest.length !== 2) return null
+  if (!whole.safeParse(version).success || !whole.safeParse(chunk).success) return null
+  return { kind: leaf, agency, list, version: Number(version), chunk: Number(chunk) }
 }
 
 function parseCameraTopic(agency: string, camera: string, leaf: string | undefined, rest: string[]): Topic | null {
@@ -97,6 +102,9 @@ export type Identity =
   | { kind: 'camera'; agency: string; camera: string }
   | { kind: 'person'; agency: string; account: string; groups: readonly string[]; mayWatchSightings: boolean }
 
+/** What cameras follow of a list. */
+const LIST_KINDS: ReadonlySet<Topic['kind']> = new Set(['manifest', 'snapshot', 'delta'])
+
 /** May `identity` publish on this topic name? People publish nothing over MQTT: they act over HTTP. */
 export function mayPublish(identity: Identity, topicName: string): boolean {
   if (identity.kind !== 'camera') return false
@@ -115,9 +123,7 @@ export function maySubscribe(identity: Identity, filter: string): boolean {
     if (filter === topics.manifests(identity.agency) || filter === topics.policy(identity.agency)) return true
     if (filter === topics.commands(identity.agency, identity.camera)) return true
     const topic = parseTopic(filter.replace(/\/\+$/, '/0'))
-    return (
-      topic !== null && topic.agency === identity.agency && (topic.kind === 'snapshot' || topic.kind === 'manifest')
-    )
+    return topic !== null && topic.agency === identity.agency && LIST_KINDS.has(topic.kind)
   }
   if (filter === topics.manifests(identity.agency) || filter === topics.allStatus(identity.agency)) return true
   if (identity.mayWatchSightings && filter === topics.allSightings(identity.agency)) return true
@@ -130,7 +136,7 @@ export function mayReceive(identity: Identity, topicName: string): boolean {
   const topic = parseTopic(topicName)
   if (topic === null || topic.agency !== identity.agency) return false
   if (identity.kind === 'camera') {
-    if (topic.kind === 'manifest' || topic.kind === 'snapshot' || topic.kind === 'policy') return true
+    if (LIST_KINDS.has(topic.kind) || topic.kind === 'policy') return true
     return topic.kind === 'command' && topic.camera === identity.camera
   }
   if (topic.kind === 'manifest' || topic.kind === 'status') return true
@@ -198,6 +204,13 @@ export const TOPIC_RIGHTS: readonly {
   },
   {
     topic: 'hotlists/{list}/snapshot/{version}/{chunk}',
+    publishes: 'the cloud',
+    subscribes: 'cameras',
+    qos: '1',
+    retained: true,
+  },
+  {
+    topic: 'hotlists/{list}/delta/{version}/{chunk}',
     publishes: 'the cloud',
     subscribes: 'cameras',
     qos: '1',

@@ -103,6 +103,7 @@ export interface HotlistVersionsTable {
   past_from_ms: number | null
   /** The version that they are new beside; null: there was none. */
   past_since: number | null
+  delta_chunks_retained: number
   published: number
   manifest: string | null
   source_sha256: string | null

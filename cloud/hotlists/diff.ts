@@ -19,28 +19,50 @@ export interface ListDiff {
   removedEntries: DiffEntry[]
 }
 
-/** Walks both versions side by side in the order of their ids, a step of each at a time. */
-export async function compareVersions(
-  { from, to }: { from: number; to: number },
-  older: AsyncGenerator<HotlistEntriesTable>,
-  newer: AsyncGenerator<HotlistEntriesTable>,
-): Promise<ListDiff> {
-  const diff: ListDiff = { from, to, added: 0, removed: 0, addedEntries: [], removedEntries: [] }
-  const name = (named: DiffEntry[], { plate, jurisdiction, case_number }: HotlistEntriesTable) => {
-    if (named.length < MAX_DIFF_ENTRIES) named.push({ plate, jurisdiction, caseNumber: case_number })
-  }
+type Row = HotlistEntriesTable
+type Identified = Pick<Row, 'entry_id'>
+
+/**
+ * Both versions in the order of their ids, a step of each at a time: the same entry in both, or null where it is not. `isEnough` ends the
+ * older one early; the newer one is always read whole.
+ */
+export async function* sideBySide<Old extends Identified, Now extends Identified>(
+  older: AsyncGenerator<Old>,
+  newer: AsyncGenerator<Now>,
+  isEnough: () => boolean = () => false,
+): AsyncGenerator<{ old: Old | null; now: Now } | { old: Old; now: null }> {
   let [old, now] = [await older.next(), await newer.next()]
   while (old.done !== true || now.done !== true) {
-    if (now.done === true || (old.done !== true && old.value.entry_id < now.value.entry_id)) {
-      diff.removed += 1
-      name(diff.removedEntries, old.value)
+    if (old.done !== true && isEnough()) old = { done: true, value: undefined }
+    else if (old.done !== true && (now.done === true || old.value.entry_id < now.value.entry_id)) {
+      yield { old: old.value, now: null }
       old = await older.next()
-    } else if (old.done === true || now.value.entry_id < old.value.entry_id) {
-      diff.added += 1
-      name(diff.addedEntries, now.value)
+    } else if (now.done !== true && (old.done === true || now.value.entry_id < old.value.entry_id)) {
+      yield { old: null, now: now.value }
       now = await newer.next()
-    } else {
+    } else if (old.done !== true && now.done !== true) {
+      yield { old: old.value, now: now.value }
       ;[old, now] = [await older.next(), await newer.next()]
+    }
+  }
+}
+
+export async function compareVersions(
+  { from, to }: { from: number; to: number },
+  older: AsyncGenerator<Row>,
+  newer: AsyncGenerator<Row>,
+): Promise<ListDiff> {
+  const diff: ListDiff = { from, to, added: 0, removed: 0, addedEntries: [], removedEntries: [] }
+  const name = (named: DiffEntry[], { plate, jurisdiction, case_number }: Row) => {
+    if (named.length < MAX_DIFF_ENTRIES) named.push({ plate, jurisdiction, caseNumber: case_number })
+  }
+  for await (const { old, now } of sideBySide(older, newer)) {
+    if (now === null) {
+      diff.removed += 1
+      name(diff.removedEntries, old)
+    } else if (old === null) {
+      diff.added += 1
+      name(diff.addedEntries, now)
     }
   }
   return diff

@@ -12,6 +12,7 @@ import type { Database } from '../database/database.ts'
 import type { SightingsTable } from '../database/schema.ts'
 import type { HotlistEntriesTable } from '../database/schema-administration.ts'
 import { type Sightings, type StoredSighting, toStored } from '../sightings.ts'
+import { sideBySide } from './diff.ts'
 import type { ListMatch, MatchedRead } from './matcher.ts'
 import { createListRows } from './rows.ts'
 
@@ -81,13 +82,11 @@ export function openPastCheck(deps: PastCheckDeps): PastCheck {
   /** Entries of the version that the one before it had not; null: more than are looked for. */
   async function newEntries({ list, version, since }: Due): Promise<HotlistEntriesTable[] | null> {
     const found: HotlistEntriesTable[] = []
-    const older = since === null ? null : rows.entriesOf(list, since)
-    let old = older === null ? null : await older.next()
-    for await (const entry of rows.entriesOf(list, version)) {
-      while (older !== null && old?.done === false && old.value.entry_id < entry.entry_id) old = await older.next()
-      if (old?.done === false && old.value.entry_id === entry.entry_id) continue
+    // There is no version 0.
+    for await (const { old, now } of sideBySide(rows.packedOf(list, since ?? 0), rows.entriesOf(list, version))) {
+      if (old !== null || now === null) continue
       if (found.length === MAX_PAST_ENTRIES) return null
-      found.push(entry)
+      found.push(now)
     }
     return found
   }

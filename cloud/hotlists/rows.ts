@@ -10,13 +10,12 @@ import type { HotlistEntriesTable, HotlistsTable } from '../database/schema-admi
 import type { HotlistRow } from './csv.ts'
 import { compareVersions, type ListDiff } from './diff.ts'
 import { createPending, type PendingVersion } from './pending.ts'
+import { createReading, type PackedRow, ROWS_PER_STEP } from './reading.ts'
 import { type ListSettings, settingsRow, toSettings } from './settings.ts'
 
 export const MAX_LISTS = 64
 /** Versions whose rows are kept: the current one and those that can be rolled back to. */
 export const KEPT_VERSIONS = 3
-/** Rows read, written or deleted in one turn of the event loop; about 10 ms. */
-export const ROWS_PER_STEP = 500
 
 /** The same entry in the version in force. */
 export interface KnownEntry {
@@ -50,6 +49,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
   const { database, clock } = deps
   const { build } = database
   const { setAside, pendingOf } = createPending(database)
+  const { entriesOf, packedOf } = createReading(deps)
 
   async function find(list: string): Promise<HotlistsTable | null> {
     const [row] = await database.read(build.selectFrom('hotlists').selectAll().where('list', '=', list))
@@ -60,27 +60,6 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     const row = await find(list)
     if (row === null) throw new AppError('not_found', `there is no list ${list}`)
     return row
-  }
-
-  async function* entriesOf(list: string, version: number): AsyncGenerator<HotlistEntriesTable> {
-    let after = ''
-    for (;;) {
-      const rows = await database.read(
-        build
-          .selectFrom('hotlist_entries')
-          .selectAll()
-          .where('list', '=', list)
-          .where('version', '=', version)
-          .where('entry_id', '>', after)
-          .orderBy('entry_id')
-          .limit(ROWS_PER_STEP),
-      )
-      yield* rows
-      const last = rows.at(-1)
-      if (rows.length < ROWS_PER_STEP || last === undefined) return
-      after = last.entry_id
-      await clock.sleep(0)
-    }
   }
 
   async function deleteRows(list: string, version: number): Promise<void> {
@@ -206,6 +185,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
         entries: 0,
         chunks: 0,
         chunks_retained: 0,
+        delta_chunks_retained: 0,
         published: 0,
         cloud_entries: 0,
         past_from_ms: null,
@@ -303,6 +283,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
 
   return {
     entriesOf,
+    packedOf,
     find,
     get,
     discard,
@@ -370,11 +351,15 @@ export function identity(plate: string, jurisdiction: string | null, caseNumber:
 
 /** As it is matched and packed. */
 export function toEntry(row: HotlistEntriesTable) {
+  return { ...toPacked(row), category: row.category }
+}
+
+/** As it is packed. */
+export function toPacked(row: PackedRow) {
   return {
     entryId: row.entry_id,
     plate: row.plate,
     jurisdiction: row.jurisdiction,
-    category: row.category,
     priority: row.priority,
     rule: row.rule as ListRule,
     effectiveAtMs: row.effective_at_ms,

@@ -27,7 +27,7 @@ test('a signed version is received in chunks, checked, and only then matches', a
     const version = versionOf(1, [entry(1, 'ABC1234'), entry(2, 'XYZ789')], {}, records(1))
     assert.is(version.chunks.length, 2)
     assert.is(offer(hotlists, version), null)
-    assert.equal(hotlists.wanted, { list: 'stolen', version: 1 })
+    assert.equal(hotlists.wanted, { kind: 'snapshot', list: 'stolen', version: 1 })
     giveChunks(hotlists, version)
     assert.is(found(hotlists, 'ABC1234'), null)
     const ack = await hotlists.advance()
@@ -57,7 +57,7 @@ test('the old version matches until the whole new one is there, and not a moment
     for (const [chunk, payload] of next.chunks.entries()) {
       assert.is(found(hotlists, 'OLD111'), 'stolen v1 exact')
       assert.is(await hotlists.advance(), null)
-      hotlists.takeChunk('stolen', 2, chunk, payload)
+      hotlists.takeChunk({ kind: 'snapshot', list: 'stolen', version: 2 }, chunk, payload)
     }
     const applying = hotlists.advance()
     assert.is(found(hotlists, 'OLD111'), 'stolen v1 exact', 'while it is written too')
@@ -71,12 +71,16 @@ test('chunks may come in any order, twice, and between chunks of something else'
   await inWorld(async ({ hotlists }) => {
     const version = versionOf(1, [entry(1, 'ABC1234'), entry(2, 'XYZ789')], {}, records(1))
     offer(hotlists, version)
-    hotlists.takeChunk('stolen', 2, 0, Buffer.from('of another version'))
-    hotlists.takeChunk('wanted', 1, 0, Buffer.from('of another list'))
-    hotlists.takeChunk('stolen', 1, version.chunks.length, Buffer.from('one past the last'))
+    hotlists.takeChunk({ kind: 'snapshot', list: 'stolen', version: 2 }, 0, Buffer.from('of another version'))
+    hotlists.takeChunk({ kind: 'snapshot', list: 'wanted', version: 1 }, 0, Buffer.from('of another list'))
+    hotlists.takeChunk(
+      { kind: 'snapshot', list: 'stolen', version: 1 },
+      version.chunks.length,
+      Buffer.from('one past the last'),
+    )
     for (const [chunk, payload] of [...version.chunks.entries()].reverse()) {
-      hotlists.takeChunk('stolen', 1, chunk, payload)
-      hotlists.takeChunk('stolen', 1, chunk, payload)
+      hotlists.takeChunk({ kind: 'snapshot', list: 'stolen', version: 1 }, chunk, payload)
+      hotlists.takeChunk({ kind: 'snapshot', list: 'stolen', version: 1 }, chunk, payload)
     }
     assert.is((await hotlists.advance())?.result, 'applied')
   })
@@ -121,7 +125,7 @@ test('a recalled version stops matching at once, before the new one has come', a
     assert.is(offer(hotlists, next), null)
     assert.is(found(hotlists, 'BAD111'), null)
     assert.equal(hotlists.status(NOW), [
-      { list: 'stolen', version: 0, entries: 0, ageMs: DAY, stale: true, keyed: true },
+      { list: 'stolen', version: 0, entries: 0, ageMs: DAY, stale: true, keyed: true, failedDeltas: 0 },
     ])
     const again = restart()
     assert.is(found(again, 'BAD111'), null)
@@ -141,7 +145,7 @@ test('an empty version is applied without a chunk and nothing matches any more',
     assert.is((await deliver(hotlists, versionOf(2, [])))?.result, 'applied')
     assert.is(found(hotlists, 'ABC1234'), null)
     assert.equal(hotlists.status(NOW), [
-      { list: 'stolen', version: 2, entries: 0, ageMs: DAY, stale: false, keyed: true },
+      { list: 'stolen', version: 2, entries: 0, ageMs: DAY, stale: false, keyed: true, failedDeltas: 0 },
     ])
   })
 })

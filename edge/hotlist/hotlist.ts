@@ -1,7 +1,8 @@
 /**
  * The camera's own copy of the hotlists: signed versions come in through the uplink, plates are matched for the pipeline. An old
  * version matches until the new one is whole, checked and swapped in; a restart keeps it. Plates stand in it as keyed digests; the key
- * is asked of the cloud after each start and is in memory alone, and without it nothing matches. Owns the tables in tables.ts.
+ * is asked of the cloud after each start and is in memory alone, and without it nothing matches. A version comes as a delta to who has the
+ * one before, else whole. Owns the tables in tables.ts.
  */
 import type { Clock } from '../../shared/clock.ts'
 import { AppError, toAppError } from '../../shared/errors.ts'
@@ -17,19 +18,23 @@ import {
   EARLIEST_TIME_MS,
   type HotlistAck,
   type HotlistMatch,
+  type HotlistRules,
   listKeySchema,
   type Manifest,
 } from '../../shared/wire/index.ts'
+import { createDelta, fittingDelta } from './delta.ts'
 import { judgeManifest, openSigned } from './manifest.ts'
-import { createSnapshot, type Snapshot } from './snapshot.ts'
+import { createSnapshot, type Download } from './snapshot.ts'
 import { type ListRow, openListTables } from './tables.ts'
 
 /** A download to which nothing was added for this long is given up; the next connection starts it again. Milliseconds. */
 export const STALLED_AFTER_MS = 60_000
-/** Rows deleted in one step of `sweep`. */
+
+/** Rows deleted or put right in one step of `sweep`. */
 export const SWEEP_ROWS = 500
 
 export interface Wanted {
+  kind: 'snapshot' | 'delta'
   list: string
   version: number
 }
@@ -50,11 +55,14 @@ export interface Hotlists {
   takeKey(envelope: Uint8Array, answered: { cameraId: string; requestId: string }): string | null
   /** A manifest as it was received. The ack says what became of it; null: chunks are awaited, or an earlier list is still coming. */
   takeManifest(list: string, envelope: Uint8Array): HotlistAck | null
-  /** A snapshot chunk as it was received; what is not wanted is ignored. */
-  takeChunk(list: string, version: number, chunk: number, payload: Uint8Array): void
+  /** A chunk as it was received; what is not wanted is ignored. */
+  takeChunk(of: Wanted, chunk: number, payload: Uint8Array): void
   /** The one download under way: its chunks must be subscribed to. Lists come one after the other, so disk use is bounded. */
   readonly wanted: Wanted | null
-  /** Takes the download one step on: applies it when whole, gives it up when stalled. Returns its ack when it is over. */
+  /**
+   * Takes the download one step on: applies it when whole, gives it up when stalled. Returns its ack when it is over; a delta that failed is
+   * followed by the snapshot of the same version instead.
+   */
   advance(): Promise<HotlistAck | null>
   /** Chunks are being asked for (again): the download is not stalled. */
   asked(): void
@@ -69,6 +77,8 @@ export interface HotlistDeps {
   agency: string
   clock: Clock
   log: Log
+  /** By policy: lists past their age limit match, or do not. */
+  staleLists: () => HotlistRules['staleLists']
 }
 
 export function createHotlists(deps: HotlistDeps): Hotlists {
@@ -79,9 +89,11 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
   const waiting = new Map<string, Manifest>()
   /** By name; none outlives the process. */
   const keys = new Map<string, ListKey>()
-  let download: Snapshot | null = null
+  let download: Download | null = null
   let lastProgressMs = 0
   let applying = false
+  /** Deltas that did not fit, by list. */
+  const failedDeltas = new Map<string, number>()
 
   function ack(list: string, version: number, digest: string | null, reason: string | null): HotlistAck {
     const result = reason === null ? 'applied' : 'refused'
@@ -97,27 +109,50 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
     if (row !== undefined) rows.set(list, row)
   }
 
-  function begin(manifest: Manifest): void {
-    download = createSnapshot(manifest, tables, () => new Promise((resolve) => setImmediate(resolve)))
+  function begin(manifest: Manifest, options: { byDelta: boolean }): void {
+    const { list, version } = manifest
+    const from = rows.get(list) ?? null
+    const delta = options.byDelta ? fittingDelta(manifest, from) : null
+    const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+    download =
+      delta === null || from === null
+        ? createSnapshot(manifest, tables, turn)
+        : createDelta({ manifest, delta, from }, tables, turn)
     lastProgressMs = clock.monotonicMs()
-    log.info('hotlist_wanted', { list: manifest.list, listVersion: manifest.version, entries: manifest.entries })
+    const entries = (delta ?? manifest).entries
+    log.info('hotlist_wanted', { list, listVersion: version, kind: download.kind, entries })
   }
 
-  function drop(snapshot: Snapshot): void {
-    tables.bury(snapshot.generation)
-    if (download === snapshot) download = null
+  function drop(dropped: Download): void {
+    tables.bury(dropped.generation)
+    if (download === dropped) download = null
+  }
+
+  /** The snapshot takes a delta's place unless a newer version does; only what has no other way is refused. */
+  function giveUp(failed: Download, reason: string, { isLast }: { isLast: boolean }): HotlistAck | null {
+    const { list, version, digest } = failed.manifest
+    drop(failed)
+    if (failed.kind === 'delta') {
+      failedDeltas.set(list, (failedDeltas.get(list) ?? 0) + 1)
+      log.warn('hotlist_delta_failed', { list, listVersion: version, reason })
+      if (!isLast && !waiting.has(list)) {
+        begin(failed.manifest, { byDelta: false })
+        return null
+      }
+    }
+    return ack(list, version, digest, reason)
   }
 
   function beginNext(): void {
     const next = waiting.entries().next().value
     if (download !== null || next === undefined) return
     waiting.delete(next[0])
-    begin(next[1])
+    begin(next[1], { byDelta: true })
   }
 
   /** Keys of what is applied and of what is on its way. */
   function neededKeys(): string[] {
-    const applied = [...rows.values()].filter((row) => row.generation !== null).map((row) => row.keyId)
+    const applied = [...rows.values()].filter((row) => !row.recalled).map((row) => row.keyId)
     return [...new Set(download === null ? applied : [download.manifest.keyId, ...applied])]
   }
 
@@ -128,14 +163,15 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
     nowMs: number,
   ): HotlistMatch | null {
     let first: (Ranked & { row: ListRow }) | null = null
+    const isStopped = deps.staleLists() === 'stop'
     for (const [keyId, key] of keys) {
       const lists = [...rows.values()].filter((row) => row.keyId === keyId)
       if (lists.length === 0) continue
       for (const { plate, score } of variants) {
         const digest = key.digest(plate)
         for (const row of lists) {
-          if (row.generation === null) continue
-          for (const entry of tables.found(row.generation, digest, kind, nowMs)) {
+          if (row.recalled || (isStopped && row.expiresAtMs <= nowMs)) continue
+          for (const entry of tables.found(row, digest, kind, nowMs)) {
             const ranked = { ...entry, kind, score, row }
             if (first === null || compareMatches(ranked, first, read.jurisdiction?.code ?? null) < 0) first = ranked
           }
@@ -157,7 +193,7 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
 
   function stage(manifest: Manifest): HotlistAck | null {
     const before = rows.get(manifest.list) ?? null
-    if (before !== null && before.version < manifest.minimumVersion && before.generation !== null) {
+    if (before !== null && before.version < manifest.minimumVersion && !before.recalled) {
       tables.recall(before, manifest.minimumVersion)
       remember(manifest.list)
       log.warn('hotlist_recalled', { list: manifest.list, listVersion: before.version })
@@ -177,16 +213,16 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
     return null
   }
 
-  async function apply(snapshot: Snapshot): Promise<HotlistAck> {
-    const { list, version, digest } = snapshot.manifest
+  async function apply(whole: Download): Promise<HotlistAck | null> {
+    const { list, version, digest } = whole.manifest
     applying = true
     try {
-      await snapshot.write()
+      await whole.write()
       const before = rows.get(list) ?? null
       if (before !== null && (version < before.version || version < before.floorVersion)) {
         throw new AppError('conflict', 'a newer version was applied meanwhile')
       }
-      tables.swap(snapshot.manifest, snapshot.generation, before)
+      tables.swap(whole, before)
       remember(list)
       download = null
       // A key that was replaced is of no use to anybody but a thief.
@@ -195,8 +231,7 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
     } catch (thrown) {
       const error = toAppError(thrown)
       if (error.code === 'internal') throw error
-      drop(snapshot)
-      return ack(list, version, digest, error.message.slice(0, 200))
+      return giveUp(whole, error.message.slice(0, 200), { isLast: error.code === 'conflict' })
     } finally {
       applying = false
     }
@@ -245,28 +280,25 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
       }
       return ack(list, manifest.version, manifest.digest, null)
     },
-    takeChunk(list, version, chunk, payload) {
-      if (download === null || applying) return
+    takeChunk({ kind, list, version }, chunk, payload) {
+      if (download === null || applying || download.kind !== kind) return
       if (download.manifest.list !== list || download.manifest.version !== version) return
       if (download.add(chunk, payload)) lastProgressMs = clock.monotonicMs()
       else log.warn('hotlist_chunk_refused', { list, listVersion: version, bytes: payload.length })
     },
     get wanted() {
-      return download === null ? null : { list: download.manifest.list, version: download.manifest.version }
+      if (download === null) return null
+      return { kind: download.kind, list: download.manifest.list, version: download.manifest.version }
     },
     asked() {
       lastProgressMs = clock.monotonicMs()
     },
     async advance() {
       if (download === null || applying) return null
-      const snapshot = download
       let done: HotlistAck | null = null
-      if (snapshot.complete) done = await apply(snapshot)
-      else if (clock.monotonicMs() - lastProgressMs > STALLED_AFTER_MS) {
-        drop(snapshot)
-        const { list, version, digest } = snapshot.manifest
-        done = ack(list, version, digest, 'its chunks did not come')
-      }
+      if (download.complete) done = await apply(download)
+      else if (clock.monotonicMs() - lastProgressMs > STALLED_AFTER_MS)
+        done = giveUp(download, 'its chunks did not come', { isLast: false })
       beginNext()
       return done
     },
@@ -274,11 +306,12 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
     status: (nowMs) =>
       [...rows.values()].map((row) => ({
         list: row.list,
-        version: row.generation === null ? 0 : row.version,
-        entries: row.generation === null ? 0 : row.entries,
+        version: row.recalled ? 0 : row.version,
+        entries: row.recalled ? 0 : row.entries,
         ageMs: Math.max(0, Math.round(nowMs - row.issuedAtMs)),
-        stale: row.generation === null || row.expiresAtMs <= nowMs,
+        stale: row.recalled || row.expiresAtMs <= nowMs,
         keyed: keys.has(row.keyId),
+        failedDeltas: failedDeltas.get(row.list) ?? 0,
       })),
   }
 }

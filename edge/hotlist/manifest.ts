@@ -2,6 +2,7 @@
 import { AppError, toAppError } from '../../shared/errors.ts'
 import type { Verifier } from '../../shared/signing.ts'
 import {
+  DELTA_RECORD_BYTES,
   MAX_MANIFEST_BYTES,
   type Manifest,
   manifestSchema,
@@ -57,7 +58,7 @@ export function judgeManifest(verifier: Verifier, bytes: Uint8Array, applied: Ap
   }
   const reason = refusal(manifest, applied, nowMs)
   if (reason !== null) return { kind: 'refuse', version: manifest.version, reason }
-  const same = applied.row !== null && applied.row.version === manifest.version && applied.row.generation !== null
+  const same = applied.row !== null && applied.row.version === manifest.version && !applied.row.recalled
   return { kind: same ? 'current' : 'stage', manifest }
 }
 
@@ -68,6 +69,12 @@ function refusal(manifest: Manifest, { agency, list, row, others }: Applied, now
   if (manifest.version < manifest.minimumVersion) return 'older than its own minimum version'
   if (manifest.bytes > manifest.chunks * SNAPSHOT_CHUNK_BYTES) return 'more bytes than its chunks can hold'
   if (manifest.bytes !== manifest.entries * SNAPSHOT_RECORD_BYTES) return 'its bytes are not those of its entries'
+  const { delta } = manifest
+  if (delta !== null) {
+    if (delta.fromVersion >= manifest.version) return 'its delta does not start from an older version'
+    if (delta.bytes > delta.chunks * SNAPSHOT_CHUNK_BYTES) return 'more bytes than the chunks of its delta can hold'
+    if (delta.bytes !== delta.entries * DELTA_RECORD_BYTES) return 'the bytes of its delta are not those of its entries'
+  }
   if (row === null) return others >= MAX_LISTS ? `more than ${MAX_LISTS} lists` : null
   if (manifest.version < row.version) return `older than version ${row.version}, which is applied`
   if (manifest.version < row.floorVersion) return `older than the minimum version ${row.floorVersion}`

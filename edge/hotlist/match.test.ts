@@ -50,8 +50,19 @@ test('a list past its date goes on matching and says that it is stale; a fresh m
     assert.is(offer(hotlists, renewed)?.result, 'applied')
     assert.is(hotlists.wanted, null, 'the entries are there already')
     assert.equal(hotlists.status(NOW + DAY), [
-      { list: 'stolen', version: 1, entries: 1, ageMs: 0, stale: false, keyed: true },
+      { list: 'stolen', version: 1, entries: 1, ageMs: 0, stale: false, keyed: true, failedDeltas: 0 },
     ])
+  })
+})
+
+test('a list past its date matches nothing where the policy stops it, until it is renewed', async () => {
+  await inWorld(async ({ hotlists, rules }) => {
+    await deliver(hotlists, versionOf(1, [entry(1, 'ABC1234')]))
+    rules.staleLists = 'stop'
+    assert.ok(found(hotlists, 'ABC1234', NOW + DAY - 1))
+    assert.is(found(hotlists, 'ABC1234', NOW + DAY), null)
+    rules.staleLists = 'mark'
+    assert.ok(found(hotlists, 'ABC1234', NOW + DAY))
   })
 })
 

@@ -166,7 +166,7 @@ test('a chunk at its limit is taken, one byte more and more bytes than announced
     const version = versionOf(1, entries)
     const last = version.chunks.length - 1
     giveChunks(hotlists, { ...version, chunks: version.chunks.slice(0, last) })
-    hotlists.takeChunk('stolen', 1, last, Buffer.alloc(SNAPSHOT_CHUNK_BYTES))
+    hotlists.takeChunk({ kind: 'snapshot', list: 'stolen', version: 1 }, last, Buffer.alloc(SNAPSHOT_CHUNK_BYTES))
     const held = database.prepare('SELECT sum(length(payload)) FROM hotlist_chunks').pluck().get()
     assert.ok(Number(held) <= version.manifest.bytes, `${held} bytes are held`)
     giveChunks(hotlists, version)
@@ -183,7 +183,7 @@ test('a newer version replaces the download of an older one, an older one does n
     assert.match(offer(hotlists, versionOf(2, [entry(1, 'OTH222')]))?.reason ?? '', /same version with other content/)
     const third = versionOf(3, [entry(1, 'THR333')])
     assert.is(offer(hotlists, third), null)
-    assert.equal(hotlists.wanted, { list: 'stolen', version: 3 })
+    assert.equal(hotlists.wanted, { kind: 'snapshot', list: 'stolen', version: 3 })
     giveChunks(hotlists, third)
     assert.is((await hotlists.advance())?.version, 3)
   })
@@ -196,7 +196,7 @@ test('lists come one after the other, as many as health can report, and one more
     assert.match(offer(hotlists, named(MAX_LISTS + 1))?.reason ?? '', /more than 64 lists/)
     assert.is(offer(hotlists, named(MAX_LISTS)), null, 'one that waits already is no further one')
     for (let n = 1; n <= MAX_LISTS; n += 1) {
-      assert.equal(hotlists.wanted, { list: `list-${n}`, version: 1 })
+      assert.equal(hotlists.wanted, { kind: 'snapshot', list: `list-${n}`, version: 1 })
       giveChunks(hotlists, named(n))
       assert.is((await hotlists.advance())?.list, `list-${n}`)
     }

@@ -9,6 +9,8 @@ import { silentLog } from '../../shared/log.ts'
 import { createSigner, createVerifier, newSigningKeyPem, sha256Hex } from '../../shared/signing.ts'
 import { openDatabase, type SqliteDatabase } from '../../shared/sqlite.ts'
 import {
+  DELTA_RECORD_BYTES,
+  type Delta,
   type HotlistAck,
   hotlistAckSchema,
   type ListKeyAnswer,
@@ -17,9 +19,11 @@ import {
   type RecordFields,
   SNAPSHOT_CHUNK_BYTES,
   SNAPSHOT_RECORD_BYTES,
+  writePut,
   writeRecord,
+  writeRemoval,
 } from '../../shared/wire/index.ts'
-import { createHotlists, type Hotlists, type MatchedRead } from './hotlist.ts'
+import { createHotlists, type Hotlists, type MatchedRead, type Wanted } from './hotlist.ts'
 
 export const NOW = 1_790_000_000_000
 export const DAY = 86_400_000
@@ -34,6 +38,8 @@ export interface World {
   hotlists: Hotlists
   database: SqliteDatabase
   time: { nowMs: number; monotonicMs: number }
+  /** What the policy says. */
+  rules: { staleLists: 'mark' | 'stop' }
   /** The same files opened by a new process, which has been given the key. */
   restart(): Hotlists
   /** One that has not. */
@@ -46,14 +52,17 @@ export async function inWorld(work: (world: World) => Promise<void>): Promise<vo
   const time = { nowMs: NOW, monotonicMs: 0 }
   const clock = { ...systemClock, nowMs: () => time.nowMs, monotonicMs: () => time.monotonicMs }
   const verifier = createVerifier([signer.publicKeyPem])
-  const restartWithoutKey = () => createHotlists({ database, verifier, agency: AGENCY, clock, log: silentLog })
+  const rules: World['rules'] = { staleLists: 'mark' }
+  const staleLists = () => rules.staleLists
+  const restartWithoutKey = () =>
+    createHotlists({ database, verifier, agency: AGENCY, clock, log: silentLog, staleLists })
   const restart = () => {
     const hotlists = restartWithoutKey()
     assert.is(hotlists.takeKey(sealed(keyAnswer()), { cameraId: CAMERA, requestId: entryId(0) }), null)
     return hotlists
   }
   try {
-    await work({ hotlists: restart(), database, time, restart, restartWithoutKey })
+    await work({ hotlists: restart(), database, time, rules, restart, restartWithoutKey })
   } finally {
     database.close()
     rmSync(folder, { recursive: true })
@@ -90,6 +99,21 @@ export function inOrder(entries: readonly RecordFields[]): RecordFields[] {
   return [...entries].sort((a, b) => record(a).compare(record(b)))
 }
 
+/** What leads from the first to the second, as the cloud sorts it: entries of the same id are the same. */
+export function changesOf(before: readonly RecordFields[], after: readonly RecordFields[]): Buffer {
+  const kept = new Map(before.map((each) => [each.entryId, each]))
+  const put = after.filter((each) => !recordsOf([each]).equals(recordsOf([kept.get(each.entryId) ?? entry(0, '')])))
+  const there = new Set(after.map(({ entryId: id }) => id))
+  const gone = before.filter(({ entryId: id }) => !there.has(id))
+  const records = inOrder([...put, ...gone])
+  const bytes = Buffer.alloc(records.length * DELTA_RECORD_BYTES)
+  for (const [index, each] of records.entries()) {
+    const write = gone.includes(each) ? writeRemoval : writePut
+    write(bytes, index * DELTA_RECORD_BYTES, each)
+  }
+  return bytes
+}
+
 /** Bytes of `count` records. */
 export const records = (count: number) => count * SNAPSHOT_RECORD_BYTES
 
@@ -117,12 +141,39 @@ export function versionOf(
     chunks: chunks.length,
     bytes: snapshot.length,
     digest: sha256Hex(snapshot),
+    delta: null,
     keyId: key.keyId,
     issuedAtMs: NOW - DAY,
     expiresAtMs: NOW + DAY,
     ...change,
   }
   return { manifest, chunks }
+}
+
+export interface VersionWithDelta extends Version {
+  deltaChunks: Buffer[]
+}
+
+/** The version with these changes as its delta from `from`. */
+export function withDelta(
+  version: Version,
+  from: Version,
+  changes: Buffer,
+  change: Partial<Delta> = {},
+  chunkBytes = SNAPSHOT_CHUNK_BYTES - (SNAPSHOT_CHUNK_BYTES % DELTA_RECORD_BYTES),
+): VersionWithDelta {
+  const deltaChunks: Buffer[] = []
+  for (let at = 0; at < changes.length; at += chunkBytes) deltaChunks.push(changes.subarray(at, at + chunkBytes))
+  const delta: Delta = {
+    fromVersion: from.manifest.version,
+    fromDigest: from.manifest.digest,
+    chunks: deltaChunks.length,
+    bytes: changes.length,
+    digest: sha256Hex(changes),
+    entries: changes.length / DELTA_RECORD_BYTES,
+    ...change,
+  }
+  return { manifest: { ...version.manifest, delta }, chunks: version.chunks, deltaChunks }
 }
 
 export const sealed = (document: unknown, by = signer) =>
@@ -132,8 +183,22 @@ export function offer(hotlists: Hotlists, { manifest }: Version): HotlistAck | n
   return hotlists.takeManifest(manifest.list, sealed(manifest))
 }
 
-export function giveChunks(hotlists: Hotlists, { manifest, chunks }: Version): void {
-  for (const [chunk, payload] of chunks.entries()) hotlists.takeChunk(manifest.list, manifest.version, chunk, payload)
+/** Of the snapshot, or as many of a delta. */
+export function giveChunks(
+  hotlists: Hotlists,
+  { manifest: { list, version }, chunks }: Pick<Version, 'manifest' | 'chunks'>,
+  kind: Wanted['kind'] = 'snapshot',
+): void {
+  for (const [chunk, payload] of chunks.entries()) hotlists.takeChunk({ kind, list, version }, chunk, payload)
+}
+
+/** Manifest, the delta's chunks and what became of it. */
+export async function deliverDelta(hotlists: Hotlists, version: VersionWithDelta): Promise<HotlistAck | null> {
+  const refused = offer(hotlists, version)
+  if (refused !== null) return hotlistAckSchema.parse(refused)
+  giveChunks(hotlists, { ...version, chunks: version.deltaChunks }, 'delta')
+  const ack = await hotlists.advance()
+  return ack === null ? null : hotlistAckSchema.parse(ack)
 }
 
 /** Manifest, chunks and what became of it. */

@@ -37,7 +37,7 @@ export interface Inbox {
 export function createInbox(deps: InboxDeps): Inbox {
   const { agency, cameraId, hotlists, policy, log } = deps
   let connection: Connection | null = null
-  /** The snapshot filter subscribed to on the present connection. */
+  /** The filter of chunks subscribed to on the present connection. */
   let subscribed: string | null = null
   let advancing = false
   let refusals = 0
@@ -86,7 +86,8 @@ export function createInbox(deps: InboxDeps): Inbox {
   /** The one download's chunks are subscribed to, and nothing else. */
   async function follow(): Promise<void> {
     const wanted = hotlists.wanted
-    const filter = wanted === null ? null : topics.snapshotChunks(agency, wanted.list, wanted.version)
+    const chunksOf = wanted?.kind === 'delta' ? topics.deltaChunks : topics.snapshotChunks
+    const filter = wanted === null ? null : chunksOf(agency, wanted.list, wanted.version)
     if (connection === null || filter === subscribed) return
     const before = subscribed
     subscribed = filter
@@ -143,11 +144,11 @@ export function createInbox(deps: InboxDeps): Inbox {
   function take(topicName: string, payload: Buffer): string | null {
     const topic = parseTopic(topicName)
     if (topic === null || topic.agency !== agency) return 'not a topic of this agency'
-    if (payload.length > (topic.kind === 'snapshot' ? SNAPSHOT_CHUNK_BYTES : MAX_MANIFEST_BYTES))
-      return `${topic.kind} too long`
+    const isChunk = topic.kind === 'snapshot' || topic.kind === 'delta'
+    if (payload.length > (isChunk ? SNAPSHOT_CHUNK_BYTES : MAX_MANIFEST_BYTES)) return `${topic.kind} too long`
     if (payload.length === 0) return null
     if (topic.kind === 'manifest') send(`hotlists/${topic.list}`, hotlists.takeManifest(topic.list, payload))
-    else if (topic.kind === 'snapshot') hotlists.takeChunk(topic.list, topic.version, topic.chunk, payload)
+    else if (isChunk) hotlists.takeChunk(topic, topic.chunk, payload)
     else if (topic.kind === 'policy') send('policy', policy.take(payload))
     else if (topic.kind === 'command' && topic.operation === LIST_KEY) return takeKey(topic.id, payload)
     else if (topic.kind === 'command') return `this version knows no command ${topic.operation}`

@@ -56,10 +56,18 @@ function print({ stores, sync, reads }: Report): void {
       `  applied in ${store.applyMs.toFixed(0)} ms; held everything else up for ${store.longestStallMs.toFixed(0)} ms at most`,
       `  file ${(store.fileBytes / MEGABYTE).toFixed(1)} MB; process larger by ${(store.residentBytes / MEGABYTE).toFixed(0)} MB`,
     )
+    const { delta } = store
+    if (delta === null) continue
+    lines.push(
+      `  delta of ${delta.changes} changes, ${(delta.bytes / MEGABYTE).toFixed(2)} MB against ${(delta.snapshotBytes / MEGABYTE).toFixed(1)} MB: ` +
+        `applied in ${delta.applyMs.toFixed(0)} ms; held everything else up for ${delta.longestStallMs.toFixed(0)} ms at most`,
+      `  after it, listed and other read, µs                ${delta.exactUs[0].toFixed(1)}, ${delta.nearUs[0].toFixed(1)}`,
+    )
   }
   lines.push(
     `${sync.entries} entries: import ${seconds(sync.importMs)} s; then to a camera that follows ${seconds(sync.syncMs)} s, ` +
       `to a new one ${seconds(sync.firstSyncMs)} s (its start included)`,
+    `the next version, with 10000 changes: import ${seconds(sync.nextImportMs)} s; then to a camera that follows, by delta, ${seconds(sync.nextSyncMs)} s`,
   )
   if (reads !== null) {
     lines.push(

@@ -149,9 +149,9 @@ export async function withCamera(
   })
   const verifier = createVerifier([cloud.cloud.parts.keys.lists.publicKeyPem])
   const signed = { database, verifier, agency: AGENCY, clock, log: silentLog }
-  const hotlists = createHotlists(signed)
   const retention = { unmatchedDays: 30, matchedDays: 30, cropDays: 30 }
   const policy = createPolicy({ ...signed, defaults: { upload: 'all', retention } })
+  const hotlists = createHotlists({ ...signed, staleLists: () => policy.staleLists })
   const uplink = createUplink({
     config: {
       agency: AGENCY,

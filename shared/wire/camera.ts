@@ -55,6 +55,9 @@ export const cameraHealthSchema = z.strictObject({
           .boolean()
           .default(true)
           .describe('false: the camera waits for the key and matches nothing of this list'),
+        failedDeltas: counter
+          .default(0)
+          .describe('deltas that did not come or did not fit, for each of which the snapshot was fetched'),
       }),
     )
     .max(64),

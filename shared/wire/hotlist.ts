@@ -1,6 +1,6 @@
 /**
- * A hotlist on its way to cameras: a signed manifest and a snapshot in chunks of whole records. Plates travel as keyed digests; no plate,
- * name, reason or case number does.
+ * A hotlist on its way to cameras: a signed manifest and a snapshot in chunks of whole records, and beside it, where it is much shorter,
+ * a delta for cameras that have the version before. Plates travel as keyed digests; no plate, name, reason or case number does.
  */
 import { z } from 'zod'
 import { slugSchema } from '../names.ts'
@@ -13,6 +13,14 @@ export const SNAPSHOT_CHUNK_BYTES = 128 * 1024
 export const MAX_SNAPSHOT_CHUNKS = 4_096
 /** Bytes of one entry in a snapshot. */
 export const SNAPSHOT_RECORD_BYTES = 52
+/** Bytes of one change in a delta: a record and what happens to it. */
+export const DELTA_RECORD_BYTES = SNAPSHOT_RECORD_BYTES + 1
+/** A delta has at most this share of its snapshot's bytes; a longer one costs a camera more than it saves (see the README's Matching table). */
+export const MAX_DELTA_SHARE = 0.25
+/** Changes of one delta, puts and removals together: the share of the longest list. */
+export const MAX_DELTA_ENTRIES = Math.floor(
+  (MAX_LIST_ENTRIES * SNAPSHOT_RECORD_BYTES * MAX_DELTA_SHARE) / DELTA_RECORD_BYTES,
+)
 /** Largest retained or published packet that a camera takes, bytes. */
 export const MAX_MANIFEST_BYTES = 8 * 1024
 
@@ -21,6 +29,23 @@ export type MatchRule = z.infer<typeof matchRuleSchema>
 /** As matchRuleSchema, and `wildcard`: a pattern, which the cloud alone matches, for it has no digest. */
 export const listRuleSchema = z.enum(['exact', 'near', 'wildcard'])
 export type ListRule = z.infer<typeof listRuleSchema>
+
+/**
+ * What leads from one snapshot to the next. Its digest and that of the snapshot it starts from are both signed, so they determine the
+ * result as the snapshot's own digest does.
+ */
+export const deltaSchema = z.strictObject({
+  fromVersion: z.int().min(1),
+  fromDigest: sha256Schema.describe('digest of the snapshot it starts from, under the same key'),
+  chunks: z.int().min(0).max(MAX_SNAPSHOT_CHUNKS).describe('0 where nothing has changed: there is nothing to wait for'),
+  bytes: z
+    .int()
+    .min(0)
+    .max(MAX_DELTA_ENTRIES * DELTA_RECORD_BYTES),
+  digest: sha256Schema.describe('SHA-256 over the delta: all chunks in order'),
+  entries: z.int().min(0).max(MAX_DELTA_ENTRIES).describe('changes: puts and removals'),
+})
+export type Delta = z.infer<typeof deltaSchema>
 
 /** Signed (envelope, retained at `hotlists/{list}/manifest`). */
 export const manifestSchema = z.strictObject({
@@ -39,6 +64,10 @@ export const manifestSchema = z.strictObject({
     .regex(/^[0-9a-f]{16}$/)
     .describe('names the key of the digests; a camera asks for it when it has it not'),
   digest: sha256Schema.describe('SHA-256 over the snapshot: all chunks in order'),
+  delta: deltaSchema
+    .nullable()
+    .default(null)
+    .describe('null: every camera needs the snapshot; cameras of another version than fromVersion always do'),
   issuedAtMs: timeMsSchema,
   expiresAtMs: timeMsSchema.describe('a camera marks the list stale from here on'),
 })

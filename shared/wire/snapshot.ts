@@ -11,10 +11,16 @@
  * | 50 | 1 | priority 1-5 |
  * | 51 | 1 | rule: 0 exact, 1 near |
  *
- * So a record has SNAPSHOT_RECORD_BYTES.
+ * So a record has SNAPSHOT_RECORD_BYTES. A delta's changes are such records with one byte more, so that both are sorted alike, each digest
+ * and entryId once:
+ *
+ * | at | bytes | |
+ * | --- | --- | --- |
+ * | 0 | 52 | the record; of a removal, digest and entryId alone, the rest zeros |
+ * | 52 | 1 | 0 remove, 1 put: it is new, or takes the place of the record of the same digest and entryId |
  */
 import { PLATE_DIGEST_BYTES } from '../list-key.ts'
-import type { SnapshotEntry } from './hotlist.ts'
+import { SNAPSHOT_RECORD_BYTES, type SnapshotEntry } from './hotlist.ts'
 
 const AT = {
   entryId: PLATE_DIGEST_BYTES,
@@ -24,6 +30,9 @@ const AT = {
   priority: 50,
   rule: 51,
 } as const
+/** What happens to a delta's record. */
+export const DELTA_REMOVE = 0
+export const DELTA_PUT = 1
 const TIME_BYTES = 6
 const JURISDICTION_BYTES = 6
 /** Records are in the order of digest and entryId. */
@@ -56,4 +65,22 @@ export function readRecord(from: Buffer, at: number): RecordFields {
     priority: from[at + AT.priority] ?? 0,
     rule: from[at + AT.rule] === 1 ? 'near' : 'exact',
   }
+}
+
+/** Writes a change at `at` of `into`: that this record is new or other than before. */
+export function writePut(into: Buffer, at: number, entry: RecordFields): void {
+  writeRecord(into, at, entry)
+  into[at + SNAPSHOT_RECORD_BYTES] = DELTA_PUT
+}
+
+/** Writes a change at `at` of `into`: that the record of this digest and id goes. */
+export function writeRemoval(
+  into: Buffer,
+  at: number,
+  { digest, entryId }: Pick<RecordFields, 'digest' | 'entryId'>,
+): void {
+  into.fill(0, at, at + SNAPSHOT_RECORD_BYTES)
+  into.set(digest, at)
+  into.write(entryId.replaceAll('-', ''), at + AT.entryId, 'hex')
+  into[at + SNAPSHOT_RECORD_BYTES] = DELTA_REMOVE
 }

@@ -11,6 +11,7 @@ import { policies } from './0014-policies.ts'
 import { listApprovals } from './0015-list-approvals.ts'
 import { suppressions } from './0016-suppressions.ts'
 import { listSettings } from './0017-list-settings.ts'
+import { listDeltas } from './0020-list-deltas.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -24,4 +25,5 @@ export const MIGRATIONS: readonly Migration[] = [
   listApprovals,
   suppressions,
   listSettings,
+  listDeltas,
 ]

@@ -1,16 +1,20 @@
-/** The camera's list with so many entries: how long one match takes, how long applying it does and holds up everything else, and its file. */
+/**
+ * The camera's list with so many entries: how long one match takes, how long applying it does and holds up everything else, and its file; and
+ * the same of a delta to the next version.
+ */
 import { statSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setImmediate as turn } from 'node:timers/promises'
+import { createDeltaBuilder } from '../../../cloud/hotlists/delta.ts'
 import { createSnapshotBuilder, sealManifest } from '../../../cloud/hotlists/snapshot.ts'
 import { createHotlists, type Hotlists } from '../../../edge/hotlist/hotlist.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { AppError } from '../../../shared/errors.ts'
 import { newId, newSecret } from '../../../shared/ids.ts'
-import { createListKey, LIST_KEY_BYTES } from '../../../shared/list-key.ts'
+import { createListKey, LIST_KEY_BYTES, type ListKey } from '../../../shared/list-key.ts'
 import { silentLog } from '../../../shared/log.ts'
 import { CONFUSABLE_CLASSES } from '../../../shared/plate.ts'
 import { createSigner, createVerifier, newSigningKeyPem, type Signer } from '../../../shared/signing.ts'
@@ -25,6 +29,23 @@ const CAMERA = 'bench'
 /** Matches of each kind that are timed, after as many that are not. */
 const MATCHES = 5_000
 const DAY_MS = 86_400_000
+/** Of a delta: so many entries come, as many go, and half as many change. */
+const DELTA_CHANGES = 10_000
+/** Lists in which that is less than a delta may have. */
+const DELTA_FROM_ENTRIES = 100_000
+/** Nothing on the camera can compare it with the entries: it stands for the digest of a snapshot that is not made. */
+const NEXT_DIGEST = '0'.repeat(64)
+
+export interface DeltaScore {
+  changes: number
+  bytes: number
+  snapshotBytes: number
+  applyMs: number
+  longestStallMs: number
+  /** As in StoreScore, after it. */
+  exactUs: [number, number]
+  nearUs: [number, number]
+}
 
 export interface StoreScore {
   entries: number
@@ -39,6 +60,8 @@ export interface StoreScore {
   fileBytes: number
   /** What the process holds more than before, bytes. */
   residentBytes: number
+  /** null: on a list as short as this it would be no delta. */
+  delta: DeltaScore | null
 }
 
 export interface FilledStore {
@@ -46,6 +69,10 @@ export interface FilledStore {
   applyMs: number
   longestStallMs: number
   file: string
+  key: ListKey
+  manifest: Manifest
+  /** Brings the next version in. */
+  apply(manifest: Manifest, chunks: readonly Buffer[]): Promise<{ applyMs: number; longestStallMs: number }>
   close(): Promise<void>
 }
 
@@ -56,7 +83,14 @@ export async function fillStore(plates: readonly string[]): Promise<FilledStore>
   const database = openDatabase(file)
   const signer = createSigner(newSigningKeyPem().privateKeyPem)
   const verifier = createVerifier([signer.publicKeyPem])
-  const hotlists = createHotlists({ database, verifier, agency: AGENCY, clock: systemClock, log: silentLog })
+  const hotlists = createHotlists({
+    database,
+    verifier,
+    agency: AGENCY,
+    clock: systemClock,
+    log: silentLog,
+    staleLists: () => 'mark',
+  })
   const secret = Buffer.from(newSecret(LIST_KEY_BYTES), 'base64url')
   const key = createListKey(secret)
   giveKey(hotlists, signer, key.keyId, secret)
@@ -65,26 +99,55 @@ export async function fillStore(plates: readonly string[]): Promise<FilledStore>
   const { totals, chunks } = await builder.end()
   const nowMs = Date.now()
   const manifest: Manifest = {
-    ...{ agency: AGENCY, list: LIST, version: 1, minimumVersion: 1, ...totals, keyId: key.keyId },
+    ...{ agency: AGENCY, list: LIST, version: 1, minimumVersion: 1, ...totals, delta: null, keyId: key.keyId },
     ...{ issuedAtMs: nowMs, expiresAtMs: nowMs + DAY_MS },
   }
-  const refused = hotlists.takeManifest(LIST, Buffer.from(sealManifest(signer, manifest)))
-  if (refused !== null) throw new AppError('internal', `the list was refused: ${refused.reason}`)
-  for (const [number, chunk] of chunks.entries()) hotlists.takeChunk(LIST, 1, number, chunk)
-  const stalls = monitorEventLoopDelay({ resolution: 1 })
-  stalls.enable()
-  const startedMs = performance.now()
-  const ack = await hotlists.advance()
-  const applyMs = performance.now() - startedMs
-  stalls.disable()
-  if (ack?.result !== 'applied') throw new AppError('internal', `the list was not applied: ${ack?.reason}`)
+  const apply: FilledStore['apply'] = async (next, chunks) => {
+    const refused = hotlists.takeManifest(LIST, Buffer.from(sealManifest(signer, next)))
+    const { wanted } = hotlists
+    if (refused !== null || wanted === null) throw new AppError('internal', `the list was refused: ${refused?.reason}`)
+    for (const [number, chunk] of chunks.entries()) hotlists.takeChunk(wanted, number, chunk)
+    const stalls = monitorEventLoopDelay({ resolution: 1 })
+    stalls.enable()
+    const startedMs = performance.now()
+    const ack = await hotlists.advance()
+    const applyMs = performance.now() - startedMs
+    stalls.disable()
+    if (ack?.result !== 'applied') throw new AppError('internal', `the list was not applied: ${ack?.reason}`)
+    return { applyMs, longestStallMs: stalls.max / 1e6 }
+  }
   return {
-    ...{ hotlists, applyMs, longestStallMs: stalls.max / 1e6, file },
+    ...{ hotlists, file, key, manifest, apply, ...(await apply(manifest, chunks)) },
     async close() {
       database.close()
       await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** The next version by a delta: every so manieth entry goes or is more urgent, and the first of `fresh` come. */
+async function measureDelta(store: FilledStore, listed: readonly string[], fresh: readonly string[]) {
+  const { hotlists, key, manifest, apply } = store
+  const changes = createDeltaBuilder(key, turn)
+  const each = (DELTA_CHANGES * 2) / 5
+  const stride = Math.floor(listed.length / (each * 2))
+  for (let i = 0; i < each; i++) {
+    const gone = inventedEntry(listed[i * stride * 2] ?? '', i * stride * 2)
+    await changes.add(gone, null)
+    await changes.add(null, inventedEntry(fresh[i] ?? '', listed.length + i))
+    if (i % 2 === 1) continue
+    const kept = inventedEntry(listed[i * stride * 2 + 1] ?? '', i * stride * 2 + 1)
+    await changes.add(kept, { ...kept, priority: (kept.priority % 5) + 1 })
+  }
+  const packed = await changes.end(manifest.bytes)
+  if (packed === null) throw new AppError('internal', 'so many changes make no delta')
+  const from = { fromVersion: manifest.version, fromDigest: manifest.digest }
+  const delta = { ...from, ...packed.totals }
+  const next = { ...manifest, version: 2, digest: NEXT_DIGEST, delta, issuedAtMs: Date.now() }
+  const { applyMs, longestStallMs } = await apply(next, packed.chunks)
+  if (hotlists.match(readOf(fresh[0] ?? ''), Date.now())?.listVersion !== 2)
+    throw new AppError('internal', 'the delta does not match')
+  return { changes: delta.entries, bytes: delta.bytes, snapshotBytes: manifest.bytes, applyMs, longestStallMs }
 }
 
 function giveKey(hotlists: Hotlists, signer: Signer, keyId: string, secret: Buffer): void {
@@ -122,9 +185,10 @@ function timed(hotlists: Hotlists, reads: readonly ReturnType<typeof readOf>[]):
 }
 
 export async function measureStore(entries: number): Promise<StoreScore> {
-  const plates = inventedPlates(entries + 2 * MATCHES, 1)
+  const plates = inventedPlates(entries + 2 * MATCHES + DELTA_CHANGES, 1)
   const listed = plates.slice(0, entries)
-  const strangers = plates.slice(entries)
+  const strangers = plates.slice(entries, entries + 2 * MATCHES)
+  const fresh = plates.slice(entries + 2 * MATCHES)
   const before = process.memoryUsage.rss()
   const store = await fillStore(listed)
   try {
@@ -133,7 +197,7 @@ export async function measureStore(entries: number): Promise<StoreScore> {
     const near = strangers.map(readOf)
     const { nearVariants } = await import('../../../shared/plate.ts')
     const variants = near.reduce((sum, read) => sum + 1 + nearVariants(read.plate, read.candidates).length, 0)
-    return {
+    const score = {
       entries,
       exactUs: timed(hotlists, exact),
       nearUs: timed(hotlists, near),
@@ -142,6 +206,9 @@ export async function measureStore(entries: number): Promise<StoreScore> {
       fileBytes: statSync(file).size,
       residentBytes: process.memoryUsage.rss() - before,
     }
+    if (entries < DELTA_FROM_ENTRIES) return { ...score, delta: null }
+    const measured = await measureDelta(store, listed, fresh)
+    return { ...score, delta: { ...measured, exactUs: timed(hotlists, exact), nearUs: timed(hotlists, near) } }
   } finally {
     await store.close()
   }

@@ -17,6 +17,8 @@ const AGENCY = 'bench'
 const CAMERA = 'bench'
 const LIST = 'stolen'
 const POLL_MS = 100
+/** Entries that come from one version to the next, and as many that go: together as many changes as in store.ts. */
+const CHANGES = 5_000
 const LIMIT_MS = 600_000
 
 export interface SyncScore {
@@ -27,6 +29,9 @@ export interface SyncScore {
   syncMs: number
   /** From the start of a camera that has nothing until the same; its own start is in it. */
   firstSyncMs: number
+  /** The same of the next version, in which CHANGES entries came and as many went: by delta. */
+  nextImportMs: number
+  nextSyncMs: number
 }
 
 const acksSchema = z.object({
@@ -71,14 +76,18 @@ export async function measureSync(entries: number, scenes: string): Promise<Sync
     await start(CAMERA)
     await importList(['AAA1111'])
     await until(() => applied(CAMERA, 1))
-    const plates = inventedPlates(entries, 3)
+    const plates = inventedPlates(entries + CHANGES, 3)
     const startedMs = performance.now()
-    await importList(plates)
+    await importList(plates.slice(0, entries))
     const importMs = performance.now() - startedMs
     const syncMs = await until(() => applied(CAMERA, 2))
     await start('late')
     const firstSyncMs = await until(() => applied('late', 2))
-    return { entries, importMs, syncMs, firstSyncMs }
+    const nextStartedMs = performance.now()
+    await importList(plates.slice(CHANGES))
+    const nextImportMs = performance.now() - nextStartedMs
+    const nextSyncMs = await until(() => applied(CAMERA, 3))
+    return { entries, importMs, syncMs, firstSyncMs, nextImportMs, nextSyncMs }
   } finally {
     await Promise.all(cameras.map((camera) => camera.stop()))
     await Promise.all(children.map(stopProcess))
