@@ -41,6 +41,12 @@ export const cloudConfigSchema = z.strictObject({
     .nullable()
     .default(null)
     .describe('ceiling of the database file; above it nothing is acknowledged; null: the disk decides'),
+  webhookCaFile: z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe('certificates of authorities (PEM) that receivers of webhooks may have besides the public ones'),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('least severe lines to write'),
 })
 export type CloudConfig = z.infer<typeof cloudConfigSchema>

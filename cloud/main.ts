@@ -2,13 +2,13 @@
  * The cloud: wires every part, listens, and closes in order. `runCloud` is what the command, the demo and the tests run.
  * Nothing else builds parts.
  */
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import type { AddressInfo, Server } from 'node:net'
-import { join } from 'node:path'
-import type { Server as TlsServer } from 'node:tls'
+import { join, resolve } from 'node:path'
+import { rootCertificates, type Server as TlsServer } from 'node:tls'
 import { type Clock, systemClock } from '../shared/clock.ts'
 import { AppError, systemCode, toAppError } from '../shared/errors.ts'
-import { newId, newSecret } from '../shared/ids.ts'
+import { newId, newSecret, random } from '../shared/ids.ts'
 import { createLog, type Log } from '../shared/log.ts'
 import { cameraClientId, parsePersonClientId } from '../shared/names.ts'
 import { maySubscribe, topics } from '../shared/topics.ts'
@@ -38,6 +38,7 @@ import { type RetentionDeps, runRetention } from './retention.ts'
 import { Sessions } from './sessions.ts'
 import { createSightings, timesOf } from './sightings.ts'
 import { createSuppressions } from './suppressions.ts'
+import { createWebhooks, WEBHOOK_LIMITS, type WebhookLimits } from './webhooks.ts'
 
 const MEBIBYTE = 1024 ** 2
 
@@ -46,6 +47,7 @@ export interface CloudDeps {
   log?: Log
   /** Tests bring smaller ones. */
   limits?: ConnectionLimits
+  webhookLimits?: WebhookLimits
 }
 
 export interface RunningCloud {
@@ -142,6 +144,14 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       accountOf,
       isConnected: (clientId) => broker.isConnected(clientId),
     })
+    let origin = ''
+    const webhooks = await createWebhooks({
+      ...{ database, clock, log, random, newId, newSecret, audit, key: keys.webhookKey, counters: metrics.webhooks },
+      caPem: config.webhookCaFile === null ? null : [...rootCertificates, readPem(resolve(base, config.webhookCaFile))],
+      limits: deps.webhookLimits ?? WEBHOOK_LIMITS,
+      pageOrigin: () => origin,
+      getAlert: (...args) => alerts.get(...args),
+    })
     const alerts = createAlerts({
       database,
       agency,
@@ -151,6 +161,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       retention,
       audit,
       suppressions,
+      webhooks,
       publish: (group, alert) =>
         broker.publish(topics.alerts(agency, group), Buffer.from(JSON.stringify(alert)), { qos: 1, retain: false }),
     })
@@ -245,6 +256,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       policy,
       sightings,
       alerts,
+      webhooks,
       quarantine,
       broker,
       metrics,
@@ -306,7 +318,13 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     await listen(api.server, config.httpsPort, config.host)
     const mqttPort = portOf(broker.mqttServer)
     const httpsPort = portOf(api.server)
-    log.info('cloud_started', { port: mqttPort, url: `https://${config.hostnames[0]}:${httpsPort}/` })
+    origin = `https://${config.hostnames[0]}:${httpsPort}`
+    const deliveries = webhooks.run(ending.signal)
+    closing.unshift(async () => {
+      ending.abort()
+      await deliveries
+    })
+    log.info('cloud_started', { port: mqttPort, url: `${origin}/` })
     return { mqttPort, httpsPort, caPem: authority.caPem, parts, close: () => closeAll(closing, log) }
   } catch (thrown) {
     await closeAll(closing, log)
@@ -319,6 +337,14 @@ function queuedFrom({ topic, payload }: { topic: string; payload: Buffer }, nowM
   if (!topic.includes('/alerts/')) return nowMs
   const { sighting } = JSON.parse(payload.toString('utf8')) as Alert
   return timesOf(sighting, sighting.receivedAtMs).retainedFromMs
+}
+
+function readPem(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (cause) {
+    throw new AppError('configuration', `webhookCaFile: cannot read ${path}: ${systemCode(cause) ?? ''}`, { cause })
+  }
 }
 
 function makeFolder(folder: string): void {

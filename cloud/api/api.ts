@@ -29,6 +29,7 @@ import { registerFleet } from './fleet.ts'
 import { registerLists } from './lists.ts'
 import { registerPeople } from './people.ts'
 import { registerSearch } from './search.ts'
+import { registerWebhooks } from './webhooks.ts'
 
 /** Body of every request but a list file, bytes. */
 export const MAX_BODY_BYTES = 64 * 1024
@@ -114,6 +115,7 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     registerLists(api, parts, door)
     registerAlerts(api, parts, door)
     registerSearch(api, parts, door)
+    registerWebhooks(api, parts, door)
     registerAudit(api, parts, door)
   })
 

@@ -15,6 +15,7 @@ import { register as registerHotlist } from './hotlist.ts'
 import { register as registerLogin } from './login.ts'
 import { register as registerRead } from './read.ts'
 import { register as registerSearch } from './search.ts'
+import { register as registerWebhook } from './webhook.ts'
 
 /** In the order in which a newcomer meets them; `--help` prints them so. */
 const REGISTRATIONS = [
@@ -26,6 +27,7 @@ const REGISTRATIONS = [
   registerCamera,
   registerHotlist,
   registerAlert,
+  registerWebhook,
   registerSearch,
   registerAudit,
   registerBackup,
