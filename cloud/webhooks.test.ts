@@ -1,8 +1,18 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { DAY_MS, MINUTE_MS, SECOND_MS } from '../shared/clock.ts'
+import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../shared/clock.ts'
+import { silentLog } from '../shared/log.ts'
 import { topics } from '../shared/topics.ts'
-import { AGENCY, codeOf, collect, filesWith, subscribe, until } from './testing.ts'
+import { installationFolder } from '../shared/version.ts'
+import { cloudConfigSchema } from './config.ts'
+import { runCloud } from './main.ts'
+import { AGENCY, codeOf, collect, filesWith, makeSighting, subscribe, until } from './testing.ts'
 import { parseWebhookUrl } from './webhooks/address.ts'
 import { type HookedCloud, isSigned, openReceiver, PLATE, type Receiver, withHooks } from './webhooks/testing.ts'
 import { WEBHOOK_LIMITS } from './webhooks.ts'
@@ -44,6 +54,8 @@ const rows = async ({ cloud }: HookedCloud, table: 'webhooks' | 'webhook_deliver
   const { database } = cloud.parts
   return database.read(database.build.selectFrom(table).selectAll())
 }
+const RAW_CONFIG = { agency: AGENCY, dataFolder: 'data', host: '127.0.0.1', mqttPort: 0, httpsPort: 0 }
+
 /** Some turns in which what should not come would have come. */
 const aWhile = (world: HookedCloud) => world.clock.sleep(300)
 
@@ -311,6 +323,97 @@ test('an alert counts as published only with its deliveries queued', async () =>
     world.sql('DROP TRIGGER broken')
     await world.restart()
     await until('it comes after the next start', () => receiver.got.length === 1)
+  })
+})
+
+test('a cloud that is killed after an alert is published and before it is delivered delivers it after the next start', async () => {
+  await withReceiver(async (world, receiver) => {
+    receiver.answer = () => {}
+    await world.cloud.close()
+    const sighting = makeSighting(world.clock)
+    // The same database in a process of its own, killed when the receiver has the first delivery and has not answered.
+    const script = `
+      import { runCloud } from './cloud/main.ts'
+      import { cloudConfigSchema } from './cloud/config.ts'
+      import { silentLog } from './shared/log.ts'
+      const config = cloudConfigSchema.parse({ agency: '${AGENCY}', dataFolder: 'data', host: '127.0.0.1', mqttPort: 0, httpsPort: 0 })
+      const { parts } = await runCloud(config, process.argv[1], { log: silentLog })
+      const sighting = JSON.parse(process.argv[2])
+      for (const sightingId of [sighting.sightingId, parts.newId()]) {
+        const match = parts.hotlists.match(sighting, Date.now())
+        const found = { sighting: { ...sighting, sightingId }, receivedAtMs: Date.now(), match }
+        await parts.database.writeBatch(parts.alerts.raise(found).statements)
+      }
+      await parts.alerts.publishPending()
+      process.stdout.write('published')
+    `
+    const child = spawn(
+      process.execPath,
+      ['--import', 'tsx', '--input-type=module', '-e', script, world.folder, JSON.stringify(sighting)],
+      { cwd: installationFolder(), stdio: ['ignore', 'pipe', 'inherit'] },
+    )
+    const ended = once(child, 'close')
+    let output = ''
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk
+    })
+    await until('one is on its way', () => output === 'published' && receiver.got.length === 1)
+    child.kill('SIGKILL')
+    await ended
+    receiver.answer = 200
+    await world.restart()
+    await until('both have come', async () => (await world.state('dispatch')).waiting === 0)
+    assert.is(receiver.got.length, 3)
+    assert.equal(told(receiver)[1], told(receiver)[0], 'what was not answered comes again')
+    assert.is(receiver.got[1]?.json.deliveryId, receiver.got[0]?.json.deliveryId)
+    assert.is.not(receiver.got[2]?.json.alert.alertId, receiver.got[0]?.json.alert.alertId)
+  })
+})
+
+test('the log says of a webhook that fails that it does, at first and then once an hour', async () => {
+  await withReceiver(async (world, receiver) => {
+    receiver.answer = 500
+    const lines = () => world.logLines.filter((line) => line.includes('webhook_failing'))
+    await world.raise()
+    await until('it was tried three times', () => receiver.got.length === 3)
+    assert.is(lines().length, 1)
+    world.clock.advance(HOUR_MS)
+    const before = receiver.got.length
+    await until('it was tried again', () => receiver.got.length > before + 1)
+    assert.is(lines().length, 2)
+    const { webhook, status, ageMs } = JSON.parse(lines()[1] ?? '{}')
+    assert.equal([webhook, status, ageMs >= HOUR_MS], ['dispatch', 500, true])
+  })
+})
+
+test('a receiver whose certificate is of an authority of its own is reached when the configuration names that', async () => {
+  await withHooks(async (world) => {
+    const { serverKeyPem, serverCertPem, caPem } = world.cloud.parts.authority
+    let taken = 0
+    const server = createServer({ key: serverKeyPem, cert: serverCertPem }, (_, to) => {
+      taken += 1
+      to.end()
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    try {
+      const url = `https://localhost:${(server.address() as AddressInfo).port}/`
+      await world.addHook('own', url)
+      await world.raise()
+      await until('it fails', async () => (await world.state('own')).state === 'failing')
+      assert.match((await world.state('own')).lastReason ?? '', /CERT|VERIFY|ISSUER/)
+      await world.cloud.close()
+      const config = { ...RAW_CONFIG, webhookCaFile: 'receivers.pem' }
+      const start = () =>
+        runCloud(cloudConfigSchema.parse(config), world.folder, { clock: world.clock, log: silentLog })
+      assert.is(await codeOf(start), 'configuration')
+      writeFileSync(join(world.folder, 'receivers.pem'), caPem)
+      const cloud = await start()
+      await until('it is delivered', () => taken === 1)
+      await cloud.close()
+      await world.restart()
+    } finally {
+      server.close()
+    }
   })
 })
 

@@ -69,23 +69,20 @@ export function createDeliveryQueue(database: Database): DeliveryQueue {
             next_at_ms: ref('excluded.next_at_ms'),
           })),
         ),
-    bound(webhook, most, nowMs) {
-      const above = sql<number>`max(0, (${count(webhook)}) - ${most})`
-      return [
-        build
-          .updateTable('webhooks')
-          .set(({ ref }) => ({
-            full_since_ms: sql<number | null>`CASE WHEN ${above} > 0 THEN coalesce(${ref('full_since_ms')}, ${nowMs})
-              ELSE ${ref('full_since_ms')} END`,
-            dropped: sql<number>`${ref('dropped')} + ${above}`,
-          }))
-          .where('webhook', '=', webhook),
-        build
-          .deleteFrom('webhook_deliveries')
-          .where('webhook', '=', webhook)
-          .where('position', '<=', of(webhook).select('position').orderBy('position', 'desc').limit(1).offset(most)),
-      ]
-    },
+    bound: (webhook, most, nowMs) => [
+      build
+        .updateTable('webhooks')
+        .set(({ fn, ref, val }) => ({
+          full_since_ms: fn.coalesce(ref('full_since_ms'), val(nowMs)),
+          dropped: sql<number>`${ref('dropped')} + (${count(webhook)}) - ${most}`,
+        }))
+        .where('webhook', '=', webhook)
+        .where(({ eb, val }) => eb(val(most), '<', count(webhook))),
+      build
+        .deleteFrom('webhook_deliveries')
+        .where('webhook', '=', webhook)
+        .where('position', '<=', of(webhook).select('position').orderBy('position', 'desc').limit(1).offset(most)),
+    ],
     async next(webhook) {
       const [row] = await database.read(
         of(webhook)
