@@ -2,10 +2,10 @@
  * The cloud: wires every part, listens, and closes in order. `runCloud` is what the command, the demo and the tests run.
  * Nothing else builds parts.
  */
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import type { AddressInfo, Server } from 'node:net'
-import { join, resolve } from 'node:path'
-import { rootCertificates, type Server as TlsServer } from 'node:tls'
+import { join } from 'node:path'
+import type { Server as TlsServer } from 'node:tls'
 import { type Clock, systemClock } from '../shared/clock.ts'
 import { AppError, systemCode, toAppError } from '../shared/errors.ts'
 import { newId, newSecret, random } from '../shared/ids.ts'
@@ -144,12 +144,11 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       accountOf,
       isConnected: (clientId) => broker.isConnected(clientId),
     })
-    let origin = ''
     const webhooks = await createWebhooks({
       ...{ database, clock, log, random, newId, newSecret, audit, key: keys.webhookKey, counters: metrics.webhooks },
-      caPem: config.webhookCaFile === null ? null : [...rootCertificates, readPem(resolve(base, config.webhookCaFile))],
+      caFile: paths.webhookCaFile,
       limits: deps.webhookLimits ?? WEBHOOK_LIMITS,
-      pageOrigin: () => origin,
+      pageOrigin: () => `https://${config.hostnames[0]}:${portOf(api.server)}`,
       getAlert: (...args) => alerts.get(...args),
     })
     const alerts = createAlerts({
@@ -318,13 +317,13 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     await listen(api.server, config.httpsPort, config.host)
     const mqttPort = portOf(broker.mqttServer)
     const httpsPort = portOf(api.server)
-    origin = `https://${config.hostnames[0]}:${httpsPort}`
+    // Only now does the address of the page, which they name, have its port.
     const deliveries = webhooks.run(ending.signal)
     closing.unshift(async () => {
       ending.abort()
       await deliveries
     })
-    log.info('cloud_started', { port: mqttPort, url: `${origin}/` })
+    log.info('cloud_started', { port: mqttPort, url: `https://${config.hostnames[0]}:${httpsPort}/` })
     return { mqttPort, httpsPort, caPem: authority.caPem, parts, close: () => closeAll(closing, log) }
   } catch (thrown) {
     await closeAll(closing, log)
@@ -337,14 +336,6 @@ function queuedFrom({ topic, payload }: { topic: string; payload: Buffer }, nowM
   if (!topic.includes('/alerts/')) return nowMs
   const { sighting } = JSON.parse(payload.toString('utf8')) as Alert
   return timesOf(sighting, sighting.receivedAtMs).retainedFromMs
-}
-
-function readPem(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (cause) {
-    throw new AppError('configuration', `webhookCaFile: cannot read ${path}: ${systemCode(cause) ?? ''}`, { cause })
-  }
 }
 
 function makeFolder(folder: string): void {

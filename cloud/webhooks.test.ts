@@ -405,7 +405,11 @@ test('a receiver whose certificate is of an authority of its own is reached when
       const config = { ...RAW_CONFIG, webhookCaFile: 'receivers.pem' }
       const start = () =>
         runCloud(cloudConfigSchema.parse(config), world.folder, { clock: world.clock, log: silentLog })
-      assert.is(await codeOf(start), 'configuration')
+      assert.is(await codeOf(start), 'configuration', 'there is no such file')
+      for (const text of ['', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n']) {
+        writeFileSync(join(world.folder, 'receivers.pem'), text)
+        assert.is(await codeOf(start), 'configuration')
+      }
       writeFileSync(join(world.folder, 'receivers.pem'), caPem)
       const cloud = await start()
       await until('it is delivered', () => taken === 1)

@@ -9,6 +9,7 @@ import type { NewId } from '../shared/ids.ts'
 import { softwareVersion } from '../shared/version.ts'
 import type { Alert } from '../shared/wire/index.ts'
 import type { Statement, Written } from './database/database.ts'
+import { readAuthorities } from './webhooks/authorities.ts'
 import { attempt, type DeliveryDeps, deliver, noteSuccess, recordOf } from './webhooks/delivery.ts'
 import { SECRET_SALT_BYTES, secretOf } from './webhooks/document.ts'
 import { type Hook, hookOf, inTurn } from './webhooks/hook.ts'
@@ -95,8 +96,8 @@ export interface Webhooks {
 export interface WebhooksDeps extends Omit<DeliveryDeps, 'queue' | 'sending' | 'userAgent' | 'counters' | 'onState'> {
   newId: NewId
   newSecret: (byteCount: number) => string
-  /** Authorities to trust beside those of Node.js, PEM; null: none. */
-  caPem: readonly string[] | null
+  /** PEM file of authorities to trust besides the public ones; null: none. */
+  caFile: string | null
   limits: WebhookLimits
   counters: {
     attempt(outcome: 'delivered' | 'failed'): void
@@ -105,6 +106,7 @@ export interface WebhooksDeps extends Omit<DeliveryDeps, 'queue' | 'sending' | '
   }
 }
 
+/** Opens what is stored; nothing is sent before `run`. Throws `configuration` for a file of authorities that is none. */
 export async function createWebhooks(deps: WebhooksDeps): Promise<Webhooks> {
   const { database, clock, log, limits } = deps
   const { build } = database
@@ -119,7 +121,7 @@ export async function createWebhooks(deps: WebhooksDeps): Promise<Webhooks> {
     ...deps,
     queue,
     userAgent: `candor/${softwareVersion()}`,
-    sending: { clock, timeoutMs: limits.postTimeoutMs, caPem: deps.caPem, lookup },
+    sending: { clock, timeoutMs: limits.postTimeoutMs, caPem: await readAuthorities(deps.caFile), lookup },
     onState: () => deps.counters.failing([...hooks.values()].filter((hook) => hook.failingSinceMs !== null).length),
   }
 
@@ -158,15 +160,19 @@ export async function createWebhooks(deps: WebhooksDeps): Promise<Webhooks> {
     hook.alarm.ring()
   }
 
-  function noteDropped(hook: Hook, count: number): void {
-    if (count === 0) return
+  /** Says that alerts were dropped: their rows are gone already, so that a failure here may only be logged. */
+  async function noteDropped(hook: Hook, count: number): Promise<void> {
     deps.counters.dropped(count)
-    log.error('webhook_queue_full', { webhook: hook.webhook, dropped: count, limit: limits.maxWaiting })
-    if (hook.fullSinceMs !== null) return
-    hook.fullSinceMs = clock.nowMs()
-    deps.audit.append(recordOf(hook, 'webhook.dropping', { limit: limits.maxWaiting })).catch((thrown: unknown) => {
-      log.error('webhook_not_recorded', { webhook: hook.webhook, error: toAppError(thrown).message })
-    })
+    const isFirst = hook.fullSinceMs === null
+    if (isFirst) log.error('webhook_queue_full', { webhook: hook.webhook, limit: limits.maxWaiting })
+    hook.fullSinceMs ??= clock.nowMs()
+    await database.writeBatch([
+      ofTable(hook.webhook).set(({ eb }) => ({
+        dropped: eb('dropped', '+', count),
+        full_since_ms: hook.fullSinceMs,
+      })),
+    ])
+    if (isFirst) await deps.audit.append(recordOf(hook, 'webhook.dropping', { limit: limits.maxWaiting }))
   }
 
   return {
@@ -184,15 +190,19 @@ export async function createWebhooks(deps: WebhooksDeps): Promise<Webhooks> {
         }
         hook.waitingAtMost += own.length
         if (hook.waitingAtMost <= limits.maxWaiting) continue
-        statements.push(...queue.bound(hook.webhook, limits.maxWaiting, nowMs))
-        dropping.push({ hook, index: statements.length - 1 })
+        dropping.push({ hook, index: statements.length })
+        statements.push(queue.bound(hook.webhook, limits.maxWaiting))
       }
       return {
         statements,
         committed(written) {
           for (const { hook, index } of dropping) {
             hook.waitingAtMost = limits.maxWaiting
-            noteDropped(hook, written[index]?.changes ?? 0)
+            const count = written[index]?.changes ?? 0
+            if (count === 0) continue
+            noteDropped(hook, count).catch((thrown: unknown) => {
+              log.error('webhook_not_recorded', { webhook: hook.webhook, error: toAppError(thrown).message })
+            })
           }
           for (const hook of concerned) hook.alarm.ring()
         },
