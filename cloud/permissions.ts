@@ -26,6 +26,7 @@ const GRANTS = {
   investigator: ['alerts.read', 'search.run', 'sightings.view'],
   'hotlist-admin': ['hotlists.read', 'hotlists.write'],
   'camera-technician': ['cameras.read', 'cameras.write'],
+  /** Decides what leaves a camera, how long it is kept, and which other programs get alerts. */
   'policy-admin': ['policy.read', 'policy.write', 'webhooks.read', 'webhooks.write'],
   'account-admin': ['accounts.read', 'accounts.write'],
   auditor: ['audit.read', 'policy.read', 'hotlists.read', 'cameras.read', 'accounts.read', 'webhooks.read'],

@@ -3,7 +3,7 @@
  * metadata; http on this machine only. Asked when a webhook is added and again for each connection, with the address that its
  * name has then: a name that changes its address in between gets nowhere.
  */
-import { BlockList, isIPv6 } from 'node:net'
+import { BlockList, isIP, isIPv6 } from 'node:net'
 import { AppError } from '../../shared/errors.ts'
 
 /** Longest address of a webhook, characters. */
@@ -34,7 +34,10 @@ const within = (list: BlockList, address: string) => list.check(address, isIPv6(
 
 /** May a connection go to this IP address? `loopbackOnly`: the webhook is http. */
 export function mayConnect(address: string, loopbackOnly: boolean): boolean {
-  return loopbackOnly ? within(LOOPBACK, address) : !within(REFUSED, address)
+  // A resolver may add the zone of a link-local address.
+  const bare = address.replace(/%.*$/, '')
+  if (isIP(bare) === 0) return false
+  return loopbackOnly ? within(LOOPBACK, bare) : !within(REFUSED, bare)
 }
 
 /** The host of a URL as an IP address or a name, without the brackets of IPv6. */
@@ -64,6 +67,6 @@ export function parseWebhookUrl(text: string): URL {
 function mayStandAt(url: URL): boolean {
   const host = hostOf(url)
   const loopbackOnly = url.protocol === 'http:'
-  if (/^[\d.]+$/.test(host) || isIPv6(host)) return mayConnect(host, loopbackOnly)
+  if (isIP(host) !== 0) return mayConnect(host, loopbackOnly)
   return !loopbackOnly || host === 'localhost'
 }

@@ -5,7 +5,7 @@
 import { createHmac } from 'node:crypto'
 import type { Alert } from '../../shared/wire/index.ts'
 
-/** Characters of the salt that a webhook's secret is made of, before base64url: bytes. */
+/** Of the salt that a webhook's secret is made of, bytes: as long as the key. */
 export const SECRET_SALT_BYTES = 32
 
 /** What the receiver holds; a webhook's own, for nothing else. */
