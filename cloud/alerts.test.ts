@@ -367,6 +367,7 @@ test('a final that is stored between looking at the alert and taking the step wi
         },
         plateDigest: audit.plateDigest,
       },
+      webhooks: { queue: () => ({ statements: [], committed: () => {} }) },
       publish: async () => {},
     })
     const step = { ...STEPS.image_compared, revision: 0 }

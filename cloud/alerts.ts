@@ -15,6 +15,7 @@ import type { Database, Statement } from './database/database.ts'
 import type { ListMatch } from './hotlists.ts'
 import { type Retention, timesOf } from './sightings.ts'
 import type { Suppressions } from './suppressions.ts'
+import type { Webhooks } from './webhooks.ts'
 
 /** Alerts of one page. */
 export const MAX_ALERT_PAGE = 200
@@ -79,6 +80,8 @@ export interface AlertsDeps {
   retention: () => Retention
   audit: { append(record: AuditRecord): Promise<{ seq: number }>; plateDigest(plate: string): string }
   suppressions: Pick<Suppressions, 'insert' | 'added' | 'endOf' | 'ended'>
+  /** Queues every published revision for other programs, in the transaction that marks it as published. */
+  webhooks: Pick<Webhooks, 'queue'>
   /** Resolves when the broker has the alert in the queue of every subscribed session. */
   publish: (group: string, alert: Alert) => Promise<void>
 }
@@ -179,19 +182,22 @@ export function createAlerts(deps: AlertsDeps): Alerts {
           .limit(PUBLISH_STEP),
       )
       if (rows.length === 0) return
-      for (const row of rows) {
-        const alert = JSON.parse(row.document) as Alert
+      const published = rows.map((row) => JSON.parse(row.document) as Alert)
+      for (const alert of published) {
         for (const group of alert.groups) await deps.publish(group, alert)
       }
-      await database.writeBatch(
-        rows.map((row) =>
+      const queued = deps.webhooks.queue(published)
+      const written = await database.writeBatch([
+        ...queued.statements,
+        ...rows.map((row) =>
           build
             .updateTable('alerts')
             .set({ published_revision: row.revision })
             .where('alert_id', '=', row.alert_id)
             .where('published_revision', '<', row.revision),
         ),
-      )
+      ])
+      queued.committed(written)
     }
   }
 

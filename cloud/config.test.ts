@@ -75,6 +75,7 @@ test('each field is refused when it is wrong, by its name and with what was ther
     ['retentionDays', [0, -1, MAX_RETENTION_DAYS + 1, '30']],
     ['upload', ['none', true]],
     ['databaseMaxMebibytes', [0, 1.5, '100']],
+    ['webhookCaFile', ['', 1]],
     ['logLevel', ['verbose', 3]],
   ]
   assert.equal(wrong.map(([field]) => field).sort(), Object.keys(cloudConfigSchema.shape).sort(), 'every field is here')
@@ -114,7 +115,12 @@ test('relative paths start from the folder of the file; absolute ones stay', () 
   const paths = cloudPaths({ dataFolder: 'data' }, '/srv/candor')
   assert.is(paths.databaseFile, resolve('/srv/candor/data/candor.db'))
   assert.is(paths.auditHeadFile, resolve('/srv/candor/data/audit/head.json'))
-  const elsewhere = cloudPaths({ dataFolder: '/var/lib/candor', auditHeadFile: '../head.json' }, '/srv/candor')
+  const elsewhere = cloudPaths(
+    { dataFolder: '/var/lib/candor', auditHeadFile: '../head.json', webhookCaFile: 'ca.pem' },
+    '/srv/candor',
+  )
+  assert.is(elsewhere.webhookCaFile, resolve('/srv/candor/ca.pem'))
+  assert.is(paths.webhookCaFile, null)
   assert.is(elsewhere.keysFolder, resolve('/var/lib/candor/keys'))
   assert.is(elsewhere.auditHeadFile, resolve('/srv/head.json'))
   assert.is(configBase('/srv/candor/cloud.json'), resolve('/srv/candor'))

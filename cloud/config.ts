@@ -41,12 +41,17 @@ export const cloudConfigSchema = z.strictObject({
     .nullable()
     .default(null)
     .describe('ceiling of the database file; above it nothing is acknowledged; null: the disk decides'),
+  webhookCaFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('certificates of authorities (PEM) that receivers of webhooks may have besides the public ones'),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('least severe lines to write'),
 })
 export type CloudConfig = z.infer<typeof cloudConfigSchema>
 
 /** Where everything lies. Relative paths are relative to the configuration file's folder (or `base`). */
-export function cloudPaths(config: Pick<CloudConfig, 'dataFolder' | 'auditHeadFile'>, base: string) {
+export function cloudPaths(config: Pick<CloudConfig, 'dataFolder' | 'auditHeadFile' | 'webhookCaFile'>, base: string) {
   const dataFolder = resolve(base, config.dataFolder)
   return {
     dataFolder,
@@ -56,6 +61,7 @@ export function cloudPaths(config: Pick<CloudConfig, 'dataFolder' | 'auditHeadFi
     auditHeadFile:
       config.auditHeadFile === undefined ? join(dataFolder, 'audit', 'head.json') : resolve(base, config.auditHeadFile),
     setupCodeFile: join(dataFolder, 'setup-code'),
+    webhookCaFile: config.webhookCaFile === undefined ? null : resolve(base, config.webhookCaFile),
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * The cloud's own secrets besides the certificate authority: the key that signs lists and policy, the key that signs the
- * audit's head, the key of the plate digests in the audit, and the key that opens what cameras seal. Each is a file of its own (mode 0600) outside the database, made at first
+ * audit's head, the key of the plate digests in the audit, the key that opens what cameras seal, and the key that the secrets of webhooks are made of. Each is a file of its own (mode 0600) outside the database, made at first
  * start; `candor backup` takes the whole folder.
  */
 import { mkdirSync } from 'node:fs'
@@ -17,6 +17,7 @@ export const KEY_FILES = {
   auditPublic: 'audit-signing.public.pem',
   plateDigest: 'plate-digest.key',
   sealing: 'sealing.pem',
+  webhooks: 'webhook-secrets.key',
   /** Opened by list-keys.ts. */
   listDigest: 'list-digest.key',
 } as const
@@ -30,6 +31,8 @@ export interface Keys {
   /** Signs the audit's head; never used for anything else, so that no list can pass for a head. */
   readonly audit: Signer
   readonly plateDigestKey: Buffer
+  /** The secrets of webhooks are made of it, so that a copy of the database signs nothing. */
+  readonly webhookKey: Buffer
   /** Opens what cameras have sealed; they hold its public half. */
   readonly sealing: Opener
 }
@@ -43,16 +46,15 @@ export async function openKeys(options: { folder: string; newSecret: (byteCount:
   const publicPath = join(folder, KEY_FILES.auditPublic)
   if ((await readFileIfThere(publicPath)) !== audit.publicKeyPem)
     await writeFileDurably(publicPath, audit.publicKeyPem, PUBLIC_MODE)
-  const digestPath = join(folder, KEY_FILES.plateDigest)
-  const plateDigestKey = Buffer.from(
-    await readOrMakeSecretFile(digestPath, () => `${newSecret(DIGEST_KEY_BYTES)}\n`),
-    'base64url',
-  )
-  if (plateDigestKey.length !== DIGEST_KEY_BYTES) {
-    throw new AppError('configuration', `${digestPath}: not a key of ${DIGEST_KEY_BYTES} bytes`)
+  const openHmacKey = async (path: string) => {
+    const key = Buffer.from(await readOrMakeSecretFile(path, () => `${newSecret(DIGEST_KEY_BYTES)}\n`), 'base64url')
+    if (key.length === DIGEST_KEY_BYTES) return key
+    throw new AppError('configuration', `${path}: not a key of ${DIGEST_KEY_BYTES} bytes`)
   }
+  const plateDigestKey = await openHmacKey(join(folder, KEY_FILES.plateDigest))
+  const webhookKey = await openHmacKey(join(folder, KEY_FILES.webhooks))
   const sealing = await openSealing(join(folder, KEY_FILES.sealing))
-  return { lists, audit, plateDigestKey, sealing }
+  return { lists, audit, plateDigestKey, webhookKey, sealing }
 }
 
 async function openSealing(path: string): Promise<Opener> {

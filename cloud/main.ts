@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import type { Server as TlsServer } from 'node:tls'
 import { type Clock, systemClock } from '../shared/clock.ts'
 import { AppError, systemCode, toAppError } from '../shared/errors.ts'
-import { newId, newSecret } from '../shared/ids.ts'
+import { newId, newSecret, random } from '../shared/ids.ts'
 import { createLog, type Log } from '../shared/log.ts'
 import { cameraClientId, parsePersonClientId } from '../shared/names.ts'
 import { maySubscribe, topics } from '../shared/topics.ts'
@@ -40,6 +40,7 @@ import { type RetentionDeps, runRetention } from './retention.ts'
 import { Sessions } from './sessions.ts'
 import { createSightings, timesOf } from './sightings.ts'
 import { createSuppressions } from './suppressions.ts'
+import { createWebhooks, WEBHOOK_LIMITS, type WebhookLimits } from './webhooks.ts'
 
 const MEBIBYTE = 1024 ** 2
 
@@ -48,6 +49,7 @@ export interface CloudDeps {
   log?: Log
   /** Tests bring smaller ones. */
   limits?: ConnectionLimits
+  webhookLimits?: WebhookLimits
 }
 
 export interface RunningCloud {
@@ -146,6 +148,13 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       accountOf,
       isConnected: (clientId) => broker.isConnected(clientId),
     })
+    const webhooks = await createWebhooks({
+      ...{ database, clock, log, random, newId, newSecret, audit, key: keys.webhookKey, counters: metrics.webhooks },
+      caFile: paths.webhookCaFile,
+      limits: deps.webhookLimits ?? WEBHOOK_LIMITS,
+      pageOrigin: () => `https://${config.hostnames[0]}:${portOf(api.server)}`,
+      getAlert: (...args) => alerts.get(...args),
+    })
     const alerts = createAlerts({
       database,
       agency,
@@ -155,6 +164,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       retention,
       audit,
       suppressions,
+      webhooks,
       publish: (group, alert) =>
         broker.publish(topics.alerts(agency, group), Buffer.from(JSON.stringify(alert)), { qos: 1, retain: false }),
     })
@@ -254,6 +264,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       policy,
       sightings,
       alerts,
+      webhooks,
       quarantine,
       broker,
       metrics,
@@ -318,6 +329,12 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     await listen(api.server, config.httpsPort, config.host)
     const mqttPort = portOf(broker.mqttServer)
     const httpsPort = portOf(api.server)
+    // Only now does the address of the page, which they name, have its port.
+    const deliveries = webhooks.run(ending.signal)
+    closing.unshift(async () => {
+      ending.abort()
+      await deliveries
+    })
     log.info('cloud_started', { port: mqttPort, url: `https://${config.hostnames[0]}:${httpsPort}/` })
     return { mqttPort, httpsPort, caPem: authority.caPem, parts, close: () => closeAll(closing, log) }
   } catch (thrown) {

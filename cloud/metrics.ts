@@ -9,6 +9,12 @@ export interface Metrics {
   connection(change: 1 | -1, kind: 'camera' | 'person'): void
   queueDropped(count: number): void
   purged(table: 'sightings' | 'crops' | 'alerts' | 'quarantine' | 'queue' | 'entries', count: number): void
+  readonly webhooks: {
+    attempt(outcome: 'delivered' | 'failed'): void
+    dropped(count: number): void
+    /** How many webhooks fail now. */
+    failing(webhooks: number): void
+  }
   auditFailed(): void
   brokerFailed(): void
   /** When the server's certificate runs out, milliseconds since 1970 UTC. */
@@ -37,6 +43,13 @@ export function createMetrics(): Metrics {
   const purged = counter('purged_total', 'rows deleted because their retention ended', ['table'])
   const auditFailures = counter('audit_failures_total', 'audit entries that could not be written')
   const brokerFailures = counter('broker_failures_total', 'faults inside the broker, such as a Will that found no room')
+  const webhookAttempts = counter('webhook_attempts_total', 'deliveries tried, by outcome', ['outcome'])
+  const webhookDropped = counter('webhook_dropped_total', 'alerts dropped from the full queue of a webhook')
+  const webhooksFailing = new Gauge({
+    name: 'candor_webhooks_failing',
+    help: 'webhooks with an alert that could not be delivered yet',
+    registers,
+  })
   const connections = new Gauge({
     name: 'candor_connections',
     help: 'MQTT connections',
@@ -79,6 +92,11 @@ export function createMetrics(): Metrics {
     connection: (change, kind) => connections.inc({ kind }, change),
     queueDropped: (count) => dropped.inc(count),
     purged: (table, count) => purged.inc({ table }, count),
+    webhooks: {
+      attempt: (outcome) => webhookAttempts.inc({ outcome }),
+      dropped: (count) => webhookDropped.inc(count),
+      failing: (webhooks) => webhooksFailing.set(webhooks),
+    },
     auditFailed: () => auditFailures.inc(),
     brokerFailed: () => brokerFailures.inc(),
     serverCertificate: (expiresAtMs) => certificateExpiry.set(expiresAtMs / 1_000),

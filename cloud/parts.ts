@@ -17,6 +17,7 @@ import type { PolicyKeeper } from './policy.ts'
 import type { Quarantine } from './quarantine.ts'
 import type { Sightings } from './sightings.ts'
 import type { Suppressions } from './suppressions.ts'
+import type { Webhooks } from './webhooks.ts'
 
 export interface CloudParts {
   readonly agency: string
@@ -36,6 +37,7 @@ export interface CloudParts {
   readonly policy: PolicyKeeper
   readonly sightings: Sightings
   readonly alerts: Alerts
+  readonly webhooks: Webhooks
   readonly quarantine: Quarantine
   readonly broker: Broker
   readonly metrics: Metrics

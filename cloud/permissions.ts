@@ -26,9 +26,10 @@ const GRANTS = {
   investigator: ['alerts.read', 'search.run', 'sightings.view'],
   'hotlist-admin': ['hotlists.read', 'hotlists.write', 'hotlists.enter'],
   'camera-technician': ['cameras.read', 'cameras.write'],
-  'policy-admin': ['policy.read', 'policy.write'],
+  /** Decides what leaves a camera, how long it is kept, and which other programs get alerts. */
+  'policy-admin': ['policy.read', 'policy.write', 'webhooks.read', 'webhooks.write'],
   'account-admin': ['accounts.read', 'accounts.write'],
-  auditor: ['audit.read', 'policy.read', 'hotlists.read', 'cameras.read', 'accounts.read'],
+  auditor: ['audit.read', 'policy.read', 'hotlists.read', 'cameras.read', 'accounts.read', 'webhooks.read'],
 } as const satisfies Record<Role, readonly string[]>
 
 export type Permission = (typeof GRANTS)[Role][number]

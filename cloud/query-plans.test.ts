@@ -8,9 +8,11 @@ import { openDatabase } from '../shared/sqlite.ts'
 import { topics } from '../shared/topics.ts'
 import { ALERT_STATES, type Alert } from '../shared/wire/index.ts'
 import type { Statement } from './database/database.ts'
+import type { CloudDeps } from './main.ts'
 import { PURGE_INTERVAL_MS } from './retention.ts'
 import { createSearch, ROWS_PER_SLICE } from './search.ts'
 import { AGENCY, collect, inCloud, makeSighting, publishSighting, subscribe, type TestCloud, until } from './testing.ts'
+import { WEBHOOK_LIMITS } from './webhooks.ts'
 
 const A = 'elm-st-1'
 const PLATE = 'ABC1230'
@@ -91,12 +93,20 @@ function planOf(planned: readonly Planned[], start: string): string {
   return found[0]?.plan.join('\n') ?? ''
 }
 
-const withCamera = (work: (world: TestCloud, publish: () => Promise<unknown>) => Promise<void>) =>
-  inCloud(async (world) => {
-    await world.importList('stolen', [PLATE])
-    const camera = await world.connectCamera(A, await world.addCamera(A))
-    await work(world, () => publishSighting(camera, makeSighting(world.clock, { plate: PLATE })))
-  })
+const TWO_WAIT = { webhookLimits: { ...WEBHOOK_LIMITS, maxWaiting: 2 } }
+
+const withCamera = (work: (world: TestCloud, publish: () => Promise<unknown>) => Promise<void>, more: CloudDeps = {}) =>
+  inCloud(
+    async (world) => {
+      await world.importList('stolen', [PLATE])
+      const camera = await world.connectCamera(A, await world.addCamera(A))
+      await work(world, () => publishSighting(camera, makeSighting(world.clock, { plate: PLATE })))
+    },
+    {},
+    {},
+    undefined,
+    more,
+  )
 
 test('a plan that reads a whole table is seen as one', async () => {
   await inCloud(async (world) => {
@@ -186,6 +196,38 @@ test('alerts are listed, found, taken on and published without a look at the oth
     }
     assert.equal(scans(planned), [])
   })
+})
+
+test('what waits for a webhook is queued, found, postponed, counted and dropped without a look at what waits for others', async () => {
+  await withCamera(async (world, publish) => {
+    const { webhooks } = world.cloud.parts
+    const url = new URL('http://127.0.0.1:9/')
+    const planned = await plansOf(world, async () => {
+      await webhooks.add({ webhook: 'dispatch', url, groups: ['patrol'], includePlate: false, by: 'ines' })
+      for (const _ of [1, 2, 3]) await publish()
+      await until('one more than there may be', async () => (await webhooks.list())[0]?.dropped === 1)
+      await until('it was tried', async () => (await webhooks.list())[0]?.state === 'failing')
+      await webhooks.test('dispatch')
+      await webhooks.pause('dispatch', 'ines')
+      await webhooks.resume('dispatch')
+      await webhooks.remove('dispatch')
+    })
+    const bounded = /^SCAN webhooks: select/
+    assert.equal(
+      scans(planned).filter((scan) => !bounded.test(scan)),
+      [],
+    )
+    const lines = planned.flatMap(({ plan }) => plan).filter((line) => line.includes('webhook_deliveries'))
+    for (const line of lines) assert.match(line, /^SEARCH webhook_deliveries USING .*(webhook=\?|PRIMARY KEY)/)
+    assert.ok(lines.some((line) => line.includes('webhook_deliveries_due (webhook=?)')))
+    // An alert that is purged takes its deliveries with it: SQLite looks for them by its id.
+    const connection = openDatabase(world.databaseFile)
+    const [cascade] = connection
+      .prepare('EXPLAIN QUERY PLAN DELETE FROM webhook_deliveries WHERE alert_id = ?')
+      .all('x') as { detail: string }[]
+    connection.close()
+    assert.match(cascade?.detail ?? '', /SEARCH .*\(alert_id=\?\)/)
+  }, TWO_WAIT)
 })
 
 test('the audit is listed from any place, and written, by its numbers', async () => {

@@ -292,6 +292,7 @@ test('a purge of many rows goes in steps, between which others write, and stops 
         retention,
         audit: { ...audit, plateDigest: (plate) => plate },
         suppressions: await createSuppressions({ database, clock }),
+        webhooks: { queue: () => ({ statements: [], committed: () => {} }) },
         publish: async () => {},
       }),
       sessions,

@@ -18,7 +18,7 @@ import { newCameraRequest } from './authority.ts'
 import { type CloudConfig, cloudConfigSchema } from './config.ts'
 import { CONNECTION_LIMITS, type ConnectionLimits } from './connections.ts'
 import type { MatchedRead } from './hotlists.ts'
-import { type RunningCloud, runCloud } from './main.ts'
+import { type CloudDeps, type RunningCloud, runCloud } from './main.ts'
 import type { Role } from './permissions.ts'
 
 export const AGENCY = 'springfield'
@@ -101,6 +101,7 @@ export async function inCloud(
   change: Partial<CloudConfig> = {},
   limits: Partial<ConnectionLimits> = {},
   clock = createMovableClock(),
+  more: CloudDeps = {},
 ): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'candor-cloud-'))
   const logLines: string[] = []
@@ -114,7 +115,7 @@ export async function inCloud(
     logLevel: 'debug',
     ...change,
   })
-  const deps = { log, clock, limits: { ...CONNECTION_LIMITS, ...limits } }
+  const deps = { log, clock, limits: { ...CONNECTION_LIMITS, ...limits }, ...more }
   let cloud = await runCloud(config, folder, deps)
   const clients: MqttClient[] = []
 

@@ -59,6 +59,7 @@ export const LOG_FIELDS = [
   'topic',
   'url',
   'version',
+  'webhook',
 ] as const
 
 export type LogField = (typeof LOG_FIELDS)[number]

@@ -9,15 +9,26 @@ export interface BackOff {
   readonly attempts: number
 }
 
-export function createBackOff(limits: { firstMs: number; mostMs: number }, random: Random): BackOff {
+export interface BackOffLimits {
+  firstMs: number
+  mostMs: number
+}
+
+/** Milliseconds to wait after so many failures before: for who keeps the count elsewhere, in a table. */
+export function backOffMs({ firstMs, mostMs }: BackOffLimits, attempts: number, random: Random): number {
+  // 2^20 × 1 ms is already above any ceiling in use; the cap keeps the power finite.
+  const full = Math.min(mostMs, firstMs * 2 ** Math.min(attempts, 20))
+  // Jitter keeps a thousand cameras from returning in the same second after an outage.
+  return Math.round(full * (1 - random() / 2))
+}
+
+export function createBackOff(limits: BackOffLimits, random: Random): BackOff {
   let attempts = 0
   return {
     nextMs() {
-      // 2^20 × 1 ms is already above any ceiling in use; the cap keeps the power finite.
-      const full = Math.min(limits.mostMs, limits.firstMs * 2 ** Math.min(attempts, 20))
+      const waitMs = backOffMs(limits, attempts, random)
       attempts += 1
-      // Jitter keeps a thousand cameras from returning in the same second after an outage.
-      return Math.round(full * (1 - random() / 2))
+      return waitMs
     },
     reset() {
       attempts = 0

@@ -30,6 +30,7 @@ import { registerListEntries } from './list-entries.ts'
 import { registerLists } from './lists.ts'
 import { registerPeople } from './people.ts'
 import { registerSearch } from './search.ts'
+import { registerWebhooks } from './webhooks.ts'
 
 /** Body of every request but a list file, bytes. */
 export const MAX_BODY_BYTES = 64 * 1024
@@ -116,6 +117,7 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     registerListEntries(api, parts, door)
     registerAlerts(api, parts, door)
     registerSearch(api, parts, door)
+    registerWebhooks(api, parts, door)
     registerAudit(api, parts, door)
   })
 

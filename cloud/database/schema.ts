@@ -108,6 +108,38 @@ export interface BrokerWillsTable {
   payload: Buffer
 }
 
+/** Owner: webhooks.ts. `alert_groups` is a JSON array; the secret is made of the salt and a key outside the database. */
+export interface WebhooksTable {
+  webhook: string
+  url: string
+  alert_groups: string
+  include_plate: 0 | 1
+  secret_salt: string
+  created_at_ms: number
+  created_by: string
+  paused_at_ms: number | null
+  paused_by: string | null
+  failing_since_ms: number | null
+  full_since_ms: number | null
+  dropped: Generated<number>
+  last_attempt_at_ms: number | null
+  last_status: number | null
+  last_reason: string | null
+  last_delivered_at_ms: number | null
+}
+
+/** Owner: webhooks.ts. One an alert and webhook, ids only; `attempts` are those that failed. */
+export interface WebhookDeliveriesTable {
+  position: Generated<number>
+  webhook: string
+  alert_id: string
+  revision: number
+  delivery_id: string
+  queued_at_ms: number
+  attempts: number
+  next_at_ms: number
+}
+
 export interface Schema extends AdministrationSchema {
   sightings: SightingsTable
   crops: CropsTable
@@ -119,4 +151,6 @@ export interface Schema extends AdministrationSchema {
   broker_outgoing: BrokerOutgoingTable
   broker_retained: BrokerRetainedTable
   broker_wills: BrokerWillsTable
+  webhooks: WebhooksTable
+  webhook_deliveries: WebhookDeliveriesTable
 }

@@ -316,6 +316,34 @@ browserTest(
   },
 )
 
+browserTest('an address that names an alert leads to it, over the log-in and on the open page', async () => {
+  await withWorld(['officer'], async ({ folder, trial, person, camera }) => {
+    const browser = await openBrowser(join(folder, 'home'))
+    try {
+      const page = browser.pages()[0] ?? (await browser.newPage())
+      const alertOf = async (plate: string) => {
+        const sightingId = await pass(trial.cloud, camera, plate)
+        return (await trial.cloud.parts.alerts.ofSighting('north', sightingId))[0]?.alertId ?? ''
+      }
+      const [first, second] = [await alertOf('TJ977FA'), await alertOf('KXH4234')]
+      const shown = (alertId: string) => page.waitForSelector(`.card[data-alert="${alertId}"][aria-current="true"]`)
+      await page.goto(`${trial.https.origin}/#alert=${first}`)
+      await page.fill('#account', person.account)
+      await page.fill('#password', person.password)
+      await page.click('#login-form button')
+      await shown(first)
+      await page.waitForSelector('#detail .picture img')
+      for (const alertId of [second, first, first]) {
+        await page.evaluate(`location.hash = 'alert=${alertId}'`)
+        await shown(alertId)
+        assert.is(await page.evaluate('location.hash'), '')
+      }
+    } finally {
+      await browser.close()
+    }
+  })
+})
+
 browserTest('logging out ends the session and leaves nothing on the page; a reload before does not', async () => {
   await withWorld(['supervisor'], async ({ folder, trial, person, camera }) => {
     const browser = await openBrowser(join(folder, 'home'))

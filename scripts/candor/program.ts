@@ -16,6 +16,7 @@ import { register as registerLogin } from './login.ts'
 import { register as registerPolicy } from './policy.ts'
 import { register as registerRead } from './read.ts'
 import { register as registerSearch } from './search.ts'
+import { register as registerWebhook } from './webhook.ts'
 
 /** In the order in which a newcomer meets them; `--help` prints them so. */
 const REGISTRATIONS = [
@@ -28,6 +29,7 @@ const REGISTRATIONS = [
   registerPolicy,
   registerHotlist,
   registerAlert,
+  registerWebhook,
   registerSearch,
   registerAudit,
   registerBackup,

@@ -12,6 +12,7 @@ import { listApprovals } from './0015-list-approvals.ts'
 import { suppressions } from './0016-suppressions.ts'
 import { listSettings } from './0017-list-settings.ts'
 import { listDeltas } from './0020-list-deltas.ts'
+import { webhooks } from './0021-webhooks.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -26,4 +27,5 @@ export const MIGRATIONS: readonly Migration[] = [
   suppressions,
   listSettings,
   listDeltas,
+  webhooks,
 ]

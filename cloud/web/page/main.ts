@@ -168,6 +168,16 @@ function select(alertId: string | null): void {
   if (matchMedia('(max-width: 760px)').matches) scrollTo({ top: 0 })
 }
 
+/** The alert that the page's address names, `#alert=ID`: other programs lead an officer here. */
+function selectFromAddress(): void {
+  const alertId = /^#alert=([0-9a-f-]{36})$/.exec(location.hash)?.[1]
+  if (alertId === undefined || open === null || !open.permissions.includes('alerts.read')) return
+  // Used up, so that following the same link again is a change.
+  history.replaceState(null, '', location.pathname)
+  select(alertId)
+}
+addEventListener('hashchange', selectFromAddress)
+
 async function refreshSelected(own: Desk): Promise<void> {
   const alertId = own.selected
   if (alertId === null || open !== own) return
@@ -271,6 +281,7 @@ async function start(session: api.PageSession): Promise<void> {
       onRefused: () => ended(own, new api.ApiError(401, 'refused', null)),
     },
   )
+  selectFromAddress()
   own.timer = window.setInterval(() => void tick(own), STATUS_EVERY_MS)
 }
 
