@@ -3,11 +3,10 @@
  * Nothing else builds parts.
  */
 import { mkdirSync } from 'node:fs'
-import type { AddressInfo, Server } from 'node:net'
 import { join } from 'node:path'
 import type { Server as TlsServer } from 'node:tls'
 import { type Clock, systemClock } from '../shared/clock.ts'
-import { AppError, systemCode, toAppError } from '../shared/errors.ts'
+import { AppError, toAppError } from '../shared/errors.ts'
 import { newId, newSecret, random } from '../shared/ids.ts'
 import { createLog, type Log } from '../shared/log.ts'
 import { cameraClientId, parsePersonClientId } from '../shared/names.ts'
@@ -31,6 +30,7 @@ import { createHotlists } from './hotlists.ts'
 import { createIngest } from './ingest.ts'
 import { KEY_FILES, openKeys } from './keys.ts'
 import { openListKeys } from './list-keys.ts'
+import { closeAll, listen, portOf } from './listening.ts'
 import { createMetrics } from './metrics.ts'
 import type { CloudParts } from './parts.ts'
 import { may } from './permissions.ts'
@@ -358,43 +358,5 @@ function makeFolder(folder: string): void {
       hint: 'name a folder that this user may write',
       cause,
     })
-  }
-}
-
-function listen(server: Server, port: number, host: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const failed = (error: Error) => {
-      const code = systemCode(error)
-      const why =
-        code === 'EADDRINUSE'
-          ? 'is in use'
-          : code === 'EACCES'
-            ? 'may not be used by this user'
-            : `cannot be used: ${error.message}`
-      reject(
-        new AppError('configuration', `port ${port} on ${host} ${why}`, {
-          hint: 'choose another port in the configuration',
-        }),
-      )
-    }
-    server.once('error', failed)
-    server.listen(port, host, () => {
-      server.off('error', failed)
-      resolve()
-    })
-  })
-}
-
-function portOf(server: Server): number {
-  return (server.address() as AddressInfo | null)?.port ?? 0
-}
-
-async function closeAll(closing: (() => Promise<unknown>)[], log: Log): Promise<void> {
-  for (const close of closing.splice(0)) {
-    try {
-      await close()
-    } catch (thrown) {
-      log.error('close_failed', { error: toAppError(thrown).message })
-    }
   }
 }
