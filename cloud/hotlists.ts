@@ -22,7 +22,8 @@ import {
   MAX_MATCHED_ENTRIES,
   type MatchedRead,
 } from './hotlists/matcher.ts'
-import { createListRows, type ListStatus, MAX_LISTS, toEntry } from './hotlists/rows.ts'
+import type { OnEnforceStep } from './hotlists/progress.ts'
+import { createListRows, type ListStatus, MAX_LISTS, ROWS_PER_STEP, toEntry } from './hotlists/rows.ts'
 import { type ListSettings, resolveSettings, settingsRow, toSettings } from './hotlists/settings.ts'
 import { createSnapshotBuilder, openManifest, type SnapshotTotals, sealManifest } from './hotlists/snapshot.ts'
 import type { ListKeys } from './list-keys.ts'
@@ -36,6 +37,7 @@ interface Enforced {
   recall?: boolean
   /** The same entries under another key: as old as they were. */
   sameContentAs?: Pick<Manifest, 'issuedAtMs' | 'expiresAtMs'>
+  onStep?: OnEnforceStep
 }
 
 /** Who made a version that nobody asked for. */
@@ -98,13 +100,14 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
   let publish: Publish | null = null
 
   /** Walks a version once: fills an index for matching, and packs the snapshot. */
-  async function walk(list: string, version: number, key: ListKey) {
+  async function walk(list: string, version: number, key: ListKey, onStep?: OnEnforceStep) {
     const index = createListIndex()
     const snapshot = createSnapshotBuilder(key, () => clock.sleep(0))
     for await (const row of rows.entriesOf(list, version)) {
       const entry = toEntry(row)
       index.add(entry)
       await snapshot.add(entry)
+      if (index.size % ROWS_PER_STEP === 0) onStep?.('digesting', index.size, 0)
     }
     return { index, ...(await snapshot.end()) }
   }
@@ -143,7 +146,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
   ): Promise<SnapshotTotals> {
     const key = deps.keys.current
     const before = await versionOf(list, inForce.get(list)?.version ?? 0)
-    const { index, totals, chunks } = await walk(list, version, key)
+    const { index, totals, chunks } = await walk(list, version, key, change.onStep)
     const nowMs = clock.nowMs()
     const same = change.sameContentAs
     const manifest: Manifest = {
@@ -184,11 +187,12 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     inForce.set(list, { list, version, groups: settings.groups, index })
     log.info('hotlist_in_force', { list, listVersion: version, entries: totals.entries })
     try {
-      if (publish !== null) await publishList(list, version, publish, chunks)
+      if (publish !== null) await publishList(list, version, publish, chunks, change.onStep)
     } catch (thrown) {
       // The version is committed and matches here; a broker that is closing publishes it at the next start.
       log.warn('hotlist_not_published', { list, listVersion: version, error: toAppError(thrown).message })
     }
+    change.onStep?.('clearing', 0, 0)
     await rows.retire(list, version)
     return totals
   }
@@ -199,6 +203,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     version: number,
     send: Publish,
     packed: readonly Buffer[] | null = null,
+    onStep?: OnEnforceStep,
   ): Promise<void> {
     const { sealed, manifest, isPublished } = await versionOf(list, version)
     // What is retained outlives a restart: a million rows need not go out again.
@@ -209,6 +214,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     if (key === null) return
     // Chunks first: a camera that sees the manifest finds all of them.
     for (const [number, chunk] of (packed ?? (await walk(list, version, key)).chunks).entries()) {
+      onStep?.('publishing', number, packed?.length ?? 0)
       await send(topics.snapshotChunk(agency, list, version, number), chunk, retained)
       await clock.sleep(0)
     }

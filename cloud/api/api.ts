@@ -26,6 +26,7 @@ import { registerAudit } from './audit.ts'
 import { createDoor, typed } from './door.ts'
 import { registerErrors } from './errors.ts'
 import { registerFleet } from './fleet.ts'
+import { registerListMappings } from './list-mappings.ts'
 import { registerLists } from './lists.ts'
 import { registerPeople } from './people.ts'
 import { registerSearch } from './search.ts'
@@ -112,6 +113,7 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     registerPeople(api, parts, door)
     registerFleet(api, parts, door)
     registerLists(api, parts, door)
+    registerListMappings(api, parts, door)
     registerAlerts(api, parts, door)
     registerSearch(api, parts, door)
     registerAudit(api, parts, door)

@@ -3,40 +3,15 @@ import { z } from 'zod'
 import { slugSchema } from '../../shared/names.ts'
 import { matchRuleSchema, timeMsSchema } from '../../shared/wire/index.ts'
 import { MAX_IMPORT_BYTES, MAX_REASON_LENGTH } from '../hotlists/csv.ts'
+import { createImports, type OnImportStep } from '../hotlists/progress.ts'
 import { DEFAULT_GROUPS, MAX_GROUPS_PER_LIST, MAX_MAX_AGE_MS } from '../hotlists/settings.ts'
 import type { CloudParts } from '../parts.ts'
 import { may } from '../permissions.ts'
 import type { Door, TypedApi } from './door.ts'
+import { differenceSchema, type ImportReply, importReportSchema, registerListImports } from './list-imports.ts'
 
 const flag = z.enum(['true', 'false']).default('false')
 const listParams = z.object({ list: slugSchema })
-
-const differenceSchema = z
-  .object({
-    added: z.int(),
-    unchanged: z.int(),
-    removed: z.int(),
-    ended: z.int().describe('of the unchanged: in force today, and not any more by the new file'),
-  })
-  .describe('beside the version in force')
-
-const reportSchema = z.object({
-  list: slugSchema,
-  applied: z.boolean(),
-  version: z.int().nullable(),
-  notApplied: z.string().nullable().describe('why nothing was applied'),
-  rows: z.int(),
-  good: z.int(),
-  bad: z.int(),
-  prohibited: z.int().describe('rows of a prohibited category, dropped'),
-  problems: z.array(z.object({ line: z.int().nullable(), problem: z.string() })),
-  unknownColumns: z.array(z.string()),
-  unusable: z.boolean(),
-  sourceSha256: z.string(),
-  pendingVersion: z.int().nullable().describe('the version that waits for a second person'),
-  difference: differenceSchema,
-  warnings: z.array(z.string()).describe('what is taken as it is, and is most likely not meant'),
-})
 
 const statusSchema = z.object({
   list: slugSchema,
@@ -75,7 +50,9 @@ const diffEntrySchema = z.object({
 })
 
 export function registerLists(app: TypedApi, parts: CloudParts, door: Door): void {
-  const { accounts, hotlists, cameras } = parts
+  const { accounts, hotlists, listMappings, cameras } = parts
+  const imports = createImports<ImportReply>(parts)
+  registerListImports(app, imports, door)
   const subject = (list: string) => ({ kind: 'hotlist', id: list })
   const by = (request: Parameters<Door['session']>[0]) => door.session(request).account
 
@@ -135,27 +112,32 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
         match: matchRuleSchema.optional(),
         groups: z.string().max(2_000).optional().describe('comma-separated'),
         maxAgeMs: z.coerce.number().int().min(1).max(MAX_MAX_AGE_MS).optional(),
+        mapping: slugSchema
+          .optional()
+          .describe('by which the file is read, `none` for our own column names; else as the last one was'),
+        importId: z.uuid().optional().describe('under which its progress can be asked for'),
         dryRun: flag,
         skipBad: flag,
         allowEmpty: flag,
       }),
       consumes: ['text/csv'],
-      response: { 200: reportSchema },
+      response: { 200: importReportSchema },
     },
     async handler(request) {
       const { list } = request.params
-      const { match, groups, maxAgeMs, dryRun, skipBad, allowEmpty } = request.query
+      const { match, groups, maxAgeMs, dryRun, skipBad, allowEmpty, importId = parts.newId() } = request.query
       const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
       const started = {
         operation: 'hotlist.import',
         subject: subject(list),
-        detail: { bytes: bytes.length, dryRun, skipBad },
+        detail: { bytes: bytes.length, dryRun, skipBad, mapping: request.query.mapping ?? null },
       }
       const wanted = groups?.split(',').map((group) => group.trim())
-      return door.audited(request, started, async (seq) => {
+      const work = (onStep: OnImportStep) => async (seq: number) => {
+        const chosen = await listMappings.choose(list, request.query.mapping)
+        const mapping = chosen?.name ?? null
         const report = await hotlists.import({
-          list,
-          bytes,
+          ...{ list, bytes, onStep, mapping: chosen?.mapping ?? null },
           settings: {
             ...(match === undefined ? {} : { rule: match }),
             ...(wanted === undefined ? {} : { groups: wanted }),
@@ -166,16 +148,18 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
           allowEmpty: allowEmpty === 'true',
           by: by(request),
         })
+        if (report.version !== null || report.pendingVersion !== null) await listMappings.remember(list, mapping)
         const { applied, version, pendingVersion, difference, good, bad, prohibited, sourceSha256 } = report
         await door.audit(request, {
           operation: 'hotlist.imported',
           subject: subject(list),
           completes: seq,
           results: good,
-          detail: { applied, version, pendingVersion, ...difference, bad, prohibited, sourceSha256 },
+          detail: { applied, version, pendingVersion, ...difference, bad, prohibited, sourceSha256, mapping },
         })
-        return { ...report, warnings: await groupWarnings(list, wanted) }
-      })
+        return { ...report, mapping, warnings: await groupWarnings(list, wanted) }
+      }
+      return imports.follow(list, importId, (onStep) => door.audited(request, started, work(onStep)))
     },
   })
 

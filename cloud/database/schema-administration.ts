@@ -126,6 +126,20 @@ export interface HotlistEntriesTable {
   expires_at_ms: number | null
 }
 
+/** Owner: hotlists/mappings.ts. `document` is JSON. */
+export interface ListMappingsTable {
+  name: string
+  document: string
+  saved_at_ms: number
+  saved_by: string
+}
+
+/** Owner: hotlists/mappings.ts. */
+export interface ListMappingUsesTable {
+  list: string
+  mapping: string
+}
+
 /** Owner: policy.ts. */
 export interface PoliciesTable {
   version: number
@@ -146,5 +160,7 @@ export interface AdministrationSchema {
   hotlist_versions: HotlistVersionsTable
   hotlist_entries: HotlistEntriesTable
   suppressions: SuppressionsTable
+  list_mappings: ListMappingsTable
+  list_mapping_uses: ListMappingUsesTable
   policies: PoliciesTable
 }

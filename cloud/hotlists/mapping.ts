@@ -149,7 +149,8 @@ export const listMappingSchema = z
         wrong(['trailer'], 'needs startsWith, count or both')
       }
     }
-    if (Buffer.byteLength(JSON.stringify(mapping)) > MAX_MAPPING_BYTES) wrong([], `longer than ${MAX_MAPPING_BYTES} bytes as JSON`)
+    if (Buffer.byteLength(JSON.stringify(mapping)) > MAX_MAPPING_BYTES)
+      wrong([], `longer than ${MAX_MAPPING_BYTES} bytes as JSON`)
   })
 
 export type ListMapping = z.infer<typeof listMappingSchema>

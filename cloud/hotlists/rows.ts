@@ -18,10 +18,8 @@ export const KEPT_VERSIONS = 3
 export const ROWS_PER_STEP = 500
 
 /** The same entry in the version in force. */
-export interface KnownEntry {
+export interface KnownEntry extends Omit<HotlistRow, 'plate' | 'jurisdiction' | 'caseNumber'> {
   entryId: string
-  effectiveAtMs: number | null
-  expiresAtMs: number | null
 }
 
 export interface ListStatus extends ListSettings {
@@ -126,16 +124,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     const known = await database.read(
       build
         .selectFrom('hotlist_entries')
-        .select([
-          'list',
-          'version',
-          'entry_id',
-          'plate',
-          'jurisdiction',
-          'case_number',
-          'effective_at_ms',
-          'expires_at_ms',
-        ])
+        .selectAll()
         .where('plate', 'in', [...new Set(rows.map((row) => row.plate))]),
     )
     const wanted = new Set(rows.map((row) => identity(row.plate, row.jurisdiction, row.caseNumber)))
@@ -143,8 +132,9 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
       known
         .filter((row) => row.list === list && row.version === version)
         .map((row): [string, KnownEntry] => {
-          const dates = { effectiveAtMs: row.effective_at_ms, expiresAtMs: row.expires_at_ms }
-          return [identity(row.plate, row.jurisdiction, row.case_number), { entryId: row.entry_id, ...dates }]
+          const { entryId, category, priority, rule, effectiveAtMs, expiresAtMs } = toEntry(row)
+          const entry = { entryId, category, priority, rule, effectiveAtMs, expiresAtMs, reason: row.reason }
+          return [identity(row.plate, row.jurisdiction, row.case_number), entry]
         })
         .filter(([key]) => wanted.has(key)),
     )
