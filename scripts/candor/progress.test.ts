@@ -1,0 +1,58 @@
+import { Writable } from 'node:stream'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { systemClock } from '../../shared/clock.ts'
+import { createProgress, LINE_EVERY_MS, QUIET_MS } from './progress.ts'
+
+function streamOf(isTTY: boolean) {
+  const written: string[] = []
+  const stream = new Writable({
+    write(chunk, _encoding, done) {
+      written.push(String(chunk))
+      done()
+    },
+  })
+  return { written, stream: Object.assign(stream, { isTTY }) }
+}
+
+test('without a terminal nothing is said of what is over soon, then a line now and then', () => {
+  const { written, stream } = streamOf(false)
+  let nowMs = 100
+  const progress = createProgress(stream, { ...systemClock, monotonicMs: () => nowMs })
+  const at = (ms: number, done: number, total = 10) => {
+    nowMs = 100 + ms
+    progress.show('reading', done, total, `${done} rows`)
+  }
+  at(0, 0)
+  at(QUIET_MS - 1, 1)
+  assert.equal(written, [])
+  at(QUIET_MS, 2)
+  at(QUIET_MS + LINE_EVERY_MS - 1, 3)
+  at(QUIET_MS + LINE_EVERY_MS, 9.99)
+  at(QUIET_MS + 2 * LINE_EVERY_MS, 11)
+  at(QUIET_MS + 3 * LINE_EVERY_MS, 12, 0)
+  progress.stop()
+  assert.equal(written, [
+    'reading 20% (2 rows)\n',
+    'reading 99% (9.99 rows)\n',
+    'reading 100% (11 rows)\n',
+    'reading (12 rows)\n',
+  ])
+})
+
+test('on a terminal a bar shows phase and share, and gives the cursor back', () => {
+  // cli-progress draws with what a terminal has beside being written to.
+  const { written, stream } = streamOf(true)
+  Object.assign(stream, { columns: 80, cursorTo() {}, clearLine() {}, moveCursor() {} })
+  const progress = createProgress(stream, systemClock)
+  progress.stop()
+  progress.show('uploading', 0, 10)
+  progress.show('publishing', 10, 10, '3 chunks')
+  progress.stop()
+  const text = written.join('')
+  assert.match(text, /uploading .* 0%/)
+  assert.match(text, /publishing .* 100% 3 chunks/)
+  assert.ok(text.lastIndexOf('\u001b[?25h') > text.lastIndexOf('\u001b[?25l'), 'the cursor is shown again')
+})
+
+test.run()
