@@ -18,11 +18,8 @@ export function createProgress(stream: NodeJS.WritableStream & { isTTY?: boolean
 }
 
 function createBar(stream: NodeJS.WritableStream): Progress {
-  const bar = new SingleBar({
-    ...{ format: '{phase} {bar} {percentage}% {note}', stream, hideCursor: true, clearOnComplete: true },
-    // What is shown last stays when the work ends or fails.
-    ...{ gracefulExit: true, stopOnComplete: false },
-  })
+  // The cursor stays: hiding it, the package would have to catch Ctrl-C to show it again, and then swallows that.
+  const bar = new SingleBar({ format: '{phase} {bar} {percentage}% {note}', stream, clearOnComplete: true })
   let isStarted = false
   return {
     show(phase, done, total, note = '') {
