@@ -148,7 +148,6 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
           allowEmpty: allowEmpty === 'true',
           by: by(request),
         })
-        if (report.version !== null || report.pendingVersion !== null) await listMappings.remember(list, mapping)
         const { applied, version, pendingVersion, difference, good, bad, prohibited, sourceSha256 } = report
         await door.audit(request, {
           operation: 'hotlist.imported',
@@ -157,7 +156,14 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
           results: good,
           detail: { applied, version, pendingVersion, ...difference, bad, prohibited, sourceSha256, mapping },
         })
-        return { ...report, mapping, warnings: await groupWarnings(list, wanted) }
+        const warnings = await groupWarnings(list, wanted)
+        if (report.version !== null || report.pendingVersion !== null) {
+          // The list is in force: that must be told whatever comes of this.
+          await listMappings.remember(list, mapping).catch(() => {
+            warnings.push('by what the file was read could not be kept: name the mapping with the next import too')
+          })
+        }
+        return { ...report, mapping, warnings }
       }
       return imports.follow(list, importId, (onStep) => door.audited(request, started, work(onStep)))
     },
