@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { Writable } from 'node:stream'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -40,20 +42,38 @@ test('without a terminal nothing is said of what is over soon, then a line now a
   ])
 })
 
-test('on a terminal a bar shows phase and share, leaves the cursor alone, and does not stand between Ctrl-C and the command', () => {
+test('on a terminal a bar shows phase and share, and gives the terminal back as it was', () => {
   // cli-progress draws with what a terminal has beside being written to.
   const { written, stream } = streamOf(true)
   Object.assign(stream, { columns: 80, cursorTo() {}, clearLine() {}, moveCursor() {} })
   const progress = createProgress(stream, systemClock)
   progress.stop()
   progress.show('uploading', 0, 10)
-  assert.is(process.listenerCount('SIGINT'), 0)
+  assert.is(process.listenerCount('SIGINT'), 1)
   progress.show('publishing', 10, 10, '3 chunks')
   progress.stop()
   const text = written.join('')
   assert.match(text, /uploading .* 0%/)
   assert.match(text, /publishing .* 100% 3 chunks/)
-  assert.not.match(text, /\[\?25l/)
+  assert.ok(text.lastIndexOf('\u001b[?7h') > text.lastIndexOf('\u001b[?7l'), 'long lines are wrapped again')
+  assert.is(process.listenerCount('SIGINT'), 0)
+})
+
+test('Ctrl-C ends a command that shows a bar, and gives the terminal back', async () => {
+  const program = `
+    import { createProgress } from ${JSON.stringify(new URL('./progress.ts', import.meta.url).href)}
+    import { systemClock } from ${JSON.stringify(new URL('../../shared/clock.ts', import.meta.url).href)}
+    const terminal = { isTTY: true, columns: 80, cursorTo() {}, clearLine() {}, moveCursor() {} }
+    createProgress(Object.assign(process.stderr, terminal), systemClock).show('uploading', 1, 10)
+    setInterval(() => {}, 1_000)
+    process.stdout.write('shown')`
+  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', program])
+  let drawn = ''
+  child.stderr.on('data', (chunk) => (drawn += chunk))
+  child.stdout.once('data', () => child.kill('SIGINT'))
+  const [, signal] = await once(child, 'close')
+  assert.is(signal, 'SIGINT', drawn)
+  assert.ok(drawn.lastIndexOf('\u001b[?7h') > drawn.lastIndexOf('\u001b[?7l'), drawn)
 })
 
 test.run()

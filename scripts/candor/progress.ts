@@ -18,13 +18,22 @@ export function createProgress(stream: NodeJS.WritableStream & { isTTY?: boolean
 }
 
 function createBar(stream: NodeJS.WritableStream): Progress {
-  // The cursor stays: hiding it, the package would have to catch Ctrl-C to show it again, and then swallows that.
-  const bar = new SingleBar({ format: '{phase} {bar} {percentage}% {note}', stream, clearOnComplete: true })
+  const bar = new SingleBar({
+    ...{ format: '{phase} {bar} {percentage}% {note}', barsize: 24, stream, clearOnComplete: true },
+  })
   let isStarted = false
+  // Lines that are cut at the edge are cut until the bar stops. The package's own way to see to that swallows Ctrl-C.
+  const interrupted = () => {
+    bar.stop()
+    process.kill(process.pid, 'SIGINT')
+  }
   return {
     show(phase, done, total, note = '') {
       const shown = { phase: phase.padEnd(22), note }
-      if (!isStarted) bar.start(Math.max(1, total), done, shown)
+      if (!isStarted) {
+        process.once('SIGINT', interrupted)
+        bar.start(Math.max(1, total), done, shown)
+      }
       isStarted = true
       bar.setTotal(Math.max(1, total))
       bar.update(done, shown)
@@ -32,6 +41,7 @@ function createBar(stream: NodeJS.WritableStream): Progress {
     stop() {
       if (isStarted) bar.stop()
       isStarted = false
+      process.off('SIGINT', interrupted)
     },
   }
 }
