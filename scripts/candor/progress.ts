@@ -47,11 +47,12 @@ function createBar(stream: NodeJS.WritableStream): Progress {
 }
 
 function createLines(stream: NodeJS.WritableStream, clock: Clock): Progress {
-  const startedMs = clock.monotonicMs()
+  let startedMs: number | null = null
   let saidMs = Number.NEGATIVE_INFINITY
   return {
     show(phase, done, total, note = '') {
       const nowMs = clock.monotonicMs()
+      startedMs ??= nowMs
       if (nowMs - startedMs < QUIET_MS || nowMs - saidMs < LINE_EVERY_MS) return
       saidMs = nowMs
       const share = total > 0 ? ` ${Math.min(100, Math.floor((100 * done) / total))}%` : ''
