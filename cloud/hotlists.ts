@@ -24,6 +24,7 @@ import {
   type MatchedRead,
   noRoomFor,
 } from './hotlists/matcher.ts'
+import type { OnEnforceStep } from './hotlists/progress.ts'
 import { createPublishing, type Publish } from './hotlists/publishing.ts'
 import { stageOlder } from './hotlists/rollback.ts'
 import { createListRows, type ListStatus, MAX_LISTS, toEntry } from './hotlists/rows.ts'
@@ -40,6 +41,7 @@ interface Enforced {
   recall?: boolean
   /** The same entries under another key: as old as they were. */
   sameContentAs?: Pick<Manifest, 'issuedAtMs' | 'expiresAtMs'>
+  onStep?: OnEnforceStep
 }
 
 /** Who made a version that nobody asked for. */
@@ -130,10 +132,11 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     change: Enforced = {},
   ): Promise<RecordTotals> {
     const key = deps.keys.current
+    const { onStep } = change
     const beforeVersion = inForce.get(list)?.version ?? null
     const before = await versionOf(list, beforeVersion ?? 0)
     const start = await deltaStart(list, key.keyId)
-    const { index, totals, delta, ...packed } = await walk(list, version, key, start)
+    const { index, totals, delta, ...packed } = await walk(list, version, key, start, onStep)
     const nowMs = clock.nowMs()
     const same = change.sameContentAs
     const manifest: Manifest = {
@@ -176,11 +179,12 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     deps.onInForce?.()
     log.info('hotlist_in_force', { list, listVersion: version, entries: index.size })
     try {
-      if (publish !== null) await publishList(list, version, publish, packed)
+      if (publish !== null) await publishList(list, version, publish, packed, onStep)
     } catch (thrown) {
       // The version is committed and matches here; a broker that is closing publishes it at the next start.
       log.warn('hotlist_not_published', { list, listVersion: version, error: toAppError(thrown).message })
     }
+    onStep?.('clearing', 0, 0)
     await rows.retire(list, version)
     return { ...totals, entries: index.size }
   }

@@ -25,6 +25,7 @@ import { CONNECTION_LIMITS, type ConnectionLimits } from './connections.ts'
 import { openSqlite } from './database/sqlite.ts'
 import { createDenialAudit, type Denied } from './denials.ts'
 import { createFirstRun } from './first-run.ts'
+import { createListMappings } from './hotlists/mappings.ts'
 import { openPastCheck } from './hotlists/past.ts'
 import { createHotlists } from './hotlists.ts'
 import { createIngest } from './ingest.ts'
@@ -260,6 +261,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       accounts,
       cameras,
       hotlists,
+      listMappings: createListMappings({ database, clock }),
       suppressions,
       policy,
       sightings,

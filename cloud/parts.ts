@@ -10,6 +10,7 @@ import type { Broker } from './broker.ts'
 import type { Cameras } from './cameras.ts'
 import type { Database } from './database/database.ts'
 import type { FirstRun } from './first-run.ts'
+import type { ListMappings } from './hotlists/mappings.ts'
 import type { Hotlists } from './hotlists.ts'
 import type { Keys } from './keys.ts'
 import type { Metrics } from './metrics.ts'
@@ -33,6 +34,7 @@ export interface CloudParts {
   readonly accounts: Accounts
   readonly cameras: Cameras
   readonly hotlists: Hotlists
+  readonly listMappings: ListMappings
   readonly suppressions: Suppressions
   readonly policy: PolicyKeeper
   readonly sightings: Sightings

@@ -27,6 +27,7 @@ import { createDoor, typed } from './door.ts'
 import { registerErrors } from './errors.ts'
 import { registerFleet } from './fleet.ts'
 import { registerListEntries } from './list-entries.ts'
+import { registerListMappings } from './list-mappings.ts'
 import { registerLists } from './lists.ts'
 import { registerPeople } from './people.ts'
 import { registerSearch } from './search.ts'
@@ -115,6 +116,7 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     registerFleet(api, parts, door)
     registerLists(api, parts, door)
     registerListEntries(api, parts, door)
+    registerListMappings(api, parts, door)
     registerAlerts(api, parts, door)
     registerSearch(api, parts, door)
     registerWebhooks(api, parts, door)

@@ -10,7 +10,7 @@ test('a refresh that takes away most of a list needs a second person, a new list
       const text = `plate\n${Array.from({ length: count }, (_, i) => `P${100 + i}00`).join('\n')}\n`
       return (await world.call('PUT', '/api/v1/hotlists/stolen', { token: ada, text, type: 'text/csv' })).json
     }
-    assert.equal((await put(100)).difference, { added: 100, unchanged: 0, removed: 0, ended: 0 })
+    assert.equal((await put(100)).difference, { added: 100, unchanged: 0, changed: 0, removed: 0, ended: 0 })
     const report = await put(10)
     assert.equal([report.applied, report.pendingVersion, report.difference.removed], [false, 2, 90])
     const list = async () => (await world.call('GET', '/api/v1/hotlists', { token: ada })).json.hotlists[0]

@@ -3,41 +3,15 @@ import { z } from 'zod'
 import { slugSchema } from '../../shared/names.ts'
 import { listRuleSchema, timeMsSchema } from '../../shared/wire/index.ts'
 import { MAX_IMPORT_BYTES, MAX_REASON_LENGTH } from '../hotlists/csv.ts'
+import { createImports, type OnImportStep } from '../hotlists/progress.ts'
 import { DEFAULT_GROUPS, LIST_SOURCES, MAX_GROUPS_PER_LIST, MAX_MAX_AGE_MS } from '../hotlists/settings.ts'
 import type { CloudParts } from '../parts.ts'
 import { may } from '../permissions.ts'
 import type { Door, TypedApi } from './door.ts'
+import { differenceSchema, type ImportReply, importReportSchema, registerListImports } from './list-imports.ts'
 
 const flag = z.enum(['true', 'false']).default('false')
 const listParams = z.object({ list: slugSchema })
-
-const differenceSchema = z
-  .object({
-    added: z.int(),
-    unchanged: z.int(),
-    removed: z.int(),
-    ended: z.int().describe('of the unchanged: in force today, and not any more by the new file'),
-  })
-  .describe('beside the version in force')
-
-const reportSchema = z.object({
-  list: slugSchema,
-  applied: z.boolean(),
-  version: z.int().nullable(),
-  notApplied: z.string().nullable().describe('why nothing was applied'),
-  rows: z.int(),
-  good: z.int(),
-  bad: z.int(),
-  prohibited: z.int().describe('rows of a prohibited category, dropped'),
-  patterns: z.int().describe('of the good rows: patterns, which the cloud alone matches'),
-  problems: z.array(z.object({ line: z.int().nullable(), problem: z.string() })),
-  unknownColumns: z.array(z.string()),
-  unusable: z.boolean(),
-  sourceSha256: z.string(),
-  pendingVersion: z.int().nullable().describe('the version that waits for a second person'),
-  difference: differenceSchema,
-  warnings: z.array(z.string()).describe('what is taken as it is, and is most likely not meant'),
-})
 
 const settingsSchema = z.object({
   source: z.enum(LIST_SOURCES),
@@ -88,7 +62,9 @@ function given<T extends object>(wanted: T): { [Key in keyof T]?: Exclude<T[Key]
 }
 
 export function registerLists(app: TypedApi, parts: CloudParts, door: Door): void {
-  const { accounts, hotlists, cameras } = parts
+  const { accounts, hotlists, listMappings, cameras } = parts
+  const imports = createImports<ImportReply>(parts)
+  registerListImports(app, imports, door)
   const subject = (list: string) => ({ kind: 'hotlist', id: list })
   const by = (request: Parameters<Door['session']>[0]) => door.session(request).account
 
@@ -150,28 +126,34 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
         priority: z.coerce.number().int().min(1).max(5).optional(),
         groups: z.string().max(2_000).optional().describe('comma-separated'),
         maxAgeMs: z.coerce.number().int().min(1).max(MAX_MAX_AGE_MS).optional(),
+        mapping: slugSchema
+          .optional()
+          .describe('by which the file is read, `none` for our own column names; else as the last one was'),
+        importId: z.uuid().optional().describe('under which its progress can be asked for'),
         dryRun: flag,
         skipBad: flag,
         allowEmpty: flag,
         acceptCloudOnly: flag,
       }),
       consumes: ['text/csv'],
-      response: { 200: reportSchema },
+      response: { 200: importReportSchema },
     },
     async handler(request) {
       const { list } = request.params
       const { match, source, priority, groups, maxAgeMs, dryRun, skipBad, allowEmpty, acceptCloudOnly } = request.query
+      const { importId = parts.newId() } = request.query
       const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
       const started = {
         operation: 'hotlist.import',
         subject: subject(list),
-        detail: { bytes: bytes.length, dryRun, skipBad },
+        detail: { bytes: bytes.length, dryRun, skipBad, mapping: request.query.mapping ?? null },
       }
       const wanted = groups?.split(',').map((group) => group.trim())
-      return door.audited(request, started, async (seq) => {
+      const work = (onStep: OnImportStep) => async (seq: number) => {
+        const chosen = await listMappings.choose(list, request.query.mapping)
+        const mapping = chosen?.name ?? null
         const report = await hotlists.import({
-          list,
-          bytes,
+          ...{ list, bytes, onStep, mapping: chosen?.mapping ?? null },
           settings: given({ rule: match, source, priority, groups: wanted, maxAgeMs }),
           dryRun: dryRun === 'true',
           skipBad: skipBad === 'true',
@@ -185,12 +167,19 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
           subject: subject(list),
           completes: seq,
           results: good,
-          detail: { applied, version, pendingVersion, ...difference, bad, prohibited, patterns, sourceSha256 },
+          detail: { applied, version, pendingVersion, ...difference, bad, prohibited, patterns, sourceSha256, mapping },
         })
         const warnings = await groupWarnings(list, wanted)
         if (patterns > 0) warnings.push(`${patterns} entries are patterns: no camera has them, the cloud matches them`)
-        return { ...report, warnings }
-      })
+        if (report.version !== null || report.pendingVersion !== null) {
+          // The list is in force: that must be told whatever comes of this.
+          await listMappings.remember(list, mapping).catch(() => {
+            warnings.push('by what the file was read could not be kept: name the mapping with the next import too')
+          })
+        }
+        return { ...report, mapping, warnings }
+      }
+      return imports.follow(list, importId, (onStep) => door.audited(request, started, work(onStep)))
     },
   })
 

@@ -160,6 +160,20 @@ export interface ManualEntriesTable {
   over_at_ms: number
 }
 
+/** Owner: hotlists/mappings.ts. `document` is JSON. */
+export interface ListMappingsTable {
+  name: string
+  document: string
+  saved_at_ms: number
+  saved_by: string
+}
+
+/** Owner: hotlists/mappings.ts. */
+export interface ListMappingUsesTable {
+  list: string
+  mapping: string
+}
+
 /** Owner: policy.ts. */
 export interface PoliciesTable {
   version: number
@@ -181,5 +195,7 @@ export interface AdministrationSchema {
   hotlist_entries: HotlistEntriesTable
   manual_entries: ManualEntriesTable
   suppressions: SuppressionsTable
+  list_mappings: ListMappingsTable
+  list_mapping_uses: ListMappingUsesTable
   policies: PoliciesTable
 }

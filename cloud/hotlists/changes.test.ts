@@ -46,9 +46,15 @@ test('a refresh that takes away more than half of a list waits for a second pers
     assert.ok((await world.import(plates('ABC123'))).applied, 'a list too short to be judged')
     await world.import(rows(100, 200))
     const half = await world.import(rows(150, 300))
-    assert.equal([half.applied, half.difference], [true, { added: 100, unchanged: 50, removed: 50, ended: 0 }])
+    assert.equal(
+      [half.applied, half.difference],
+      [true, { added: 100, unchanged: 50, changed: 0, removed: 50, ended: 0 }],
+    )
     const dry = await world.import(rows(226, 300), { dryRun: true })
-    assert.equal([dry.notApplied, dry.difference], ['dry run', { added: 0, unchanged: 74, removed: 76, ended: 0 }])
+    assert.equal(
+      [dry.notApplied, dry.difference],
+      ['dry run', { added: 0, unchanged: 74, changed: 0, removed: 76, ended: 0 }],
+    )
     const report = await world.import(rows(226, 310))
     const { applied, version, pendingVersion } = report
     assert.equal([applied, version, pendingVersion, report.difference.removed], [false, null, 5, 76])

@@ -1,10 +1,11 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
-  type HotlistRow,
   MAX_CASE_LENGTH,
   MAX_CATEGORY_LENGTH,
   MAX_COLUMNS,
+  MAX_ENTRIES_PER_PLATE,
+  MAX_PROBLEM_KINDS,
   MAX_REASON_LENGTH,
   MAX_REPORTED_PROBLEMS,
   MAX_ROW_BYTES,
@@ -13,6 +14,7 @@ import {
   ROWS_PER_BATCH,
 } from './csv.ts'
 import { parseDate } from './fields.ts'
+import type { HotlistRow } from './list-row.ts'
 
 async function parse(text: string | Uint8Array): Promise<ParseReport & { got: HotlistRow[]; batches: number[] }> {
   const got: HotlistRow[] = []
@@ -65,16 +67,23 @@ test('a file with a byte order mark, CRLF, quotes and every column is read', asy
   })
 })
 
-test('NCIC field codes are understood and other columns are reported', async () => {
-  const { got, unknownColumns } = await parse(
-    'LIC,LIS,MKE,OCA,VIN,VCO\nABC123,CA,EV,24-1,1HG,BLK\nBCD234,ON,EV,24-2,,\n',
+test('every NCIC field code is known: those with a place are taken, the others left out, and only strange columns are reported', async () => {
+  const { got, columns, leftOutColumns, unknownColumns } = await parse(
+    'LIC,LIS,MKE,OCA,MIS,LIY,LIT,VIN,VYR,VMA,VMO,VST,VCO,DOT,ORI,NIC,XYZ\n' +
+      'ABC123,CA,EV,24-1,SEEN ARMED,2026,PC,1HG,2020,HOND,CIV,4D,BLK,20260101,CA0010000,V1,?\n' +
+      'BCD234,ON,EV,24-2,,,,,,,,,,,,,\n',
   )
-  assert.equal(unknownColumns, ['VIN', 'VCO'])
+  assert.equal(unknownColumns, ['XYZ'])
+  assert.equal(leftOutColumns, ['LIY', 'LIT', 'VIN', 'VYR', 'VMA', 'VMO', 'VST', 'VCO', 'DOT', 'ORI', 'NIC'])
   assert.equal(
-    got.map((row) => [row.plate, row.jurisdiction, row.category, row.caseNumber]),
+    columns.map(({ column, field }) => `${column} ${field}`),
+    ['LIC plate', 'LIS state', 'MKE category', 'OCA case', 'MIS reason'],
+  )
+  assert.equal(
+    got.map((row) => [row.plate, row.jurisdiction, row.category, row.caseNumber, row.reason]),
     [
-      ['ABC123', 'US-CA', 'EV', '24-1'],
-      ['BCD234', 'CA-ON', 'EV', '24-2'],
+      ['ABC123', 'US-CA', 'EV', '24-1', 'SEEN ARMED'],
+      ['BCD234', 'CA-ON', 'EV', '24-2', null],
     ],
   )
 })
@@ -127,6 +136,19 @@ test('each bad row is reported with the line where it begins', async () => {
   assert.is(rows, 8)
 })
 
+test('problems are counted by their kind, also those that are not named, and so many kinds at most', async () => {
+  const { problemKinds, problems } = await parse(
+    `plate,case\n${'A,1\n'.repeat(MAX_REPORTED_PROBLEMS + 1)}ABC123,1\nABC123,1\nABC123,1\nBCD234\nCDE345,1,2\n`,
+  )
+  assert.is(problems.length, MAX_REPORTED_PROBLEMS)
+  assert.equal(problemKinds, [
+    { problem: 'not a plate: 2 to 12 letters and digits are needed', rows: MAX_REPORTED_PROBLEMS + 1 },
+    { problem: 'the same plate, jurisdiction and case as in an earlier line', rows: 2 },
+    { problem: 'not as many fields as the header', rows: 2 },
+  ])
+  assert.ok(problemKinds.length < MAX_PROBLEM_KINDS)
+})
+
 test('a problem never quotes a plate', async () => {
   const { problems } = await parse('plate,case\nABC!23,1\nBCD234,1\nBCD234,1\n')
   const broken = await parse('plate,case\n"CDE345"x,1\n')
@@ -147,7 +169,7 @@ test('a repeated plate is bad unless jurisdiction or case differ', async () => {
 
 test('every wrong field is named', async () => {
   assert.match(await problemOf('ABC123,California,,,,,,,'), /jurisdiction/)
-  assert.match(await problemOf('ABC123,ZZ', 'LIC,LIS'), /LIS/)
+  assert.match(await problemOf('ABC123,ZZ', 'LIC,LIS'), /state/)
   assert.match(await problemOf('ABC123,,,0,,,,,'), /priority/)
   assert.match(await problemOf('ABC123,,,6,,,,,'), /priority/)
   assert.match(await problemOf('ABC123,,,1.5,,,,,'), /priority/)
@@ -215,6 +237,21 @@ test('a day begins and ends at midnight UTC and far dates are brought in range',
   assert.is(parseDate('1900-01-01', 'end'), undefined)
   assert.is(parseDate('2026-01-31T08:00', 'end'), undefined, 'a time without a zone')
   assert.is(parseDate('', 'end'), null)
+})
+
+test('a plate has so many entries and no more, and one that is there already is told by its line', async () => {
+  const rows = (count: number) => Array.from({ length: count }, (_, n) => `ABC123,24-${n}`)
+  const file = (...parts: string[][]) => `plate,case\n${parts.flat().join('\n')}\n`
+  assert.is((await parse(file(rows(MAX_ENTRIES_PER_PLATE)))).bad, 0)
+  const { bad, problems } = await parse(file(rows(MAX_ENTRIES_PER_PLATE + 1), ['ABC123,24-3', 'XYZ789,24-3']))
+  assert.equal(
+    [bad, ...problems],
+    [
+      2,
+      { line: MAX_ENTRIES_PER_PLATE + 2, problem: `more than ${MAX_ENTRIES_PER_PLATE} entries of one plate` },
+      { line: MAX_ENTRIES_PER_PLATE + 3, problem: 'the same plate, jurisdiction and case as in line 5' },
+    ],
+  )
 })
 
 test.run()

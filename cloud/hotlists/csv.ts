@@ -1,56 +1,27 @@
 /**
- * A hotlist file taken apart: delimited text with a header row, by column names of ours or of NCIC's message field codes.
- * Every row is checked and every bad one reported with its line. Pure but for csv-parse; runs in a worker for large files.
+ * A hotlist file taken apart: delimited text with a header row of names that are known, or whatever a mapping describes (columns.ts,
+ * fixed-width.ts). Every row is checked and every bad one reported with its line. Pure but for csv-parse; runs in a worker for large files.
  */
 import { isUtf8 } from 'node:buffer'
 import { Readable } from 'node:stream'
 import { type CsvError, type InfoRecord, parse } from 'csv-parse'
 import { AppError } from '../../shared/errors.ts'
-import { MAX_PATTERN_STARS, MIN_PATTERN_CHARACTERS, normalisePattern, normalisePlate } from '../../shared/plate.ts'
-import { type ListRule, listRuleSchema, MAX_LIST_ENTRIES } from '../../shared/wire/hotlist.ts'
-import { jurisdictionSchema } from '../../shared/wire/sighting.ts'
-import { jurisdictionOfNcic, parseDate } from './fields.ts'
+import { type ListRule, MAX_LIST_ENTRIES } from '../../shared/wire/hotlist.ts'
+import { type ColumnPlan, type ColumnUse, checkTrailer, planColumns } from './columns.ts'
+import { fixedWidthRecords } from './fixed-width.ts'
+import { MAX_ENTRIES_PER_PLATE, MAX_IMPORT_BYTES, MAX_ROW_BYTES } from './limits.ts'
+import { createLineCount, type FileRecord, offsetAfterLines, UnusableFile } from './lines.ts'
+import { type HotlistRow, readRow } from './list-row.ts'
+import { hasHeader, type ListMapping } from './mapping.ts'
 
-/** A million rows of 64 characters. */
-export const MAX_IMPORT_BYTES = 64 * 1024 * 1024
+export * from './limits.ts'
+
 /** Bad rows named in the report; all are counted. */
 export const MAX_REPORTED_PROBLEMS = 100
-/** Bytes of one row. */
-export const MAX_ROW_BYTES = 16 * 1024
-export const MAX_CATEGORY_LENGTH = 64
-export const MAX_REASON_LENGTH = 500
-export const MAX_CASE_LENGTH = 64
-export const MAX_COLUMNS = 128
+/** Kinds of problems that are counted each; the rest together. */
+export const MAX_PROBLEM_KINDS = 32
 /** Rows handed on together: one INSERT. */
 export const ROWS_PER_BATCH = 500
-
-/** Column name, lower case → field. The upper-case codes are NCIC's message field codes. */
-const COLUMNS: Readonly<Record<string, Field>> = {
-  plate: 'plate',
-  lic: 'plate',
-  jurisdiction: 'jurisdiction',
-  lis: 'ncicState',
-  category: 'category',
-  mke: 'category',
-  priority: 'priority',
-  reason: 'reason',
-  case: 'caseNumber',
-  oca: 'caseNumber',
-  effective: 'effective',
-  expires: 'expires',
-  match: 'match',
-}
-type Field =
-  | 'plate'
-  | 'jurisdiction'
-  | 'ncicState'
-  | 'category'
-  | 'priority'
-  | 'reason'
-  | 'caseNumber'
-  | 'effective'
-  | 'expires'
-  | 'match'
 
 /**
  * The NCIC extract mixes in an immigration-violator file (deported felons, absconders, NSEERS); plate reading must not serve it (the
@@ -65,20 +36,6 @@ export function isProhibited(category: string, named: readonly string[]): boolea
   return [...ALWAYS_PROHIBITED, ...named].some((word) => text.includes(word.toLowerCase()))
 }
 
-export interface HotlistRow {
-  /** By rule `wildcard`: a pattern. */
-  plate: string
-  jurisdiction: string | null
-  category: string
-  /** 1 (most urgent) to 5. */
-  priority: number
-  rule: ListRule
-  reason: string | null
-  caseNumber: string | null
-  effectiveAtMs: number | null
-  expiresAtMs: number | null
-}
-
 export interface Problem {
   /** First line of the row in the file, from 1; null when it concerns the whole file. */
   line: number | null
@@ -87,7 +44,7 @@ export interface Problem {
 }
 
 export interface ParseReport {
-  /** Rows under the header. */
+  /** Without header and trailer. */
   rows: number
   good: number
   bad: number
@@ -97,6 +54,11 @@ export interface ParseReport {
   patterns: number
   /** The first MAX_REPORTED_PROBLEMS. */
   problems: Problem[]
+  /** How many rows each kind of problem made bad; the first MAX_PROBLEM_KINDS kinds. */
+  problemKinds: { problem: string; rows: number }[]
+  columns: ColumnUse[]
+  /** Known, and not taken. */
+  leftOutColumns: string[]
   unknownColumns: string[]
   /** The file cannot be used at all, not even without its bad rows. */
   unusable: boolean
@@ -108,6 +70,22 @@ export interface ParseOptions {
   priority: number
   /** Categories that the policy prohibits. */
   prohibited: readonly string[]
+  /** null or none: a header row of known names. */
+  mapping?: ListMapping | null
+}
+
+/** An entry of a plate, and the one of it before. */
+interface SeenEntry {
+  /** Jurisdiction and case. */
+  rest: string
+  line: number
+  before: SeenEntry | null
+}
+
+/** How far a file has been read. */
+export interface ReadSoFar {
+  rows: number
+  bytes: number
 }
 
 /**
@@ -117,8 +95,9 @@ export interface ParseOptions {
 export async function parseHotlist(
   bytes: Uint8Array,
   options: ParseOptions,
-  onRows: (rows: HotlistRow[]) => Promise<void>,
+  onRows: (rows: HotlistRow[], soFar: ReadSoFar) => Promise<void>,
 ): Promise<ParseReport> {
+  const { mapping = null } = options
   const report: ParseReport = {
     rows: 0,
     good: 0,
@@ -126,11 +105,24 @@ export async function parseHotlist(
     prohibited: 0,
     patterns: 0,
     problems: [],
+    problemKinds: [],
+    columns: [],
+    leftOutColumns: [],
     unknownColumns: [],
     unusable: false,
   }
   const note = (line: number | null, problem: string) => {
     if (report.problems.length < MAX_REPORTED_PROBLEMS) report.problems.push({ line, problem })
+  }
+  /** `kind`: what it is counted as. */
+  const refuse = (line: number, problem: string, kind = problem) => {
+    report.bad += 1
+    note(line, problem)
+    const isNew = !report.problemKinds.some((one) => one.problem === kind)
+    const name = isNew && report.problemKinds.length >= MAX_PROBLEM_KINDS - 1 ? 'other problems' : kind
+    const counted = report.problemKinds.find((one) => one.problem === name)
+    if (counted === undefined) report.problemKinds.push({ problem: name, rows: 1 })
+    else counted.rows += 1
   }
   const unusable = (problem: string, line: number | null = null) => {
     report.unusable = true
@@ -138,13 +130,116 @@ export async function parseHotlist(
     return report
   }
   if (bytes.length > MAX_IMPORT_BYTES) return unusable(`the file is larger than ${MAX_IMPORT_BYTES} bytes`)
-  if (!isUtf8(bytes)) return unusable('the file is not UTF-8 text')
+  const hasBom = startsWithBom(bytes)
+  if (mapping?.encoding === 'latin-1') {
+    if (hasBom) return unusable('the file begins as UTF-8 does, and its mapping says latin-1')
+  } else if (!isUtf8(bytes)) return unusable('the file is not UTF-8 text; a mapping may say latin-1')
   if (bytes.includes(0)) return unusable('the file holds zero bytes: it is no text')
 
-  const text = startsWithBom(bytes) ? bytes.subarray(BOM.length) : bytes
-  const lines = createLineCount(text)
+  const skipped = mapping?.skipLines ?? 0
+  const withoutBom = hasBom ? bytes.subarray(BOM.length) : bytes
+  const text = withoutBom.subarray(offsetAfterLines(withoutBom, skipped))
+  const records =
+    mapping?.format === 'fixed-width'
+      ? fixedWidthRecords(text, mapping, skipped + 1)
+      : delimitedRecords(text, mapping, skipped + 1)
+
+  const isFirstTheHeader = mapping === null || hasHeader(mapping)
+  const trailer = mapping?.trailer ?? null
+  let last: FileRecord | null = null
+  let plan: ColumnPlan | null = null
+  const seen = new Map<string, SeenEntry>()
+  let batch: HotlistRow[] = []
+  let end = 0
+  try {
+    for await (const next of trailer === null ? records : allButLast(records, (one) => (last = one))) {
+      const { record, line } = next
+      if (plan === null) {
+        const planned = planColumns(record, mapping)
+        if (typeof planned === 'string') return unusable(planned, line)
+        plan = planned
+        report.columns = plan.used
+        report.leftOutColumns = plan.leftOut
+        report.unknownColumns = plan.unknown
+        if (isFirstTheHeader) continue
+      }
+      report.rows += 1
+      end = next.end
+      if (plan.width !== null && record.length !== plan.width) {
+        const kind = isFirstTheHeader ? 'not as many fields as the header' : 'not as many fields as the first row'
+        const than = isFirstTheHeader ? 'the header' : 'the first row'
+        refuse(line, `${record.length} fields, ${than} has ${plan.width}`, kind)
+        continue
+      }
+      const row = readRow(plan.valuesOf(record), plan, options)
+      if (typeof row === 'string') {
+        refuse(line, row)
+        continue
+      }
+      if ([row.category, ...plan.categoriesOf(record)].some((category) => isProhibited(category, options.prohibited))) {
+        report.prohibited += 1
+        continue
+      }
+      const rest = `${row.jurisdiction ?? ''} ${row.caseNumber ?? ''}`
+      const before = seen.get(row.plate) ?? null
+      let [count, earlier] = [0, before]
+      for (; earlier !== null && earlier.rest !== rest; earlier = earlier.before) count += 1
+      if (earlier !== null) {
+        const problem = 'the same plate, jurisdiction and case as'
+        refuse(line, `${problem} in line ${earlier.line}`, `${problem} in an earlier line`)
+        continue
+      }
+      if (count >= MAX_ENTRIES_PER_PLATE) {
+        refuse(line, `more than ${MAX_ENTRIES_PER_PLATE} entries of one plate`)
+        continue
+      }
+      if (report.good >= MAX_LIST_ENTRIES) return unusable(`more than ${MAX_LIST_ENTRIES} entries`, line)
+      seen.set(row.plate, { rest, line, before })
+      report.good += 1
+      if (row.rule === 'wildcard') report.patterns += 1
+      batch.push(row)
+      if (batch.length === ROWS_PER_BATCH) {
+        await onRows(batch, { rows: report.rows, bytes: end })
+        batch = []
+      }
+    }
+  } catch (thrown) {
+    if (thrown instanceof AppError) throw thrown
+    if (thrown instanceof UnusableFile) return unusable(thrown.message, thrown.line)
+    const error = thrown as CsvError
+    return unusable(explain(error), typeof error.lines === 'number' ? error.lines + skipped : null)
+  }
+  if (plan === null && (isFirstTheHeader || last === null)) {
+    return unusable(isFirstTheHeader ? 'the file is empty: a header row is needed' : 'the file is empty')
+  }
+  if (trailer !== null) {
+    const found = last as FileRecord | null
+    const problem = found === null ? 'there is no trailer' : checkTrailer(trailer, found, report.rows)
+    if (problem !== null) return unusable(problem, found?.line ?? null)
+  }
+  if (batch.length > 0) await onRows(batch, { rows: report.rows, bytes: bytes.length })
+  return report
+}
+
+const BOM = Buffer.from([0xef, 0xbb, 0xbf])
+
+function startsWithBom(bytes: Uint8Array): boolean {
+  return BOM.equals(bytes.subarray(0, BOM.length))
+}
+
+/** csv-parse's rows with their lines. */
+async function* delimitedRecords(
+  text: Uint8Array,
+  mapping: ListMapping | null,
+  firstLine: number,
+): AsyncGenerator<FileRecord> {
+  const lines = createLineCount(text, firstLine)
+  const quote = mapping?.quote === undefined ? '"' : mapping.quote
   const parser = parse({
-    delimiter: detectDelimiter(text),
+    delimiter: mapping?.delimiter ?? detectDelimiter(text, quote),
+    encoding: mapping?.encoding === 'latin-1' ? 'latin1' : 'utf8',
+    quote,
+    escape: quote ?? '"',
     info: true,
     relax_column_count: true,
     skip_empty_lines: true,
@@ -153,67 +248,28 @@ export async function parseHotlist(
   })
   const source = Readable.from(slices(text))
   source.pipe(parser)
-
-  let header: (Field | null)[] | null = null
-  let seen: Map<string, number> | null = null
-  let batch: HotlistRow[] = []
   try {
     for await (const parsed of parser) {
       const { record, info } = parsed as { record: string[]; info: InfoRecord }
-      const line = lines.pass(info.bytes)
-      if (header === null) {
-        const read = readHeader(record)
-        if (typeof read === 'string') return unusable(read, line)
-        header = read.fields
-        report.unknownColumns = read.unknown
-        seen = new Map()
-        continue
-      }
-      report.rows += 1
-      const row = readRow(record, header, options)
-      if (typeof row === 'string') {
-        report.bad += 1
-        note(line, row)
-        continue
-      }
-      if (isProhibited(row.category, options.prohibited)) {
-        report.prohibited += 1
-        continue
-      }
-      const key = `${row.plate} ${row.jurisdiction ?? ''} ${row.caseNumber ?? ''}`
-      const earlier = seen?.get(key)
-      if (earlier !== undefined) {
-        report.bad += 1
-        note(line, `the same plate, jurisdiction and case as in line ${earlier}`)
-        continue
-      }
-      if (report.good >= MAX_LIST_ENTRIES) return unusable(`more than ${MAX_LIST_ENTRIES} entries`, line)
-      seen?.set(key, line)
-      report.good += 1
-      if (row.rule === 'wildcard') report.patterns += 1
-      batch.push(row)
-      if (batch.length === ROWS_PER_BATCH) {
-        await onRows(batch)
-        batch = []
-      }
+      yield { record, line: lines.pass(info.bytes), end: info.bytes, text: record[0] ?? '' }
     }
-  } catch (thrown) {
-    if (thrown instanceof AppError) throw thrown
-    const error = thrown as CsvError
-    return unusable(explain(error), typeof error.lines === 'number' ? error.lines : null)
   } finally {
     source.destroy()
     parser.destroy()
   }
-  if (header === null) return unusable('the file is empty: a header row with a column `plate` is needed')
-  if (batch.length > 0) await onRows(batch)
-  return report
 }
 
-const BOM = Buffer.from([0xef, 0xbb, 0xbf])
-
-function startsWithBom(bytes: Uint8Array): boolean {
-  return BOM.equals(bytes.subarray(0, BOM.length))
+/** Holds one record back, and tells of it at the end. */
+async function* allButLast(
+  records: AsyncIterable<FileRecord> | Iterable<FileRecord>,
+  onLast: (last: FileRecord) => void,
+): AsyncGenerator<FileRecord> {
+  let held: FileRecord | null = null
+  for await (const record of records) {
+    if (held !== null) yield held
+    held = record
+  }
+  if (held !== null) onLast(held)
 }
 
 /** Pieces small enough that parsing one stalls nothing. */
@@ -225,8 +281,8 @@ function* slices(bytes: Uint8Array): Generator<Buffer> {
   }
 }
 
-/** The delimiter that the header row holds most of, outside quotes. */
-function detectDelimiter(bytes: Uint8Array): string {
+/** The delimiter that the first row holds most of, outside quotes. */
+function detectDelimiter(bytes: Uint8Array, quote: string | null): string {
   const counts = new Map([
     [',', 0],
     [';', 0],
@@ -237,7 +293,7 @@ function detectDelimiter(bytes: Uint8Array): string {
   for (const character of Buffer.from(bytes.subarray(0, MAX_ROW_BYTES))
     .toString('utf8')
     .replace(/^[\r\n]*/, '')) {
-    if (character === '"') quoted = !quoted
+    if (character === quote) quoted = !quoted
     if (quoted) continue
     if (character === '\n' || character === '\r') break
     const count = counts.get(character)
@@ -246,114 +302,6 @@ function detectDelimiter(bytes: Uint8Array): string {
   let best = ','
   for (const [delimiter, count] of counts) if (count > (counts.get(best) ?? 0)) best = delimiter
   return best
-}
-
-/**
- * The lines on which records begin, counted in the file itself: csv-parse counts a CRLF inside quotes as two. `\r\n`, `\n` and
- * `\r` each end a line.
- */
-function createLineCount(bytes: Uint8Array) {
-  const LF = 10
-  const CR = 13
-  let at = 0
-  let line = 1
-  const step = () => {
-    const byte = bytes[at]
-    if (byte === LF || (byte === CR && bytes[at + 1] !== LF)) line += 1
-    at += 1
-  }
-  return {
-    /** First line of the record that ends before byte `end`: after what is left of the last line's end, and after empty lines. */
-    pass(end: number): number {
-      while (at < bytes.length && (bytes[at] === LF || bytes[at] === CR)) step()
-      const first = line
-      while (at < end) step()
-      return first
-    },
-  }
-}
-
-function readHeader(record: readonly string[]): { fields: (Field | null)[]; unknown: string[] } | string {
-  if (record.length > MAX_COLUMNS) return `more than ${MAX_COLUMNS} columns`
-  const fields: (Field | null)[] = []
-  const unknown: string[] = []
-  for (const name of record) {
-    const field = Object.hasOwn(COLUMNS, name.toLowerCase()) ? (COLUMNS[name.toLowerCase()] ?? null) : null
-    if (field === null) unknown.push(name.slice(0, 64))
-    else if (fields.includes(field)) return `two columns for ${field}`
-    fields.push(field)
-  }
-  if (!fields.includes('plate')) return 'there is no column `plate` (or `LIC`) in the header row'
-  return { fields, unknown }
-}
-
-/** The row, or what is wrong with it. */
-function readRow(
-  record: readonly string[],
-  header: readonly (Field | null)[],
-  options: ParseOptions,
-): HotlistRow | string {
-  if (record.length !== header.length) return `${record.length} fields, the header has ${header.length}`
-  const values: Partial<Record<Field, string>> = {}
-  for (const [i, field] of header.entries()) if (field !== null) values[field] = record[i] ?? ''
-
-  const wanted = values.match === undefined || values.match === '' ? options.rule : values.match.toLowerCase()
-  const rule = listRuleSchema.safeParse(wanted)
-  if (!rule.success) return 'match: must be exact, near or wildcard'
-  const plate = readPlate(values.plate ?? '', rule.data)
-  if (plate instanceof Error) return plate.message
-  const jurisdiction = readJurisdiction(values)
-  if (jurisdiction instanceof Error) return jurisdiction.message
-  const category = values.category ?? ''
-  if (category.length > MAX_CATEGORY_LENGTH) return `category: longer than ${MAX_CATEGORY_LENGTH} characters`
-  const priority = values.priority === undefined || values.priority === '' ? options.priority : Number(values.priority)
-  if (!Number.isInteger(priority) || priority < 1 || priority > 5) return 'priority: must be 1 (most urgent) to 5'
-  const reason = values.reason ?? ''
-  if (reason.length > MAX_REASON_LENGTH) return `reason: longer than ${MAX_REASON_LENGTH} characters`
-  const caseNumber = values.caseNumber ?? ''
-  if (caseNumber.length > MAX_CASE_LENGTH) return `case: longer than ${MAX_CASE_LENGTH} characters`
-  const effectiveAtMs = parseDate(values.effective ?? '', 'start')
-  if (effectiveAtMs === undefined) return 'effective: not a date (2026-01-31, 20260131 or 2026-01-31T08:00:00Z)'
-  const expiresAtMs = parseDate(values.expires ?? '', 'end')
-  if (expiresAtMs === undefined) return 'expires: not a date (2026-01-31, 20260131 or 2026-01-31T08:00:00Z)'
-  if (effectiveAtMs !== null && expiresAtMs !== null && expiresAtMs <= effectiveAtMs) {
-    return 'expires before it is effective'
-  }
-  return {
-    ...plate,
-    jurisdiction,
-    category,
-    priority,
-    reason: reason === '' ? null : reason,
-    caseNumber: caseNumber === '' ? null : caseNumber,
-    effectiveAtMs,
-    expiresAtMs,
-  }
-}
-
-/** A plate without `*` and `?` on a list of patterns is that plate. */
-export function readPlate(text: string, rule: ListRule): Pick<HotlistRow, 'plate' | 'rule'> | Error {
-  if (text === '') return new Error('no plate')
-  if (!/[*?]/.test(text)) {
-    const plate = normalisePlate(text)
-    if (plate === null) return new Error('not a plate: 2 to 12 letters and digits are needed')
-    return { plate, rule: rule === 'wildcard' ? 'exact' : rule }
-  }
-  if (rule !== 'wildcard') return new Error('a pattern (* or ?) needs match: wildcard')
-  const pattern = normalisePattern(text)
-  if (pattern !== null) return { plate: pattern, rule }
-  const narrow = `at least ${MIN_PATTERN_CHARACTERS} letters and digits and at most ${MAX_PATTERN_STARS} *`
-  return new Error(`not a pattern that is narrow enough: ${narrow}`)
-}
-
-function readJurisdiction(values: Partial<Record<Field, string>>): string | null | Error {
-  const own = (values.jurisdiction ?? '').toUpperCase()
-  if (own !== '') {
-    return jurisdictionSchema.safeParse(own).success ? own : new Error('jurisdiction: must be like US-CA or RO')
-  }
-  const state = (values.ncicState ?? '').toUpperCase()
-  if (state === '') return null
-  return jurisdictionOfNcic(state) ?? new Error('LIS: not a state or province code')
 }
 
 function explain(error: CsvError): string {

@@ -1,6 +1,7 @@
 /** Values as list files write them: dates, and NCIC's state codes. */
 import { DAY_MS } from '../../shared/clock.ts'
 import { EARLIEST_TIME_MS, LATEST_TIME_MS } from '../../shared/wire/sighting.ts'
+import type { DateFormat } from './mapping.ts'
 
 /**
  * A date (`2026-01-31`, NCIC's `20260131`: the whole day in UTC, so `end` gives the midnight after it) or a time with its
@@ -25,6 +26,22 @@ export function parseDate(text: string, edge: 'start' | 'end'): number | null | 
   if (edge === 'end' && ms > LATEST_TIME_MS) return LATEST_TIME_MS
   if (edge === 'start' && ms < EARLIEST_TIME_MS) return EARLIEST_TIME_MS
   return ms >= EARLIEST_TIME_MS && ms <= LATEST_TIME_MS ? ms : undefined
+}
+
+/** As parseDate, of a date in a stated format only; `pivotYear` (0-99): two-digit years below it are 20xx, the others 19xx. */
+export function parseDateAs(
+  text: string,
+  edge: 'start' | 'end',
+  { format, pivotYear }: { format: DateFormat; pivotYear: number },
+): number | null | undefined {
+  if (text === '') return null
+  if (text.length !== format.length) return undefined
+  const part = (letter: string) => text.slice(format.indexOf(letter), format.lastIndexOf(letter) + 1)
+  const [year, month, date] = [part('Y'), part('M'), part('D')]
+  const isAsStated = [...format].every((mark, i) => (/[YMD]/.test(mark) ? /\d/.test(text[i] ?? '') : text[i] === mark))
+  if (!isAsStated) return undefined
+  const century = year.length === 4 ? '' : Number(year) < pivotYear ? '20' : '19'
+  return parseDate(`${century}${year}-${month}-${date}`, edge)
 }
 
 /** NCIC LIS codes that equal the ISO 3166-2 part: states, the district and the territories [USPS Publication 28, appendix B]. */

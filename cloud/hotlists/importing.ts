@@ -6,9 +6,12 @@ import type { Clock } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import { slugSchema } from '../../shared/names.ts'
 import type { Policy } from '../../shared/wire/policy.ts'
-import type { HotlistRow, ParseReport } from './csv.ts'
+import type { ParseReport } from './csv.ts'
+import type { HotlistRow } from './list-row.ts'
+import type { ListMapping } from './mapping.ts'
 import { readHotlistFile } from './parse.ts'
 import type { ListDifference } from './pending.ts'
+import type { OnEnforceStep, OnImportStep } from './progress.ts'
 import { identity, type KnownEntry, type ListRows } from './rows.ts'
 import { type ListSettings, resolveSettings } from './settings.ts'
 
@@ -30,6 +33,9 @@ export interface ImportRequest {
   /** Takes patterns although cameras send matches alone, and so nothing that only a pattern meets. */
   acceptCloudOnly?: boolean
   by: string
+  /** null or none: a header row of known names. */
+  mapping?: ListMapping | null
+  onStep?: OnImportStep
 }
 
 export interface ImportReport extends ParseReport {
@@ -39,9 +45,11 @@ export interface ImportReport extends ParseReport {
   version: number | null
   /** Why nothing was applied; null when it was. */
   notApplied: string | null
+  /** A second person must approve the version, or would have to. */
+  needsApproval: boolean
   /** The version that waits for a second person's approval. */
   pendingVersion: number | null
-  /** Beside what is in force: of the good rows, those that are new, those that are there; and of its entries, those that would go. */
+  /** Beside what is in force: of the good rows, those that are new, those that are there, changed or not; and of its entries, those that would go. */
   difference: ListDifference
   sourceSha256: string
 }
@@ -51,14 +59,30 @@ export interface ImportingDeps {
   clock: Pick<Clock, 'nowMs'>
   noRoomFor(list: string, sizes: { entries: number; patterns: number }): string | null
   policy: () => Pick<Policy, 'upload' | 'hotlists'>
-  enforce(list: string, version: number, settings: ListSettings, sourceSha256: string | null): Promise<unknown>
+  enforce(
+    list: string,
+    version: number,
+    settings: ListSettings,
+    sourceSha256: string | null,
+    change?: { onStep: OnEnforceStep },
+  ): Promise<unknown>
   isInForce(list: string, version: number): boolean
 }
 
-export function isImplausible({ unchanged, removed, ended }: ListDifference): boolean {
-  const before = unchanged + removed
+export function isImplausible({ unchanged, changed, removed, ended }: ListDifference): boolean {
+  const before = unchanged + changed + removed
   return before >= MIN_JUDGED_ENTRIES && removed + ended > before * IMPLAUSIBLE_SHARE
 }
+
+/** Of a page's entries that are there: how many something is new about. */
+function changedIn(page: readonly HotlistRow[], known: ReadonlyMap<string, KnownEntry>): number {
+  return page.filter((row) => {
+    const before = known.get(identity(row.plate, row.jurisdiction, row.caseNumber))
+    return before !== undefined && COMPARED.some((name) => before[name] !== row[name])
+  }).length
+}
+
+const COMPARED = ['category', 'priority', 'rule', 'reason', 'effectiveAtMs', 'expiresAtMs'] as const
 
 /** How many entries of a page match today and would not any more. */
 function endedIn(page: readonly HotlistRow[], known: ReadonlyMap<string, KnownEntry>, nowMs: number): number {
@@ -83,7 +107,7 @@ function withDatesOf({ effectiveAtMs, expiresAtMs }: ListSettings, row: HotlistR
 
 export function createImporting({ rows, clock, noRoomFor, policy, enforce, isInForce }: ImportingDeps) {
   async function importFile(request: ImportRequest): Promise<ImportReport> {
-    const { list, bytes, dryRun, skipBad } = request
+    const { list, bytes, dryRun, skipBad, mapping = null, onStep } = request
     if (!slugSchema.safeParse(list).success)
       throw new AppError('bad_input', 'a list name must be 1-32 of a-z, 0-9 and -')
     const known = await rows.find(list)
@@ -98,19 +122,26 @@ export function createImporting({ rows, clock, noRoomFor, policy, enforce, isInF
       version = await rows.openVersion(list, request.by)
     }
     try {
-      let [unchanged, ended] = [0, 0]
+      let [there, changed, ended] = [0, 0, 0]
       const { rule, priority } = settings
-      const prohibited = policy().hotlists.prohibitedCategories
-      const { report, sourceSha256 } = await readHotlistFile(bytes, { rule, priority, prohibited }, async (read) => {
+      const options = { rule, priority, prohibited: policy().hotlists.prohibitedCategories, mapping }
+      const { report, sourceSha256 } = await readHotlistFile(bytes, options, async (read, soFar) => {
+        onStep?.({ phase: 'reading', done: soFar.bytes, total: bytes.length, rows: soFar.rows })
         const page = read.map((row) => withDatesOf(settings, row))
         const ids = await rows.knownIds(list, current, page)
-        unchanged += ids.size
+        there += ids.size
+        changed += changedIn(page, ids)
         ended += endedIn(page, ids, clock.nowMs())
         if (version !== null) await rows.stage(list, version, ids, page)
       })
       const before = current === null ? 0 : await rows.entriesIn(list, current)
-      const difference = { added: report.good - unchanged, unchanged, removed: before - unchanged, ended }
-      const told = { ...report, list, applied: false, version: null, pendingVersion: null, difference, sourceSha256 }
+      const [added, unchanged, removed] = [report.good - there, there - changed, before - there]
+      const difference = { added, unchanged, changed, removed, ended }
+      const needsApproval = isImplausible(difference)
+      const told = {
+        ...{ ...report, list, applied: false, version: null, pendingVersion: null },
+        ...{ needsApproval, difference, sourceSha256 },
+      }
       const nothing = async (notApplied: string): Promise<ImportReport> => {
         if (version !== null) await rows.discard(list, version)
         return { ...told, notApplied }
@@ -127,7 +158,7 @@ export function createImporting({ rows, clock, noRoomFor, policy, enforce, isInF
         )
       }
       if (version === null) return await nothing('dry run')
-      if (isImplausible(difference)) {
+      if (needsApproval) {
         const { good: entries, patterns } = report
         const wanted = { settings: request.settings, difference, entries, patterns, sourceSha256 }
         await rows.setAside(list, version, wanted)
@@ -137,7 +168,10 @@ export function createImporting({ rows, clock, noRoomFor, policy, enforce, isInF
         const notApplied = `${gone} of ${before} entries would go; a second person must approve version ${version}`
         return { ...told, notApplied, pendingVersion: version }
       }
-      await enforce(list, version, settings, sourceSha256)
+      await enforce(list, version, settings, sourceSha256, {
+        onStep: (phase, done, total) =>
+          onStep?.({ phase, done, total: phase === 'digesting' ? report.good : total, rows: report.rows }),
+      })
       await discardPending(list, version)
       return { ...told, applied: true, version, notApplied: null }
     } catch (thrown) {

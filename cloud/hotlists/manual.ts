@@ -10,15 +10,9 @@ import type { ListRule } from '../../shared/wire/hotlist.ts'
 import type { HotlistRules } from '../../shared/wire/policy.ts'
 import type { Database } from '../database/database.ts'
 import type { ManualEntriesTable } from '../database/schema-administration.ts'
-import {
-  type HotlistRow,
-  isProhibited,
-  MAX_CASE_LENGTH,
-  MAX_CATEGORY_LENGTH,
-  MAX_REASON_LENGTH,
-  readPlate,
-} from './csv.ts'
-import { identity, type KnownEntry, type ListRows } from './rows.ts'
+import { isProhibited, MAX_CASE_LENGTH, MAX_CATEGORY_LENGTH, MAX_ENTRIES_PER_PLATE, MAX_REASON_LENGTH } from './csv.ts'
+import { type HotlistRow, readPlate } from './list-row.ts'
+import { identity, type ListRows } from './rows.ts'
 import { type ListSettings, resolveSettings, toSettings } from './settings.ts'
 import { nextShiftEnd } from './shifts.ts'
 
@@ -117,11 +111,8 @@ export function createManualEntries(deps: ManualEntriesDeps): ManualEntries {
     const entries = await live(list)
     const version = await rows.openVersion(list, by)
     try {
-      const ids = new Map<string, KnownEntry>(
-        entries.map((row) => [
-          identity(row.plate, row.jurisdiction, row.case_number),
-          { entryId: row.entry_id, effectiveAtMs: row.effective_at_ms, expiresAtMs: row.expires_at_ms },
-        ]),
+      const ids = new Map(
+        entries.map((row) => [identity(row.plate, row.jurisdiction, row.case_number), { entryId: row.entry_id }]),
       )
       if (entries.length > 0) await rows.stage(list, version, ids, entries.map(toRow))
       await deps.enforce(list, version, toSettings(await rows.get(list)))
@@ -254,6 +245,9 @@ export function createManualEntries(deps: ManualEntriesDeps): ManualEntries {
         const key = identity(plate.plate, request.jurisdiction, request.caseNumber)
         if (present.some((row) => identity(row.plate, row.jurisdiction, row.case_number) === key)) {
           throw new AppError('conflict', 'the same plate, jurisdiction and case are on the list or wait for approval')
+        }
+        if (present.filter((row) => row.plate === plate.plate).length >= MAX_ENTRIES_PER_PLATE) {
+          throw new AppError('too_large', `more than ${MAX_ENTRIES_PER_PLATE} entries of one plate`)
         }
         if (present.length >= MAX_MANUAL_ENTRIES) {
           throw new AppError('too_large', `${request.list} has ${MAX_MANUAL_ENTRIES} entries, the most there may be`)

@@ -2,10 +2,11 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { describeError } from '../../shared/errors.ts'
 import { sha256Hex } from '../../shared/signing.ts'
-import { type HotlistRow, type ParseOptions, type ParseReport, parseHotlist } from './csv.ts'
+import { type ParseOptions, type ParseReport, parseHotlist, type ReadSoFar } from './csv.ts'
+import type { HotlistRow } from './list-row.ts'
 
 export type FromWorker =
-  | { kind: 'rows'; rows: HotlistRow[] }
+  | { kind: 'rows'; rows: HotlistRow[]; soFar: ReadSoFar }
   | { kind: 'done'; report: ParseReport; sourceSha256: string }
   | { kind: 'failed'; message: string }
 
@@ -17,11 +18,11 @@ if (port !== null) {
   const sourceSha256 = sha256Hex(bytes)
   let taken: () => void = () => {}
   port.on('message', () => taken())
-  parseHotlist(bytes, options, async (rows) => {
+  parseHotlist(bytes, options, async (rows, soFar) => {
     const wait = new Promise<void>((resolve) => {
       taken = resolve
     })
-    say({ kind: 'rows', rows })
+    say({ kind: 'rows', rows, soFar })
     await wait
   })
     .then(

@@ -2,7 +2,8 @@
 import { AppError } from '../../shared/errors.ts'
 import { sha256Hex } from '../../shared/signing.ts'
 import { startWorker } from '../worker.ts'
-import { type HotlistRow, type ParseOptions, type ParseReport, parseHotlist } from './csv.ts'
+import { type ParseOptions, type ParseReport, parseHotlist, type ReadSoFar } from './csv.ts'
+import type { HotlistRow } from './list-row.ts'
 import type { FromWorker } from './parse-worker.ts'
 
 /** Parsing runs at about 5 MB a second; this much takes under 20 ms. A worker takes 150 ms to start. */
@@ -20,7 +21,7 @@ export interface ReadFile {
 export async function readHotlistFile(
   bytes: Uint8Array,
   options: ParseOptions,
-  onRows: (rows: HotlistRow[]) => Promise<void>,
+  onRows: (rows: HotlistRow[], soFar: ReadSoFar) => Promise<void>,
 ): Promise<ReadFile> {
   if (bytes.length >= WORKER_FROM_BYTES) return readInWorker(await copyInSteps(bytes), options, onRows)
   return { report: await parseHotlist(bytes, options, onRows), sourceSha256: sha256Hex(bytes) }
@@ -39,7 +40,7 @@ async function copyInSteps(bytes: Uint8Array): Promise<Uint8Array<ArrayBuffer>> 
 function readInWorker(
   bytes: Uint8Array<ArrayBuffer>,
   options: ParseOptions,
-  onRows: (rows: HotlistRow[]) => Promise<void>,
+  onRows: (rows: HotlistRow[], soFar: ReadSoFar) => Promise<void>,
 ): Promise<ReadFile> {
   const worker = startWorker(new URL('./parse-worker', import.meta.url), { bytes, options }, [bytes.buffer])
   return new Promise<ReadFile>((resolve, reject) => {
@@ -48,7 +49,7 @@ function readInWorker(
     worker.on('error', (error) => fail(error))
     worker.on('exit', () => fail(null, 'the list reader ended early'))
     worker.on('message', (message: FromWorker) => {
-      if (message.kind === 'rows') onRows(message.rows).then(() => worker.postMessage('taken'), fail)
+      if (message.kind === 'rows') onRows(message.rows, message.soFar).then(() => worker.postMessage('taken'), fail)
       else if (message.kind === 'done') resolve({ report: message.report, sourceSha256: message.sourceSha256 })
       else fail(null, message.message)
     })

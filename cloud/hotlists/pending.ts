@@ -5,8 +5,10 @@ import type { ListSettings } from './settings.ts'
 export interface ListDifference {
   added: number
   unchanged: number
+  /** The same plate, jurisdiction and case, and something else about it new. */
+  changed: number
   removed: number
-  /** Of the unchanged: in force, and over or not begun by what the new file says. */
+  /** Of the changed: in force, and over or not begun by what the new file says. */
   ended: number
 }
 
@@ -60,15 +62,20 @@ export function createPending(database: Database) {
         .where('state', '=', 'pending')
         .orderBy('version', 'desc'),
     )
-    return waiting.map((row) => ({
-      version: row.version,
-      entries: row.entries,
-      patterns: row.cloud_entries,
-      madeBy: row.made_by,
-      madeAtMs: row.made_at_ms,
-      sourceSha256: row.source_sha256,
-      ...(JSON.parse(row.pending ?? '') as Pick<PendingVersion, 'settings' | 'difference'>),
-    }))
+    return waiting.map((row) => {
+      const { settings, difference } = JSON.parse(row.pending ?? '') as Pick<PendingVersion, 'settings' | 'difference'>
+      return {
+        version: row.version,
+        entries: row.entries,
+        patterns: row.cloud_entries,
+        madeBy: row.made_by,
+        madeAtMs: row.made_at_ms,
+        sourceSha256: row.source_sha256,
+        settings,
+        // Those that were set aside by older software did not tell the changed apart.
+        difference: { ...difference, changed: difference.changed ?? 0 },
+      }
+    })
   }
 
   return { setAside, pendingOf }

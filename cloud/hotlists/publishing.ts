@@ -11,6 +11,8 @@ import type { ListKeys } from '../list-keys.ts'
 import { createDeltaBuilder } from './delta.ts'
 import { sideBySide } from './diff.ts'
 import { createListIndex } from './matcher.ts'
+import type { OnEnforceStep } from './progress.ts'
+import { ROWS_PER_STEP } from './reading.ts'
 import { type ListRows, toEntry, toPacked } from './rows.ts'
 import { createSnapshotBuilder, openManifest, packable } from './snapshot.ts'
 
@@ -77,7 +79,7 @@ export function createPublishing(deps: {
   }
 
   /** Walks a version once: fills an index for matching, and packs the snapshot and the delta from `start`. */
-  async function walk(list: string, version: number, key: ListKey, start: DeltaStart | null) {
+  async function walk(list: string, version: number, key: ListKey, start: DeltaStart | null, onStep?: OnEnforceStep) {
     const turn = () => clock.sleep(0)
     const index = createListIndex()
     const snapshot = createSnapshotBuilder(key, turn)
@@ -88,6 +90,7 @@ export function createPublishing(deps: {
     for await (const { old, now } of sideBySide(older, rows.entriesOf(list, version), isEnough)) {
       const entry = now === null ? null : toEntry(now)
       if (entry !== null) index.add(entry)
+      if (index.size % ROWS_PER_STEP === 0) onStep?.('digesting', index.size, 0)
       const packed = packable(entry)
       if (packed !== null) await snapshot.add(packed)
       if (!isEnough()) await changes.add(old === null ? null : packable(toPacked(old)), packed)
@@ -134,7 +137,13 @@ export function createPublishing(deps: {
     deltaStart,
     walk,
     /** `packed`: the version's chunks where they were made just now. */
-    async publishList(list: string, version: number, send: Publish, packed: Packed | null = null): Promise<void> {
+    async publishList(
+      list: string,
+      version: number,
+      send: Publish,
+      packed: Packed | null = null,
+      onStep?: OnEnforceStep,
+    ): Promise<void> {
       const { sealed, manifest, isPublished } = await versionOf(list, version)
       // What is retained outlives a restart: a million rows need not go out again.
       if (sealed === null || isPublished) return
@@ -148,6 +157,7 @@ export function createPublishing(deps: {
         [topics.deltaChunk, deltaChunks],
       ] as const) {
         for (const [number, chunk] of payloads.entries()) {
+          onStep?.('publishing', number, payloads.length)
           await send(topicOf(agency, list, version, number), chunk, RETAINED)
           await clock.sleep(0)
         }

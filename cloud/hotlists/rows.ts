@@ -7,8 +7,8 @@ import { AppError } from '../../shared/errors.ts'
 import type { ListRule } from '../../shared/wire/hotlist.ts'
 import type { Database } from '../database/database.ts'
 import type { HotlistEntriesTable, HotlistsTable } from '../database/schema-administration.ts'
-import type { HotlistRow } from './csv.ts'
 import { compareVersions, type ListDiff } from './diff.ts'
+import type { HotlistRow } from './list-row.ts'
 import { createPending, type PendingVersion } from './pending.ts'
 import { createReading, type PackedRow, ROWS_PER_STEP } from './reading.ts'
 import { type ListSettings, settingsRow, toSettings } from './settings.ts'
@@ -18,10 +18,8 @@ export const MAX_LISTS = 64
 export const KEPT_VERSIONS = 3
 
 /** The same entry in the version in force. */
-export interface KnownEntry {
+export interface KnownEntry extends Omit<HotlistRow, 'plate' | 'jurisdiction' | 'caseNumber'> {
   entryId: string
-  effectiveAtMs: number | null
-  expiresAtMs: number | null
 }
 
 export interface ListStatus extends ListSettings {
@@ -108,16 +106,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     const known = await database.read(
       build
         .selectFrom('hotlist_entries')
-        .select([
-          'list',
-          'version',
-          'entry_id',
-          'plate',
-          'jurisdiction',
-          'case_number',
-          'effective_at_ms',
-          'expires_at_ms',
-        ])
+        .selectAll()
         .where('plate', 'in', [...new Set(rows.map((row) => row.plate))]),
     )
     const wanted = new Set(rows.map((row) => identity(row.plate, row.jurisdiction, row.caseNumber)))
@@ -125,8 +114,9 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
       known
         .filter((row) => row.list === list && row.version === version)
         .map((row): [string, KnownEntry] => {
-          const dates = { effectiveAtMs: row.effective_at_ms, expiresAtMs: row.expires_at_ms }
-          return [identity(row.plate, row.jurisdiction, row.case_number), { entryId: row.entry_id, ...dates }]
+          const { entryId, category, priority, rule, effectiveAtMs, expiresAtMs } = toEntry(row)
+          const entry = { entryId, category, priority, rule, effectiveAtMs, expiresAtMs, reason: row.reason }
+          return [identity(row.plate, row.jurisdiction, row.case_number), entry]
         })
         .filter(([key]) => wanted.has(key)),
     )
@@ -143,7 +133,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
   async function stage(
     list: string,
     version: number,
-    ids: ReadonlyMap<string, KnownEntry>,
+    ids: ReadonlyMap<string, Pick<KnownEntry, 'entryId'>>,
     rows: readonly HotlistRow[],
   ): Promise<void> {
     await database.writeBatch([

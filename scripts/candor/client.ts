@@ -4,6 +4,7 @@
  * for the next command too, or a loop of commands would soon pass the limit of log-ins.
  */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import type { ClientRequest } from 'node:http'
 import { request } from 'node:https'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -13,6 +14,8 @@ import { sha256Hex } from '../../shared/signing.ts'
 
 /** A list of 64 MiB over a slow line, milliseconds. */
 const TIMEOUT_MS = 5 * 60_000
+/** Of a list file, sent at once, bytes. */
+const SEND_STEP_BYTES = 1024 * 1024
 /** Largest answer that is read, bytes. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -25,13 +28,20 @@ const failureSchema = z.object({
   error: z.object({ code: z.string(), message: z.string(), hint: z.string().nullable() }),
 })
 
+interface Body {
+  json?: unknown
+  csv?: Buffer
+  /** Told while `csv` is sent: bytes that are on their way. */
+  onSent?: (bytes: number) => void
+}
+
 export interface Client {
   readonly url: string
   readonly account: string
   readonly caPem: string
   readonly token: string
   /** The answer checked by `schema`. Throws AppError with the cloud's own code, message and hint. */
-  call<T>(schema: z.ZodType<T>, method: string, path: string, body?: { json?: unknown; csv?: Buffer }): Promise<T>
+  call<T>(schema: z.ZodType<T>, method: string, path: string, body?: Body): Promise<T>
   /** The answer as it is: a picture. */
   bytes(path: string): Promise<Buffer>
   /** A new token for the same session, kept where the old one was. */
@@ -82,7 +92,7 @@ export async function withClient<T>(work: (client: Client) => Promise<T>): Promi
 function clientOf(saved: Saved, logInAgain: (() => Promise<Saved>) | null): Client {
   let session = saved
   let again = logInAgain
-  async function ask(method: string, path: string, body?: { json?: unknown; csv?: Buffer }): Promise<Buffer> {
+  async function ask(method: string, path: string, body?: Body): Promise<Buffer> {
     try {
       return await send(session, method, path, body)
     } catch (thrown) {
@@ -185,7 +195,7 @@ function send(
   to: { url: string; caPem: string; token: string | null },
   method: string,
   path: string,
-  body: { json?: unknown; csv?: Buffer } = {},
+  body: Body = {},
 ): Promise<Buffer> {
   const bytes = body.csv ?? (body.json === undefined ? null : Buffer.from(JSON.stringify(body.json)))
   const headers: Record<string, string | number> = {}
@@ -220,7 +230,24 @@ function send(
     )
     outgoing.once('timeout', () => outgoing.destroy(new AppError('unavailable', `${to.url} does not answer`)))
     outgoing.once('error', (cause) => reject(toLinkError(cause, to.url)))
-    outgoing.end(bytes ?? undefined)
+    if (bytes === null || body.onSent === undefined) outgoing.end(bytes ?? undefined)
+    else sendInSteps(outgoing, bytes, body.onSent)
+  })
+}
+
+/** A step is sent when the one before is on its way. */
+function sendInSteps(outgoing: ClientRequest, bytes: Buffer, onSent: (bytes: number) => void, from = 0): void {
+  if (from >= bytes.length) {
+    onSent(bytes.length)
+    outgoing.end()
+    return
+  }
+  const to = Math.min(bytes.length, from + SEND_STEP_BYTES)
+  outgoing.write(bytes.subarray(from, to), (failed) => {
+    // What failed is told by the request itself.
+    if (failed !== null && failed !== undefined) return
+    if (to < bytes.length) onSent(to)
+    sendInSteps(outgoing, bytes, onSent, to)
   })
 }
 

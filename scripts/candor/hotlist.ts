@@ -1,11 +1,12 @@
-/** `candor hotlist`: import, approve, status, rollback, diff, and the key of what cameras hold. */
+/** `candor hotlist`: import, approve, status, rollback, diff, and the key of what cameras hold; mappings are in hotlist-mapping.ts. */
 import { type Command, Option } from 'commander'
-import type { ImportReport } from '../../cloud/hotlists.ts'
 import { LIST_RULES, registerEntries, SOURCES } from './hotlist-entry.ts'
+import { registerMapping } from './hotlist-mapping.ts'
 import { positiveNumber, wholeNumber } from './options.ts'
 
 interface ImportOptions {
   list: string
+  mapping?: string
   match?: string
   source?: string
   priority?: number
@@ -20,15 +21,17 @@ interface ImportOptions {
 
 export function register(program: Command): void {
   const hotlist = program.command('hotlist').description('lists of wanted plates')
+  registerMapping(hotlist)
 
   hotlist
     .command('import')
     .description('import a delimited file as a new version of a list; all rows or none')
     .argument(
       '<file>',
-      'with a header row: plate (or LIC), jurisdiction (or LIS), category, priority, reason, case, effective, expires, match',
+      'with a header row (plate, jurisdiction, category, priority, reason, case, effective, expires, match, or codes of NCIC), or as a mapping says',
     )
     .requiredOption('--list <name>', 'name of the list; made when new')
+    .option('--mapping <name>', 'how the file is read, from this import on; none: by its header row')
     .addOption(new Option('--match <rule>', 'default of the list for rows that do not say').choices(LIST_RULES))
     .addOption(new Option('--source <source>', 'where the list comes from').choices(SOURCES))
     .option('--priority <n>', 'of rows that do not say, 1 (most urgent) to 5', wholeNumber(1, 5))
@@ -43,15 +46,19 @@ export function register(program: Command): void {
     )
     .option('--json', 'one JSON document')
     .action(async (file: string, options: ImportOptions) => {
-      const { z } = await import('zod')
       const { readFile } = await import('node:fs/promises')
       const { EXIT, toAppError } = await import('../../shared/errors.ts')
+      const { systemClock } = await import('../../shared/clock.ts')
       const { withClient } = await import('./client.ts')
-      const { printJson } = await import('./terminal.ts')
+      const { importFile } = await import('./hotlist-import.ts')
+      const { describeReport } = await import('./hotlist-report.ts')
+      const { createProgress } = await import('./progress.ts')
+      const { printable, printJson } = await import('./terminal.ts')
       const csv = await readFile(file).catch((thrown: unknown) => {
         throw toAppError(thrown)
       })
       const query = new URLSearchParams()
+      if (options.mapping !== undefined) query.set('mapping', options.mapping)
       if (options.match !== undefined) query.set('match', options.match)
       if (options.source !== undefined) query.set('source', options.source)
       if (options.priority !== undefined) query.set('priority', String(options.priority))
@@ -59,13 +66,11 @@ export function register(program: Command): void {
       if (options.maxAge !== undefined) query.set('maxAgeMs', String(Math.round(options.maxAge * 3_600_000)))
       for (const name of ['dryRun', 'skipBad', 'allowEmpty', 'acceptCloudOnly'] as const)
         if (options[name] === true) query.set(name, 'true')
-      const path = `/api/v1/hotlists/${encodeURIComponent(options.list)}?${query}`
-      const report = await withClient((client) =>
-        client.call(z.custom<ImportReport & { warnings: string[] }>(), 'PUT', path, { csv }),
-      )
-      for (const warning of report.warnings) process.stderr.write(`warning: ${warning}\n`)
+      const progress = createProgress(process.stderr, systemClock)
+      const report = await withClient((client) => importFile(client, options.list, query, csv, progress))
+      for (const warning of report.warnings) process.stderr.write(`warning: ${printable(warning)}\n`)
       if (options.json === true) printJson(report)
-      else process.stdout.write(describe(report))
+      else process.stdout.write(describeReport(report, commandOf(file, options), options.dryRun === true))
       if (!report.applied && !(options.dryRun === true && report.bad === 0 && !report.unusable))
         process.exitCode = EXIT.failed
     })
@@ -99,7 +104,13 @@ export function register(program: Command): void {
                 version: z.int(),
                 entries: z.int(),
                 madeBy: z.string(),
-                difference: z.object({ added: z.int(), unchanged: z.int(), removed: z.int(), ended: z.int() }),
+                difference: z.object({
+                  added: z.int(),
+                  unchanged: z.int(),
+                  changed: z.int(),
+                  removed: z.int(),
+                  ended: z.int(),
+                }),
                 settings: z.record(z.string(), z.unknown()),
               }),
             ),
@@ -256,22 +267,18 @@ export function register(program: Command): void {
   registerEntries(hotlist)
 }
 
-function describe(report: ImportReport): string {
-  const lines = report.problems.map(({ line, problem }) => (line === null ? problem : `line ${line}: ${problem}`))
-  const unnamed = report.bad - report.problems.length
-  if (unnamed > 0) lines.push(`and ${unnamed} more`)
-  if (report.unknownColumns.length > 0) lines.push(`columns not used: ${report.unknownColumns.join(', ')}`)
-  if (report.prohibited > 0) lines.push(`${report.prohibited} rows of a prohibited category dropped`)
-  lines.push(`${report.rows} rows: ${report.good} good, ${report.bad} bad.`)
-  const { added, unchanged, removed, ended } = report.difference
-  if (!report.unusable)
-    lines.push(
-      `Beside what is in force: ${added} added, ${removed} removed, ${unchanged} unchanged${ended === 0 ? '' : `, ${ended} of them over by their dates`}.`,
-    )
-  lines.push(
-    report.applied
-      ? `${report.list} is at version ${report.version} with ${report.good} entries.`
-      : `Nothing applied: ${report.notApplied}.`,
-  )
-  return `${lines.join('\n')}\n`
+/** What was called, without the dry run: for who has seen the report. */
+function commandOf(file: string, options: ImportOptions): string[] {
+  return [
+    ...['candor', 'hotlist', 'import', file, '--list', options.list],
+    ...(options.mapping === undefined ? [] : ['--mapping', options.mapping]),
+    ...(options.match === undefined ? [] : ['--match', options.match]),
+    ...(options.source === undefined ? [] : ['--source', options.source]),
+    ...(options.priority === undefined ? [] : ['--priority', String(options.priority)]),
+    ...(options.groups === undefined ? [] : ['--groups', options.groups]),
+    ...(options.maxAge === undefined ? [] : ['--max-age', String(options.maxAge)]),
+    ...(options.skipBad === true ? ['--skip-bad'] : []),
+    ...(options.allowEmpty === true ? ['--allow-empty'] : []),
+    ...(options.acceptCloudOnly === true ? ['--accept-cloud-only'] : []),
+  ]
 }

@@ -13,6 +13,7 @@ import { suppressions } from './0016-suppressions.ts'
 import { listSettings } from './0017-list-settings.ts'
 import { listDeltas } from './0020-list-deltas.ts'
 import { webhooks } from './0021-webhooks.ts'
+import { listMappings } from './0024-list-mappings.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -28,4 +29,5 @@ export const MIGRATIONS: readonly Migration[] = [
   listSettings,
   listDeltas,
   webhooks,
+  listMappings,
 ]
