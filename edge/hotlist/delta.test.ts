@@ -77,6 +77,7 @@ test('a camera that has the version before takes what came, changed and went, an
     assert.is(found(hotlists, 'NEW4444'), null)
     const ack = await applying
     assert.equal([ack?.result, ack?.version, ack?.digest], ['applied', 2, V2.manifest.digest])
+    assert.is(world.database.pragma('synchronous', { simple: true }), 2, 'what is committed next outlives a power cut')
     assert.is(found(hotlists, 'STA1111'), 'stolen v2 exact')
     assert.is(found(hotlists, 'NEW4444'), 'stolen v2 exact')
     assert.is(found(hotlists, 'GON3333'), null)
@@ -253,6 +254,11 @@ test('a delta that is not what its version needs gives way to the snapshot, and 
       const { hotlists } = world
       await deliver(hotlists, V1)
       assert.is(await deliverDelta(hotlists, bad), null, what)
+      assert.is(
+        world.database.pragma('synchronous', { simple: true }),
+        2,
+        'what is committed next outlives a power cut',
+      )
       assert.equal(hotlists.wanted, { kind: 'snapshot', list: 'stolen', version: 2 }, what)
       assert.equal(inForce(world), shown(OLD), what)
       assert.is(found(hotlists, 'NEW4444'), null, what)

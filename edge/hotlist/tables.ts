@@ -109,6 +109,18 @@ export function openListTables(database: SqliteDatabase) {
     }
   }
   const atomic = <T>(run: () => T): T => guarded(() => database.transaction(run).immediate())
+  /**
+   * What no match looks at yet need not outlive a power cut by itself, and waiting for the card at each step would hold everything up. The
+   * commit of the swap waits for it and for all that was written before it [sqlite.org/pragma.html#pragma_synchronous].
+   */
+  function staged<T>(run: () => T): T {
+    database.pragma('synchronous = NORMAL')
+    try {
+      return atomic(run)
+    } finally {
+      database.pragma('synchronous = FULL')
+    }
+  }
 
   const isOfToday = database.prepare(`SELECT 1 FROM pragma_table_info('hotlist_digests') WHERE name = 'since'`).get()
   if (isOfToday === undefined) guarded(() => database.exec(OLDER_TABLES))
@@ -217,12 +229,12 @@ export function openListTables(database: SqliteDatabase) {
     chunk: (generation: number, chunk: number) =>
       guarded(() => (statements.chunk.get(generation, chunk) as Buffer | undefined) ?? null),
     putEntries: (generation: number, entries: readonly RecordFields[]) =>
-      atomic(() => {
+      staged(() => {
         for (const entry of entries) put(generation, entry, 0)
       }),
     /** What comes and goes with `step`; returns by how much the list grows. Throws `integrity` for a removal of what is not there. */
     change: (generation: number, step: number, changes: readonly Change[]) =>
-      atomic(() => {
+      staged(() => {
         let growth = 0
         for (const { entry, removed } of changes) {
           const { changes: ended } = statements.endEntry.run(step, generation, entry.digest, entry.entryId)

@@ -15,7 +15,7 @@ export const MAX_SNAPSHOT_CHUNKS = 4_096
 export const SNAPSHOT_RECORD_BYTES = 52
 /** Bytes of one change in a delta: a record and what happens to it. */
 export const DELTA_RECORD_BYTES = SNAPSHOT_RECORD_BYTES + 1
-/** A delta has at most this share of its snapshot's bytes; a longer one costs a camera more than it saves (see the README's Matching table). */
+/** A delta has at most this share of its snapshot's bytes. A longer one saves little: its changes lie scattered over the camera's table. */
 export const MAX_DELTA_SHARE = 0.25
 /** Changes of one delta, puts and removals together: the share of the longest list. */
 export const MAX_DELTA_ENTRIES = Math.floor(
