@@ -179,10 +179,13 @@ export function createAlerts(deps: AlertsDeps): Alerts {
           .limit(PUBLISH_STEP),
       )
       if (rows.length === 0) return
-      for (const row of rows) {
-        const alert = JSON.parse(row.document) as Alert
-        for (const group of alert.groups) await deps.publish(group, alert)
-      }
+      // At once, so that they share a commit; in their order.
+      await Promise.all(
+        rows.flatMap((row) => {
+          const alert = JSON.parse(row.document) as Alert
+          return alert.groups.map((group) => deps.publish(group, alert))
+        }),
+      )
       await database.writeBatch(
         rows.map((row) =>
           build

@@ -197,7 +197,10 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       },
       onConnection: metrics.connection,
     })
-    closing.unshift(() => broker.close())
+    closing.unshift(
+      () => broker.close(),
+      () => sessions.settled(),
+    )
 
     accounts.onEnded(({ account, sessionId }) => {
       broker.disconnect(

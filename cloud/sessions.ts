@@ -278,6 +278,11 @@ export class Sessions extends MemoryPersistence {
     }
   }
 
+  /** Before the database is closed: what was acknowledged has left its queue. */
+  settled(): Promise<void> {
+    return this.#queues.settled()
+  }
+
   /** Ends the stored sessions of the clients that match: a camera that was revoked. */
   async forget(matches: (clientId: string) => boolean): Promise<void> {
     const { build } = this.#database
