@@ -27,6 +27,7 @@ import { createDenialAudit, type Denied } from './denials.ts'
 import { createFirstRun } from './first-run.ts'
 import { createHotlists } from './hotlists.ts'
 import { createIngest } from './ingest.ts'
+import { createKeyRotation } from './key-rotation.ts'
 import { KEY_FILES, openKeys } from './keys.ts'
 import { openListKeys } from './list-keys.ts'
 import { createMetrics } from './metrics.ts'
@@ -120,6 +121,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       database,
       agency,
       signer: keys.lists,
+      trusted: () => keys.signing.trusted,
       clock,
       retentionDays: config.retentionDays,
       upload: config.upload,
@@ -172,6 +174,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       log,
       counters: metrics.ingest,
     })
+    const rotation = { keys: keys.signing, agency, policy, hotlists, cameras, audit, clock, log }
+    const keyRotation = createKeyRotation({ ...rotation, retained: (topic) => sessions.retained(topic) })
     const denials = createDenialAudit({ audit, clock, log })
     const broker: Broker = await openBroker({
       agency,
@@ -239,6 +243,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       database,
       authority,
       keys,
+      keyRotation,
       audit,
       auditFiles: { database: paths.databaseFile, head: paths.auditHeadFile },
       accounts,
@@ -259,6 +264,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     api.server.on('upgrade', broker.upgrade)
 
     // What the last run committed and did not publish goes out before anybody connects.
+    await keyRotation.publishCurrent(broker.publish)
     await policy.publishCurrent(broker.publish)
     await hotlists.publishCurrent(broker.publish)
     await alerts.publishPending()
@@ -290,6 +296,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
         await accounts.endExpired()
         await suppressions.purge(clock.nowMs())
         await hotlists.upkeep()
+        await keyRotation.upkeep()
         broker.endExpired(clock.nowMs())
         await broker.publishLeftWills()
       },

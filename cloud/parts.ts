@@ -11,6 +11,7 @@ import type { Cameras } from './cameras.ts'
 import type { Database } from './database/database.ts'
 import type { FirstRun } from './first-run.ts'
 import type { Hotlists } from './hotlists.ts'
+import type { KeyRotation } from './key-rotation.ts'
 import type { Keys } from './keys.ts'
 import type { Metrics } from './metrics.ts'
 import type { PolicyKeeper } from './policy.ts'
@@ -26,6 +27,7 @@ export interface CloudParts {
   readonly database: Database
   readonly authority: Authority
   readonly keys: Keys
+  readonly keyRotation: KeyRotation
   readonly audit: Audit
   /** Database and signed head, for a verification in a worker. */
   readonly auditFiles: { database: string; head: string }
