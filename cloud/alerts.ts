@@ -183,9 +183,8 @@ export function createAlerts(deps: AlertsDeps): Alerts {
       )
       if (rows.length === 0) return
       const published = rows.map((row) => JSON.parse(row.document) as Alert)
-      for (const alert of published) {
-        for (const group of alert.groups) await deps.publish(group, alert)
-      }
+      // At once, so that they share a commit; in their order.
+      await Promise.all(published.flatMap((alert) => alert.groups.map((group) => deps.publish(group, alert))))
       const queued = deps.webhooks.queue(published)
       const written = await database.writeBatch([
         ...queued.statements,

@@ -57,13 +57,14 @@ async function withBackup(folder: string): Promise<string> {
         actor: { account: 'ann', roles: [], session: null, source: null },
       })
     }
+    await cloud.parts.keyRotation.rotate({ retireNow: false })
     return (await backUp(folder)).folder
   } finally {
     await cloud.close()
   }
 }
 
-test('a cloud that is restored elsewhere knows its accounts, authority and audit', async () => {
+test('a cloud that is restored elsewhere knows its accounts, authority, audit and signing keys', async () => {
   await inFolder(async (folder) => {
     const backup = await withBackup(folder)
     const target = join(folder, 'new')
@@ -75,6 +76,8 @@ test('a cloud that is restored elsewhere knows its accounts, authority and audit
       assert.is(cloud.caPem, readFileSync(join(folder, 'old', 'data', 'authority', 'ca.pem'), 'utf8'))
       const entries = await cloud.parts.audit.list({ before: null, limit: 10 })
       assert.is(entries.filter((entry) => entry.operation === 'test.entry').length, 2)
+      const { signing } = cloud.parts.keys
+      assert.equal([signing.version, signing.documents.length], [3, 2])
       const { seq } = await cloud.parts.audit.append({
         operation: 'test.entry',
         outcome: 'allowed',

@@ -19,6 +19,7 @@ import { type CloudConfig, cloudPaths } from './config.ts'
 import { type Snapshot, takeSnapshot } from './database/copy.ts'
 import { KEY_FILES } from './keys.ts'
 import { SECRET_MODE, writeFileDurably } from './secret-file.ts'
+import { openSigningKeys } from './signing-keys.ts'
 
 const FOLDER_MODE = 0o700
 const MANIFEST = 'manifest.json'
@@ -149,6 +150,8 @@ async function verifyFolder(folder: string): Promise<{ entries: number }> {
     head: join(folder, HEAD),
     publicKeyPem: await readFile(join(folder, KEYS, KEY_FILES.auditPublic), 'utf8'),
   })
+  // A rotation may have gone on while the keys were copied: the cloud would not start with what does not belong together.
+  await openSigningKeys(join(folder, KEYS))
   if (!verdict.ok) throw new AppError('integrity', `the audit in ${folder} does not verify: ${verdict.problem}`)
   return verdict
 }

@@ -6,15 +6,15 @@ import { X509Certificate } from 'node:crypto'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { parseCameraUrn, slugSchema } from '../shared/names.ts'
-import type { CameraHealth, CameraStatus, HotlistAck, PolicyAck } from '../shared/wire/index.ts'
+import type { CameraHealth, CameraStatus, HotlistAck, PolicyAck, SigningKeysAck } from '../shared/wire/index.ts'
 import { cameraStatusSchema } from '../shared/wire/index.ts'
 import type { Authority, IssuedCertificate } from './authority.ts'
 import type { Database } from './database/database.ts'
 
 /** The largest deployments have some hundreds. */
 export const MAX_CAMERAS = 10_000
-/** Lists (64, hotlists.ts) and the policy: a camera cannot fill the table with acknowledgements of lists that never were. */
-export const MAX_SUBJECTS_PER_CAMERA = 65
+/** Lists (64, hotlists.ts), the policy and the signing keys: a camera cannot fill the table with acknowledgements of lists that never were. */
+export const MAX_SUBJECTS_PER_CAMERA = 66
 
 export type IdentifyRefusal = 'no_certificate' | 'not_a_camera' | 'other_agency' | 'unknown' | 'revoked' | 'expired'
 export type Identified =
@@ -67,10 +67,10 @@ export interface Cameras {
   recordStatus(status: CameraStatus): Promise<void>
   recordHealth(health: CameraHealth): Promise<void>
   /**
-   * `subject` is `hotlists/{list}` or `policy`. false: not recorded, because the camera named more subjects than there can be
+   * `subject` is `hotlists/{list}`, `policy` or `signing-keys`. false: not recorded, because the camera named more subjects than there can be
    * (no error: whatever a camera says must not fail the transaction that it arrives in).
    */
-  recordAck(camera: string, subject: string, ack: HotlistAck | PolicyAck): Promise<boolean>
+  recordAck(camera: string, subject: string, ack: HotlistAck | PolicyAck | SigningKeysAck): Promise<boolean>
 }
 
 export interface CamerasDeps {

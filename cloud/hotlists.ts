@@ -29,6 +29,7 @@ import { createPublishing, type Publish } from './hotlists/publishing.ts'
 import { stageOlder } from './hotlists/rollback.ts'
 import { createListRows, type ListStatus, MAX_LISTS, toEntry } from './hotlists/rows.ts'
 import { type ListSettings, resolveSettings, settingsRow, toSettings } from './hotlists/settings.ts'
+import { createSigningAgain } from './hotlists/signing.ts'
 import { sealManifest } from './hotlists/snapshot.ts'
 import type { RecordTotals } from './hotlists/sorted-records.ts'
 import type { ListKeys } from './list-keys.ts'
@@ -77,6 +78,8 @@ export interface Hotlists {
   readonly entries: ManualEntries
   /** A new key for the plates on cameras, and with it a new version of every list: what a stolen unit holds is then worth nothing more. */
   replaceKey(by: string): Promise<{ lists: number }>
+  /** Signs current manifests with the signing key of now and publishes them. Throws `conflict` while a list is being changed. */
+  signAgain(publish: Publish): Promise<void>
   /** Publishes every current version that is not yet (retained) and clears the chunks of older ones; later versions go out by themselves. */
   publishCurrent(publish: Publish): Promise<void>
   /** Goes on with what could not be published or brought to the current key. Never rejects; call now and then. */
@@ -312,6 +315,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
         log.warn('list_key_replaced', { count: inForce.size })
         return { lists: await bringToKey(by) }
       }),
+    signAgain: createSigningAgain(deps, inForce, alone),
     async status() {
       const lists = await database.read(build.selectFrom('hotlists').selectAll().orderBy('list').limit(MAX_LISTS))
       return Promise.all(lists.map(rows.statusOf))

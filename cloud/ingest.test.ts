@@ -309,14 +309,15 @@ test('status, health and acknowledgements are recorded, and set aside when they 
       publish(client, topic, JSON.stringify(document).padEnd(length))
     await send(topics.status(AGENCY, A), status, MAX_REPORT_BYTES)
     await send(topics.ack(AGENCY, A, 'policy'), policyAck)
+    await send(topics.ack(AGENCY, A, 'signing-keys'), policyAck)
     await send(topics.ack(AGENCY, A, 'hotlists/stolen'), listAck)
     assert.is(await outcomes(world, 'status', 'recorded'), 1)
-    assert.is(await outcomes(world, 'ack', 'recorded'), 2)
+    assert.is(await outcomes(world, 'ack', 'recorded'), 3)
     const [camera] = await world.cloud.parts.cameras.list()
     assert.equal(camera?.status, status)
     assert.equal(
       camera?.acks.map((ack) => ack.subject),
-      ['hotlists/stolen', 'policy'],
+      ['hotlists/stolen', 'policy', 'signing-keys'],
     )
     const bad: [string, unknown, number][] = [
       [topics.status(AGENCY, A), status, MAX_REPORT_BYTES + 1],

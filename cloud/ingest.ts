@@ -29,6 +29,12 @@ import { type Retention, type Sightings, timesOf } from './sightings.ts'
 export const MAX_BATCH = 500
 /** A lone sighting waits two turns; a crowd, at most so many. */
 const MAX_GATHER_TURNS = 8
+/**
+ * From one commit to the next, unless CROWD wait: sightings that come one by one would take a commit each, and on a busy machine
+ * nothing would be left for the alerts. A lone one after a pause waits for none of this. Milliseconds.
+ */
+const COMMIT_EVERY_MS = 5
+const CROWD = 50
 /** Quarantined publishes after which the quarantine's bound is looked at. */
 export const QUARANTINE_CHECK_EVERY = 1_000
 
@@ -104,6 +110,7 @@ export function createIngest(deps: IngestDeps): Ingest {
   const waiting: Waiting[] = []
   let flushing = false
   let sinceQuarantineCheck = 0
+  let committedAtMs = Number.NEGATIVE_INFINITY
 
   function setAside(batch: Batch, arrived: Waiting, reason: QuarantineReason, detail: string): IngestOutcome {
     batch.statements.push(
@@ -310,7 +317,8 @@ export function createIngest(deps: IngestDeps): Ingest {
     const arrivals = waiting.splice(0, MAX_BATCH)
     const startMs = clock.monotonicMs()
     await settle(arrivals)
-    counters.batch(arrivals.length, clock.monotonicMs() - startMs)
+    committedAtMs = clock.monotonicMs()
+    counters.batch(arrivals.length, committedAtMs - startMs)
     if (sinceQuarantineCheck >= QUARANTINE_CHECK_EVERY) {
       sinceQuarantineCheck = 0
       try {
@@ -324,6 +332,8 @@ export function createIngest(deps: IngestDeps): Ingest {
 
   /** Turns of the event loop, until none brings more: a commit costs the same for one sighting as for hundreds. */
   async function gather(): Promise<void> {
+    const restMs = COMMIT_EVERY_MS - (clock.monotonicMs() - committedAtMs)
+    if (restMs > 0 && waiting.length < CROWD) await clock.sleep(restMs)
     for (let turn = 0, before = -1; turn < MAX_GATHER_TURNS && waiting.length > before; turn += 1) {
       if (waiting.length >= MAX_BATCH) return
       before = waiting.length

@@ -9,9 +9,9 @@ import { AppError } from '../shared/errors.ts'
 import { createOpener, newSealingKeyPem, type Opener } from '../shared/sealing.ts'
 import { createSigner, newSigningKeyPem, type Signer } from '../shared/signing.ts'
 import { PUBLIC_MODE, readFileIfThere, readOrMakeSecretFile, writeFileDurably } from './secret-file.ts'
+import { openSigningKeys, type SigningKeys } from './signing-keys.ts'
 
 export const KEY_FILES = {
-  lists: 'list-signing.pem',
   audit: 'audit-signing.pem',
   /** Public half of the audit key, for verifying on another machine. */
   auditPublic: 'audit-signing.public.pem',
@@ -28,6 +28,8 @@ export const DIGEST_KEY_BYTES = 32
 export interface Keys {
   /** Signs hotlist manifests and the policy; cameras hold its public half. */
   readonly lists: Signer
+  /** The same key, and those before and after it. */
+  readonly signing: SigningKeys
   /** Signs the audit's head; never used for anything else, so that no list can pass for a head. */
   readonly audit: Signer
   readonly plateDigestKey: Buffer
@@ -41,7 +43,7 @@ export interface Keys {
 export async function openKeys(options: { folder: string; newSecret: (byteCount: number) => string }): Promise<Keys> {
   const { folder, newSecret } = options
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const lists = await openSigner(join(folder, KEY_FILES.lists))
+  const signing = await openSigningKeys(folder)
   const audit = await openSigner(join(folder, KEY_FILES.audit))
   const publicPath = join(folder, KEY_FILES.auditPublic)
   if ((await readFileIfThere(publicPath)) !== audit.publicKeyPem)
@@ -54,7 +56,7 @@ export async function openKeys(options: { folder: string; newSecret: (byteCount:
   const plateDigestKey = await openHmacKey(join(folder, KEY_FILES.plateDigest))
   const webhookKey = await openHmacKey(join(folder, KEY_FILES.webhooks))
   const sealing = await openSealing(join(folder, KEY_FILES.sealing))
-  return { lists, audit, plateDigestKey, webhookKey, sealing }
+  return { lists: signing.signer, signing, audit, plateDigestKey, webhookKey, sealing }
 }
 
 async function openSealing(path: string): Promise<Opener> {

@@ -29,6 +29,7 @@ import { createListMappings } from './hotlists/mappings.ts'
 import { openPastCheck } from './hotlists/past.ts'
 import { createHotlists } from './hotlists.ts'
 import { createIngest } from './ingest.ts'
+import { createKeyRotation } from './key-rotation.ts'
 import { KEY_FILES, openKeys } from './keys.ts'
 import { openListKeys } from './list-keys.ts'
 import { closeAll, listen, portOf } from './listening.ts'
@@ -122,6 +123,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       database,
       agency,
       signer: keys.lists,
+      trusted: () => keys.signing.trusted,
       clock,
       retentionDays: config.retentionDays,
       upload: config.upload,
@@ -192,6 +194,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       log,
       counters: metrics.ingest,
     })
+    const rotation = { keys: keys.signing, agency, policy, hotlists, cameras, audit, clock, log }
+    const keyRotation = createKeyRotation({ ...rotation, retained: (topic) => sessions.retained(topic) })
     const denials = createDenialAudit({ audit, clock, log })
     const broker: Broker = await openBroker({
       agency,
@@ -217,7 +221,10 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       },
       onConnection: metrics.connection,
     })
-    closing.unshift(() => broker.close())
+    closing.unshift(
+      () => broker.close(),
+      () => sessions.settled(),
+    )
 
     accounts.onEnded(({ account, sessionId }) => {
       broker.disconnect(
@@ -256,6 +263,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       database,
       authority,
       keys,
+      keyRotation,
       audit,
       auditFiles: { database: paths.databaseFile, head: paths.auditHeadFile },
       accounts,
@@ -278,6 +286,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     api.server.on('upgrade', broker.upgrade)
 
     // What the last run committed and did not publish goes out before anybody connects.
+    await keyRotation.publishCurrent(broker.publish)
     await policy.publishCurrent(broker.publish)
     await hotlists.publishCurrent(broker.publish)
     await alerts.publishPending()
@@ -312,6 +321,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
         await suppressions.purge(clock.nowMs())
         await hotlists.upkeep()
         await pastCheck.run()
+        await keyRotation.upkeep()
         broker.endExpired(clock.nowMs())
         await broker.publishLeftWills()
       },

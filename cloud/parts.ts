@@ -12,6 +12,7 @@ import type { Database } from './database/database.ts'
 import type { FirstRun } from './first-run.ts'
 import type { ListMappings } from './hotlists/mappings.ts'
 import type { Hotlists } from './hotlists.ts'
+import type { KeyRotation } from './key-rotation.ts'
 import type { Keys } from './keys.ts'
 import type { Metrics } from './metrics.ts'
 import type { PolicyKeeper } from './policy.ts'
@@ -28,6 +29,7 @@ export interface CloudParts {
   readonly database: Database
   readonly authority: Authority
   readonly keys: Keys
+  readonly keyRotation: KeyRotation
   readonly audit: Audit
   /** Database and signed head, for a verification in a worker. */
   readonly auditFiles: { database: string; head: string }

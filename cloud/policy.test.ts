@@ -33,6 +33,7 @@ async function inWorld(work: (open: Open, signer: Signer) => Promise<void>): Pro
         const policy = await createPolicy({
           database,
           agency: 'springfield',
+          trusted: () => [signer.publicKeyPem],
           signer,
           clock: systemClock,
           retentionDays,

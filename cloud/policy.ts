@@ -4,7 +4,7 @@
  */
 import { type Clock, DAY_MS } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
-import { createVerifier, type Signer } from '../shared/signing.ts'
+import { createVerifier, type Envelope, type Signer } from '../shared/signing.ts'
 import { topics } from '../shared/topics.ts'
 import { MAX_MANIFEST_BYTES } from '../shared/wire/hotlist.ts'
 import { DEFAULT_RETENTION_DAYS, type HotlistRules, type Policy, policySchema } from '../shared/wire/policy.ts'
@@ -25,6 +25,8 @@ export interface PolicyKeeper {
   change(version: number, change: PolicyChange, by: string): Promise<Policy>
   /** Newest first, at most `limit`. */
   history(limit: number): Promise<{ policy: Policy; issuedBy: string | null }[]>
+  /** Signs every version with the signing key of now, and publishes the one in force. */
+  signAgain(): Promise<void>
   /** Publishes the policy (retained); later versions go out by themselves. */
   publishCurrent(publish: Publish): Promise<void>
 }
@@ -33,6 +35,8 @@ export interface PolicyDeps {
   database: Database
   agency: string
   signer: Signer
+  /** Public keys by which stored versions may be signed. */
+  trusted: () => readonly string[]
   clock: Clock
   /** Retention of the first version, days, for every class. */
   retentionDays?: number
@@ -42,14 +46,13 @@ export interface PolicyDeps {
 
 /** Opens the policy, making the first version at first start. Throws `integrity` when the stored one is not ours. */
 export async function createPolicy(deps: PolicyDeps): Promise<PolicyKeeper> {
-  const { database, agency, signer, clock } = deps
+  const { database, agency, signer, trusted, clock } = deps
   const { build } = database
-  const verifier = createVerifier([signer.publicKeyPem])
   let publish: Publish | null = null
   let changing = false
 
   function open(envelope: string): Policy {
-    return policySchema.parse(JSON.parse(verifier.open(JSON.parse(envelope)).toString('utf8')))
+    return policySchema.parse(JSON.parse(createVerifier(trusted()).open(JSON.parse(envelope)).toString('utf8')))
   }
 
   async function store(policy: Policy, by: string | null): Promise<string> {
@@ -124,6 +127,23 @@ export async function createPolicy(deps: PolicyDeps): Promise<PolicyKeeper> {
     async history(limit) {
       const rows = await database.read(build.selectFrom('policies').selectAll().orderBy('version', 'desc').limit(limit))
       return rows.map((row) => ({ policy: open(row.envelope), issuedBy: row.issued_by }))
+    },
+    async signAgain() {
+      const rows = await database.read(build.selectFrom('policies').select(['version', 'envelope']))
+      const left = rows.filter(({ envelope }) => (JSON.parse(envelope) as Envelope).keyId !== signer.keyId)
+      const again = ({ envelope }: { envelope: string }) =>
+        JSON.stringify(signer.seal(createVerifier(trusted()).open(JSON.parse(envelope))))
+      const signed = left.map((row) => ({ ...row, envelope: again(row) }))
+      const own = signed.find(({ version }) => version === current.version)
+      if (own !== undefined) {
+        currentEnvelope = own.envelope
+        if (publish !== null) await send(publish, currentEnvelope)
+      }
+      await database.writeBatch(
+        signed.map(({ version, envelope }) =>
+          build.updateTable('policies').set({ envelope }).where('version', '=', version),
+        ),
+      )
     },
     async publishCurrent(to) {
       publish = to

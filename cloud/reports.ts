@@ -8,6 +8,7 @@ import {
   listKeyRequestSchema,
   parseWire,
   policyAckSchema,
+  signingKeysAckSchema,
 } from '../shared/wire/index.ts'
 import type { Cameras } from './cameras.ts'
 import type { QuarantineReason } from './quarantine.ts'
@@ -53,6 +54,12 @@ export async function recordReport(
     if (!parsed.ok) return malformed(parsed.reason)
     if (!z.uuidv7().safeParse(topic.id).success) return malformed('id: not a UUIDv7')
     onListKeyRequest(topic.camera, topic.id, parsed.value.keyId)
+    return null
+  }
+  if (topic.kind === 'ack' && topic.subject === 'signing-keys') {
+    const parsed = parseWire(signingKeysAckSchema, payload, MAX_REPORT_BYTES)
+    if (!parsed.ok) return malformed(parsed.reason)
+    await cameras.recordAck(topic.camera, topic.subject, parsed.value)
     return null
   }
   if (topic.kind === 'ack' && topic.subject === 'policy') {

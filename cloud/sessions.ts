@@ -278,6 +278,20 @@ export class Sessions extends MemoryPersistence {
     }
   }
 
+  /** The payload that is retained at `topic`, or null. */
+  async retained(topic: string): Promise<Buffer | null> {
+    const { build } = this.#database
+    const [row] = await this.#database.read(
+      build.selectFrom('broker_retained').select('payload').where('topic', '=', topic),
+    )
+    return row?.payload ?? null
+  }
+
+  /** Before the database is closed: what was acknowledged has left its queue. */
+  settled(): Promise<void> {
+    return this.#queues.settled()
+  }
+
   /** Ends the stored sessions of the clients that match: a camera that was revoked. */
   async forget(matches: (clientId: string) => boolean): Promise<void> {
     const { build } = this.#database

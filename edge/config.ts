@@ -12,6 +12,7 @@ import { AppError, systemCode } from '../shared/errors.ts'
 import { slugSchema } from '../shared/names.ts'
 import { SEAL_BYTES } from '../shared/sealing.ts'
 import { createVerifier } from '../shared/signing.ts'
+import type { TrustedKeys } from '../shared/signing-keys.ts'
 import { DEFAULT_RETENTION_DAYS, MAX_CROP_BYTES, MAX_RETENTION_DAYS, MAX_SIGHTING_BYTES } from '../shared/wire/index.ts'
 import { visionConfigSchema } from './vision/types.ts'
 
@@ -214,6 +215,15 @@ function keyProblems({ certificateFile, keyFile }: EdgeConfig['broker']): string
 
 /** Most keys in the list keys' file: the current one, the next one, and some of before. */
 export const MAX_LIST_KEYS = 8
+
+/** The version of the signing keys that a camera was enrolled with stands before them, as PEM allows [RFC 7468, 2]. */
+const ENROLLED_VERSION = /^Signing keys, version ([1-9][0-9]{0,8})$/m
+
+/** What the camera trusts before it has followed any rotation. Throws `configuration`. */
+export function readEnrolledKeys(file: string): TrustedKeys {
+  const pems = readListKeys(file)
+  return { version: Number(ENROLLED_VERSION.exec(readFileSync(file, 'utf8'))?.[1] ?? 1), pems }
+}
 
 /** The public keys in `file`, one PEM block each. Throws `configuration`. */
 export function readListKeys(file: string): string[] {

@@ -10,14 +10,13 @@ import { AppError, describeError, EXIT, toAppError } from '../shared/errors.ts'
 import { type NewId, newId, type Random, random } from '../shared/ids.ts'
 import { createLog, type Log } from '../shared/log.ts'
 import { createSealer } from '../shared/sealing.ts'
-import { createVerifier } from '../shared/signing.ts'
 import { openDatabase, type SqliteDatabase, toStorageError } from '../shared/sqlite.ts'
 import { softwareVersion } from '../shared/version.ts'
 import type { CameraHealth } from '../shared/wire/index.ts'
 import { openReplay } from './capture/replay.ts'
 import type { CaptureSource } from './capture/types.ts'
 import { openClockState, systemClockIsSynced } from './clock-state.ts'
-import { type EdgeConfig, loadEdgeConfig, readListKeys } from './config.ts'
+import { type EdgeConfig, loadEdgeConfig, readEnrolledKeys } from './config.ts'
 import { cameraHealth, type HealthDeps, reportHealth, runHealth } from './health.ts'
 import { createHotlists } from './hotlist/hotlist.ts'
 import { limitLog } from './limited-log.ts'
@@ -26,6 +25,7 @@ import { createPipeline, type PipelineCounters } from './pipeline.ts'
 import { createPolicy } from './policy.ts'
 import { createRepeats } from './repeats.ts'
 import { runRetention } from './retention.ts'
+import { createSigningKeys } from './signing-keys.ts'
 import { createTracker } from './track.ts'
 import { createUplink, outboxTopic, type UplinkCounters } from './uplink/uplink.ts'
 import { openVision } from './vision/door.ts'
@@ -79,7 +79,7 @@ export const systemDeps = (log: Log): EdgeDeps => ({
 export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortSignal): Promise<RunningEdge> {
   const { clock, log } = deps
   const startedAtMs = clock.monotonicMs()
-  const verifier = createVerifier(readListKeys(config.listKeysFile))
+  const enrolled = readEnrolledKeys(config.listKeysFile)
   const sealer = createSealer(readFileSync(config.sealingKeyFile, 'utf8'))
   const sequence = await sequenceOf(config.source)
   const closers: (() => void | Promise<void>)[] = []
@@ -111,6 +111,9 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
       seal: (kind, sightingId, bytes) => sealer.seal(bytes, outboxTopic(config, kind, sightingId)),
     })
     closers.push(() => outbox.close())
+    const trust = { database: lists, enrolled, agency: config.agency, clock, log: limitLog(log, clock) }
+    const signingKeys = createSigningKeys(trust)
+    const { verifier } = signingKeys
     const signed = { database: lists, verifier, agency: config.agency, clock, log: limitLog(log, clock) }
     const policy = createPolicy({ ...signed, defaults: { upload: config.upload, retention: config.retention } })
     const hotlists = createHotlists({ ...signed, staleLists: () => policy.staleLists })
@@ -120,7 +123,7 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
     closers.push(() => source.close())
 
     const software = softwareVersion()
-    const uplink = createUplink({ config, outbox, hotlists, policy, clockState, software, ...deps })
+    const uplink = createUplink({ config, outbox, hotlists, policy, signingKeys, clockState, software, ...deps })
     const pipeline = createPipeline({
       sequence,
       cameraId: config.cameraId,

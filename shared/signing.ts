@@ -42,6 +42,17 @@ function keyIdOf(publicKey: KeyObject): string {
   return sha256Hex(publicKey.export({ type: 'spki', format: 'der' })).slice(0, 16)
 }
 
+/** Name of an Ed25519 public key, as in envelopes. Throws `integrity` for what is none. */
+export function keyIdOfPem(publicKeyPem: string): string {
+  try {
+    const key = createPublicKey(publicKeyPem)
+    if (key.asymmetricKeyType === 'ed25519') return keyIdOf(key)
+  } catch {
+    // Said below.
+  }
+  throw new AppError('integrity', 'a signing key is not an Ed25519 public key')
+}
+
 /** A new Ed25519 key pair as PEM (PKCS #8 and SPKI). */
 export function newSigningKeyPem(): { privateKeyPem: string; publicKeyPem: string } {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519')

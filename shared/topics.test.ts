@@ -50,6 +50,7 @@ test('every topic that is made can be taken apart again', () => {
     chunk: 7,
   })
   assert.equal(parseTopic(topics.policy('a')), { kind: 'policy', agency: 'a' })
+  assert.equal(parseTopic(topics.signingKeys('a', 2)), { kind: 'signing-keys', agency: 'a', version: 2 })
   assert.equal(parseTopic(topics.alerts('a', 'patrol')), { kind: 'alerts', agency: 'a', group: 'patrol' })
 })
 
@@ -67,6 +68,8 @@ test('what is none of ours is null', () => {
   for (const topic of [
     ...strange,
     'candor/v1/a/alerts/g/x',
+    'candor/v1/a/signing-keys/x',
+    'candor/v1/a/signing-keys/2/x',
     'candor/v1/a/cameras/c/sightings/x',
     'candor/v1/a/hotlists/l/snapshot/x/0',
   ]) {
@@ -151,6 +154,11 @@ test('filters that merely overlap a permitted topic are refused', () => {
 test('a camera follows lists, policy and its own commands', () => {
   assert.ok(maySubscribe(camera, topics.manifests('springfield')))
   assert.ok(maySubscribe(camera, topics.policy('springfield')))
+  assert.ok(maySubscribe(camera, topics.allSigningKeys('springfield')))
+  assert.ok(mayReceive(camera, topics.signingKeys('springfield', 2)))
+  assert.not(maySubscribe(camera, topics.allSigningKeys('shelbyville')))
+  assert.not(maySubscribe(officer, topics.allSigningKeys('springfield')))
+  assert.not(mayPublish(camera, topics.signingKeys('springfield', 2)))
   assert.ok(maySubscribe(camera, topics.commands('springfield', 'north-1')))
   assert.ok(maySubscribe(camera, topics.snapshotChunks('springfield', 'stolen', 2)))
   assert.not(maySubscribe(camera, topics.commands('springfield', 'south-2')))

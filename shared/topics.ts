@@ -22,6 +22,7 @@ export type Topic =
   | { kind: 'manifest'; agency: string; list: string }
   | { kind: 'snapshot' | 'delta'; agency: string; list: string; version: number; chunk: number }
   | { kind: 'policy'; agency: string }
+  | { kind: 'signing-keys'; agency: string; version: number }
   | { kind: 'alerts'; agency: string; group: string }
 
 const cameraTopic = (agency: string, camera: string, rest: string) =>
@@ -32,7 +33,7 @@ export const topics = {
   crop: (agency: string, camera: string, sightingId: string) => cameraTopic(agency, camera, `crops/${sightingId}`),
   status: (agency: string, camera: string) => cameraTopic(agency, camera, 'status'),
   health: (agency: string, camera: string) => cameraTopic(agency, camera, 'health'),
-  /** `subject` is `hotlists/{list}` or `policy`. */
+  /** `subject` is `hotlists/{list}`, `policy` or `signing-keys`. */
   ack: (agency: string, camera: string, subject: string) => cameraTopic(agency, camera, `acks/${subject}`),
   commands: (agency: string, camera: string) => cameraTopic(agency, camera, 'commands/+/+'),
   command: (agency: string, camera: string, operation: string, id: string) =>
@@ -52,6 +53,8 @@ export const topics = {
   deltaChunks: (agency: string, list: string, version: number) =>
     `${TOPIC_ROOT}/${agency}/hotlists/${list}/delta/${version}/+`,
   policy: (agency: string) => `${TOPIC_ROOT}/${agency}/policy`,
+  signingKeys: (agency: string, version: number) => `${TOPIC_ROOT}/${agency}/signing-keys/${version}`,
+  allSigningKeys: (agency: string) => `${TOPIC_ROOT}/${agency}/signing-keys/+`,
   alerts: (agency: string, group: string) => `${TOPIC_ROOT}/${agency}/alerts/${group}`,
   /** Every camera's sightings: only for those who may watch them live. */
   allSightings: (agency: string) => `${TOPIC_ROOT}/${agency}/cameras/+/sightings`,
@@ -68,6 +71,9 @@ export function parseTopic(topic: string): Topic | null {
   if (`${root}/${version}` !== TOPIC_ROOT || agency === undefined || !slug.safeParse(agency).success) return null
   if (branch === 'policy' && name === undefined) return { kind: 'policy', agency }
   if (name === undefined || !slug.safeParse(name).success) return null
+  if (branch === 'signing-keys') {
+    return leaf === undefined && whole.safeParse(name).success ? { kind: branch, agency, version: Number(name) } : null
+  }
   if (branch === 'alerts') return leaf === undefined ? { kind: 'alerts', agency, group: name } : null
   if (branch === 'hotlists') return parseHotlistTopic(agency, name, leaf, rest)
   if (branch === 'cameras') return parseCameraTopic(agency, name, leaf, rest)
@@ -122,6 +128,7 @@ export function maySubscribe(identity: Identity, filter: string): boolean {
   if (identity.kind === 'camera') {
     if (filter === topics.manifests(identity.agency) || filter === topics.policy(identity.agency)) return true
     if (filter === topics.commands(identity.agency, identity.camera)) return true
+    if (filter === topics.allSigningKeys(identity.agency)) return true
     const topic = parseTopic(filter.replace(/\/\+$/, '/0'))
     return topic !== null && topic.agency === identity.agency && LIST_KINDS.has(topic.kind)
   }
@@ -136,7 +143,7 @@ export function mayReceive(identity: Identity, topicName: string): boolean {
   const topic = parseTopic(topicName)
   if (topic === null || topic.agency !== identity.agency) return false
   if (identity.kind === 'camera') {
-    if (LIST_KINDS.has(topic.kind) || topic.kind === 'policy') return true
+    if (LIST_KINDS.has(topic.kind) || topic.kind === 'policy' || topic.kind === 'signing-keys') return true
     return topic.kind === 'command' && topic.camera === identity.camera
   }
   if (topic.kind === 'manifest' || topic.kind === 'status') return true
@@ -216,6 +223,7 @@ export const TOPIC_RIGHTS: readonly {
     qos: '1',
     retained: true,
   },
+  { topic: 'signing-keys/{version}', publishes: 'the cloud', subscribes: 'cameras', qos: '1', retained: true },
   { topic: 'policy', publishes: 'the cloud', subscribes: 'cameras', qos: '1', retained: true },
   { topic: 'alerts/{group}', publishes: 'the cloud', subscribes: 'people of that group', qos: '1', retained: false },
 ]

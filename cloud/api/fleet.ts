@@ -65,7 +65,7 @@ export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): voi
     serial: issued.serial,
     expiresAtMs: issued.expiresAtMs,
     caPem: parts.authority.caPem,
-    listKeysPem: parts.keys.lists.publicKeyPem,
+    listKeysPem: parts.keys.signing.enrolmentPem,
     sealingPem: parts.keys.sealing.publicKeyPem,
     mqttPort: parts.mqttPort(),
   })

@@ -41,4 +41,20 @@ test('a refresh that takes away most of a list needs a second person, a new list
   })
 })
 
+test('the signing key is replaced with a reason by who may change lists, and each try is in the audit', async () => {
+  await inWorld(async (world) => {
+    const ada = await world.as('hotlist-admin')
+    const rotate = (token: string, json: object) => world.call('POST', '/api/v1/signing-key', { token, json })
+    assert.is((await rotate(await world.as('officer'), { reason: 'x' })).status, 403)
+    assert.is((await rotate(ada, {})).status, 400)
+    const before = (await world.call('GET', '/api/v1/signing-key', { token: ada })).json
+    assert.equal([before.version, before.rotating, before.waitingFor], [1, false, []])
+    const after = (await rotate(ada, { reason: 'yearly' })).json
+    assert.equal([after.version, after.rotating], [3, false])
+    assert.is.not(after.keyId, before.keyId)
+    const [entry] = (await audited(world)).filter(({ operation }) => operation === 'hotlist.rotate_signing_key')
+    assert.equal([entry?.outcome, entry?.reason, entry?.detail.retireNow], ['allowed', 'yearly', false])
+  })
+})
+
 test.run()

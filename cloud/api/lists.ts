@@ -48,6 +48,13 @@ const statusSchema = settingsSchema.extend({
   ),
 })
 
+const signingKeySchema = z.object({
+  version: z.int(),
+  keyId: z.string(),
+  rotating: z.boolean().describe('the key of before is still trusted'),
+  waitingFor: z.array(slugSchema).describe('cameras that were seen and do not trust the new key yet'),
+})
+
 const diffEntrySchema = z.object({
   plate: z.string(),
   jurisdiction: z.string().nullable(),
@@ -286,6 +293,36 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
     async handler(request) {
       const { reason } = request.body
       return door.audited(request, { operation: 'hotlist.replace_key', reason }, () => hotlists.replaceKey(by(request)))
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/api/v1/signing-key',
+    onRequest: door.guard('hotlists.read'),
+    schema: {
+      summary: 'The key that signs lists, policy and commands, and which cameras have not followed to it yet',
+      response: { 200: signingKeySchema },
+    },
+    handler: () => parts.keyRotation.state(),
+  })
+
+  app.route({
+    method: 'POST',
+    url: '/api/v1/signing-key',
+    onRequest: door.guard('hotlists.write'),
+    schema: {
+      summary: 'Replaces the key that signs lists, policy and commands; cameras follow by themselves',
+      body: z.strictObject({
+        reason: z.string().trim().min(1).max(MAX_REASON_LENGTH),
+        retireNow: z.boolean().default(false).describe('trust the key of before no longer, whoever has not followed'),
+      }),
+      response: { 200: signingKeySchema },
+    },
+    async handler(request) {
+      const { reason, retireNow } = request.body
+      const record = { operation: 'hotlist.rotate_signing_key', reason, detail: { retireNow } }
+      return door.audited(request, record, () => parts.keyRotation.rotate({ retireNow }))
     },
   })
 

@@ -3,10 +3,16 @@ import { Readable } from 'node:stream'
 import type { StoredPacket } from 'aedes-persistence/asyncPersistence.js'
 import type { Clock } from '../../shared/clock.ts'
 import type { Database, Statement } from '../database/database.ts'
+import { createGathering } from './gathering.ts'
 import { toPacket, toRow } from './stored-packet.ts'
 
 /** Publishes waiting for one offline session; the oldest is dropped for a newer one, counted. Alerts stay listed over HTTP. */
 export const MAX_QUEUED_PER_SESSION = 1_000
+/**
+ * An acknowledged publish leaves its queue within this, together with those of others: nobody waits for that. What a crash leaves is
+ * delivered again, as QoS 1 allows. Milliseconds.
+ */
+const CLEAR_WITHIN_MS = 10
 /** Rows read at once while a queue is delivered. */
 const DELIVERY_STEP = 50
 
@@ -34,10 +40,16 @@ export interface Queues {
   dropTopic(clientId: string, topic: string): Promise<void>
   /** Deletes at most `limit` publishes past retention; returns how many. */
   purge(limit: number): Promise<number>
+  /** Resolves when what was acknowledged until now has left its queue. */
+  settled(): Promise<void>
 }
 
 export function openQueues({ database, clock, keptMs, retainedFrom, onDropped }: QueuesDeps): Queues {
   const { build } = database
+  // Before anything else runs: aedes takes a publish that a later one overtakes for one that the client has had already.
+  const enqueueing = createGathering(database, queueMicrotask)
+  const naming = createGathering(database, setImmediate)
+  const clearing = createGathering(database, (commit) => void clock.sleep(CLEAR_WITHIN_MS).then(commit))
   const toQueued = (packet: StoredPacket) => toRow(packet, (of) => retainedFrom(of, clock.nowMs()))
 
   return {
@@ -61,7 +73,7 @@ export function openQueues({ database, clock, keptMs, retainedFrom, onDropped }:
               .offset(MAX_QUEUED_PER_SESSION),
           ),
       ])
-      const written = await database.writeBatch(statements)
+      const written = await enqueueing.write(statements)
       const dropped = written.reduce((sum, { changes }, i) => (i % 2 === 1 ? sum + changes : sum), 0)
       if (dropped > 0) onDropped(dropped)
     },
@@ -69,7 +81,7 @@ export function openQueues({ database, clock, keptMs, retainedFrom, onDropped }:
     async update(clientId, packet) {
       const own = build.updateTable('broker_outgoing').where('client_id', '=', clientId)
       const message_id = packet.messageId ?? null
-      const [named] = await database.writeBatch([
+      const [named] = await naming.write([
         own
           .set({ message_id })
           .where('broker_id', '=', packet.brokerId ?? '')
@@ -77,7 +89,7 @@ export function openQueues({ database, clock, keptMs, retainedFrom, onDropped }:
       ])
       if (named !== undefined && named.changes > 0) return
       const { packet: document, payload } = toQueued(packet)
-      const [replaced] = await database.writeBatch([
+      const [replaced] = await naming.write([
         own.set({ packet: document, payload }).where('message_id', '=', message_id),
       ])
       if (replaced === undefined || replaced.changes === 0) throw new Error('no such packet')
@@ -95,7 +107,7 @@ export function openQueues({ database, clock, keptMs, retainedFrom, onDropped }:
           .limit(1),
       )
       if (row === undefined) return undefined
-      await database.writeBatch([build.deleteFrom('broker_outgoing').where('position', '=', row.position)])
+      await clearing.write([build.deleteFrom('broker_outgoing').where('position', '=', row.position)])
       return toPacket(row)
     },
 
@@ -154,5 +166,7 @@ export function openQueues({ database, clock, keptMs, retainedFrom, onDropped }:
       ])
       return deleted?.changes ?? 0
     },
+
+    settled: () => clearing.settled(),
   }
 }

@@ -62,6 +62,7 @@ function createRefusing() {
     },
     clock: systemClock,
     newId,
+    signingKeys: { take: () => ({ ack: null, changed: false }) },
     policy: { take: () => ({ version: 1, result: 'applied', reason: null, atMs: 1_790_000_000_000 }) },
     log: silentLog,
     onRefused() {},
@@ -125,6 +126,7 @@ test('a missing key is asked for at once, again when no answer comes, and no oth
         return null
       },
     },
+    signingKeys: { take: () => ({ ack: null, changed: false }) },
     policy: { take: () => ({ version: 1, result: 'applied', reason: null, atMs: 1_790_000_000_000 }) },
     clock: { monotonicMs: () => nowMs },
     newId,

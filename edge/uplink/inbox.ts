@@ -4,13 +4,22 @@ import { AppError, toAppError } from '../../shared/errors.ts'
 import type { NewId } from '../../shared/ids.ts'
 import type { Log } from '../../shared/log.ts'
 import { LIST_KEY, parseTopic, topics } from '../../shared/topics.ts'
-import { type HotlistAck, MAX_MANIFEST_BYTES, type PolicyAck, SNAPSHOT_CHUNK_BYTES } from '../../shared/wire/index.ts'
+import {
+  type HotlistAck,
+  MAX_MANIFEST_BYTES,
+  type PolicyAck,
+  type SigningKeysAck,
+  SNAPSHOT_CHUNK_BYTES,
+} from '../../shared/wire/index.ts'
 import type { Hotlists } from '../hotlist/hotlist.ts'
 import type { CameraPolicy } from '../policy.ts'
+import type { SigningKeys } from '../signing-keys.ts'
 import type { Connection } from './connection.ts'
 
 /** A request for the list key that is not answered is made again after this, milliseconds. */
 export const KEY_REQUEST_MS = 30 * SECOND_MS
+type Ack = HotlistAck | PolicyAck | SigningKeysAck
+
 /** What a broker may send on one connection that cannot be taken; beyond it the connection is ended, and tried again later. */
 export const MAX_REFUSALS_PER_CONNECTION = 1_000
 
@@ -19,6 +28,7 @@ export interface InboxDeps {
   cameraId: string
   hotlists: Pick<Hotlists, 'takeManifest' | 'takeChunk' | 'wanted' | 'advance' | 'asked' | 'missingKeys' | 'takeKey'>
   policy: Pick<CameraPolicy, 'take'>
+  signingKeys: Pick<SigningKeys, 'take'>
   clock: Pick<Clock, 'monotonicMs'>
   newId: NewId
   log: Log
@@ -44,7 +54,7 @@ export function createInbox(deps: InboxDeps): Inbox {
   /** Open requests for list keys on this connection, by the key's name. */
   const requests = new Map<string, { id: string; atMs: number }>()
   /** By subject, while one is on its way: the newest that waits for it, or null. A broker that acknowledges nothing gets no heap of them. */
-  const acks = new Map<string, HotlistAck | PolicyAck | null>()
+  const acks = new Map<string, Ack | null>()
 
   function countRefusal(): void {
     refusals += 1
@@ -58,7 +68,7 @@ export function createInbox(deps: InboxDeps): Inbox {
     countRefusal()
   }
 
-  function send(subject: string, ack: HotlistAck | PolicyAck | null): void {
+  function send(subject: string, ack: Ack | null): void {
     if (ack === null || connection === null) return
     if (ack.result === 'refused') countRefusal()
     if (acks.has(subject)) {
@@ -69,8 +79,8 @@ export function createInbox(deps: InboxDeps): Inbox {
     void publishAck(connection, subject, ack)
   }
 
-  async function publishAck(on: Connection, subject: string, ack: HotlistAck | PolicyAck): Promise<void> {
-    let next: HotlistAck | PolicyAck | null = ack
+  async function publishAck(on: Connection, subject: string, ack: Ack): Promise<void> {
+    let next: Ack | null = ack
     while (next !== null) {
       // Lost with the connection: the retained manifest comes again with the next one, and so does its ack.
       await on
@@ -140,6 +150,15 @@ export function createInbox(deps: InboxDeps): Inbox {
     return hotlists.takeKey(payload, { cameraId, requestId })
   }
 
+  function takeSigningKeys(version: number, payload: Buffer): void {
+    const { ack, changed } = deps.signingKeys.take(version, payload)
+    send('signing-keys', ack)
+    if (!changed || connection === null) return
+    // What came before them was refused; retained, it comes again for a new subscription.
+    requests.clear()
+    connection.subscribe([topics.manifests(agency), topics.policy(agency)]).catch(() => {})
+  }
+
   /** Why it is refused, or null. An empty payload is a retained document that was cleared: nobody signed the end of what it said. */
   function take(topicName: string, payload: Buffer): string | null {
     const topic = parseTopic(topicName)
@@ -149,6 +168,7 @@ export function createInbox(deps: InboxDeps): Inbox {
     if (payload.length === 0) return null
     if (topic.kind === 'manifest') send(`hotlists/${topic.list}`, hotlists.takeManifest(topic.list, payload))
     else if (isChunk) hotlists.takeChunk(topic, topic.chunk, payload)
+    else if (topic.kind === 'signing-keys') takeSigningKeys(topic.version, payload)
     else if (topic.kind === 'policy') send('policy', policy.take(payload))
     else if (topic.kind === 'command' && topic.operation === LIST_KEY) return takeKey(topic.id, payload)
     else if (topic.kind === 'command') return `this version knows no command ${topic.operation}`
@@ -163,6 +183,7 @@ export function createInbox(deps: InboxDeps): Inbox {
       refusals = 0
       requests.clear()
       acks.clear()
+      await opened.subscribe([topics.allSigningKeys(agency)])
       await opened.subscribe([topics.manifests(agency), topics.policy(agency), topics.commands(agency, cameraId)])
       await follow()
       askForKeys()

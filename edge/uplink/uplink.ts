@@ -16,6 +16,7 @@ import type { Hotlists } from '../hotlist/hotlist.ts'
 import { limitLog } from '../limited-log.ts'
 import type { Outbox, OutboxRow } from '../outbox/outbox.ts'
 import type { CameraPolicy } from '../policy.ts'
+import type { SigningKeys } from '../signing-keys.ts'
 import { type Connection, openConnection } from './connection.ts'
 import { createInbox, type Inbox } from './inbox.ts'
 import { createSetBacks } from './set-backs.ts'
@@ -64,6 +65,7 @@ export interface UplinkDeps {
   outbox: Outbox
   hotlists: Hotlists
   policy: CameraPolicy
+  signingKeys: SigningKeys
   clockState: Pick<ClockState, 'agingMs'>
   software: string
   clock: Clock
@@ -106,6 +108,7 @@ class OutboxUplink implements Uplink {
       cameraId: deps.config.cameraId,
       hotlists: deps.hotlists,
       policy: deps.policy,
+      signingKeys: deps.signingKeys,
       clock: deps.clock,
       newId: deps.newId,
       log: limitLog(deps.log, deps.clock),

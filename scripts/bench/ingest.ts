@@ -8,18 +8,15 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { connectAsync, type MqttClient } from 'mqtt'
 import { AppError } from '../../shared/errors.ts'
-import { newId } from '../../shared/ids.ts'
 import { createLog } from '../../shared/log.ts'
 import { openDatabase } from '../../shared/sqlite.ts'
 import { topics } from '../../shared/topics.ts'
-import type { Sighting } from '../../shared/wire/index.ts'
-import { type CameraFiles, enrolCamera } from '../trial/cameras.ts'
 import { openTrialCloud } from '../trial/cloud.ts'
 import { freePort } from '../trial/ports.ts'
 import { answering, startCloudProcess, stopProcess } from '../trial/processes.ts'
 import { quantile } from './statistics.ts'
+import { type BenchCamera, connectCamera, enrolCameras, sightingOf } from './traffic.ts'
 
 const AGENCY = 'bench'
 /** Unacknowledged publishes of one camera; half of what a camera uses by default. */
@@ -28,11 +25,6 @@ const IN_FLIGHT = 10
 const ROUNDS = 5
 const WARM_UP_MS = 1_000
 const MOSQUITTO = '/usr/sbin/mosquitto'
-
-interface Camera {
-  name: string
-  files: CameraFiles
-}
 
 interface Round {
   server: 'candor' | 'mosquitto'
@@ -93,16 +85,10 @@ export async function run(options: { seconds: number; cameras: number; json?: bo
 }
 
 /** A cloud that is set up once and closed again; its folder is what the measured process starts from. */
-async function prepare(folder: string, count: number): Promise<Camera[]> {
+async function prepare(folder: string, count: number): Promise<BenchCamera[]> {
   const trial = await openTrialCloud(folder, AGENCY, createLog({ level: 'error', part: 'bench' }))
   try {
-    const cameras: Camera[] = []
-    for (let index = 0; index < count; index += 1) {
-      const name = `camera-${index}`
-      const files = await enrolCamera(trial.https, trial.administratorToken, name, join(folder, 'cameras', name))
-      cameras.push({ name, files })
-    }
-    return cameras
+    return await enrolCameras(trial, count)
   } finally {
     await trial.cloud.close()
   }
@@ -145,16 +131,16 @@ async function startMosquitto(folder: string, children: ChildProcess[]): Promise
 
 /** All cameras publish for `forMs` with IN_FLIGHT each; what is in flight at the end is waited for, and not in the rate. */
 async function measure(
-  cameras: readonly Camera[],
+  cameras: readonly BenchCamera[],
   port: number,
   forMs: number,
 ): Promise<{ perSecond: number; acknowledged: number }> {
-  const clients = await Promise.all(cameras.map((camera) => connectCamera(camera, port)))
+  const clients = await Promise.all(cameras.map((camera) => connectCamera(AGENCY, camera, port)))
   try {
     let acknowledged = 0
     let running = true
     const publishing = clients.flatMap((client, index) => {
-      const camera = (cameras[index] as Camera).name
+      const camera = (cameras[index] as BenchCamera).name
       const topic = topics.sightings(AGENCY, camera)
       return Array.from({ length: IN_FLIGHT }, async () => {
         while (running) {
@@ -172,42 +158,6 @@ async function measure(
     return { perSecond, acknowledged }
   } finally {
     await Promise.all(clients.map((client) => client.endAsync()))
-  }
-}
-
-function connectCamera({ name, files }: Camera, port: number): Promise<MqttClient> {
-  return connectAsync(`mqtts://localhost:${port}`, {
-    clientId: `${AGENCY}.${name}`,
-    protocolVersion: 4,
-    key: files.keyPem,
-    cert: files.certificatePem,
-    ca: files.caPem,
-    reconnectPeriod: 0,
-  })
-}
-
-/** As a camera sends it: final, unmatched, with the usual few candidates. */
-function sightingOf(camera: string): Sighting {
-  const sightingId = newId()
-  const plate = `B${sightingId.slice(-6).toUpperCase()}`
-  return {
-    sightingId,
-    revision: 1,
-    cameraId: camera,
-    capturedAtMs: Date.now(),
-    clock: 'synced',
-    plate,
-    confidence: 0.94,
-    candidates: [
-      { plate, confidence: 0.94 },
-      { plate: `8${plate.slice(1)}`, confidence: 0.31 },
-    ],
-    jurisdiction: null,
-    region: { x: 512.5, y: 420.25, width: 118, height: 40.5 },
-    frames: 4,
-    match: null,
-    crop: null,
-    versions: { software: '0.1.0', detector: 'ppocr', reader: 'ppocr' },
   }
 }
 

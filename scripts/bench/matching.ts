@@ -1,5 +1,7 @@
 /** `candor bench matching`: what a list of so many entries costs on a camera, and what near matching gains and costs on real reads. */
 import { fileURLToPath } from 'node:url'
+import { AppError } from '../../shared/errors.ts'
+import { type DeliveryScore, measureDelivery } from './matching/delivery.ts'
 import { measureReads, type ReadsScore } from './matching/reads.ts'
 import { measureStore, type StoreScore } from './matching/store.ts'
 import { measureSync, type SyncScore } from './matching/sync.ts'
@@ -9,41 +11,61 @@ const SIZES = [1_000, 100_000, 1_000_000] as const
 const OTHERS = 100_000
 const SCENES = fileURLToPath(new URL('../sample-scenes/pictures', import.meta.url))
 const MEGABYTE = 1_000_000
+const PARTS = ['stores', 'sync', 'reads', 'delivery'] as const
+type Part = (typeof PARTS)[number]
 
 export interface MatchingOptions {
   plates?: string
   entries: number
+  only?: string
   json?: boolean
 }
 
 interface Report {
   stores: StoreScore[]
-  sync: SyncScore
+  sync: SyncScore | null
   reads: ReadsScore | null
+  delivery: DeliveryScore | null
 }
 
 export async function run(options: MatchingOptions): Promise<void> {
   const say = (text: string) => process.stderr.write(`${text}\n`)
+  const parts = chosen(options.only)
   const stores: StoreScore[] = []
-  for (const size of SIZES.filter((one) => one <= options.entries)) {
+  for (const size of parts.includes('stores') ? SIZES.filter((one) => one <= options.entries) : []) {
     say(`a list of ${size} entries`)
     stores.push(await measureStore(size))
   }
-  say(`${options.entries} entries from a file to a camera`)
-  const sync = await measureSync(options.entries, SCENES)
+  let sync: SyncScore | null = null
+  if (parts.includes('sync')) {
+    say(`${options.entries} entries from a file to a camera`)
+    sync = await measureSync(options.entries, SCENES)
+  }
   const folder = options.plates ?? process.env.CANDOR_PLATES ?? null
   const reads =
-    folder === null
+    folder === null || !parts.includes('reads')
       ? null
       : await measureReads(folder, OTHERS, (done, all) => {
           if (done % 50 === 0) say(`pictures ${done}/${all}`)
         })
-  const report: Report = { stores, sync, reads }
+  let delivery: DeliveryScore | null = null
+  if (parts.includes('delivery')) {
+    say('from publishes to officers')
+    delivery = await measureDelivery()
+  }
+  const report: Report = { stores, sync, reads, delivery }
   if (options.json === true) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
   else print(report)
 }
 
-function print({ stores, sync, reads }: Report): void {
+function chosen(only: string | undefined): readonly Part[] {
+  const names = only?.split(',') ?? PARTS
+  const unknown = names.find((name) => !(PARTS as readonly string[]).includes(name))
+  if (unknown !== undefined) throw new AppError('bad_input', `${unknown} is no part; there are ${PARTS.join(', ')}`)
+  return names as readonly Part[]
+}
+
+function print({ stores, sync, reads, delivery }: Report): void {
   const lines: string[] = []
   for (const store of stores) {
     const [exact, near] = [store.exactUs, store.nearUs].map(
@@ -64,17 +86,32 @@ function print({ stores, sync, reads }: Report): void {
       `  after it, listed and other read, µs                ${delta.exactUs[0].toFixed(1)}, ${delta.nearUs[0].toFixed(1)}`,
     )
   }
-  lines.push(
-    `${sync.entries} entries: import ${seconds(sync.importMs)} s; then to a camera that follows ${seconds(sync.syncMs)} s, ` +
-      `to a new one ${seconds(sync.firstSyncMs)} s (its start included)`,
-    `the next version, with 10000 changes: import ${seconds(sync.nextImportMs)} s; then to a camera that follows, by delta, ${seconds(sync.nextSyncMs)} s`,
-  )
+  if (sync !== null) {
+    lines.push(
+      `${sync.entries} entries: import ${seconds(sync.importMs)} s; then to a camera that follows ${seconds(sync.syncMs)} s, ` +
+        `to a new one ${seconds(sync.firstSyncMs)} s (its start included)`,
+      `the next version, with 10000 changes: import ${seconds(sync.nextImportMs)} s; then to a camera that follows, by delta, ${seconds(sync.nextSyncMs)} s`,
+    )
+  }
   if (reads !== null) {
     lines.push(
       `${reads.pictures} real pictures, their plates among ${reads.listed} on the list`,
       `  exact: met ${reads.exactHitPercent.toFixed(1)} %, ${reads.exactFalse} of ${reads.reads} reads met another entry`,
       `  near:  met ${reads.nearHitPercent.toFixed(1)} %, ${reads.nearFalse} of ${reads.reads}`,
     )
+  }
+  if (delivery !== null) {
+    lines.push(
+      `publish to officer, ${delivery.listedPerSecond} alerts a second; ms: median, 95th, 99th percentile, longest`,
+    )
+    for (const one of [delivery.withBackground, delivery.alone]) {
+      const figures = (times: readonly number[]) => times.map((ms) => ms.toFixed(1)).join(', ')
+      lines.push(
+        `  beside ${one.backgroundPerSecond} other sightings a second, ${one.alerts} alerts, load ${one.load.join(', ')}`,
+        `    TLS        ${figures(one.tls)}`,
+        `    WebSocket  ${figures(one.webSocket)}`,
+      )
+    }
   }
   process.stdout.write(`${lines.join('\n')}\n`)
 }

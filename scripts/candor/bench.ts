@@ -24,12 +24,15 @@ export function register(program: Command): void {
 
   bench
     .command('matching')
-    .description('what hotlists cost on a camera, and what near matching finds and takes for another')
+    .description(
+      'what hotlists cost on a camera, what near matching finds and takes for another, and how soon an officer knows',
+    )
     .option(
       '--plates <folder>',
       'holds us, eu, br, each with labels.tsv (default: $CANDOR_PLATES; without it no real reads)',
     )
     .option('--entries <n>', 'of the largest list', wholeNumber(1_000, 1_000_000), 1_000_000)
+    .option('--only <parts>', 'some of stores,sync,reads,delivery')
     .option('--json', 'one JSON document')
     .action(async (options: MatchingOptions) => {
       const { run } = await import('../bench/matching.ts')

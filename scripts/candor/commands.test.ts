@@ -187,6 +187,9 @@ test('a list is imported whole or not at all, and each bad row is told with its 
     assert.match((await asAdministrator('hotlist', 'rollback', 'stolen')).out, /version 3 with 2 entries/)
 
     await writeFile(file, 'number\nABC123\n')
+    const rotated = await asAdministrator('hotlist', 'rotate-signing-key', '--reason', 'yearly')
+    assert.match(rotated.out, /^Version 3: [0-9a-f]{16} signs\.$/m)
+    assert.is((await asAdministrator('hotlist', 'signing-key')).out, rotated.out)
     const missing = await asAdministrator('hotlist', 'import', file, '--list', 'stolen')
     assert.is(missing.code, 1)
     assert.match(missing.out + missing.err, /plate/)

@@ -231,6 +231,47 @@ export function register(program: Command): void {
       process.stdout.write(`The key is replaced; ${done.lists} lists have a new version.\n`)
     })
 
+  const signingKey = async (method: 'GET' | 'POST', json?: object) => {
+    const { z } = await import('zod')
+    const { withClient } = await import('./client.ts')
+    const schema = z.object({
+      version: z.int(),
+      keyId: z.string(),
+      rotating: z.boolean(),
+      waitingFor: z.array(z.string()),
+    })
+    return withClient((client) =>
+      client.call(schema, method, '/api/v1/signing-key', json === undefined ? {} : { json }),
+    )
+  }
+  const describeKey = ({ version, keyId, rotating, waitingFor }: Awaited<ReturnType<typeof signingKey>>) =>
+    `Version ${version}: ${keyId} signs${rotating ? '; the key before it is still trusted' : ''}.\n` +
+    (waitingFor.length === 0 ? '' : `Not followed yet: ${waitingFor.join(', ')}\n`)
+
+  hotlist
+    .command('signing-key')
+    .description('the key that signs lists and policy, and the cameras that have not followed to it')
+    .option('--json', 'one JSON document')
+    .action(async ({ json }: { json?: boolean }) => {
+      const { printJson } = await import('./terminal.ts')
+      const state = await signingKey('GET')
+      if (json === true) printJson(state)
+      else process.stdout.write(describeKey(state))
+    })
+
+  hotlist
+    .command('rotate-signing-key')
+    .description('a new key for the signatures of lists, policy and commands; cameras follow by themselves')
+    .requiredOption('--reason <text>', 'kept in the audit')
+    .option('--retire-now', 'trust the key of before no longer, although cameras have not followed yet')
+    .option('--json', 'one JSON document')
+    .action(async ({ reason, retireNow, json }: { reason: string; retireNow?: boolean; json?: boolean }) => {
+      const { printJson } = await import('./terminal.ts')
+      const state = await signingKey('POST', { reason, retireNow: retireNow === true })
+      if (json === true) printJson(state)
+      else process.stdout.write(describeKey(state))
+    })
+
   hotlist
     .command('diff')
     .description('what came and went between two kept versions')

@@ -7,14 +7,15 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { AGENCY, createMovableClock, type MovableClock, type TestCloud } from '../../cloud/testing.ts'
 import { type ClockState, openClockState } from '../../edge/clock-state.ts'
+import { readEnrolledKeys } from '../../edge/config.ts'
 import { createHotlists, type Hotlists } from '../../edge/hotlist/hotlist.ts'
 import { type Outbox, openOutbox } from '../../edge/outbox/outbox.ts'
 import { type CameraPolicy, createPolicy } from '../../edge/policy.ts'
+import { createSigningKeys, type SigningKeys } from '../../edge/signing-keys.ts'
 import { createUplink, outboxTopic, type Uplink } from '../../edge/uplink/uplink.ts'
 import { newId } from '../../shared/ids.ts'
 import { silentLog } from '../../shared/log.ts'
 import { createSealer } from '../../shared/sealing.ts'
-import { createVerifier } from '../../shared/signing.ts'
 import { openDatabase } from '../../shared/sqlite.ts'
 
 /** Rows of the cloud's own database, on a connection of its own. */
@@ -35,7 +36,7 @@ export async function enrol(cloud: TestCloud, camera: string): Promise<string> {
   writeFileSync(join(folder, 'key.pem'), key, { mode: 0o600 })
   writeFileSync(join(folder, 'certificate.pem'), cert)
   writeFileSync(join(folder, 'ca.pem'), cloud.cloud.caPem)
-  writeFileSync(join(folder, 'list-keys.pem'), cloud.cloud.parts.keys.lists.publicKeyPem)
+  writeFileSync(join(folder, 'list-keys.pem'), cloud.cloud.parts.keys.signing.enrolmentPem)
   writeFileSync(join(folder, 'sealing.pem'), cloud.cloud.parts.keys.sealing.publicKeyPem)
   return folder
 }
@@ -96,6 +97,7 @@ export interface LinkedCamera {
   readonly uplink: Uplink
   readonly hotlists: Hotlists
   readonly policy: CameraPolicy
+  readonly signingKeys: SigningKeys
   readonly wire: Wire
   readonly clock: MovableClock
   readonly clockState: ClockState
@@ -147,8 +149,9 @@ export async function withCamera(
     ...{ file, maxRows: 10_000, maxBytes: 1024 ** 3, clock: aging },
     seal: (kind, id, bytes) => sealer.seal(bytes, outboxTopic({ agency: AGENCY, cameraId: camera }, kind, id)),
   })
-  const verifier = createVerifier([cloud.cloud.parts.keys.lists.publicKeyPem])
-  const signed = { database, verifier, agency: AGENCY, clock, log: silentLog }
+  const enrolled = readEnrolledKeys(join(folder, 'list-keys.pem'))
+  const signingKeys = createSigningKeys({ database, enrolled, agency: AGENCY, clock, log: silentLog })
+  const signed = { database, verifier: signingKeys.verifier, agency: AGENCY, clock, log: silentLog }
   const retention = { unmatchedDays: 30, matchedDays: 30, cropDays: 30 }
   const policy = createPolicy({ ...signed, defaults: { upload: 'all', retention } })
   const hotlists = createHotlists({ ...signed, staleLists: () => policy.staleLists })
@@ -168,6 +171,7 @@ export async function withCamera(
     outbox,
     hotlists,
     policy,
+    signingKeys,
     clockState,
     software: '0.1.0',
     clock,
@@ -186,7 +190,7 @@ export async function withCamera(
     const start = () => {
       running = uplink.run(abort.signal)
     }
-    await work({ outbox, uplink, hotlists, policy, wire, clock, clockState, start, stop })
+    await work({ outbox, uplink, hotlists, policy, signingKeys, wire, clock, clockState, start, stop })
   } finally {
     await stop()
     await wire.close()

@@ -12,12 +12,14 @@ import {
 } from './hotlist.ts'
 import { policyAckSchema, policySchema } from './policy.ts'
 import { sightingSchema } from './sighting.ts'
+import { cosignedSchema, signingKeysAckSchema, signingKeysSchema } from './signing-keys.ts'
 
 export * from './alert.ts'
 export * from './camera.ts'
 export * from './hotlist.ts'
 export * from './policy.ts'
 export * from './sighting.ts'
+export * from './signing-keys.ts'
 export * from './snapshot.ts'
 
 /** Largest MQTT packet of any kind that the broker takes, bytes: a crop or a snapshot chunk with its topic. */
@@ -37,6 +39,9 @@ export const WIRE_SCHEMAS = {
   listKey: listKeySchema,
   policy: policySchema,
   policyAck: policyAckSchema,
+  cosigned: cosignedSchema,
+  signingKeys: signingKeysSchema,
+  signingKeysAck: signingKeysAckSchema,
 } as const
 
 export function wireJsonSchemas(): Record<string, unknown> {
