@@ -10,6 +10,7 @@ import { hotlists } from './0013-hotlists.ts'
 import { policies } from './0014-policies.ts'
 import { listApprovals } from './0015-list-approvals.ts'
 import { suppressions } from './0016-suppressions.ts'
+import { alertFlow } from './0022-alert-flow.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -22,4 +23,5 @@ export const MIGRATIONS: readonly Migration[] = [
   policies,
   listApprovals,
   suppressions,
+  alertFlow,
 ]
