@@ -6,7 +6,7 @@
 import { type Clock, MINUTE_MS } from '../shared/clock.ts'
 import { AppError, toAppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
-import { ALERT_STATES, type Alert, type AlertState, type AlertStep } from '../shared/wire/index.ts'
+import { ALERT_STATES, type Alert, type AlertOutcome, type AlertState, type AlertStep } from '../shared/wire/index.ts'
 import { createEscalation } from './alerts/escalation.ts'
 import { createGrouping, type PlannedAlerts, type SightingFound } from './alerts/grouping.ts'
 import { countOutcome } from './alerts/outcomes.ts'
@@ -32,6 +32,9 @@ export interface StepTaken {
   account: string
   atMs: number
   auditSeq: number
+  /** Of a closing: how, and for a misread what the plate says, null: it cannot be read. */
+  outcome: AlertOutcome | null
+  correctPlate: string | null
 }
 
 export interface Alerts {
@@ -152,13 +155,14 @@ export function createAlerts(deps: AlertsDeps): Alerts {
       )
       return {
         alert,
-        steps: steps.map((row) => ({
-          revision: row.revision,
-          step: row.step,
-          account: row.account,
-          atMs: row.at_ms,
-          auditSeq: row.audit_seq,
-        })),
+        steps: steps.map((row) => {
+          const typed = JSON.parse(row.details) as Partial<AlertStep & { step: 'closed' }>
+          return {
+            ...{ revision: row.revision, step: row.step, account: row.account },
+            ...{ atMs: row.at_ms, auditSeq: row.audit_seq },
+            ...{ outcome: typed.outcome ?? null, correctPlate: typed.correctPlate ?? null },
+          }
+        }),
       }
     },
     async step(alertId, step, by) {

@@ -250,7 +250,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       sightings,
       alerts,
       alertRules,
-      outcomes: createOutcomes({ database }),
+      outcomes: createOutcomes({ database, clock }),
       quarantine,
       broker,
       metrics,

@@ -20,15 +20,15 @@ export type Role = (typeof ROLES)[number]
 const GRANTS = {
   /** Works alerts of the own groups; sees no plain read, which is not criminal-justice information until it matched. */
   officer: ['alerts.read', 'alerts.verify'],
-  /** As an officer, and watches reads arrive. */
-  supervisor: ['alerts.read', 'alerts.verify', 'sightings.watch'],
+  /** As an officer, watches reads arrive, and sees how often alerts were misread. */
+  supervisor: ['alerts.read', 'alerts.verify', 'outcomes.read', 'sightings.watch'],
   /** Searches stored reads, each search with case number, offence type and reason. */
   investigator: ['alerts.read', 'search.run', 'sightings.view'],
-  'hotlist-admin': ['hotlists.read', 'hotlists.write'],
+  'hotlist-admin': ['hotlists.read', 'hotlists.write', 'outcomes.read'],
   'camera-technician': ['cameras.read', 'cameras.write'],
   'policy-admin': ['policy.read', 'policy.write'],
   'account-admin': ['accounts.read', 'accounts.write'],
-  auditor: ['audit.read', 'policy.read', 'hotlists.read', 'cameras.read', 'accounts.read'],
+  auditor: ['audit.read', 'policy.read', 'hotlists.read', 'cameras.read', 'accounts.read', 'outcomes.read'],
 } as const satisfies Record<Role, readonly string[]>
 
 export type Permission = (typeof GRANTS)[Role][number]

@@ -41,43 +41,49 @@ const quietSchema = z
   })
   .refine(({ from, until }) => from !== until, 'quiet hours must begin and end at different times')
 
-export const alertRuleSchema = z
-  .strictObject({
-    list: slugSchema.nullable().describe('null: any list'),
-    group: slugSchema.nullable().describe('null: any group'),
-    pushUpTo: priority.optional().describe('least urgent priority that is pushed; others are listed'),
-    quiet: quietSchema.nullable().optional(),
-    escalateAfterSeconds: z
-      .int()
-      .min(MIN_ESCALATE_AFTER_SECONDS)
-      .max(MAX_ESCALATE_AFTER_SECONDS)
-      .nullable()
-      .optional()
-      .describe('an alert that nobody has taken by then is told to escalateTo'),
-    escalateTo: z.array(slugSchema).min(1).max(MAX_ESCALATE_TO).optional(),
-    escalateUpTo: priority.optional().describe('least urgent priority that is escalated'),
-    groupWindowSeconds: z
-      .int()
-      .min(0)
-      .max(MAX_GROUP_WINDOW_SECONDS)
-      .optional()
-      .describe('a sighting so long after the last one joins its open alert; 0: each raises its own'),
-    duplicateSeconds: z
-      .int()
-      .min(0)
-      .max(MAX_DUPLICATE_SECONDS)
-      .optional()
-      .describe('a sighting of the same camera so long after its last one is only counted; 0: none'),
-  })
-  .refine(
-    (rule) => rule.group === null || (rule.groupWindowSeconds === undefined && rule.duplicateSeconds === undefined),
-    { path: ['group'], message: 'what counts as one passing vehicle is the same for every group: group must be null' },
-  )
+/** What a rule may say; what it leaves out is for wider ones, and at last DEFAULT_RULE. */
+export const ruleFieldsSchema = z.strictObject({
+  pushUpTo: priority.optional().describe('least urgent priority that is pushed; others are listed'),
+  quiet: quietSchema.nullable().optional(),
+  escalateAfterSeconds: z
+    .int()
+    .min(MIN_ESCALATE_AFTER_SECONDS)
+    .max(MAX_ESCALATE_AFTER_SECONDS)
+    .nullable()
+    .optional()
+    .describe('an alert that nobody has taken by then is told to escalateTo'),
+  escalateTo: z.array(slugSchema).max(MAX_ESCALATE_TO).optional(),
+  escalateUpTo: priority.optional().describe('least urgent priority that is escalated'),
+  groupWindowSeconds: z
+    .int()
+    .min(0)
+    .max(MAX_GROUP_WINDOW_SECONDS)
+    .optional()
+    .describe('a sighting so long after the last one joins its open alert; 0: each raises its own'),
+  duplicateSeconds: z
+    .int()
+    .min(0)
+    .max(MAX_DUPLICATE_SECONDS)
+    .optional()
+    .describe('a sighting of the same camera within this time of its last one is only counted; 0: none'),
+})
+
+const placedSchema = ruleFieldsSchema.extend({
+  list: slugSchema.nullable().describe('null: any list'),
+  group: slugSchema.nullable().describe('null: any group'),
+})
+const isSameForGroups = (rule: z.infer<typeof placedSchema>) =>
+  rule.group === null || (rule.groupWindowSeconds === undefined && rule.duplicateSeconds === undefined)
+
+export const alertRuleSchema = placedSchema.refine(isSameForGroups, {
+  path: ['group'],
+  message: 'what counts as one passing vehicle is the same for every group: group must be null',
+})
 export type AlertRule = z.infer<typeof alertRuleSchema>
 /** What a rule says of a field, if it says anything. */
 type Said<F extends keyof AlertRule> = Exclude<AlertRule[F], undefined>
 
-export const storedRuleSchema = alertRuleSchema.safeExtend({ changedAtMs: timeMsSchema, changedBy: slugSchema })
+export const storedRuleSchema = placedSchema.extend({ changedAtMs: timeMsSchema, changedBy: slugSchema })
 export type StoredRule = z.infer<typeof storedRuleSchema>
 
 export interface AlertRules {

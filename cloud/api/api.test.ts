@@ -524,7 +524,7 @@ test('status tells the page list versions, ages and what I may do', async () => 
   await inWorld(async (world) => {
     const token = await world.as('supervisor')
     const status = await world.call('GET', '/api/v1/status', { token })
-    assert.equal(status.json.permissions, ['alerts.read', 'alerts.verify', 'sightings.watch'])
+    assert.equal(status.json.permissions, ['alerts.read', 'alerts.verify', 'outcomes.read', 'sightings.watch'])
     assert.equal(status.json.hotlists, [])
     assert.equal(status.json.cameras, { registered: 0, online: 0 })
   })

@@ -21,12 +21,14 @@ import {
 } from '../connections.ts'
 import type { CloudParts } from '../parts.ts'
 import { PAGE_HEADERS, registerPages } from '../web/pages.ts'
+import { registerAlertRules } from './alert-rules.ts'
 import { registerAlerts } from './alerts.ts'
 import { registerAudit } from './audit.ts'
 import { createDoor, typed } from './door.ts'
 import { registerErrors } from './errors.ts'
 import { registerFleet } from './fleet.ts'
 import { registerLists } from './lists.ts'
+import { registerOutcomes } from './outcomes.ts'
 import { registerPeople } from './people.ts'
 import { registerSearch } from './search.ts'
 
@@ -113,6 +115,8 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     registerFleet(api, parts, door)
     registerLists(api, parts, door)
     registerAlerts(api, parts, door)
+    registerAlertRules(api, parts, door)
+    registerOutcomes(api, parts, door)
     registerSearch(api, parts, door)
     registerAudit(api, parts, door)
   })

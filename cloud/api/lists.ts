@@ -5,8 +5,8 @@ import { matchRuleSchema, timeMsSchema } from '../../shared/wire/index.ts'
 import { MAX_IMPORT_BYTES, MAX_REASON_LENGTH } from '../hotlists/csv.ts'
 import { DEFAULT_GROUPS, MAX_GROUPS_PER_LIST, MAX_MAX_AGE_MS } from '../hotlists/settings.ts'
 import type { CloudParts } from '../parts.ts'
-import { may } from '../permissions.ts'
 import type { Door, TypedApi } from './door.ts'
+import { groupWarnings } from './group-warnings.ts'
 
 const flag = z.enum(['true', 'false']).default('false')
 const listParams = z.object({ list: slugSchema })
@@ -79,15 +79,9 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
   const subject = (list: string) => ({ kind: 'hotlist', id: list })
   const by = (request: Parameters<Door['session']>[0]) => door.session(request).account
 
-  /** Groups of the list whose alerts nobody would get: most likely a name that was mistyped. */
-  async function groupWarnings(list: string, wanted: readonly string[] | undefined): Promise<string[]> {
+  async function warningsOf(list: string, wanted: readonly string[] | undefined): Promise<string[]> {
     const known = (await hotlists.status()).find((one) => one.list === list)
-    const people = (await accounts.list()).filter(
-      ({ state, roles }) => state !== 'disabled' && may(roles, 'alerts.read'),
-    )
-    return (wanted ?? known?.groups ?? DEFAULT_GROUPS)
-      .filter((group) => !people.some(({ groups }) => groups.includes(group)))
-      .map((group) => `nobody who may see alerts is in the group ${group}`)
+    return groupWarnings(accounts, wanted ?? known?.groups ?? DEFAULT_GROUPS)
   }
 
   app.route({
@@ -174,7 +168,7 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
           results: good,
           detail: { applied, version, pendingVersion, ...difference, bad, prohibited, sourceSha256 },
         })
-        return { ...report, warnings: await groupWarnings(list, wanted) }
+        return { ...report, warnings: await warningsOf(list, wanted) }
       })
     },
   })
