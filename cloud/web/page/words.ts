@@ -24,6 +24,8 @@ export const STEP_WORDS: Readonly<Record<string, string>> = {
   actionable: 'marked it actionable',
   closed: 'closed it',
   taken_back: 'took the last step back',
+  acknowledged: 'took the alert',
+  released: 'let the alert go',
 }
 
 /** Before a person has compared the picture, the page shows neither the read nor the listed plate. */
