@@ -224,18 +224,20 @@ export function createAlerts(deps: AlertsDeps): Alerts {
       wake()
     },
     async runDue(signal) {
+      signal.addEventListener('abort', () => wake(), { once: true })
       while (!signal.aborted) {
         const woken = new AbortController()
         wake = () => woken.abort()
+        let waitMs = DUE_CHECK_MS
         try {
           await escalation.escalateDue()
           await publishing.publishPending()
+          const dueMs = await nextDueMs()
+          if (dueMs !== null) waitMs = Math.min(waitMs, Math.max(1, dueMs - clock.nowMs()))
         } catch (thrown) {
           deps.log.error('alerts_not_escalated', { error: toAppError(thrown).message })
         }
-        const dueMs = (await nextDueMs().catch(() => null)) ?? Number.POSITIVE_INFINITY
-        const waitMs = Math.min(DUE_CHECK_MS, Math.max(1, dueMs - clock.nowMs()))
-        await clock.sleep(waitMs, AbortSignal.any([signal, woken.signal])).catch(() => {})
+        await clock.sleep(waitMs, woken.signal).catch(() => {})
       }
     },
     async purge(nowMs, limit) {

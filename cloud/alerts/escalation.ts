@@ -3,6 +3,7 @@
  * a restart. Called by alerts.ts.
  */
 import type { Clock } from '../../shared/clock.ts'
+import { AppError } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
 import { type Alert, MAX_ALERT_GROUPS } from '../../shared/wire/index.ts'
 import { type AuditRecord, CLOUD_ACTOR } from '../audit/entry.ts'
@@ -55,7 +56,7 @@ export function createEscalation({ database, clock, log, rows, rules, audit, exc
     }
     // Pushed whatever their own rules say, quiet hours included; a group of the alert that was held back hears of it too.
     const pushed = { push: 'pushed', held_until_ms: null }
-    await database.writeBatch([
+    const [replaced] = await database.writeBatch([
       rows.replace(escalated),
       ...to
         .filter((group) => escalated.groups.includes(group))
@@ -70,6 +71,8 @@ export function createEscalation({ database, clock, log, rows, rules, audit, exc
         ),
       rows.escalateAt(escalated, null),
     ])
+    // Else it would be tried again and again at once.
+    if (replaced?.changes !== 1) throw new AppError('conflict', 'the alert has changed meanwhile')
     log.warn('alert_escalated', { alertId: alert.alertId, list: match.list })
     return true
   }
@@ -79,8 +82,8 @@ export function createEscalation({ database, clock, log, rows, rules, audit, exc
     /** When the next one is due; null: none. */
     async nextDueMs(): Promise<number | null> {
       const [row] = await database.read(
-        build
-          .selectFrom('alerts')
+        rows
+          .visible()
           .select((eb) => eb.fn.min<number | null>('escalate_at_ms').as('due'))
           .where('escalate_at_ms', 'is not', null),
       )

@@ -122,8 +122,9 @@ export function createPublishing({ database, clock, rows, rules, publish }: Publ
     /** When the first of what is held is due; null: nothing is. */
     async nextDueMs(): Promise<number | null> {
       const [row] = await database.read(
-        build
-          .selectFrom('alert_groups')
+        rows
+          .visible()
+          .innerJoin('alert_groups', 'alert_groups.alert_id', 'alerts.alert_id')
           .select((eb) => eb.fn.min<number | null>('held_until_ms').as('due'))
           .where('held_until_ms', 'is not', null),
       )

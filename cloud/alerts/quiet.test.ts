@@ -35,6 +35,7 @@ test('a night without the time at which it would end goes on until an hour later
   const quiet = { from: '22:00', until: '02:30', timeZone: 'Europe/Berlin' }
   assert.is(end(quiet, '2026-03-28T23:00:00Z'), '2026-03-29T01:30:00.000Z')
   assert.is(end(quiet, '2026-03-29T01:30:00Z'), null)
+  assert.is(end({ ...quiet, from: '01:45' }, '2026-03-29T00:59:00Z'), '2026-03-29T01:30:00.000Z', 'never before now')
 })
 
 test('a time zone is one that this machine knows', () => {

@@ -33,7 +33,7 @@ export function quietUntil(quiet: QuietHours, nowMs: number): number | null {
   const off = ((until - localMinutes(quiet.timeZone, endMs) + DAY_MINUTES * 1.5) % DAY_MINUTES) - DAY_MINUTES / 2
   const correctedMs = endMs + off * MINUTE_MS
   // The time at which they end may be one that this night does not have.
-  return isQuiet(quiet, correctedMs) ? endMs : correctedMs
+  return correctedMs <= nowMs || isQuiet(quiet, correctedMs) ? endMs : correctedMs
 }
 
 function isQuiet({ from, until, timeZone }: QuietHours, atMs: number): boolean {

@@ -8,6 +8,7 @@ import { newId } from '../../shared/ids.ts'
 import { topics } from '../../shared/topics.ts'
 import { enrolCamera } from '../trial/cameras.ts'
 import { inWorld } from '../trial/commands-testing.ts'
+import { alertLine } from './watch.ts'
 
 test('an alert with a trail is taken and closed as misread with what the plate says; rules and figures are shown', async () => {
   await inWorld(async ({ folder, trial, as, asAdministrator }) => {
@@ -75,6 +76,16 @@ test('an alert with a trail is taken and closed as misread with what the plate s
     const json = JSON.parse((await asAdministrator('alert', 'outcomes', '--json')).out)
     assert.equal(json.lists[0].outcomes, { misread: 1 })
     assert.is((await lee('alert', 'outcomes')).code, 1)
+
+    // What `watch` says of revisions of one alert: only a new state is told as an alert.
+    const [now] = JSON.parse((await lee('alert', 'list', '--state', 'closed', '--json')).out)
+    const first = { ...now, state: 'raised', outcome: null, acknowledgedBy: null, trail: [] }
+    assert.match(alertLine(first, null), /ALERT raised: .*\n +verify before you act/)
+    assert.match(alertLine({ ...first, trail: now.trail }, first), /seen again by south, not compared: /)
+    assert.match(alertLine({ ...first, acknowledgedBy: 'lee' }, first), /taken by lee: /)
+    assert.match(alertLine({ ...first, escalatedAtMs: 1 }, first), /ESCALATED, nobody had taken it: /)
+    assert.is(alertLine({ ...first, heldFor: [{ group: 'patrol', untilMs: 1 }] }, first), '')
+    assert.match(alertLine(now, first), /ALERT misread: /)
   })
 })
 
