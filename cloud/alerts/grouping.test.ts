@@ -274,6 +274,25 @@ test('three cameras in one turn, previews and finals together, make one alert, a
   })
 })
 
+test('when a trail cannot be written, that sighting alone is not acknowledged, and joins when it is sent again', async () => {
+  await onStreet(async ({ world, pass, all }) => {
+    world.sql("CREATE TRIGGER broken BEFORE INSERT ON alert_sightings BEGIN SELECT RAISE(ABORT, 'broken'); END")
+    const certified = await world.addCamera('west')
+    const west = await world.connectCamera('west', certified)
+    const joining = makeSighting(world.clock, { cameraId: 'west', plate: PLATE })
+    await pass('north')
+    const [, refused] = await Promise.all([pass('south', { plate: 'WWW9999' }), publishSighting(west, joining)])
+    assert.is(refused, 'closed')
+    assert.equal([one(await all()).sightings, one(await all()).sighting.cameraId], [1, 'north'])
+    world.sql('DROP TRIGGER broken')
+    const again = await world.connectCamera('west', certified)
+    assert.is(await publishSighting(again, joining), 'acknowledged')
+    await pass('south')
+    const { trail, sightings } = one(await all())
+    assert.equal([trail.map(({ cameraId }) => cameraId).sort(), sightings], [['south', 'west'], 3])
+  })
+})
+
 test(`a trail holds the newest ${MAX_TRAIL} sightings; the others are counted`, async () => {
   await onStreet(async ({ world, pass, all }) => {
     const { alertRules } = world.cloud.parts
