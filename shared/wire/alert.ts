@@ -48,8 +48,8 @@ export const CLOSING_OUTCOMES: Readonly<Record<AlertState, readonly AlertOutcome
 export const MIN_SUPPRESSION_MS = 60 * 60 * 1_000
 export const MAX_SUPPRESSION_MS = 30 * 24 * MIN_SUPPRESSION_MS
 
-/** Sightings of an alert's trail that travel with it, the newest; more are only counted. */
-export const MAX_TRAIL = 50
+/** Sightings of an alert's trail that travel with it, the newest; more are only counted. A page of 200 alerts stays some ms of work. */
+export const MAX_TRAIL = 20
 /** Groups of one alert: those of its lists, and those it was escalated to. */
 export const MAX_ALERT_GROUPS = 64
 
