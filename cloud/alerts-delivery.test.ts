@@ -9,6 +9,7 @@ import { type Alert, alertSchema } from '../shared/wire/index.ts'
 import {
   AGENCY,
   collect,
+  eachAlone,
   inCloud,
   makeSighting,
   publishSighting,
@@ -32,6 +33,7 @@ async function withOlgaAway(
 ): Promise<void> {
   await inCloud(async (world) => {
     await world.importList('stolen', ['ABC1230'])
+    await eachAlone(world)
     const certified = await world.addCamera(A)
     const token = await world.addPerson('olga', ['officer'], ['patrol'])
     const olga = await world.connectPerson('olga', token, { clean: false })

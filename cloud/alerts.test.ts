@@ -24,6 +24,7 @@ import {
   AGENCY,
   codeOf,
   collect,
+  eachAlone,
   inCloud,
   makeSighting,
   publishSighting,
@@ -46,6 +47,7 @@ const BY = {
 const withList = (work: (world: TestCloud, camera: MqttClient) => Promise<void>) =>
   inCloud(async (world) => {
     await world.importList('stolen', [PLATE])
+    await eachAlone(world)
     await work(world, await world.connectCamera(A, await world.addCamera(A)))
   })
 
@@ -291,6 +293,7 @@ test('a final that meets another entry raises an alert of its own, and what a pe
   await inCloud(async (world) => {
     await world.importList('stolen', [PLATE])
     await world.importList('wanted', ['XYZ9999'], ['detectives'])
+    await eachAlone(world)
     const camera = await world.connectCamera(A, await world.addCamera(A))
     const open = (group: string) =>
       world.cloud.parts.alerts.list({ groups: [group], state: 'open', beforeMs: null, limit: 10 })
@@ -351,10 +354,11 @@ test('a final that comes while a person works is not overwritten: the person is 
 test('a final that is stored between looking at the alert and taking the step wins, and the step is not recorded', async () => {
   await withList(async (world, camera) => {
     const alert = await raise(world, camera, { revision: 0 })
-    const { database, audit, policy, suppressions } = world.cloud.parts
+    const { database, audit, policy, suppressions, alertRules } = world.cloud.parts
     const slow = createAlerts({
       database,
       suppressions,
+      rules: alertRules,
       agency: AGENCY,
       clock: world.clock,
       log: silentLog,
@@ -422,6 +426,7 @@ test('alerts are listed newest first over all groups, each once, by state and be
   await inCloud(async (world) => {
     await world.importList('stolen', [PLATE], ['patrol', 'night'])
     await world.importList('amber', ['WWW9999'], ['night'])
+    await eachAlone(world)
     const camera = await world.connectCamera(A, await world.addCamera(A))
     const raised: Alert[] = []
     for (const plate of [PLATE, 'WWW9999', PLATE, 'WWW9999', PLATE]) {
@@ -457,9 +462,10 @@ test('alerts are listed newest first over all groups, each once, by state and be
     // Copies of one, straight into the tables: hundreds over MQTT would only take longer.
     const copies = (count: number, state: string, groupNames: string) => `
       WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count})
-      INSERT INTO alerts SELECT '${state}' || i, camera_id, '${state}' || i, entry_id, 0, 0, '${state}', raised_at_ms - i,
-        retained_from_ms, document FROM n, alerts WHERE alert_id = '${newest.alertId}';
-      INSERT INTO alert_groups SELECT alert_id, value, state, raised_at_ms FROM alerts, json_each('${groupNames}')
+      INSERT INTO alerts (alert_id, camera_id, sighting_id, entry_id, revision, published_revision, state, raised_at_ms,
+        retained_from_ms, document) SELECT '${state}' || i, camera_id, '${state}' || i, entry_id, 0, 0, '${state}',
+        raised_at_ms - i, retained_from_ms, document FROM n, alerts WHERE alert_id = '${newest.alertId}';
+      INSERT INTO alert_groups (alert_id, group_name, state, raised_at_ms) SELECT alert_id, value, state, raised_at_ms FROM alerts, json_each('${groupNames}')
         WHERE alert_id GLOB '${state}*';`
     world.sql(copies(MAX_ALERT_PAGE, 'actionable', '["crowd", "night"]'))
     const page = (limit: number) => listed(['crowd', 'night'], 'actionable', null, limit)
@@ -526,6 +532,7 @@ test('a slip is taken back one step, with its reason in the audit; a closed aler
 test('a cleared entry raises no alert until its time is over or it is lifted, over a restart too; another entry of the plate does', async () => {
   await inCloud(async (world) => {
     await world.importList('stolen', [PLATE])
+    await eachAlone(world)
     const certified = await world.addCamera(A)
     const camera = await world.connectCamera(A, certified)
     const { suppressions } = world.cloud.parts

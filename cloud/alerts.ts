@@ -1,27 +1,31 @@
 /**
  * Alerts: raised by ingest in the transaction that stores the sighting, taken through their states by people, and published
  * whole at every change. What was committed and not yet published is published again at the next start, so none is lost.
- * Owns tables alerts, alert_groups and alert_steps.
+ * Owns the tables alerts and alert_…, with the files of its folder.
  */
-import type { Clock } from '../shared/clock.ts'
+import { type Clock, MINUTE_MS } from '../shared/clock.ts'
 import { AppError, toAppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
-import { ALERT_STATES, type Alert, type AlertState, type AlertStep, type Sighting } from '../shared/wire/index.ts'
-import { describeMatch, describeSighting } from './alerts/document.ts'
+import { ALERT_STATES, type Alert, type AlertOutcome, type AlertState, type AlertStep } from '../shared/wire/index.ts'
+import { createEscalation } from './alerts/escalation.ts'
+import { createGrouping, type PlannedAlerts, type SightingFound } from './alerts/grouping.ts'
+import { countOutcome } from './alerts/outcomes.ts'
 import { alertPage } from './alerts/page.ts'
+import { createPublishing } from './alerts/publishing.ts'
+import { ALERT_COLUMNS, createAlertRows } from './alerts/rows.ts'
+import type { AlertRules } from './alerts/rules.ts'
 import { type AlertActor, auditOf, planStep, suppressionOf } from './alerts/steps.ts'
 import type { AuditRecord } from './audit/entry.ts'
 import type { Database, Statement } from './database/database.ts'
 import type { ListMatch } from './hotlists.ts'
-import { type Retention, timesOf } from './sightings.ts'
+import type { Retention } from './sightings.ts'
 import type { Suppressions } from './suppressions.ts'
 import type { Webhooks } from './webhooks.ts'
 
 /** Alerts of one page. */
 export const MAX_ALERT_PAGE = 200
-/** Alerts published in one go; the rest follow at once. */
-const PUBLISH_STEP = 100
-const UNPUBLISHED = -1
+/** What is due by the clock is looked for at least this often: the clock may be set. */
+const DUE_CHECK_MS = MINUTE_MS
 
 export interface StepTaken {
   revision: number
@@ -29,30 +33,21 @@ export interface StepTaken {
   account: string
   atMs: number
   auditSeq: number
+  /** Of a closing: how, and for a misread what the plate says, null: it cannot be read. */
+  outcome: AlertOutcome | null
+  correctPlate: string | null
 }
 
 export interface Alerts {
-  /** The alert of a new sighting, and the statements that store it. */
-  raise(found: { sighting: Sighting; receivedAtMs: number; match: ListMatch; isHistorical?: boolean }): {
-    alert: Alert
-    statements: Statement[]
-  }
-  /**
-   * The alert updated by its sighting's final revision. `match` is of the alert's own entry, or null: the final no longer meets it.
-   * The alert stays as open as it is, and is never about another entry than the one that people have looked at.
-   */
-  update(
-    alert: Alert,
-    found: { sighting: Sighting; receivedAtMs: number; match: ListMatch | null },
-  ): {
-    alert: Alert
-    statements: Statement[]
-  }
+  /** What a sighting of ingest does to alerts; nothing is changed before its statements are run. To be called within `exclusively`. */
+  plan(found: SightingFound): Promise<PlannedAlerts>
+  /** The alert of a new sighting that joins none, and the statements that store it. */
+  raise(found: SightingFound & { match: ListMatch }): { alert: Alert; statements: Statement[] }
   /**
    * Runs `work` while no other change of an alert runs: between reading an alert and storing its next revision nobody else may.
    */
   exclusively<T>(work: () => Promise<T>): Promise<T>
-  /** Of one sighting, expired or not: one, or one for each entry that its preview and its final met. */
+  /** Of one sighting, not of those that it only joined, expired or not: one, or one for each entry that its preview and its final met. */
   ofSighting(cameraId: string, sightingId: string): Promise<Alert[]>
   /** Newest first, of these groups, never an expired one. `before`: raised before that time (null: from the newest). */
   list(page: {
@@ -63,12 +58,14 @@ export interface Alerts {
   }): Promise<Alert[]>
   /** Throws `not_found` for an unknown, expired or other group's alert: whether it exists is not told. */
   get(alertId: string, groups: readonly string[]): Promise<{ alert: Alert; steps: StepTaken[] }>
-  /** Takes the alert one step on. Throws `conflict` (another revision, wrong order, plate typed is not the listed one), `not_found`. */
+  /** Takes the alert one step on. Throws `conflict` (changed since the revision that was seen, wrong order, plate typed is not the listed one), `not_found`. */
   step(alertId: string, step: AlertStep, by: AlertActor): Promise<Alert>
-  /** Publishes every revision that was committed and not yet published; concurrent calls join. */
+  /** Publishes every revision that was committed and not yet published, and what is held no longer; concurrent calls join. */
   publishPending(): Promise<void>
-  /** Deletes at most `limit` expired alerts with their steps. */
-  purge(nowMs: number, limit: number): Promise<number>
+  /** Escalates what nobody has taken in time and publishes what quiet hours held back, when it is due, until the signal aborts. */
+  runDue(signal: AbortSignal): Promise<void>
+  /** Deletes at most `limit` expired alerts with their steps, and as many expired sightings of trails. */
+  purge(nowMs: number, limit: number): Promise<{ alerts: number; trail: number }>
 }
 
 export interface AlertsDeps {
@@ -80,6 +77,7 @@ export interface AlertsDeps {
   retention: () => Retention
   audit: { append(record: AuditRecord): Promise<{ seq: number }>; plateDigest(plate: string): string }
   suppressions: Pick<Suppressions, 'insert' | 'added' | 'endOf' | 'ended'>
+  rules: AlertRules
   /** Queues every published revision for other programs, in the transaction that marks it as published. */
   webhooks: Pick<Webhooks, 'queue'>
   /** Resolves when the broker has the alert in the queue of every subscribed session. */
@@ -89,71 +87,14 @@ export interface AlertsDeps {
 export function createAlerts(deps: AlertsDeps): Alerts {
   const { database, clock } = deps
   const { build } = database
+  const shownFromMs = () => clock.nowMs() - deps.retention().matchedMs
+  const rows = createAlertRows({ database, shownFromMs })
+  const grouping = createGrouping({ ...deps, rows })
+  const publishing = createPublishing({ ...deps, rows })
+  const escalation = createEscalation({ ...deps, rows, exclusively })
   const inProgress = new Set<string>()
   let lastChange: Promise<unknown> = Promise.resolve()
-  let publishing: Promise<void> | null = null
-  let again = false
-
-  const visible = (nowMs: number) =>
-    build.selectFrom('alerts').where('alerts.retained_from_ms', '>', nowMs - deps.retention().matchedMs)
-
-  /** Stores a new revision over the one that was read; changes 0 rows when somebody was quicker. */
-  const replace = (alert: Alert) =>
-    build
-      .updateTable('alerts')
-      .set({ revision: alert.revision, state: alert.state, document: JSON.stringify(alert) })
-      .where('alert_id', '=', alert.alertId)
-      .where('revision', '=', alert.revision - 1)
-
-  const insertGroups = (alert: Alert) =>
-    alert.groups.map((group) =>
-      build
-        .insertInto('alert_groups')
-        .values({
-          alert_id: alert.alertId,
-          group_name: group,
-          state: alert.state,
-          raised_at_ms: alert.raisedAtMs,
-        })
-        .onConflict((conflict) => conflict.columns(['alert_id', 'group_name']).doNothing()),
-    )
-
-  /** After `replace`, whether or not that found its revision. */
-  const copyState = ({ alertId }: Alert) =>
-    build
-      .updateTable('alert_groups')
-      .set(({ selectFrom }) => ({
-        state: selectFrom('alerts')
-          .select('alerts.state')
-          .where('alerts.alert_id', '=', alertId)
-          .$asScalar()
-          .$notNull(),
-      }))
-      .where('alert_id', '=', alertId)
-
-  const insertStep = (
-    from: Alert,
-    to: Alert,
-    taken: { step: string; account: string; auditSeq: number; details: string },
-  ) =>
-    build
-      .insertInto('alert_steps')
-      .columns(['alert_id', 'revision', 'step', 'account', 'at_ms', 'audit_seq', 'details'])
-      .expression((eb) =>
-        eb
-          .selectFrom('alerts')
-          .select([
-            'alert_id',
-            eb.val(to.revision).as('revision'),
-            eb.val(taken.step).as('step'),
-            eb.val(taken.account).as('account'),
-            eb.val(to.updatedAtMs).as('at_ms'),
-            eb.val(taken.auditSeq).as('audit_seq'),
-            eb.val(taken.details).as('details'),
-          ])
-          .where('alert_id', '=', from.alertId)
-          .where('revision', '=', from.revision),
-      )
+  let wake = () => {}
 
   function exclusively<T>(work: () => Promise<T>): Promise<T> {
     const turn = lastChange.then(work, work)
@@ -162,116 +103,44 @@ export function createAlerts(deps: AlertsDeps): Alerts {
   }
 
   async function find(alertId: string, groups: readonly string[]): Promise<Alert> {
-    const [row] = await database.read(visible(clock.nowMs()).select('document').where('alert_id', '=', alertId))
-    const alert = row === undefined ? null : (JSON.parse(row.document) as Alert)
-    if (alert === null || !alert.groups.some((group) => groups.includes(group))) {
+    const [alert] = await rows.whole(
+      await database.read(rows.visible().select(ALERT_COLUMNS).where('alert_id', '=', alertId)),
+    )
+    if (alert === undefined || !alert.groups.some((group) => groups.includes(group))) {
       throw new AppError('not_found', 'there is no such alert for your groups')
     }
     return alert
   }
 
-  async function publishAll(): Promise<void> {
-    for (;;) {
-      const rows = await database.read(
-        build
-          .selectFrom('alerts')
-          .select(['alert_id', 'document', 'revision'])
-          .whereRef('published_revision', '<', 'revision')
-          .where('retained_from_ms', '>', clock.nowMs() - deps.retention().matchedMs)
-          .orderBy('alert_id')
-          .limit(PUBLISH_STEP),
-      )
-      if (rows.length === 0) return
-      const published = rows.map((row) => JSON.parse(row.document) as Alert)
-      // At once, so that they share a commit; in their order.
-      await Promise.all(published.flatMap((alert) => alert.groups.map((group) => deps.publish(group, alert))))
-      const queued = deps.webhooks.queue(published)
-      const written = await database.writeBatch([
-        ...queued.statements,
-        ...rows.map((row) =>
-          build
-            .updateTable('alerts')
-            .set({ published_revision: row.revision })
-            .where('alert_id', '=', row.alert_id)
-            .where('published_revision', '<', row.revision),
-        ),
-      ])
-      queued.committed(written)
-    }
+  /** Published, and what has become due by it is looked at. A queue that cannot be written now is tried again within a minute. */
+  function publishSoon(): void {
+    publishing.publishPending().catch((thrown: unknown) => {
+      deps.log.error('alerts_not_published', { error: toAppError(thrown).message })
+    })
+    wake()
+  }
+
+  async function nextDueMs(): Promise<number | null> {
+    const due = [await escalation.nextDueMs(), await publishing.nextDueMs()].filter((one) => one !== null)
+    return due.length === 0 ? null : Math.min(...due)
   }
 
   return {
-    raise({ sighting, receivedAtMs, match, isHistorical = false }) {
-      const { retainedFromMs } = timesOf(sighting, receivedAtMs)
-      const raisedAtMs = isHistorical ? clock.nowMs() : receivedAtMs
-      const alert: Alert = {
-        alertId: deps.newId(),
-        agency: deps.agency,
-        revision: 0,
-        state: 'raised',
-        outcome: null,
-        groups: [...match.groups],
-        historical: isHistorical,
-        raisedAtMs,
-        updatedAtMs: raisedAtMs,
-        updatedBy: null,
-        expiresAtMs: retainedFromMs + Math.floor(deps.retention().matchedMs),
-        match: describeMatch(match, sighting),
-        sighting: describeSighting(sighting, receivedAtMs),
-      }
-      const statements: Statement[] = [
-        build.insertInto('alerts').values({
-          alert_id: alert.alertId,
-          camera_id: sighting.cameraId,
-          sighting_id: sighting.sightingId,
-          entry_id: match.entryId,
-          revision: alert.revision,
-          published_revision: UNPUBLISHED,
-          state: alert.state,
-          raised_at_ms: alert.raisedAtMs,
-          retained_from_ms: retainedFromMs,
-          document: JSON.stringify(alert),
-        }),
-        ...insertGroups(alert),
-      ]
-      return { alert, statements }
-    },
-    update(alert, { sighting, receivedAtMs, match }) {
-      const read = sighting.plate
-      const updated: Alert = {
-        ...alert,
-        revision: alert.revision + 1,
-        updatedAtMs: receivedAtMs,
-        updatedBy: null,
-        groups: [...new Set([...alert.groups, ...(match?.groups ?? [])])],
-        match: match === null ? { ...alert.match, stillMatches: false } : describeMatch(match, sighting),
-        // A final without a readable plate keeps the text of the preview: the alert is about that read.
-        sighting: { ...describeSighting(sighting, receivedAtMs), plate: read ?? alert.sighting.plate },
-      }
-      return { alert: updated, statements: [replace(updated), ...insertGroups(updated)] }
-    },
+    plan: grouping.plan,
+    raise: grouping.raise,
+    ofSighting: grouping.ofSighting,
     exclusively,
-    async ofSighting(cameraId, sightingId) {
-      const rows = await database.read(
-        build
-          .selectFrom('alerts')
-          .select('document')
-          .where('camera_id', '=', cameraId)
-          .where('sighting_id', '=', sightingId),
-      )
-      return rows.map((row) => JSON.parse(row.document) as Alert)
-    },
     async list({ groups, state, beforeMs, limit: most }) {
       if (groups.length === 0) return []
       const states = ALERT_STATES.filter((one) =>
         state === 'open' ? one !== 'closed' : state === null || one === state,
       )
-      const asked = { groups, beforeMs, shownFromMs: clock.nowMs() - deps.retention().matchedMs }
+      const asked = { groups, beforeMs, shownFromMs: shownFromMs() }
       const limit = Math.min(most, MAX_ALERT_PAGE)
-      const rows = await database.read(
+      const page = await database.read(
         build
           .selectFrom('alerts')
-          .select('document')
+          .select(ALERT_COLUMNS)
           .where(
             'alert_id',
             'in',
@@ -280,7 +149,7 @@ export function createAlerts(deps: AlertsDeps): Alerts {
           .orderBy('raised_at_ms', 'desc')
           .orderBy('alert_id', 'desc'),
       )
-      return rows.map((row) => JSON.parse(row.document) as Alert)
+      return rows.whole(page)
     },
     async get(alertId, groups) {
       const alert = await find(alertId, groups)
@@ -289,13 +158,14 @@ export function createAlerts(deps: AlertsDeps): Alerts {
       )
       return {
         alert,
-        steps: steps.map((row) => ({
-          revision: row.revision,
-          step: row.step,
-          account: row.account,
-          atMs: row.at_ms,
-          auditSeq: row.audit_seq,
-        })),
+        steps: steps.map((row) => {
+          const typed = JSON.parse(row.details) as Partial<AlertStep & { step: 'closed' }>
+          return {
+            ...{ revision: row.revision, step: row.step, account: row.account },
+            ...{ atMs: row.at_ms, auditSeq: row.audit_seq },
+            ...{ outcome: typed.outcome ?? null, correctPlate: typed.correctPlate ?? null },
+          }
+        }),
       }
     },
     async step(alertId, step, by) {
@@ -308,78 +178,97 @@ export function createAlerts(deps: AlertsDeps): Alerts {
       try {
         const alert = await find(alertId, by.groups)
         const record = auditOf(alert, step, by, deps.audit.plateDigest)
-        let changed: Alert
         try {
-          changed = planStep(alert, step, clock.nowMs(), by.account)
+          planStep(alert, step, clock.nowMs(), by.account)
         } catch (thrown) {
           const rule = thrown instanceof AppError ? thrown.code : 'internal'
           await deps.audit.append({ ...record, outcome: 'refused', rule })
           throw thrown
         }
         const { seq } = await deps.audit.append(record)
-        // The step is stored only if the alert is still the one that was read; the audit above took time.
-        const taken = { step: step.step, account: by.account, auditSeq: seq, details: JSON.stringify(step) }
         const cleared = suppressionOf(alert, step, by.account, clock.nowMs())
         const suppress = cleared === null ? [] : [deps.suppressions.insert(cleared)]
         if (step.step === 'taken_back') suppress.push(deps.suppressions.endOf(alertId))
         try {
-          const [, replaced] = await exclusively(() =>
-            database.writeBatch([insertStep(alert, changed, taken), replace(changed), copyState(changed), ...suppress]),
-          )
-          if (replaced?.changes !== 1) {
-            // Its sighting's final came between reading and writing; the person must see that first.
-            throw new AppError('conflict', 'the alert has changed meanwhile', {
-              hint: 'look at it again, then repeat the step',
-            })
-          }
+          const changed = await exclusively(async () => {
+            // The audit took time: its trail may have grown, which changes nothing of the step.
+            const now = await find(alertId, by.groups)
+            const after = planStep(now, step, clock.nowMs(), by.account)
+            const taken = { step: step.step, account: by.account, auditSeq: seq, details: JSON.stringify(step) }
+            const counted = countOutcome(build, now, after)
+            const written = await database.writeBatch([
+              ...counted,
+              rows.insertStep(now, after, taken),
+              rows.replace(after),
+              rows.copyState(after),
+              rows.escalateAt(after, escalation.dueAt(after, clock.nowMs())),
+              ...suppress,
+            ])
+            if (written[counted.length + 1]?.changes !== 1)
+              throw new AppError('conflict', 'the alert has changed meanwhile')
+            return after
+          })
           if (cleared !== null) deps.suppressions.added(cleared)
           if (step.step === 'taken_back') deps.suppressions.ended(alertId)
+          publishSoon()
+          return changed
         } catch (thrown) {
           // Written down as allowed and then not done: the audit must say so.
           const rule = thrown instanceof AppError ? thrown.code : 'internal'
           await deps.audit.append({ ...record, outcome: 'refused', rule, completes: seq })
           throw thrown
         }
-        // The step is taken; a queue that cannot be written now is tried again within a minute.
-        this.publishPending().catch((thrown: unknown) => {
-          deps.log.error('alerts_not_published', { error: toAppError(thrown).message })
-        })
-        return changed
       } finally {
         inProgress.delete(alertId)
       }
     },
-    publishPending() {
-      if (publishing !== null) {
-        again = true
-        return publishing
-      }
-      const run = async () => {
+    async publishPending() {
+      await publishing.publishPending()
+      wake()
+    },
+    async runDue(signal) {
+      signal.addEventListener('abort', () => wake(), { once: true })
+      while (!signal.aborted) {
+        const woken = new AbortController()
+        wake = () => woken.abort()
+        let waitMs = DUE_CHECK_MS
         try {
-          do {
-            again = false
-            await publishAll()
-          } while (again)
-        } finally {
-          publishing = null
+          await escalation.escalateDue()
+          await publishing.publishPending()
+          const dueMs = await nextDueMs()
+          if (dueMs !== null) waitMs = Math.min(waitMs, Math.max(1, dueMs - clock.nowMs()))
+        } catch (thrown) {
+          deps.log.error('alerts_not_escalated', { error: toAppError(thrown).message })
         }
+        await clock.sleep(waitMs, woken.signal).catch(() => {})
       }
-      publishing = run()
-      return publishing
     },
     async purge(nowMs, limit) {
-      const [deleted] = await database.writeBatch([
-        build.deleteFrom('alerts').where(
-          'alert_id',
-          'in',
-          build
-            .selectFrom('alerts')
-            .select('alert_id')
-            .where('retained_from_ms', '<=', nowMs - deps.retention().matchedMs)
-            .limit(limit),
-        ),
+      const endedMs = nowMs - deps.retention().matchedMs
+      const [alerts, trail] = await database.writeBatch([
+        build
+          .deleteFrom('alerts')
+          .where(
+            'alert_id',
+            'in',
+            build.selectFrom('alerts').select('alert_id').where('retained_from_ms', '<=', endedMs).limit(limit),
+          ),
+        build
+          .deleteFrom('alert_sightings')
+          .where((where) =>
+            where(
+              where.refTuple('alert_id', 'camera_id', 'sighting_id'),
+              'in',
+              build
+                .selectFrom('alert_sightings')
+                .select(['alert_id', 'camera_id', 'sighting_id'])
+                .where('retained_from_ms', '<=', endedMs)
+                .limit(limit)
+                .$asTuple('alert_id', 'camera_id', 'sighting_id'),
+            ),
+          ),
       ])
-      return deleted?.changes ?? 0
+      return { alerts: alerts?.changes ?? 0, trail: trail?.changes ?? 0 }
     },
   }
 }

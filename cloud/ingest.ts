@@ -6,18 +6,13 @@
 import type { Clock } from '../shared/clock.ts'
 import { toAppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
+import type { ListMatchKind } from '../shared/match-order.ts'
 import { confusableKey } from '../shared/plate.ts'
 import { isSealed } from '../shared/sealing.ts'
 import { sha256Hex } from '../shared/signing.ts'
 import type { Topic } from '../shared/topics.ts'
-import {
-  type Alert,
-  MAX_CROP_BYTES,
-  MAX_SIGHTING_BYTES,
-  parseWire,
-  type Sighting,
-  sightingSchema,
-} from '../shared/wire/index.ts'
+import { MAX_CROP_BYTES, MAX_SIGHTING_BYTES, parseWire, type Sighting, sightingSchema } from '../shared/wire/index.ts'
+import type { PlannedAlerts } from './alerts/grouping.ts'
 import type { Alerts } from './alerts.ts'
 import type { Database, Statement } from './database/database.ts'
 import type { ListMatch, MatchedRead } from './hotlists.ts'
@@ -53,7 +48,9 @@ export interface IngestCounters {
   quarantinePurged(count: number): void
   batch(size: number, durationMs: number): void
   failed(code: string): void
-  alertRaised(kind: Alert['match']['kind']): void
+  alertRaised(kind: ListMatchKind): void
+  /** Of a sighting that joined an open alert, as an element of its trail or only counted. */
+  alertJoined(as: 'trail' | 'duplicate'): void
   disagreement(): void
   clockMarked(): void
 }
@@ -87,22 +84,13 @@ interface Waiting {
 interface Batch {
   statements: Statement[]
   digests: Map<string, string>
-  /** Of each sighting, those that the batch raises or updates. */
-  alerts: Map<string, Alert[]>
+  /** Sightings and entries whose alerts it changes; a further change needs those committed. */
+  alerted: Set<string>
   alertsChanged: boolean
   /** `camera/sighting/sha256` of announced pictures → where their retention starts. */
   crops: Map<string, number>
   /** Counted once the batch is committed. */
   afterCommit: (() => void)[]
-}
-
-/** What a sighting does to its alerts, before it is decided that it is stored. */
-interface PlannedAlerts {
-  /** The sighting has an alert, new or not. */
-  isAlerted: boolean
-  alerts: Alert[]
-  statements: Statement[]
-  raised: Alert | null
 }
 
 export function createIngest(deps: IngestDeps): Ingest {
@@ -147,12 +135,12 @@ export function createIngest(deps: IngestDeps): Ingest {
     const { plate } = sighting
     const match = plate === null ? null : deps.match({ ...sighting, plate }, receivedAtMs)
     const planned = await planAlerts(batch, { sighting, receivedAtMs, match, hasPreview: digests.has(0) })
-    const isMatched = match !== null || planned.isAlerted
+    const isMatched = match !== null || planned?.isAlerted === true
     const { matchedMs, unmatchedMs } = deps.retention()
     if (retainedFromMs <= receivedAtMs - (isMatched ? matchedMs : unmatchedMs)) {
       return setAside(batch, arrived, 'clock_behind', 'capturedAtMs')
     }
-    takeAlerts(batch, sighting, planned)
+    if (planned !== null) takeAlerts(batch, sighting, match, planned)
     batch.digests.set(key, digest)
     if (sighting.crop !== null) {
       batch.crops.set(`${sighting.cameraId}/${sighting.sightingId}/${sighting.crop.sha256}`, retainedFromMs)
@@ -184,48 +172,30 @@ export function createIngest(deps: IngestDeps): Ingest {
     return 'stored'
   }
 
-  /**
-   * One alert per sighting, raised by whichever revision comes first and updated by the final. A final that meets another entry
-   * raises an alert of its own: what a person has compared and confirmed never becomes a claim about another plate.
-   */
+  /** Null for most: what matches nothing, neither here nor on the camera, and had no preview needs no look at the alerts. */
   async function planAlerts(
     batch: Batch,
     found: { sighting: Sighting; receivedAtMs: number; match: ListMatch | null; hasPreview: boolean },
-  ): Promise<PlannedAlerts> {
+  ): Promise<PlannedAlerts | null> {
     const { sighting, match } = found
-    const none: PlannedAlerts = { isAlerted: false, alerts: [], statements: [], raised: null }
-    // Most sightings match nothing, neither here nor on the camera, and had no preview: they need no look at the alerts.
     if (match === null && sighting.match === null) {
       const preview = batch.digests.has(`${sighting.cameraId}/${sighting.sightingId}/0`) || found.hasPreview
-      if (sighting.revision === 0 || !preview) return none
+      if (sighting.revision === 0 || !preview) return null
     }
-    const existing =
-      batch.alerts.get(`${sighting.cameraId}/${sighting.sightingId}`) ??
-      (await alerts.ofSighting(sighting.cameraId, sighting.sightingId))
-    // A late preview: the final has spoken.
-    if (existing.some((alert) => sighting.revision < alert.sighting.revision)) return { ...none, isAlerted: true }
-    const updated = existing.map((alert) =>
-      alerts.update(alert, { ...found, match: alert.match.entryId === match?.entryId ? match : null }),
-    )
-    const isNew =
-      match !== null && !match.suppressed && existing.every((alert) => alert.match.entryId !== match.entryId)
-    const raised = isNew ? alerts.raise({ ...found, match }) : null
-    const all = raised === null ? updated : [...updated, raised]
-    return {
-      isAlerted: all.length > 0,
-      alerts: all.map(({ alert }) => alert),
-      statements: all.flatMap(({ statements }) => statements),
-      raised: raised?.alert ?? null,
-    }
+    // What the batch has planned for the same alerts must be there to be read.
+    if (alertKeys(sighting, match).some((key) => batch.alerted.has(key))) await commit(batch)
+    return alerts.plan(found)
   }
 
-  function takeAlerts(batch: Batch, sighting: Sighting, { alerts, statements, raised }: PlannedAlerts): void {
-    if (alerts.length === 0) return
+  function takeAlerts(batch: Batch, sighting: Sighting, match: ListMatch | null, planned: PlannedAlerts): void {
+    const { statements, raised, joined } = planned
+    if (statements.length === 0) return
     batch.statements.push(...statements)
-    batch.alerts.set(`${sighting.cameraId}/${sighting.sightingId}`, alerts)
-    batch.alertsChanged = true
-    if (raised === null) return
+    for (const key of alertKeys(sighting, match)) batch.alerted.add(key)
+    batch.alertsChanged ||= planned.isToPublish
     batch.afterCommit.push(() => {
+      if (joined !== null) counters.alertJoined(joined.isShown ? 'trail' : 'duplicate')
+      if (raised === null) return
       counters.alertRaised(raised.match.kind)
       log.info('alert_raised', { alertId: raised.alertId, sightingId: sighting.sightingId })
     })
@@ -272,18 +242,8 @@ export function createIngest(deps: IngestDeps): Ingest {
     return planReport(batch, arrived)
   }
 
-  /** One transaction for `arrivals`; throws with nothing stored. */
-  async function store(arrivals: readonly Waiting[]): Promise<IngestOutcome[]> {
-    const batch: Batch = {
-      statements: [],
-      digests: new Map(),
-      alerts: new Map(),
-      alertsChanged: false,
-      crops: new Map(),
-      afterCommit: [],
-    }
-    const outcomes: IngestOutcome[] = []
-    for (const arrived of arrivals) outcomes.push(await plan(batch, arrived))
+  /** Stores what the batch holds and empties it. */
+  async function commit(batch: Batch): Promise<void> {
     if (batch.statements.length > 0) await database.writeBatch(batch.statements)
     for (const count of batch.afterCommit) count()
     // Officers are told after the acknowledgement: a slow queue must not hold up the camera.
@@ -292,6 +252,15 @@ export function createIngest(deps: IngestDeps): Ingest {
         log.error('alerts_not_published', { error: toAppError(thrown).message })
       })
     }
+    Object.assign(batch, newBatch())
+  }
+
+  /** One transaction for `arrivals`, more where several change the same alert. When it throws, what is stored makes their repeats duplicates. */
+  async function store(arrivals: readonly Waiting[]): Promise<IngestOutcome[]> {
+    const batch = newBatch()
+    const outcomes: IngestOutcome[] = []
+    for (const arrived of arrivals) outcomes.push(await plan(batch, arrived))
+    await commit(batch)
     return outcomes
   }
 
@@ -359,6 +328,23 @@ export function createIngest(deps: IngestDeps): Ingest {
       })
     },
   }
+}
+
+const newBatch = (): Batch => ({
+  ...{
+    statements: [],
+    digests: new Map(),
+    alerted: new Set(),
+    alertsChanged: false,
+    crops: new Map(),
+    afterCommit: [],
+  },
+})
+
+/** What stands for the alerts that a sighting may change: its own, those that it has joined, and those of the entry that it meets. */
+function alertKeys({ cameraId, sightingId }: Sighting, match: ListMatch | null): string[] {
+  const own = `sighting ${cameraId}/${sightingId}`
+  return match === null ? [own] : [own, `entry ${match.list}/${match.entryId}`]
 }
 
 /** Starts with SOI and ends with EOI [ITU-T T.81, B.1.1.3]: half a picture is none. */

@@ -14,6 +14,8 @@ import { maySubscribe, topics } from '../shared/topics.ts'
 import type { Alert } from '../shared/wire/index.ts'
 import { createAccounts } from './accounts.ts'
 import { raiseHistorical } from './alerts/historical.ts'
+import { createOutcomes } from './alerts/outcomes.ts'
+import { createAlertRules } from './alerts/rules.ts'
 import { createAlerts } from './alerts.ts'
 import { createApi, secureContext } from './api/api.ts'
 import { openAudit } from './audit/log.ts'
@@ -158,6 +160,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       pageOrigin: () => `https://${config.hostnames[0]}:${portOf(api.server)}`,
       getAlert: (...args) => alerts.get(...args),
     })
+    const alertRules = await createAlertRules({ database, clock })
     const alerts = createAlerts({
       database,
       agency,
@@ -168,6 +171,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       audit,
       suppressions,
       webhooks,
+      rules: alertRules,
       publish: (group, alert) =>
         broker.publish(topics.alerts(agency, group), Buffer.from(JSON.stringify(alert)), { qos: 1, retain: false }),
     })
@@ -275,6 +279,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       sightings,
       alerts,
       webhooks,
+      alertRules,
+      outcomes: createOutcomes({ database, clock }),
       quarantine,
       broker,
       metrics,
@@ -330,10 +336,10 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       clock,
       log,
     }
-    const loop = runRetention(retentionDeps, ending.signal)
+    const loops = [runRetention(retentionDeps, ending.signal), alerts.runDue(ending.signal)]
     closing.unshift(async () => {
       ending.abort()
-      await loop
+      await Promise.all(loops)
       await denials.flush()
     })
 
@@ -355,11 +361,12 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
   }
 }
 
-/** Where the retention of a queued publish starts: for an alert with its sighting, for everything else now. */
+/** Where the retention of a queued publish starts: for an alert with the first of its sightings, for everything else now. */
 function queuedFrom({ topic, payload }: { topic: string; payload: Buffer }, nowMs: number): number {
   if (!topic.includes('/alerts/')) return nowMs
-  const { sighting } = JSON.parse(payload.toString('utf8')) as Alert
-  return timesOf(sighting, sighting.receivedAtMs).retainedFromMs
+  const { sighting, trail = [] } = JSON.parse(payload.toString('utf8')) as Alert
+  const starts = trail.map(({ seenAtMs, receivedAtMs }) => Math.min(seenAtMs, receivedAtMs))
+  return Math.min(timesOf(sighting, sighting.receivedAtMs).retainedFromMs, ...starts)
 }
 
 function makeFolder(folder: string): void {

@@ -8,7 +8,7 @@ export interface Metrics {
   denied(rule: Denial): void
   connection(change: 1 | -1, kind: 'camera' | 'person'): void
   queueDropped(count: number): void
-  purged(table: 'sightings' | 'crops' | 'alerts' | 'quarantine' | 'queue' | 'entries', count: number): void
+  purged(table: 'sightings' | 'crops' | 'alerts' | 'trail' | 'quarantine' | 'queue' | 'entries', count: number): void
   readonly webhooks: {
     attempt(outcome: 'delivered' | 'failed'): void
     dropped(count: number): void
@@ -36,6 +36,11 @@ export function createMetrics(): Metrics {
     'code',
   ])
   const raised = counter('alerts_raised_total', 'alerts by kind of match', ['kind'])
+  const joined = counter(
+    'alert_sightings_total',
+    'sightings that joined an open alert: in its trail, or only counted',
+    ['as'],
+  )
   const disagreed = counter('match_disagreements_total', 'sightings that camera and cloud matched differently')
   const marked = counter('clock_marked_total', 'sightings of a camera whose clock is not to be trusted')
   const denied = counter('denied_total', 'refused connections, publishes and subscriptions', ['rule'])
@@ -85,6 +90,7 @@ export function createMetrics(): Metrics {
       },
       failed: (code) => failed.inc({ code }),
       alertRaised: (kind) => raised.inc({ kind }),
+      alertJoined: (as) => joined.inc({ as }),
       disagreement: () => disagreed.inc(),
       clockMarked: () => marked.inc(),
     },

@@ -3,6 +3,8 @@ import type { Clock } from '../shared/clock.ts'
 import type { NewId } from '../shared/ids.ts'
 import type { Log } from '../shared/log.ts'
 import type { Accounts } from './accounts.ts'
+import type { Outcomes } from './alerts/outcomes.ts'
+import type { AlertRules } from './alerts/rules.ts'
 import type { Alerts } from './alerts.ts'
 import type { Audit } from './audit/log.ts'
 import type { Authority } from './authority.ts'
@@ -42,6 +44,8 @@ export interface CloudParts {
   readonly sightings: Sightings
   readonly alerts: Alerts
   readonly webhooks: Webhooks
+  readonly alertRules: AlertRules
+  readonly outcomes: Outcomes
   readonly quarantine: Quarantine
   readonly broker: Broker
   readonly metrics: Metrics

@@ -20,16 +20,24 @@ export type Role = (typeof ROLES)[number]
 const GRANTS = {
   /** Works alerts of the own groups; sees no plain read, which is not criminal-justice information until it matched. */
   officer: ['alerts.read', 'alerts.verify'],
-  /** As an officer, watches reads arrive, and puts single plates on lists made by hand. */
-  supervisor: ['alerts.read', 'alerts.verify', 'sightings.watch', 'hotlists.enter'],
+  /** As an officer, watches reads arrive, puts single plates on lists made by hand, and sees how often alerts were misread. */
+  supervisor: ['alerts.read', 'alerts.verify', 'hotlists.enter', 'outcomes.read', 'sightings.watch'],
   /** Searches stored reads, each search with case number, offence type and reason. */
   investigator: ['alerts.read', 'search.run', 'sightings.view'],
-  'hotlist-admin': ['hotlists.read', 'hotlists.write', 'hotlists.enter'],
+  'hotlist-admin': ['hotlists.read', 'hotlists.write', 'hotlists.enter', 'outcomes.read'],
   'camera-technician': ['cameras.read', 'cameras.write'],
   /** Decides what leaves a camera, how long it is kept, and which other programs get alerts. */
   'policy-admin': ['policy.read', 'policy.write', 'webhooks.read', 'webhooks.write'],
   'account-admin': ['accounts.read', 'accounts.write'],
-  auditor: ['audit.read', 'policy.read', 'hotlists.read', 'cameras.read', 'accounts.read', 'webhooks.read'],
+  auditor: [
+    'audit.read',
+    'policy.read',
+    'hotlists.read',
+    'cameras.read',
+    'accounts.read',
+    'outcomes.read',
+    'webhooks.read',
+  ],
 } as const satisfies Record<Role, readonly string[]>
 
 export type Permission = (typeof GRANTS)[Role][number]

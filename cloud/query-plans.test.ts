@@ -230,6 +230,43 @@ test('what waits for a webhook is queued, found, postponed, counted and dropped 
   }, TWO_WAIT)
 })
 
+test('a sighting without a match asks nothing of the alerts; one with a match finds its open alert by its entry', async () => {
+  await withCamera(async (world, publish) => {
+    const other = await world.connectCamera('oak-st-2', await world.addCamera('oak-st-2'))
+    const see = (plate: string) =>
+      publishSighting(other, makeSighting(world.clock, { cameraId: 'oak-st-2', plate, revision: 1 }))
+    const unmatched = await plansOf(world, () => see('WWW9999'))
+    assert.equal(
+      unmatched.map(({ sql }) => sql.split(' ').slice(0, 3).join(' ')),
+      ['select "revision", "payload_sha256"', 'insert into "sightings"'],
+    )
+    await publish()
+    const { alerts } = world.cloud.parts
+    const matched = await plansOf(world, async () => {
+      await see(PLATE)
+      await until('the revision is published', async () => {
+        const { database } = world.cloud.parts
+        const pending = database.build.selectFrom('alerts').select('alert_id')
+        return (await database.read(pending.whereRef('published_revision', '<', 'revision'))).length === 0
+      })
+    })
+    assert.is((await alerts.list({ groups: ['patrol'], state: 'open', beforeMs: null, limit: 9 }))[0]?.trail.length, 1)
+    assert.equal(scans(matched), [])
+    const lines = matched.flatMap(({ plan }) => plan)
+    for (const wanted of [
+      /^SEARCH alerts USING INDEX alerts_open_by_entry \(list=\? AND entry_id=\? AND match_kind=\? AND last_seen_at_ms>\?\)/,
+      /^SEARCH alert_sightings USING INDEX alert_sightings_by_sighting \(camera_id=\? AND sighting_id=\?\)/,
+      /^SEARCH alert_sightings USING INDEX alert_sightings_shown \(alert_id=\?\)/,
+      /^SEARCH alert_groups USING PRIMARY KEY \(alert_id=\?\)/,
+    ]) {
+      assert.ok(
+        lines.some((line) => wanted.test(line)),
+        `${wanted}: ${JSON.stringify(lines, null, 1)}`,
+      )
+    }
+  })
+})
+
 test('the audit is listed from any place, and written, by its numbers', async () => {
   await inCloud(async (world) => {
     const { audit } = world.cloud.parts
@@ -286,6 +323,7 @@ test('the purge finds what is past its retention in every table by its age', asy
       sightings: 'sightings_by_age (matched=? AND retained_from_ms<?)',
       crops: 'crops_by_age (retained_from_ms<?)',
       alerts: 'alerts_by_age (retained_from_ms<?)',
+      alert_sightings: 'alert_sightings_by_age (retained_from_ms<?)',
       quarantine: 'quarantine_by_age (received_at_ms<?)',
       broker_outgoing: 'broker_outgoing_by_age (retained_from_ms<?)',
       broker_subscriptions: 'broker_subscriptions_by_age (seen_at_ms<?)',

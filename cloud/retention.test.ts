@@ -11,6 +11,7 @@ import { silentLog } from '../shared/log.ts'
 import { openDatabase } from '../shared/sqlite.ts'
 import { topics } from '../shared/topics.ts'
 import type { Sighting } from '../shared/wire/index.ts'
+import { createAlertRules } from './alerts/rules.ts'
 import { createAlerts } from './alerts.ts'
 import { openSqlite } from './database/sqlite.ts'
 import { createMetrics } from './metrics.ts'
@@ -169,7 +170,8 @@ test('after a purge the bytes are gone from the database file, its log and the q
     await until('the purge has left its receipt', async () => (await world.audited('retention.purged')).length === 1)
     await until('nothing is left', async () => (await rowsOf(world, 'broker_outgoing')) === 0)
     const [receipt] = await world.audited('retention.purged')
-    assert.equal(receipt?.detail, { sightings: 2, crops: 1, alerts: 1, quarantine: 1, queue: 1, entries: 0 })
+    const purged = { sightings: 2, crops: 1, alerts: 1, trail: 0, quarantine: 1, queue: 1, entries: 0 }
+    assert.equal(receipt?.detail, purged)
     for (const table of ['alerts', 'alert_groups', 'alert_steps', 'quarantine'] as const) {
       assert.is(await rowsOf(world, table), 0, table)
     }
@@ -293,6 +295,7 @@ test('a purge of many rows goes in steps, between which others write, and stops 
         audit: { ...audit, plateDigest: (plate) => plate },
         suppressions: await createSuppressions({ database, clock }),
         webhooks: { queue: () => ({ statements: [], committed: () => {} }) },
+        rules: await createAlertRules({ database, clock }),
         publish: async () => {},
       }),
       sessions,

@@ -25,6 +25,8 @@ export interface Purged {
   sightings: number
   crops: number
   alerts: number
+  /** Sightings in the trails of alerts. */
+  trail: number
   quarantine: number
   queue: number
   entries: number
@@ -49,15 +51,17 @@ export interface RetentionDeps {
 
 /** Deletes everything that is past its retention now; stops early when the signal aborts. Returns what it deleted. */
 export async function purgeExpired(deps: RetentionDeps, signal: AbortSignal): Promise<Purged> {
-  const total: Purged = { sightings: 0, crops: 0, alerts: 0, quarantine: 0, queue: 0, entries: 0 }
+  const total: Purged = { sightings: 0, crops: 0, alerts: 0, trail: 0, quarantine: 0, queue: 0, entries: 0 }
   while (!signal.aborted) {
     const nowMs = deps.clock.nowMs()
     const { sightings, crops } = await deps.sightings.purge(nowMs, PURGE_STEP_ROWS)
+    const { alerts, trail } = await deps.alerts.purge(nowMs, PURGE_STEP_ROWS)
     const quarantined = await deps.quarantine.purge(nowMs, PURGE_STEP_ROWS)
     const step: Purged = {
       sightings,
       crops,
-      alerts: await deps.alerts.purge(nowMs, PURGE_STEP_ROWS),
+      alerts,
+      trail,
       quarantine: quarantined.expired + quarantined.overflow,
       queue: await deps.sessions.purge(PURGE_STEP_ROWS),
       entries: await deps.entries.purge(nowMs - deps.retention().matchedMs, PURGE_STEP_ROWS),
@@ -82,7 +86,7 @@ export async function purgeExpired(deps: RetentionDeps, signal: AbortSignal): Pr
   }
   return total
 }
-const PURGED_KEYS = ['sightings', 'crops', 'alerts', 'quarantine', 'queue', 'entries'] as const
+const PURGED_KEYS = ['sightings', 'crops', 'alerts', 'trail', 'quarantine', 'queue', 'entries'] as const
 
 /** Purges at every interval until the signal aborts, and sends alerts that could not be published. A failure is logged and tried again at the next interval. */
 export async function runRetention(deps: RetentionDeps, signal: AbortSignal): Promise<void> {

@@ -225,6 +225,11 @@ export async function inCloud(
   }
 }
 
+/** No grouping: every sighting that meets an entry raises an alert of its own. */
+export function eachAlone(world: TestCloud): Promise<void> {
+  return world.cloud.parts.alertRules.set({ list: null, group: null, groupWindowSeconds: 0 }, 'test')
+}
+
 /** A valid final sighting of camera elm-st-1, captured now. */
 export function makeSighting(clock: Clock, change: Partial<Sighting> = {}): Sighting {
   return sightingSchema.parse({

@@ -15,17 +15,32 @@ export interface AlertActor {
 
 /** The alert after the step. Throws `conflict` when it may not be taken: another revision, wrong order, another plate. */
 export function planStep(alert: Alert, step: AlertStep, nowMs: number, account: string): Alert {
-  if (step.revision !== alert.revision) {
+  // What only added to its trail or told further groups changes nothing of what the person saw.
+  if (step.revision < alert.basisRevision || step.revision > alert.revision) {
     throw new AppError('conflict', `the alert is at revision ${alert.revision}, not ${step.revision}`, {
       hint: 'look at the alert again, then repeat the step',
     })
   }
-  const changed = { ...alert, revision: alert.revision + 1, updatedAtMs: nowMs, updatedBy: account }
+  const revision = alert.revision + 1
+  const changed: Alert = {
+    ...alert,
+    ...{ revision, basisRevision: revision, updatedAtMs: nowMs, updatedBy: account },
+    // Who takes a step on what nobody has works on it.
+    ...(alert.acknowledgedBy === null ? { acknowledgedBy: account, acknowledgedAtMs: nowMs } : {}),
+  }
+  if (step.step === 'acknowledged' || step.step === 'released') {
+    return { ...changed, ...holderAfter(alert, step.step, account, nowMs) }
+  }
   if (step.step === 'closed') {
     if (!CLOSING_OUTCOMES[alert.state].includes(step.outcome)) {
       const allowed = CLOSING_OUTCOMES[alert.state]
       throw new AppError('conflict', `an alert that is ${alert.state} cannot be closed as ${step.outcome}`, {
         hint: allowed.length === 0 ? 'it is closed already' : `possible: ${allowed.join(', ')}`,
+      })
+    }
+    if (step.outcome === 'misread' && step.correctPlate === alert.match.listedPlate) {
+      throw new AppError('conflict', 'the plate that you read is the listed one: that is no misread', {
+        hint: 'compare the picture, or correct what you typed',
       })
     }
     if (step.suppressForMs != null && step.outcome !== 'cleared') {
@@ -46,6 +61,26 @@ export function planStep(alert: Alert, step: AlertStep, nowMs: number, account: 
   }
   if (step.step === 'image_compared') checkComparison(alert, step)
   return { ...changed, state: step.step }
+}
+
+/** Who has the alert after it was taken, or let go by who had it. Another takes it over. Throws `conflict`. */
+function holderAfter(
+  alert: Alert,
+  step: 'acknowledged' | 'released',
+  account: string,
+  nowMs: number,
+): Pick<Alert, 'acknowledgedBy' | 'acknowledgedAtMs'> {
+  if (alert.state === 'closed') throw new AppError('conflict', 'the alert is closed')
+  if (step === 'acknowledged') {
+    if (alert.acknowledgedBy === account) throw new AppError('conflict', 'you have this alert already')
+    return { acknowledgedBy: account, acknowledgedAtMs: nowMs }
+  }
+  if (alert.acknowledgedBy !== account) {
+    throw new AppError('conflict', 'only who has an alert can release it', {
+      hint: alert.acknowledgedBy === null ? 'nobody has it' : 'take it over instead',
+    })
+  }
+  return { acknowledgedBy: null, acknowledgedAtMs: null }
 }
 
 /** The officer's own reading of the picture decides, not the machine's. Throws `conflict` with what to do instead. */
@@ -81,7 +116,11 @@ export function auditOf(
   by: AlertActor,
   plateDigest: (plate: string) => string,
 ): AuditRecord {
-  const plates = [alert.match.listedPlate, alert.sighting.plate, step.step === 'closed' ? step.correctPlate : null]
+  const plates = [
+    alert.match.listedPlate,
+    alert.sighting.plate,
+    step.step === 'closed' ? (step.correctPlate ?? null) : null,
+  ]
   const text = (typed: string) => withoutPlates(typed, plates, plateDigest)
   const detail: Record<string, string | number> = { from: alert.state, revision: alert.revision }
   if (step.step === 'image_compared') {
@@ -92,11 +131,12 @@ export function auditOf(
     detail.confirmedWith = text(step.confirmedWith)
     detail.result = text(step.result)
   }
+  if (step.step === 'acknowledged' && alert.acknowledgedBy !== null) detail.takenFrom = alert.acknowledgedBy
   if (step.step === 'taken_back') detail.reason = text(step.reason)
   if (step.step === 'closed') {
     detail.outcome = step.outcome
     detail.note = text(step.note)
-    if (step.correctPlate !== null) detail.correctPlate = plateDigest(step.correctPlate)
+    if (step.correctPlate != null) detail.correctPlate = plateDigest(step.correctPlate)
     if (step.suppressForMs != null) detail.suppressForMs = step.suppressForMs
   }
   return {

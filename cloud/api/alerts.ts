@@ -2,7 +2,14 @@
 import { z } from 'zod'
 import { AppError } from '../../shared/errors.ts'
 import { slugSchema } from '../../shared/names.ts'
-import { ALERT_STATES, alertSchema, alertStepSchema, timeMsSchema } from '../../shared/wire/index.ts'
+import {
+  ALERT_OUTCOMES,
+  ALERT_STATES,
+  alertSchema,
+  alertStepSchema,
+  plateSchema,
+  timeMsSchema,
+} from '../../shared/wire/index.ts'
 import { MAX_ALERT_PAGE } from '../alerts.ts'
 import type { CloudParts } from '../parts.ts'
 import type { Door, TypedApi } from './door.ts'
@@ -56,6 +63,10 @@ export function registerAlerts(app: TypedApi, parts: CloudParts, door: Door): vo
               account: z.string(),
               atMs: timeMsSchema,
               auditSeq: z.int(),
+              outcome: z.enum(ALERT_OUTCOMES).nullable().describe('of a closing'),
+              correctPlate: plateSchema
+                .nullable()
+                .describe('of a misread: what the plate says; null: it cannot be read'),
             }),
           ),
           source: z

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import { type Alert, MAX_STEP_TEXT } from '../../shared/wire/index.ts'
 import { MAX_ALERT_PAGE } from '../alerts.ts'
 import { MAX_PURPOSE_CHARACTERS, MAX_REASON_CHARACTERS, MAX_SEARCH_CAMERAS, MAX_SEARCH_PAGE } from '../search.ts'
-import { inCloud, makeSighting, publishSighting, type TestCloud } from '../testing.ts'
+import { eachAlone, inCloud, makeSighting, publishSighting, type TestCloud } from '../testing.ts'
 import { MAX_REQUESTS_PER_MINUTE } from './api.ts'
 
 const A = 'elm-st-1'
@@ -97,6 +97,7 @@ test('a search takes cameras, purpose and page up to their limits and refuses on
 
 test('a page of alerts holds as many as the limit, and more cannot be asked for', async () => {
   await inCloud(async (world) => {
+    await eachAlone(world)
     await raise(world, MAX_ALERT_PAGE + 1)
     const officer = caller(world, await world.addPerson('olga', ['officer'], ['patrol']))
     const page = (limit: number) => officer.call('GET', `/api/v1/alerts?limit=${limit}`)
@@ -121,7 +122,7 @@ test('what an officer types into a step is taken up to the limit and one charact
     assert.is(await step({ ...confirmed, confirmedWith: `${longest}x` }), 400)
     assert.is(await step({ ...confirmed, result: `${longest}x` }), 400)
     assert.is(await step(confirmed), 200)
-    const closed = { step: 'closed', revision: 2, outcome: 'misread', note: longest }
+    const closed = { step: 'closed', revision: 2, outcome: 'stale', note: longest }
     assert.is(await step({ ...closed, note: `${longest}x` }), 400)
     assert.is(await step(closed), 200)
     officer.close()

@@ -524,7 +524,8 @@ test('status tells the page list versions, ages and what I may do', async () => 
   await inWorld(async (world) => {
     const token = await world.as('supervisor')
     const status = await world.call('GET', '/api/v1/status', { token })
-    assert.equal(status.json.permissions, ['alerts.read', 'alerts.verify', 'hotlists.enter', 'sightings.watch'])
+    const permissions = ['alerts.read', 'alerts.verify', 'hotlists.enter', 'outcomes.read', 'sightings.watch']
+    assert.equal(status.json.permissions, permissions)
     assert.equal(status.json.hotlists, [])
     assert.equal(status.json.cameras, { registered: 0, online: 0 })
   })

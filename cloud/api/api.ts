@@ -21,6 +21,7 @@ import {
 } from '../connections.ts'
 import type { CloudParts } from '../parts.ts'
 import { PAGE_HEADERS, registerPages } from '../web/pages.ts'
+import { registerAlertRules } from './alert-rules.ts'
 import { registerAlerts } from './alerts.ts'
 import { registerAudit } from './audit.ts'
 import { createDoor, typed } from './door.ts'
@@ -29,6 +30,7 @@ import { registerFleet } from './fleet.ts'
 import { registerListEntries } from './list-entries.ts'
 import { registerListMappings } from './list-mappings.ts'
 import { registerLists } from './lists.ts'
+import { registerOutcomes } from './outcomes.ts'
 import { registerPeople } from './people.ts'
 import { registerSearch } from './search.ts'
 import { registerWebhooks } from './webhooks.ts'
@@ -118,6 +120,8 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     registerListEntries(api, parts, door)
     registerListMappings(api, parts, door)
     registerAlerts(api, parts, door)
+    registerAlertRules(api, parts, door)
+    registerOutcomes(api, parts, door)
     registerSearch(api, parts, door)
     registerWebhooks(api, parts, door)
     registerAudit(api, parts, door)

@@ -6,8 +6,8 @@ import { MAX_IMPORT_BYTES, MAX_REASON_LENGTH } from '../hotlists/csv.ts'
 import { createImports, type OnImportStep } from '../hotlists/progress.ts'
 import { DEFAULT_GROUPS, LIST_SOURCES, MAX_GROUPS_PER_LIST, MAX_MAX_AGE_MS } from '../hotlists/settings.ts'
 import type { CloudParts } from '../parts.ts'
-import { may } from '../permissions.ts'
 import type { Door, TypedApi } from './door.ts'
+import { groupWarnings } from './group-warnings.ts'
 import { differenceSchema, type ImportReply, importReportSchema, registerListImports } from './list-imports.ts'
 
 const flag = z.enum(['true', 'false']).default('false')
@@ -75,15 +75,9 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
   const subject = (list: string) => ({ kind: 'hotlist', id: list })
   const by = (request: Parameters<Door['session']>[0]) => door.session(request).account
 
-  /** Groups of the list whose alerts nobody would get: most likely a name that was mistyped. */
-  async function groupWarnings(list: string, wanted: readonly string[] | undefined): Promise<string[]> {
+  async function warningsOf(list: string, wanted: readonly string[] | undefined): Promise<string[]> {
     const known = (await hotlists.status()).find((one) => one.list === list)
-    const people = (await accounts.list()).filter(
-      ({ state, roles }) => state !== 'disabled' && may(roles, 'alerts.read'),
-    )
-    return (wanted ?? known?.groups ?? DEFAULT_GROUPS)
-      .filter((group) => !people.some(({ groups }) => groups.includes(group)))
-      .map((group) => `nobody who may see alerts is in the group ${group}`)
+    return groupWarnings(accounts, wanted ?? known?.groups ?? DEFAULT_GROUPS)
   }
 
   app.route({
@@ -176,7 +170,7 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
           results: good,
           detail: { applied, version, pendingVersion, ...difference, bad, prohibited, patterns, sourceSha256, mapping },
         })
-        const warnings = await groupWarnings(list, wanted)
+        const warnings = await warningsOf(list, wanted)
         if (patterns > 0) warnings.push(`${patterns} entries are patterns: no camera has them, the cloud matches them`)
         if (report.version !== null || report.pendingVersion !== null) {
           // The list is in force: that must be told whatever comes of this.

@@ -42,7 +42,10 @@ export interface QuarantineTable {
   received_at_ms: number
 }
 
-/** Owner: alerts.ts. `document` is the alert as it travels; published_revision is -1 before the first publish. */
+/**
+ * Owner: alerts.ts. `document` is the alert as it travels without what other tables tell (trail, count, held); published_revision is -1
+ * before the first publish. match_kind: of its sighting as it is now, `none` when the final no longer matches.
+ */
 export interface AlertsTable {
   alert_id: string
   camera_id: string
@@ -54,14 +57,62 @@ export interface AlertsTable {
   raised_at_ms: number
   retained_from_ms: number
   document: string
+  list: string
+  match_kind: string
+  raised_kind: string
+  first_seen_at_ms: number
+  last_seen_at_ms: number
+  sightings: Generated<number>
+  escalate_at_ms: number | null
 }
 
-/** Owner: alerts.ts. State and time are the alert's, here for the index that lists are read from. */
+/**
+ * Owner: alerts.ts. State and time are the alert's, here for the index that lists are read from. push: due until a publish decides, then
+ * pushed for good, held until quiet hours end, or listed only.
+ */
 export interface AlertGroupsTable {
   alert_id: string
   group_name: string
   state: string
   raised_at_ms: number
+  push: Generated<string>
+  held_until_ms: Generated<number | null>
+}
+
+/** Owner: alerts.ts. Sightings that joined an open alert; shown: 1 in its trail, 0 only counted. */
+export interface AlertSightingsTable {
+  alert_id: string
+  camera_id: string
+  sighting_id: string
+  revision: number
+  shown: 0 | 1
+  seen_at_ms: number
+  received_at_ms: number
+  retained_from_ms: number
+  clock_trusted: 0 | 1
+  plate: string
+  kind: string
+  confidence: number
+  still_matches: 0 | 1
+}
+
+/** Owner: alerts.ts. utc_day: days since 1970-01-01; outcome: raised, grouped, duplicate, or how an alert was closed. */
+export interface AlertOutcomesTable {
+  utc_day: number
+  camera_id: string
+  list: string
+  kind: string
+  outcome: string
+  count: number
+}
+
+/** Owner: alerts.ts. '' is any list or group; document: AlertRule as JSON. */
+export interface AlertRulesTable {
+  list: string
+  group_name: string
+  document: string
+  changed_at_ms: number
+  changed_by: string
 }
 
 /** Owner: alerts.ts. */
@@ -147,6 +198,9 @@ export interface Schema extends AdministrationSchema {
   alerts: AlertsTable
   alert_groups: AlertGroupsTable
   alert_steps: AlertStepsTable
+  alert_sightings: AlertSightingsTable
+  alert_outcomes: AlertOutcomesTable
+  alert_rules: AlertRulesTable
   broker_subscriptions: BrokerSubscriptionsTable
   broker_outgoing: BrokerOutgoingTable
   broker_retained: BrokerRetainedTable

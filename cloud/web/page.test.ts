@@ -60,10 +60,11 @@ async function pass(
   cloud: RunningCloud,
   camera: CameraFiles,
   plate: string,
-  options: { crop?: boolean; capturedAtMs?: number; clock?: 'synced' | 'unsynced' } = {},
+  options: { crop?: boolean; capturedAtMs?: number; clock?: 'synced' | 'unsynced'; cameraId?: string } = {},
 ): Promise<string> {
+  const { cameraId = 'north' } = options
   const client = await connectAsync(`mqtts://localhost:${cloud.mqttPort}`, {
-    clientId: `${AGENCY}.north`,
+    clientId: `${AGENCY}.${cameraId}`,
     key: camera.keyPem,
     cert: camera.certificatePem,
     ca: camera.caPem,
@@ -78,7 +79,7 @@ async function pass(
     const sighting = {
       sightingId,
       revision: 1,
-      cameraId: 'north',
+      cameraId,
       capturedAtMs: options.capturedAtMs ?? Date.now(),
       clock: options.clock ?? 'synced',
       plate,
@@ -91,8 +92,8 @@ async function pass(
       crop: { sha256: createHash('sha256').update(jpeg).digest('hex'), bytes: jpeg.length },
       versions: { software: '0', detector: 'd', reader: 'r' },
     }
-    await client.publishAsync(topics.sightings(AGENCY, 'north'), JSON.stringify(sighting), { qos: 1 })
-    if (options.crop !== false) await client.publishAsync(topics.crop(AGENCY, 'north', sightingId), jpeg, { qos: 1 })
+    await client.publishAsync(topics.sightings(AGENCY, cameraId), JSON.stringify(sighting), { qos: 1 })
+    if (options.crop !== false) await client.publishAsync(topics.crop(AGENCY, cameraId, sightingId), jpeg, { qos: 1 })
     return sightingId
   } finally {
     await client.endAsync()
@@ -343,6 +344,99 @@ browserTest('an address that names an alert leads to it, over the log-in and on 
     }
   })
 })
+/** A time of day in UTC, so many hours from now. */
+const timeOfDay = (hours: number) => new Date(Date.now() + hours * 3_600_000).toISOString().slice(11, 16)
+
+browserTest(
+  'an alert shows its trail as not compared, who has it and that it was escalated; what was typed stays while the trail grows',
+  async () => {
+    await withWorld(['officer'], async ({ folder, trial, person, camera }) => {
+      const { https, administratorToken: admin } = trial
+      const south = await enrolCamera(https, admin, 'south', join(folder, 'south'))
+      const quiet = { from: timeOfDay(-1), until: timeOfDay(2), timeZone: 'UTC', pushUpTo: 1 }
+      const escalation = { escalateAfterSeconds: 10, escalateTo: [GROUP], escalateUpTo: 1 }
+      await https.call('PUT', '/api/v1/alert-rules', {
+        ...{ token: admin, json: { list: null, group: null, quiet, ...escalation } },
+      })
+      const sam = await trial.logIn(await trial.addPerson('sam', ['officer']))
+      const browser = await openBrowser(join(folder, 'home'))
+      try {
+        const page = browser.pages()[0] ?? (await browser.newPage())
+        const errors = listenForErrors(page)
+        await logIn(page, https.origin, person)
+        await pass(trial.cloud, camera, 'KXH4234', { capturedAtMs: Date.now() - 180_000 })
+        await pass(trial.cloud, south, 'KXH4Z34', { cameraId: 'south', capturedAtMs: Date.now() - 90_000 })
+        await pass(trial.cloud, south, 'KXH4234', { cameraId: 'south', capturedAtMs: Date.now() - 80_000 })
+        await pass(trial.cloud, camera, 'KXH4234', { capturedAtMs: Date.now() - 60_000 })
+        await page.waitForSelector('.mark.escalated')
+        assert.is(await page.locator('#alerts .card').count(), 1)
+
+        await page.click('#alerts .card')
+        await page.waitForSelector('#plate-seen:enabled')
+        assert.is(await page.locator('.trail li').count(), 2)
+        assert.match(String(await page.textContent('.trail')), /not compared.*and 1 more, only counted/)
+        assert.not.match(String(await page.textContent('#detail')), 'KXH4')
+        await keepPicture(page, 'desktop-trail-raised')
+
+        await page.click('.holder button')
+        await page.waitForSelector('#detail .mark.own')
+        const list = async () =>
+          (await https.call('GET', '/api/v1/alerts', { token: sam })) as {
+            alerts: { alertId: string; revision: number }[]
+          }
+        const { alertId, revision } = (await list()).alerts[0] ?? { alertId: '', revision: 0 }
+        const steps = `/api/v1/alerts/${alertId}/steps`
+        await https.call('POST', steps, { token: sam, json: { step: 'acknowledged', revision } })
+        await page.waitForSelector('.holder:has-text("sam has this alert")')
+        assert.match(String(await page.textContent('#alerts .card')), 'Taken by sam')
+
+        await page.fill('#plate-seen', 'kxh 4234')
+        await page.click('.due button.primary')
+        await page.waitForSelector('#confirmed-with')
+        assert.match(String(await page.textContent('.trail')), '≈ KXH4Z34')
+        await page.click('.closing summary')
+        await page.selectOption('#outcome', 'misread')
+        await page.fill('#note', 'a 5 in the picture')
+        await page.click('.closing button.primary')
+        await pass(trial.cloud, south, 'KXH4234', { cameraId: 'south' })
+        await page.waitForSelector('.trail li:nth-child(3)')
+        assert.is(await page.isVisible('#correct-plate'), true, 'the form is as open as it was')
+        assert.is(await page.inputValue('#note'), 'a 5 in the picture')
+        assert.is(await page.getAttribute('#correct-plate', 'required'), '', 'a misread says what the plate says')
+        await keepPicture(page, 'desktop-trail-closing')
+        await page.check('#unreadable')
+        assert.is(await page.isDisabled('#correct-plate'), true)
+        await page.uncheck('#unreadable')
+        await page.fill('#correct-plate', 'kxh-4235')
+        await page.click('.closing button.primary')
+        await page.waitForSelector('.detail-head .state.closed')
+        await page.waitForSelector('.steps li:has-text("misread, the plate says KXH4235")')
+        await page.locator('.trail').scrollIntoViewIfNeeded()
+        await keepPicture(page, 'desktop-trail-closed')
+        await page.setViewportSize({ width: 390, height: 844 })
+        await page.locator('.trail').scrollIntoViewIfNeeded()
+        const wide = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
+        assert.is(wide, 0, 'nothing is wider than the screen of a phone')
+        await keepPicture(page, 'phone-trail')
+        await page.setViewportSize({ width: 1440, height: 900 })
+
+        // Not urgent, in quiet hours: it is on the page when that is opened, and says why nobody was told.
+        await pass(trial.cloud, camera, 'TJ977FA')
+        await until('it is held', async () => JSON.stringify(await list()).includes('"untilMs":1'))
+        assert.is(await page.locator('#alerts .card').count(), 1)
+        await page.reload()
+        await page.waitForSelector('.mark.held')
+        assert.match(String(await page.textContent('.mark.held')), /Not pushed to patrol: quiet until \d/)
+        await page.click('#alerts .card')
+        await page.waitForSelector('.picture img')
+        await keepPicture(page, 'desktop-held')
+        assert.equal(errors, [])
+      } finally {
+        await browser.close()
+      }
+    })
+  },
+)
 
 browserTest('logging out ends the session and leaves nothing on the page; a reload before does not', async () => {
   await withWorld(['supervisor'], async ({ folder, trial, person, camera }) => {

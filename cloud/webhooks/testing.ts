@@ -3,7 +3,7 @@ import { createHmac } from 'node:crypto'
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { CloudDeps } from '../main.ts'
-import { inCloud, makeSighting, publishSighting, type TestCloud } from '../testing.ts'
+import { eachAlone, inCloud, makeSighting, publishSighting, type TestCloud } from '../testing.ts'
 import type { WebhookState } from '../webhooks.ts'
 import { parseWebhookUrl } from './address.ts'
 
@@ -76,6 +76,7 @@ export async function withHooks(work: (world: HookedCloud) => Promise<void>, mor
   await inCloud(
     async (world) => {
       await world.importList('stolen', [PLATE])
+      await eachAlone(world)
       const certified = await world.addCamera(CAMERA)
       await work(
         Object.assign(world, {

@@ -1,8 +1,9 @@
 /** `candor alert`: the officer's work from a terminal: see alerts arrive, compare the picture, confirm, decide, close. */
 import { type Command, Option } from 'commander'
 import type { Alert, AlertStep } from '../../shared/wire/index.ts'
+import { registerOutcomes, registerRules } from './alert-rules.ts'
 import type { Client } from './client.ts'
-import { positiveNumber } from './options.ts'
+import { positiveNumber, usageError } from './options.ts'
 
 /** By their types, and not from the schemas, which are not loaded to print help. */
 const STATES = Object.keys({
@@ -55,11 +56,15 @@ export function register(program: Command): void {
         one.alertId,
         seenTime(one.sighting.seenAtMs, one.sighting.clock === 'synced'),
         one.sighting.cameraId,
-        one.outcome ?? one.state,
+        `${one.outcome ?? one.state}${one.escalatedAtMs === null ? '' : ' ESCALATED'}`,
+        one.acknowledgedBy ?? '',
         plateOf(one),
+        String(one.sightings),
         one.match.category,
       ])
-      process.stdout.write(table(['alert', 'seen', 'camera', 'state', 'plate', 'category'], rows))
+      process.stdout.write(
+        table(['alert', 'seen', 'camera', 'state', 'taken by', 'plate', 'sightings', 'category'], rows),
+      )
     })
 
   alert
@@ -81,6 +86,21 @@ export function register(program: Command): void {
         process.stdout.write(await describe(detail))
       })
     })
+
+  for (const [verb, wanted, description] of [
+    [
+      'take',
+      'acknowledged',
+      'you work on it: everybody sees that, and it is not escalated; takes it over from another',
+    ],
+    ['release', 'released', 'you do not work on it any more: it waits for somebody again'],
+  ] as const) {
+    alert
+      .command(verb)
+      .description(description)
+      .argument('<id>')
+      .action((id: string) => step(id, (revision) => ({ step: wanted, revision })))
+  }
 
   alert
     .command('compare')
@@ -135,24 +155,39 @@ export function register(program: Command): void {
     .argument('<id>')
     .addOption(new Option('--outcome <outcome>', 'how it ended').choices(OUTCOMES).makeOptionMandatory())
     .option('--note <text>', 'for the record', '')
-    .option('--correct-plate <plate>', 'for a misread: what the plate says')
+    .option('--correct-plate <plate>', 'needed for a misread: what the plate says')
+    .option('--unreadable', 'instead, for a misread: it cannot be read')
     .option('--suppress <hours>', 'for a cleared one: its entry raises no alert for so long', positiveNumber)
-    .action(
-      async (id: string, options: { outcome: string; note: string; correctPlate?: string; suppress?: number }) => {
-        const { alertStepSchema } = await import('../../shared/wire/index.ts')
-        const { AppError } = await import('../../shared/errors.ts')
-        const suppressForMs = options.suppress === undefined ? null : Math.round(options.suppress * 3_600_000)
-        const { outcome, note, correctPlate = null } = options
-        const wanted = { outcome, note, correctPlate, suppressForMs }
-        const checked = alertStepSchema.safeParse({ step: 'closed', revision: 0, ...wanted })
-        if (!checked.success) {
-          const { path: field, message } = checked.error.issues[0] ?? { path: [], message: 'not valid' }
-          throw new AppError('bad_input', `${field.join('.')}: ${message}`)
-        }
-        await step(id, (revision) => ({ ...checked.data, revision }))
-      },
-    )
+    .action(async (id: string, options: CloseOptions) => {
+      const typed = options.correctPlate
+      if (options.outcome === 'misread' && (typed === undefined) !== (options.unreadable === true)) {
+        throw usageError('a misread needs --correct-plate PLATE, or --unreadable.')
+      }
+      const { normalisePlate } = await import('../../shared/plate.ts')
+      const { alertStepSchema } = await import('../../shared/wire/index.ts')
+      const { AppError } = await import('../../shared/errors.ts')
+      const suppressForMs = options.suppress === undefined ? null : Math.round(options.suppress * 3_600_000)
+      const { outcome, note } = options
+      const correctPlate = typed === undefined ? null : (normalisePlate(typed) ?? typed)
+      const wanted = { outcome, note, correctPlate, suppressForMs }
+      const checked = alertStepSchema.safeParse({ step: 'closed', revision: 0, ...wanted })
+      if (!checked.success) {
+        const { path: field, message } = checked.error.issues[0] ?? { path: [], message: 'not valid' }
+        throw new AppError('bad_input', `${field.join('.')}: ${message}`)
+      }
+      await step(id, (revision) => ({ ...checked.data, revision }))
+    })
   registerSuppressions(alert)
+  registerRules(alert)
+  registerOutcomes(alert)
+}
+
+interface CloseOptions {
+  outcome: string
+  note: string
+  correctPlate?: string
+  unreadable?: boolean
+  suppress?: number
 }
 
 const SUPPRESSIONS = '/api/v1/suppressions'
@@ -203,10 +238,12 @@ function registerSuppressions(alert: Command): void {
 
 const path = (id: string) => `/api/v1/alerts/${encodeURIComponent(id)}`
 
+const MARKS = { exact: '', near: '≈ ', wildcard: '~ ' } as const
+
 /** Until somebody has compared the picture, the read is not shown: who knows it sees it in the picture. */
 function plateOf(alert: Alert): string {
   if (alert.state === 'raised') return '(compare first)'
-  return `${{ exact: '', near: '≈ ', wildcard: '~ ' }[alert.match.kind]}${alert.sighting.plate}`
+  return `${MARKS[alert.match.kind]}${alert.sighting.plate}`
 }
 
 async function detailOf(client: Client, id: string) {
@@ -214,7 +251,12 @@ async function detailOf(client: Client, id: string) {
   const { alertSchema } = await import('../../shared/wire/index.ts')
   const schema = z.object({
     alert: alertSchema,
-    steps: z.array(z.object({ step: z.string(), account: z.string(), atMs: z.number() })),
+    steps: z.array(
+      z.object({
+        ...{ step: z.string(), account: z.string(), atMs: z.number() },
+        ...{ outcome: z.string().nullable(), correctPlate: z.string().nullable() },
+      }),
+    ),
     source: z.object({ reason: z.string().nullable(), caseNumber: z.string().nullable() }).nullable(),
   })
   return client.call(schema, 'GET', path(id))
@@ -228,7 +270,10 @@ async function step(id: string, make: (revision: number) => AlertStep): Promise<
     const { alert } = await detailOf(client, id)
     return client.call(alertSchema, 'POST', `${path(id)}/steps`, { json: make(alert.revision) })
   })
-  process.stdout.write(`${after.alertId} is ${after.outcome === null ? after.state : `closed: ${after.outcome}`}.\n`)
+  const holder = after.acknowledgedBy === null ? 'nobody has taken it' : `taken by ${after.acknowledgedBy}`
+  process.stdout.write(
+    `${after.alertId} is ${after.outcome === null ? `${after.state}, ${holder}` : `closed: ${after.outcome}`}.\n`,
+  )
 }
 
 const NEXT: Readonly<Record<Alert['state'], string>> = {
@@ -263,7 +308,28 @@ async function describe({ alert, steps, source }: Awaited<ReturnType<typeof deta
     lines.push(`  RIGHT NUMBER, WRONG STATE? LISTED ${listed}, THE CAMERA READ ${read}`)
   }
   if (!match.stillMatches) lines.push('  THE FINAL READ NO LONGER MATCHES THE ENTRY')
-  for (const one of steps) lines.push(`  ${time(one.atMs)}  ${one.account}: ${one.step}`)
+  if (alert.acknowledgedBy !== null)
+    lines.push(`  taken by ${alert.acknowledgedBy} at ${time(alert.acknowledgedAtMs ?? 0)}`)
+  if (alert.escalatedAtMs !== null) lines.push(`  ESCALATED at ${time(alert.escalatedAtMs)}: nobody had taken it`)
+  for (const { group, untilMs } of alert.heldFor) {
+    lines.push(
+      `  not pushed to ${group}: ${untilMs === null ? 'not urgent enough for it' : `quiet until ${time(untilMs)}`}`,
+    )
+  }
+  if (alert.sightings > 1) lines.push(`  ${alert.sightings} sightings; the further ones, NOT COMPARED:`)
+  for (const one of alert.trail) {
+    const read = alert.state === 'raised' ? '' : `  ${MARKS[one.kind]}${one.plate}`
+    const gone = one.stillMatches ? '' : '  no longer matches'
+    lines.push(`    ${seenTime(one.seenAtMs, one.clock === 'synced')}  ${one.cameraId}${read}${gone}`)
+  }
+  for (const one of steps) {
+    const closing = one.outcome === null ? '' : ` as ${one.outcome}`
+    const says =
+      one.outcome === 'misread'
+        ? `, the plate ${one.correctPlate === null ? 'cannot be read' : `says ${one.correctPlate}`}`
+        : ''
+    lines.push(`  ${time(one.atMs)}  ${one.account}: ${one.step}${closing}${says}`)
+  }
   if (alert.state !== 'closed') lines.push(`  next: ${NEXT[alert.state].replaceAll('ID', alert.alertId)}`)
   return `${lines.join('\n')}\n`
 }

@@ -48,6 +48,10 @@ export const CLOSING_OUTCOMES: Readonly<Record<AlertState, readonly AlertOutcome
 export const MIN_SUPPRESSION_MS = 60 * 60 * 1_000
 export const MAX_SUPPRESSION_MS = 30 * 24 * MIN_SUPPRESSION_MS
 
+/** Sightings of an alert's trail that travel with it, the newest; more are only counted. A page of 200 alerts stays some ms of work. */
+export const MAX_TRAIL = 20
+/** Groups of one alert: those of its lists, and those it was escalated to. */
+export const MAX_ALERT_GROUPS = 64
 const listedPlateSchema = z.string().regex(/^[A-Z0-9*?]{2,16}$/)
 
 /** Longest free text of a step, characters. */
@@ -72,26 +76,51 @@ export const alertStepSchema = z.discriminatedUnion('step', [
     result: z.string().min(1).max(MAX_STEP_TEXT),
   }),
   z.strictObject({ step: z.literal('actionable'), revision: z.int().min(0) }),
+  /** Who works on it; changes no state. By another than who has it: taken over. */
+  z.strictObject({ step: z.literal('acknowledged'), revision: z.int().min(0) }),
+  z.strictObject({ step: z.literal('released'), revision: z.int().min(0) }),
   z.strictObject({
     step: z.literal('taken_back'),
     revision: z.int().min(0),
     reason: z.string().trim().min(1).max(MAX_STEP_TEXT).describe('what was wrong with the last step'),
   }),
-  z.strictObject({
-    step: z.literal('closed'),
-    revision: z.int().min(0),
-    outcome: z.enum(ALERT_OUTCOMES),
-    note: z.string().max(MAX_STEP_TEXT).default(''),
-    correctPlate: plateSchema.nullable().default(null).describe('for a misread: what the plate says'),
-    suppressForMs: z
-      .int()
-      .min(MIN_SUPPRESSION_MS)
-      .max(MAX_SUPPRESSION_MS)
-      .nullish()
-      .describe('for a cleared one: its entry raises no alert for so long'),
-  }),
+  z
+    .strictObject({
+      step: z.literal('closed'),
+      revision: z.int().min(0),
+      outcome: z.enum(ALERT_OUTCOMES),
+      note: z.string().max(MAX_STEP_TEXT).default(''),
+      correctPlate: plateSchema
+        .nullable()
+        .optional()
+        .describe('what the plate says; must be given for a misread, null: it cannot be read'),
+      suppressForMs: z
+        .int()
+        .min(MIN_SUPPRESSION_MS)
+        .max(MAX_SUPPRESSION_MS)
+        .nullish()
+        .describe('for a cleared one: its entry raises no alert for so long'),
+    })
+    .refine((step) => step.outcome !== 'misread' || step.correctPlate !== undefined, {
+      path: ['correctPlate'],
+      message: 'a misread says what the plate says, or null if it cannot be read',
+    }),
 ])
 export type AlertStep = z.infer<typeof alertStepSchema>
+
+/** A further sighting of the entry while its alert was open. Nobody has compared it: it tells where the vehicle went, if it is the one. */
+export const trailElementSchema = z.object({
+  cameraId: slugSchema,
+  sightingId: z.uuidv7(),
+  seenAtMs: timeMsSchema,
+  receivedAtMs: timeMsSchema.describe('its retention runs from this or from when it was seen, whichever is earlier'),
+  clock: z.enum(['synced', 'unsynced']),
+  plate: plateSchema.describe('as read'),
+  kind: z.enum(['exact', 'near', 'wildcard']),
+  confidence: confidenceSchema,
+  stillMatches: z.boolean().describe('false: the final read of the vehicle no longer matches the entry'),
+})
+export type TrailElement = z.infer<typeof trailElementSchema>
 
 /** Read by pages and clients of other versions: keys that they do not know are passed over. */
 export const alertSchema = z.object({
@@ -100,7 +129,7 @@ export const alertSchema = z.object({
   revision: z.int().min(0),
   state: z.enum(ALERT_STATES),
   outcome: z.enum(ALERT_OUTCOMES).nullable(),
-  groups: z.array(slugSchema).min(1).max(32),
+  groups: z.array(slugSchema).min(1).max(MAX_ALERT_GROUPS),
   historical: z
     .boolean()
     .default(false)
@@ -109,6 +138,26 @@ export const alertSchema = z.object({
   updatedAtMs: timeMsSchema,
   updatedBy: slugSchema.nullable().describe('account of the last step; null: the cloud itself'),
   expiresAtMs: timeMsSchema,
+  basisRevision: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe(
+      'last revision that changed what a step is about; those after it added to the trail or told further groups',
+    ),
+  acknowledgedBy: slugSchema.nullable().default(null).describe('who works on it'),
+  acknowledgedAtMs: timeMsSchema.nullable().default(null),
+  escalatedAtMs: timeMsSchema
+    .nullable()
+    .default(null)
+    .describe('nobody had taken it in time: further groups were told'),
+  heldFor: z
+    .array(z.object({ group: slugSchema, untilMs: timeMsSchema.nullable() }))
+    .max(MAX_ALERT_GROUPS)
+    .default([])
+    .describe('groups it was not pushed to: until their quiet hours end, or, null, as not urgent enough for them'),
+  sightings: z.int().min(1).default(1).describe('of the vehicle, those that are only counted too'),
+  trail: z.array(trailElementSchema).max(MAX_TRAIL).default([]).describe('in the order in which it was seen'),
   match: z.object({
     kind: z.enum(['exact', 'near', 'wildcard']),
     score: confidenceSchema

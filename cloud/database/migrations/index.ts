@@ -13,6 +13,7 @@ import { suppressions } from './0016-suppressions.ts'
 import { listSettings } from './0017-list-settings.ts'
 import { listDeltas } from './0020-list-deltas.ts'
 import { webhooks } from './0021-webhooks.ts'
+import { alertFlow } from './0022-alert-flow.ts'
 import { listMappings } from './0024-list-mappings.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
@@ -30,4 +31,5 @@ export const MIGRATIONS: readonly Migration[] = [
   listDeltas,
   webhooks,
   listMappings,
+  alertFlow,
 ]

@@ -33,7 +33,14 @@ const statusSchema = z.object({
 })
 export type Status = z.infer<typeof statusSchema>
 
-const stepTakenSchema = z.object({ revision: z.number(), step: z.string(), account: z.string(), atMs: z.number() })
+const stepTakenSchema = z.object({
+  revision: z.number(),
+  step: z.string(),
+  account: z.string(),
+  atMs: z.number(),
+  outcome: z.string().nullable().default(null),
+  correctPlate: z.string().nullable().default(null),
+})
 
 const errorSchema = z.object({
   error: z.object({ code: z.string(), message: z.string(), hint: z.string().nullable().optional() }),

@@ -67,10 +67,13 @@ export function button(label: string, className: string, act: () => Promise<void
 const time = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' })
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' })
 
-/** `14:03:27`, with the day in its title. */
-export function timeOf(atMs: number): HTMLElement {
+const minute = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
+
+/** `14:03:27`, or `14:03`, with the day in its title. */
+export function timeOf(atMs: number, to: 'second' | 'minute' = 'second'): HTMLElement {
   const at = new Date(atMs)
-  return el('time', { datetime: at.toISOString(), title: day.format(at) }, time.format(at))
+  const text = (to === 'second' ? time : minute).format(at)
+  return el('time', { datetime: at.toISOString(), title: day.format(at) }, text)
 }
 
 /** When a vehicle was seen, marked when it is the time at which the cloud received it: the camera's clock was not trusted. */

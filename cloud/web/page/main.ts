@@ -56,6 +56,7 @@ const verify = createVerifyView({
   picture,
   onBack: () => select(null),
   mayVerify: () => open?.permissions.includes('alerts.verify') ?? false,
+  account: () => open?.session.account ?? '',
   takeStep: async (alert, step) => {
     const own = open
     if (own === null) return
@@ -133,7 +134,7 @@ function showLists(status: api.Status): void {
 }
 
 function render(own: Desk): void {
-  showAlerts(alertList, own.alerts.values(), own.selected, select)
+  showAlerts(alertList, own.alerts.values(), own.selected, own.session.account, select)
   const waiting = [...own.alerts.values()].filter((alert) => alert.state === 'raised').length
   document.title = waiting === 0 ? 'Candor' : `(${waiting}) Candor`
   const alert = own.selected === null ? undefined : own.alerts.get(own.selected)
@@ -149,6 +150,9 @@ function takeIn(own: Desk, alert: Alert): void {
   own.alerts.set(alert.alertId, alert)
   if (known === undefined && alert.state === 'raised') {
     announce.textContent = `New alert, priority ${alert.match.priority}, camera ${alert.sighting.cameraId}`
+  }
+  if (known?.escalatedAtMs === null && alert.escalatedAtMs !== null) {
+    announce.textContent = `Escalated alert, priority ${alert.match.priority}, camera ${alert.sighting.cameraId}`
   }
   render(own)
   if (own.selected === alert.alertId) void refreshSelected(own)
@@ -187,7 +191,8 @@ async function refreshSelected(own: Desk): Promise<void> {
     const { alert } = shown
     own.details.set(alertId, shown)
     const known = own.alerts.get(alertId)
-    if (known === undefined || known.revision < alert.revision) own.alerts.set(alertId, alert)
+    // Of the same revision too: what was only counted, or held back, makes none.
+    if (known === undefined || known.revision <= alert.revision) own.alerts.set(alertId, alert)
     render(own)
   } catch (thrown) {
     ended(own, thrown)

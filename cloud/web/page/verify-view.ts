@@ -2,9 +2,12 @@
  * One alert, step by step: the picture first, then what the officer reads in it, and only then what the machine read and what
  * the list says. The server refuses a skipped step; the page only shows the one that is due.
  */
+
+import { normalisePlate } from '../../../shared/plate.ts'
 import { type Alert, type AlertOutcome, type AlertStep, CLOSING_OUTCOMES } from '../../../shared/wire/alert.ts'
 import { type AlertDetail, ApiError } from './api.ts'
 import { button, el, seenText, timeOf } from './dom.ts'
+import { holderLine, marksOf, trailOf } from './flow-view.ts'
 import type { Picture } from './picture.ts'
 import {
   categoryText,
@@ -31,11 +34,20 @@ export interface VerifyDeps {
   onBack: () => void
   /** false: this person sees alerts and takes no steps. */
   mayVerify: () => boolean
+  /** Who is logged in. */
+  account: () => string
 }
 
 type Field = HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement
+const isChecked = (field: Field) => field instanceof HTMLInputElement && field.checked
 
-export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }: VerifyDeps): VerifyView {
+/** Of a misread, what the plate says; not before the picture is compared. */
+function saysOf(alert: Alert, { outcome, correctPlate }: AlertDetail['steps'][number]): string {
+  if (outcome !== 'misread' || !isReadShown(alert)) return ''
+  return correctPlate === null ? ': misread, the plate cannot be read' : `: misread, the plate says ${correctPlate}`
+}
+
+export function createVerifyView({ place, picture, takeStep, onBack, mayVerify, account }: VerifyDeps): VerifyView {
   let shownKey = ''
   let shownState = ''
 
@@ -46,12 +58,26 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }
     place.replaceChildren(el('p', { class: 'empty' }, 'Choose an alert to verify it.'))
   }
 
-  /** What was typed stays when the alert changes under it (its final sighting arrived) but not when a step was taken. */
-  function typedSoFar(alert: Alert): Map<string, string> {
-    const typed = new Map<string, string>()
-    if (shownState !== `${alert.alertId} ${alert.state}`) return typed
-    for (const field of place.querySelectorAll<Field>('input, select, textarea')) typed.set(field.name, field.value)
-    return typed
+  /**
+   * What was typed, and which forms were open, stays when the alert changes under it (the vehicle was seen again) but not when it has
+   * another state. Returns what puts it back.
+   */
+  function keepTyped(alert: Alert): () => void {
+    if (shownState !== `${alert.alertId} ${alert.state}`) return () => {}
+    const fields = () => [...place.querySelectorAll<Field>('input, select, textarea')]
+    const forms = () => [...place.querySelectorAll('details')]
+    const typed = new Map(fields().map((field) => [field.name, { value: field.value, checked: isChecked(field) }]))
+    const open = forms().map((one) => one.open)
+    return () => {
+      for (const [i, one] of forms().entries()) one.open = open[i] ?? one.open
+      for (const field of fields()) {
+        const before = typed.get(field.name)
+        if (before === undefined) continue
+        if (field instanceof HTMLInputElement && field.type === 'checkbox') field.checked = before.checked
+        else field.value = before.value
+        field.dispatchEvent(new Event('change'))
+      }
+    }
   }
 
   function form(
@@ -168,20 +194,27 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }
       el('option', { value: '' }, 'Choose an outcome'),
       ...outcomes.map((value) => el('option', { value }, OUTCOME_WORDS[value])),
     )
+    const correctPlate = el('input', {
+      id: 'correct-plate',
+      name: 'correctPlate',
+      autocomplete: 'off',
+      autocapitalize: 'characters',
+      spellcheck: 'false',
+      maxlength: '20',
+      pattern: '[A-Za-z0-9 .\\-]{2,20}',
+      title: '2 to 12 letters and digits',
+    })
+    const unreadable = el('input', { id: 'unreadable', name: 'unreadable', type: 'checkbox' })
+    const further = alert.sightings - 1
     const correct = el(
       'div',
       {},
-      el('label', { for: 'correct-plate' }, 'What the plate says, if it can be read'),
-      el('input', {
-        id: 'correct-plate',
-        name: 'correctPlate',
-        autocomplete: 'off',
-        autocapitalize: 'characters',
-        spellcheck: 'false',
-        maxlength: '12',
-        pattern: '[A-Za-z0-9]{2,12}',
-        title: '2 to 12 letters and digits',
-      }),
+      el('label', { for: 'correct-plate' }, 'What the plate in the picture says'),
+      correctPlate,
+      el('label', { for: 'unreadable', class: 'check' }, unreadable, ' It cannot be read'),
+      further === 0
+        ? null
+        : el('p', { class: 'note' }, `${further} further sightings close with it. The next one raises a new alert.`),
     )
     const suppress = el(
       'div',
@@ -201,8 +234,11 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }
     const onlyWhereItFits = () => {
       correct.hidden = outcome.value !== 'misread'
       suppress.hidden = outcome.value !== 'cleared'
+      correctPlate.disabled = unreadable.checked
+      correctPlate.required = outcome.value === 'misread' && !unreadable.checked
     }
     outcome.addEventListener('change', onlyWhereItFits)
+    unreadable.addEventListener('change', onlyWhereItFits)
     onlyWhereItFits()
     const made = form(
       'Close the alert',
@@ -220,7 +256,11 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }
         revision: alert.revision,
         outcome: text(values, 'outcome') as AlertOutcome,
         note: text(values, 'note'),
-        correctPlate: text(values, 'outcome') === 'misread' ? text(values, 'correctPlate').toUpperCase() || null : null,
+        // As it was typed where it is no plate: the server says what is wrong with it.
+        correctPlate:
+          text(values, 'outcome') !== 'misread' || unreadable.checked
+            ? null
+            : (normalisePlate(text(values, 'correctPlate')) ?? text(values, 'correctPlate')),
         suppressForMs: text(values, 'outcome') === 'cleared' ? Number(text(values, 'suppress')) * DAY_MS || null : null,
       }),
       alert,
@@ -301,9 +341,9 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }
   return {
     show(alert, detail) {
       const steps = detail?.steps ?? []
-      const key = `${alert.alertId} ${alert.revision} ${steps.length}`
+      const key = `${alert.alertId} ${alert.revision} ${steps.length} ${alert.sightings} ${alert.heldFor.length}`
       if (key === shownKey) return
-      const typed = typedSoFar(alert)
+      const putBack = keepTyped(alert)
       const focused = place.contains(document.activeElement) ? document.activeElement?.id : undefined
       shownKey = key
       shownState = `${alert.alertId} ${alert.state}`
@@ -317,10 +357,17 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }
           button('← Alerts', 'back quiet', onBack),
           el('span', { class: `state ${alert.state}` }, STATE_WORDS[alert.state]),
           el('span', { class: 'priority' }, `P${alert.match.priority}`),
+          el('span', { class: 'marks' }, ...marksOf(alert, account())),
         ),
         ...warnings(alert),
+        holderLine(
+          alert,
+          account(),
+          mayVerify() ? (step) => takeStep(alert, { step, revision: alert.revision }) : null,
+        ) ?? '',
         picture.element,
         facts(alert, detail),
+        trailOf(alert) ?? '',
         el(
           'section',
           { class: 'due' },
@@ -334,16 +381,16 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify }
           'ol',
           { class: 'steps', 'aria-label': 'Steps taken' },
           ...steps.map((taken) =>
-            el('li', {}, timeOf(taken.atMs), ` ${taken.account} ${STEP_WORDS[taken.step] ?? taken.step}`),
+            el(
+              'li',
+              {},
+              timeOf(taken.atMs),
+              ` ${taken.account} ${STEP_WORDS[taken.step] ?? taken.step}${saysOf(alert, taken)}`,
+            ),
           ),
         ),
       )
-      for (const field of place.querySelectorAll<Field>('input, select, textarea')) {
-        const value = typed.get(field.name)
-        if (value === undefined) continue
-        field.value = value
-        field.dispatchEvent(new Event('change'))
-      }
+      putBack()
       if (focused !== undefined && focused !== '') document.getElementById(focused)?.focus()
     },
     clear: showEmpty,

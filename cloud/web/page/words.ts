@@ -24,6 +24,8 @@ export const STEP_WORDS: Readonly<Record<string, string>> = {
   actionable: 'marked it actionable',
   closed: 'closed it',
   taken_back: 'took the last step back',
+  acknowledged: 'took the alert',
+  released: 'let the alert go',
 }
 
 /** Before a person has compared the picture, the page shows neither the read nor the listed plate. */
@@ -31,7 +33,7 @@ export function isReadShown(alert: Alert): boolean {
   return alert.state !== 'raised'
 }
 
-const MARKS = { exact: '', near: '≈ ', wildcard: '~ ' } as const
+export const MARKS = { exact: '', near: '≈ ', wildcard: '~ ' } as const
 export const KIND_WORDS = {
   exact: 'exact',
   near: '≈ near: one character may be confused',
