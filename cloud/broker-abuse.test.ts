@@ -14,6 +14,7 @@ import { MAX_SUBSCRIPTIONS_PER_SESSION } from './sessions.ts'
 import {
   AGENCY,
   collect,
+  eachAlone,
   inCloud,
   makeSighting,
   publishSighting,
@@ -141,6 +142,7 @@ test('an account that is disabled while its queue is being delivered is ended at
   await inCloud(async (world) => {
     const camera = await world.connectCamera(A, await world.addCamera(A))
     await world.importList('stolen', ['ABC1230'])
+    await eachAlone(world)
     const token = await world.addPerson('olga', ['officer'], ['patrol'])
     const client = await world.connectPerson('olga', token, { clean: false })
     await subscribe(client, PATROL)
