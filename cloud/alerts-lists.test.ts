@@ -2,6 +2,7 @@
 import type { MqttClient } from 'mqtt'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { MINUTE_MS } from '../shared/clock.ts'
 import type { AppError } from '../shared/errors.ts'
 import { type Alert, type AlertStep, alertSchema, type Sighting } from '../shared/wire/index.ts'
 import { DEFAULT_MAX_AGE_MS } from './hotlists/settings.ts'
@@ -52,6 +53,24 @@ test('an alert of a pattern is compared by a plate that the pattern means, and b
     assert.is(await compare('ABD1230'), 'conflict')
     assert.is(await compare('ABC*'), 'conflict', 'a pattern is no plate')
     assert.is(await compare('abc 1230'), 'image_compared')
+  })
+})
+
+test('of a pattern only the same read joins an open alert: another plate is another vehicle', async () => {
+  await withCamera(async (world, camera) => {
+    await importCsv(world, 'plate,match\nABC*,wildcard\n')
+    const first = await pass(world, camera, { plate: 'ABC1230' })
+    const other = await pass(world, camera, { plate: 'ABC777' })
+    assert.ok(other !== null && other.alertId !== first?.alertId)
+    world.clock.advance(2 * MINUTE_MS)
+    assert.is(await pass(world, camera, { plate: 'ABC1230' }), null, 'it raised none of its own')
+    const open = await world.cloud.parts.alerts.list({ groups: GROUPS, state: 'open', beforeMs: null, limit: 9 })
+    assert.equal(
+      open
+        .map(({ sighting, trail }) => `${sighting.plate} ${trail.map(({ kind, plate }) => `${kind} ${plate}`)}`)
+        .sort(),
+      ['ABC1230 wildcard ABC1230', 'ABC777 '],
+    )
   })
 })
 

@@ -11,7 +11,17 @@ import type { Statement } from './database/database.ts'
 import type { CloudDeps } from './main.ts'
 import { PURGE_INTERVAL_MS } from './retention.ts'
 import { createSearch, ROWS_PER_SLICE } from './search.ts'
-import { AGENCY, collect, inCloud, makeSighting, publishSighting, subscribe, type TestCloud, until } from './testing.ts'
+import {
+  AGENCY,
+  collect,
+  eachAlone,
+  inCloud,
+  makeSighting,
+  publishSighting,
+  subscribe,
+  type TestCloud,
+  until,
+} from './testing.ts'
 import { WEBHOOK_LIMITS } from './webhooks.ts'
 
 const A = 'elm-st-1'
@@ -202,6 +212,7 @@ test('what waits for a webhook is queued, found, postponed, counted and dropped 
   await withCamera(async (world, publish) => {
     const { webhooks } = world.cloud.parts
     const url = new URL('http://127.0.0.1:9/')
+    await eachAlone(world)
     const planned = await plansOf(world, async () => {
       await webhooks.add({ webhook: 'dispatch', url, groups: ['patrol'], includePlate: false, by: 'ines' })
       for (const _ of [1, 2, 3]) await publish()
