@@ -371,6 +371,7 @@ test('a final that is stored between looking at the alert and taking the step wi
         },
         plateDigest: audit.plateDigest,
       },
+      stored: async () => null,
       webhooks: { queue: () => ({ statements: [], committed: () => {} }) },
       publish: async () => {},
     })

@@ -18,7 +18,7 @@ import { type AlertActor, auditOf, planStep, suppressionOf } from './alerts/step
 import type { AuditRecord } from './audit/entry.ts'
 import type { Database, Statement } from './database/database.ts'
 import type { ListMatch } from './hotlists.ts'
-import type { Retention } from './sightings.ts'
+import type { Retention, StoredSighting } from './sightings.ts'
 import type { Suppressions } from './suppressions.ts'
 import type { Webhooks } from './webhooks.ts'
 
@@ -77,6 +77,8 @@ export interface AlertsDeps {
   retention: () => Retention
   audit: { append(record: AuditRecord): Promise<{ seq: number }>; plateDigest(plate: string): string }
   suppressions: Pick<Suppressions, 'insert' | 'added' | 'endOf' | 'ended'>
+  /** A sighting that is still kept, or null. */
+  stored: (sightingId: string, cameraId: string) => Promise<StoredSighting | null>
   rules: AlertRules
   /** Queues every published revision for other programs, in the transaction that marks it as published. */
   webhooks: Pick<Webhooks, 'queue'>
@@ -203,6 +205,7 @@ export function createAlerts(deps: AlertsDeps): Alerts {
               rows.copyState(after),
               rows.escalateAt(after, escalation.dueAt(after, clock.nowMs())),
               ...suppress,
+              ...(await grouping.raiseFromTrail(after, clock.nowMs())),
             ])
             if (written[counted.length + 1]?.changes !== 1)
               throw new AppError('conflict', 'the alert has changed meanwhile')

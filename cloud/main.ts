@@ -172,12 +172,13 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       suppressions,
       webhooks,
       rules: alertRules,
+      stored: (sightingId, cameraId) => sightings.get(sightingId, clock.nowMs(), cameraId),
       publish: (group, alert) =>
         broker.publish(topics.alerts(agency, group), Buffer.from(JSON.stringify(alert)), { qos: 1, retain: false }),
     })
     const pastCheck = openPastCheck({
       ...{ database, clock, newId, log, audit, sightings, match: hotlists.match },
-      raise: (found) => raiseHistorical({ database, alerts, sightings }, found),
+      raise: (found) => raiseHistorical({ database, clock, alerts, sightings }, found),
     })
     closing.unshift(() => pastCheck.close())
     const ingest = createIngest({

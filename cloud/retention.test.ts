@@ -294,6 +294,7 @@ test('a purge of many rows goes in steps, between which others write, and stops 
         retention,
         audit: { ...audit, plateDigest: (plate) => plate },
         suppressions: await createSuppressions({ database, clock }),
+        stored: async () => null,
         webhooks: { queue: () => ({ statements: [], committed: () => {} }) },
         rules: await createAlertRules({ database, clock }),
         publish: async () => {},

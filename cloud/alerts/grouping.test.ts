@@ -188,6 +188,34 @@ test('a closed alert is not added to: the next sighting raises a new one, unless
   })
 })
 
+test('a misread takes nothing with it that nobody has compared: the newest sighting of its trail raises an alert of its own', async () => {
+  await onStreet(async ({ pass, all, step }) => {
+    await pass('north')
+    await pass('south', { agoMs: 60_000 })
+    const newest = await pass('east')
+    const alert = one(await all())
+    assert.is(alert.trail.length, 2)
+    await step(alert, { step: 'closed', outcome: 'misread', note: '', correctPlate: null })
+    const open = (await all()).filter(({ state }) => state === 'raised')
+    assert.equal(
+      open.map(({ sighting, trail, acknowledgedBy }) => [sighting.sightingId, trail.length, acknowledgedBy]),
+      [[newest.sightingId, 0, null]],
+    )
+    await step(one(open), { step: 'closed', outcome: 'cleared', note: '' })
+    assert.is((await all()).length, 2, 'one that was cleared was the listed vehicle')
+  })
+})
+
+test('the same misread again raises no alert of its own when its alert is closed', async () => {
+  await onStreet(async ({ pass, all, step }) => {
+    await pass('north', { plate: NEAR })
+    await pass('south', { plate: NEAR })
+    assert.is(one(await all()).trail.length, 1)
+    await step(one(await all()), { step: 'closed', outcome: 'misread', note: '', correctPlate: null })
+    assert.is((await all()).length, 1)
+  })
+})
+
 test('a near read joins as near; an exact one never joins an alert that a near one raised', async () => {
   await onStreet(async ({ pass, all }) => {
     await pass('north', { plate: NEAR })

@@ -4,12 +4,18 @@
  * Reads what is committed: ingest hands it one sighting of an entry a transaction. Called by alerts.ts.
  */
 import { sql } from 'kysely'
-import type { Clock } from '../../shared/clock.ts'
-import { type Alert, MAX_ALERT_GROUPS, MAX_TRAIL, type Sighting } from '../../shared/wire/index.ts'
+import {
+  type Alert,
+  type AlertOutcome,
+  MAX_ALERT_GROUPS,
+  MAX_TRAIL,
+  type Sighting,
+  type TrailElement,
+} from '../../shared/wire/index.ts'
 import type { Database, Statement } from '../database/database.ts'
 import type { AlertSightingsTable } from '../database/schema.ts'
 import type { ListMatch } from '../hotlists.ts'
-import { type Retention, timesOf } from '../sightings.ts'
+import { type Retention, type StoredSighting, timesOf } from '../sightings.ts'
 import { describeMatch, describeSighting } from './document.ts'
 import { countSighting } from './outcomes.ts'
 import { ALERT_COLUMNS, type AlertRows } from './rows.ts'
@@ -22,6 +28,8 @@ export interface SightingFound {
   match: ListMatch | null
   /** It was stored before the entry came onto the list. */
   isHistorical?: boolean
+  /** Default: when it was received. */
+  raisedAtMs?: number
 }
 
 /** What a sighting does to alerts, before it is decided that it is stored. */
@@ -36,6 +44,8 @@ export interface PlannedAlerts {
   joined: { alertId: string; isShown: boolean } | null
 }
 
+/** How an alert is closed whose picture shows another vehicle than the listed one. */
+const OTHER_VEHICLE: readonly AlertOutcome[] = ['misread', 'wrong_jurisdiction']
 /** Alerts that a sighting joins, by what raised them. */
 const JOINS = { exact: ['exact'], near: ['exact', 'near'], wildcard: ['wildcard'] } as const
 /** Open alerts of one pattern that are looked at for the same plate, the newest. */
@@ -43,15 +53,16 @@ const MAX_OPEN_OF_PATTERN = 50
 
 export interface GroupingDeps {
   database: Database
-  clock: Pick<Clock, 'nowMs'>
   agency: string
+  /** A sighting that is still kept, or null. */
+  stored: (sightingId: string, cameraId: string) => Promise<StoredSighting | null>
   newId: () => string
   retention: () => Retention
   rows: AlertRows
   rules: Pick<AlertRules, 'grouping' | 'escalation'>
 }
 
-export function createGrouping({ database, clock, agency, newId, retention, rows, rules }: GroupingDeps) {
+export function createGrouping({ database, stored, agency, newId, retention, rows, rules }: GroupingDeps) {
   const { build } = database
 
   /** Alerts of the sighting itself, expired or not: one, or one for each entry that its preview and its final met. */
@@ -86,9 +97,9 @@ export function createGrouping({ database, clock, agency, newId, retention, rows
     })
   }
 
-  function raise({ sighting, receivedAtMs, match, isHistorical = false }: SightingFound & { match: ListMatch }) {
+  function raise({ sighting, receivedAtMs, match, ...how }: SightingFound & { match: ListMatch }) {
     const { retainedFromMs } = timesOf(sighting, receivedAtMs)
-    const raisedAtMs = isHistorical ? clock.nowMs() : receivedAtMs
+    const { isHistorical = false, raisedAtMs = receivedAtMs } = how
     const alert: Alert = {
       alertId: newId(),
       agency,
@@ -234,9 +245,28 @@ export function createGrouping({ database, clock, agency, newId, retention, rows
     return { statements, isShown }
   }
 
+  /**
+   * The alert of the newest sighting of a trail when the picture that was compared turned out to be another vehicle's: what joined it was
+   * compared by nobody, and may be the listed one. The same text as a near read that was a misread is the same misread.
+   */
+  async function raiseFromTrail(alert: Alert, raisedAtMs: number): Promise<Statement[]> {
+    if (alert.outcome === null || !OTHER_VEHICLE.includes(alert.outcome)) return []
+    const isWorthIt = ({ kind, plate, stillMatches }: TrailElement) =>
+      stillMatches && (kind === 'exact' || plate !== alert.sighting.plate)
+    const newest = alert.trail.filter(isWorthIt).at(-1)
+    const found = newest === undefined ? null : await stored(newest.sightingId, newest.cameraId)
+    if (newest === undefined || found === null) return []
+    const { list, listVersion, entryId, listedPlate, listedJurisdiction, category, priority, stale } = alert.match
+    const listed = { list, listVersion, entryId, plate: listedPlate, jurisdiction: listedJurisdiction }
+    const met = { kind: newest.kind, score: newest.kind === 'near' ? 0 : 1, category, priority, stale }
+    const match: ListMatch = { ...listed, ...met, suppressed: false, groups: alert.groups }
+    return raise({ sighting: found.sighting, receivedAtMs: found.receivedAtMs, match, raisedAtMs }).statements
+  }
+
   return {
     ofSighting,
     raise,
+    raiseFromTrail,
     async plan(found: SightingFound): Promise<PlannedAlerts> {
       const { sighting, match } = found
       const { cameraId, sightingId, revision } = sighting

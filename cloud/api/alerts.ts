@@ -19,6 +19,13 @@ const alertParams = z.object({ alertId: z.uuidv7() })
 export function registerAlerts(app: TypedApi, parts: CloudParts, door: Door): void {
   const { alerts, hotlists, sightings, suppressions, clock } = parts
 
+  /** Lists whose alerts go to a group of the person's. */
+  async function ownLists(request: Parameters<Door['session']>[0]): Promise<Set<string>> {
+    const own = door.session(request).groups
+    const lists = (await hotlists.status()).filter(({ groups }) => groups.some((group) => own.includes(group)))
+    return new Set(lists.map(({ list }) => list))
+  }
+
   app.route({
     method: 'GET',
     url: '/api/v1/alerts',
@@ -107,7 +114,7 @@ export function registerAlerts(app: TypedApi, parts: CloudParts, door: Door): vo
     url: '/api/v1/suppressions',
     onRequest: door.guard('alerts.read'),
     schema: {
-      summary: 'Entries that were cleared and raise no alert until their time is over',
+      summary: 'Entries of my groups’ lists that were cleared and raise no alert until their time is over',
       response: {
         200: z.object({
           suppressions: z.array(
@@ -123,7 +130,10 @@ export function registerAlerts(app: TypedApi, parts: CloudParts, door: Door): vo
         }),
       },
     },
-    handler: async () => ({ suppressions: suppressions.list() }),
+    async handler(request) {
+      const own = await ownLists(request)
+      return { suppressions: suppressions.list().filter(({ list }) => own.has(list)) }
+    },
   })
 
   app.route({
@@ -138,7 +148,12 @@ export function registerAlerts(app: TypedApi, parts: CloudParts, door: Door): vo
     async handler(request) {
       const { list, entryId } = request.params
       const record = { operation: 'suppression.lift', subject: { kind: 'entry', id: entryId }, detail: { list } }
-      await door.audited(request, record, () => suppressions.lift(list, entryId))
+      await door.audited(request, record, async () => {
+        if (!(await ownLists(request)).has(list)) {
+          throw new AppError('not_found', 'there is no such entry for your groups')
+        }
+        await suppressions.lift(list, entryId)
+      })
       return { list, entryId }
     },
   })

@@ -164,14 +164,19 @@ export function register(program: Command): void {
         }
       }
       if (status.cameras.length === 0) return
-      const cameras = status.cameras.map((one) => [
-        one.camera,
-        one.list,
-        String(one.version),
-        one.result,
-        one.reason ?? '',
-      ])
-      process.stdout.write(`\n${table(['camera', 'list', 'version', 'result', 'reason'], cameras)}`)
+      const nowMs = Date.now()
+      const since = (atMs: number | undefined) => (atMs === undefined ? '' : age(Math.max(0, nowMs - atMs)))
+      const cameras = status.cameras.map((one) => {
+        const list = status.hotlists.find(({ list }) => list === one.list)
+        const made = list?.versions.find(({ version }) => version === one.version)
+        const isBehind = list?.version !== null && list?.version !== one.version
+        return [
+          ...[one.camera, one.list, `${one.version}${isBehind ? ` of ${list?.version ?? '?'}` : ''}`],
+          ...[since(made?.madeAtMs), one.result, `${since(one.atMs)} ago`, one.reason ?? ''],
+        ]
+      })
+      const columns = ['camera', 'list', 'version', 'age', 'result', 'said', 'reason']
+      process.stdout.write(`\n${table(columns, cameras)}`)
     })
 
   hotlist
