@@ -6,7 +6,7 @@ import { MINUTE_MS } from '../shared/clock.ts'
 import type { AppError } from '../shared/errors.ts'
 import { type Alert, type AlertStep, alertSchema, type Sighting } from '../shared/wire/index.ts'
 import { DEFAULT_MAX_AGE_MS } from './hotlists/settings.ts'
-import { inCloud, makeSighting, publishSighting, type TestCloud } from './testing.ts'
+import { codeOf, inCloud, makeSighting, publishSighting, type TestCloud } from './testing.ts'
 
 const A = 'elm-st-1'
 const GROUPS = ['patrol']
@@ -53,6 +53,21 @@ test('an alert of a pattern is compared by a plate that the pattern means, and b
     assert.is(await compare('ABD1230'), 'conflict')
     assert.is(await compare('ABC*'), 'conflict', 'a pattern is no plate')
     assert.is(await compare('abc 1230'), 'image_compared')
+    const take = (revision: number, step: object) =>
+      world.cloud.parts.alerts.step(alert?.alertId ?? '', { ...step, revision } as AlertStep, BY)
+    const text = { confirmedWith: 'the desk', result: 'ABC 1230 and ABD 1230 are meant' }
+    assert.is((await take(1, { step: 'source_confirmed', ...text })).state, 'source_confirmed')
+    assert.is((await take(2, { step: 'taken_back', reason: 'of ABC-77' })).state, 'image_compared')
+    const close = (more: object) => take(3, { step: 'closed', note: '', ...more })
+    const refusals = [
+      { outcome: 'cleared', suppressForMs: 3_600_000 },
+      { outcome: 'misread', correctPlate: 'ABC99' },
+    ]
+    for (const more of refusals) assert.is(await codeOf(() => close(more)), 'conflict')
+    assert.is((await close({ outcome: 'misread', correctPlate: 'ABD1230' })).state, 'closed')
+    const audit = JSON.stringify(await world.cloud.parts.audit.list({ before: null, limit: 50 }))
+    assert.match(audit, /\[plate [0-9a-f]+\] and ABD 1230 are meant/, 'what the pattern means is a digest')
+    assert.not.match(audit, /ABC.?1230|ABC-77/)
   })
 })
 

@@ -372,6 +372,7 @@ test('a final that is stored between looking at the alert and taking the step wi
         plateDigest: audit.plateDigest,
       },
       stored: async () => null,
+      currentMatch: () => null,
       webhooks: { queue: () => ({ statements: [], committed: () => {} }) },
       publish: async () => {},
     })

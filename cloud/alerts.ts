@@ -17,7 +17,7 @@ import type { AlertRules } from './alerts/rules.ts'
 import { type AlertActor, auditOf, planStep, suppressionOf } from './alerts/steps.ts'
 import type { AuditRecord } from './audit/entry.ts'
 import type { Database, Statement } from './database/database.ts'
-import type { ListMatch } from './hotlists.ts'
+import type { ListMatch, MatchedRead } from './hotlists.ts'
 import type { Retention, StoredSighting } from './sightings.ts'
 import type { Suppressions } from './suppressions.ts'
 import type { Webhooks } from './webhooks.ts'
@@ -79,6 +79,8 @@ export interface AlertsDeps {
   suppressions: Pick<Suppressions, 'insert' | 'added' | 'endOf' | 'ended'>
   /** A sighting that is still kept, or null. */
   stored: (sightingId: string, cameraId: string) => Promise<StoredSighting | null>
+  /** What the lists in force say of a read now. */
+  currentMatch: (read: MatchedRead) => ListMatch | null
   rules: AlertRules
   /** Queues every published revision for other programs, in the transaction that marks it as published. */
   webhooks: Pick<Webhooks, 'queue'>
@@ -248,14 +250,26 @@ export function createAlerts(deps: AlertsDeps): Alerts {
     },
     async purge(nowMs, limit) {
       const endedMs = nowMs - deps.retention().matchedMs
-      const [alerts, trail] = await database.writeBatch([
-        build
-          .deleteFrom('alerts')
-          .where(
-            'alert_id',
-            'in',
-            build.selectFrom('alerts').select('alert_id').where('retained_from_ms', '<=', endedMs).limit(limit),
-          ),
+      const [alerts, aged, left] = await database.writeBatch([
+        build.deleteFrom('alerts').where(
+          'alert_id',
+          'in',
+          build
+            .selectFrom('alerts')
+            .select('alert_id')
+            .where('retained_from_ms', '<=', endedMs)
+            // Its trail first, in steps of its own: deleting an alert deletes what hangs on it.
+            .where(({ not, exists, selectFrom }) =>
+              not(
+                exists(
+                  selectFrom('alert_sightings')
+                    .select('alert_sightings.alert_id')
+                    .whereRef('alert_sightings.alert_id', '=', 'alerts.alert_id'),
+                ),
+              ),
+            )
+            .limit(limit),
+        ),
         build
           .deleteFrom('alert_sightings')
           .where((where) =>
@@ -270,8 +284,24 @@ export function createAlerts(deps: AlertsDeps): Alerts {
                 .$asTuple('alert_id', 'camera_id', 'sighting_id'),
             ),
           ),
+        build
+          .deleteFrom('alert_sightings')
+          .where((where) =>
+            where(
+              where.refTuple('alert_id', 'camera_id', 'sighting_id'),
+              'in',
+              build
+                .selectFrom('alert_sightings')
+                .innerJoin('alerts', 'alerts.alert_id', 'alert_sightings.alert_id')
+                .select(['alert_sightings.alert_id', 'alert_sightings.camera_id', 'alert_sightings.sighting_id'])
+                .where('alerts.retained_from_ms', '<=', endedMs)
+                .limit(limit)
+                .$asTuple('alert_id', 'camera_id', 'sighting_id'),
+            ),
+          ),
       ])
-      return { alerts: alerts?.changes ?? 0, trail: trail?.changes ?? 0 }
+      // What belonged to expired alerts keeps the purge going until those can follow.
+      return { alerts: alerts?.changes ?? 0, trail: (aged?.changes ?? 0) + (left?.changes ?? 0) }
     },
   }
 }

@@ -184,6 +184,9 @@ export function createIngest(deps: IngestDeps): Ingest {
     }
     // What the batch has planned for the same alerts must be there to be read.
     if (alertKeys(sighting, match).some((key) => batch.alerted.has(key))) await commit(batch)
+    const planned = await alerts.plan(found)
+    if (!planned.alertIds.some((alertId) => batch.alerted.has(alertId))) return planned
+    await commit(batch)
     return alerts.plan(found)
   }
 
@@ -191,7 +194,7 @@ export function createIngest(deps: IngestDeps): Ingest {
     const { statements, raised, joined } = planned
     if (statements.length === 0) return
     batch.statements.push(...statements)
-    for (const key of alertKeys(sighting, match)) batch.alerted.add(key)
+    for (const key of [...alertKeys(sighting, match), ...planned.alertIds]) batch.alerted.add(key)
     batch.alertsChanged ||= planned.isToPublish
     batch.afterCommit.push(() => {
       if (joined !== null) counters.alertJoined(joined.isShown ? 'trail' : 'duplicate')

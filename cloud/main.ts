@@ -173,6 +173,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       webhooks,
       rules: alertRules,
       stored: (sightingId, cameraId) => sightings.get(sightingId, clock.nowMs(), cameraId),
+      currentMatch: (read) => hotlists.match(read, clock.nowMs()),
       publish: (group, alert) =>
         broker.publish(topics.alerts(agency, group), Buffer.from(JSON.stringify(alert)), { qos: 1, retain: false }),
     })
@@ -249,7 +250,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
         return
       }
       const mayWatchSightings = may(now.roles, 'sightings.watch')
-      const identity = { kind: 'person', agency, account, groups: now.groups, mayWatchSightings } as const
+      const groups = may(now.roles, 'alerts.read') ? now.groups : []
+      const identity = { kind: 'person', agency, account, groups, mayWatchSightings } as const
       await sessions.restrict(account, (filter) => maySubscribe(identity, filter))
     }
     cameras.onRevoked((camera) => {

@@ -295,6 +295,7 @@ test('a purge of many rows goes in steps, between which others write, and stops 
         audit: { ...audit, plateDigest: (plate) => plate },
         suppressions: await createSuppressions({ database, clock }),
         stored: async () => null,
+        currentMatch: () => null,
         webhooks: { queue: () => ({ statements: [], committed: () => {} }) },
         rules: await createAlertRules({ database, clock }),
         publish: async () => {},

@@ -75,9 +75,17 @@ test('an alert is delivered once, signed, and says where to look and not which p
     assert.is(deliveryId, delivery?.headers['candor-delivery'])
     assert.ok(delivery?.headers['candor-signature']?.includes(`t=${sentAtMs},`))
     assert.equal(shown, {
-      ...{ alertId: alert.alertId, agency: AGENCY, revision: 0, state: 'raised', outcome: null, groups: ['patrol'] },
+      ...{
+        alertId: alert.alertId,
+        agency: AGENCY,
+        revision: 0,
+        state: 'raised',
+        historical: false,
+        outcome: null,
+        groups: ['patrol'],
+      },
       ...{ raisedAtMs: alert.raisedAtMs, updatedAtMs: alert.updatedAtMs, expiresAtMs: alert.expiresAtMs },
-      match: { kind: 'exact', list: 'stolen', priority: 1, stillMatches: true },
+      match: { kind: 'exact', list: 'stolen', priority: 1, stale: false, stillMatches: true },
       sighting: { cameraId: 'elm-st-1', seenAtMs: alert.sighting.seenAtMs, clock: 'synced' },
       page: `https://localhost:${world.cloud.httpsPort}/#alert=${alert.alertId}`,
     })

@@ -216,6 +216,63 @@ test('the same misread again raises no alert of its own when its alert is closed
   })
 })
 
+test('an exact read is told by an alert of exact reads, whatever finals make of those before it', async () => {
+  await onStreet(async ({ pass, all }) => {
+    await pass('north', { plate: NEAR })
+    const preview = await pass('south', { plate: NEAR, revision: 0 })
+    await pass('south', { sightingId: preview.sightingId, revision: 1 })
+    assert.equal((await all()).map(({ match, sighting }) => `${match.kind} ${sighting.cameraId}`).sort(), [
+      'exact south',
+      'near north',
+    ])
+  })
+  await onStreet(async ({ pass, all }) => {
+    const preview = await pass('north', { revision: 0 })
+    const joined = await pass('south')
+    assert.is(one(await all()).trail.length, 1)
+    await pass('north', { sightingId: preview.sightingId, revision: 1, plate: NEAR })
+    const exact = (await all()).filter(({ match }) => match.kind === 'exact')
+    assert.is(one(exact).sighting.sightingId, joined.sightingId)
+  })
+})
+
+test('the final of an alert and a sighting that joins it lose nothing when they come at one moment', async () => {
+  for (const finalFirst of [true, false]) {
+    await onStreet(async ({ pass, all }) => {
+      const { sightingId } = await pass('north', { revision: 0 })
+      const final = () => pass('north', { sightingId, revision: 1, plate: 'WWW9999' })
+      const joining = () => pass('south')
+      await Promise.all(finalFirst ? [final(), joining()] : [joining(), final()])
+      const alerts = await all()
+      const first = alerts.find(({ sighting }) => sighting.sightingId === sightingId)
+      assert.equal([first?.match.stillMatches, first?.sighting.revision], [false, 1], `final first: ${finalFirst}`)
+      const told = alerts.filter(({ match, sighting }) => match.stillMatches && sighting.cameraId === 'south')
+      assert.is(told.length, 1, 'the exact read has an alert of its own')
+    })
+  }
+})
+
+test('an alert closed as misread, taken back and closed again raises what joined it once', async () => {
+  await onStreet(async ({ pass, all, step }) => {
+    await pass('north')
+    await pass('south')
+    await pass('east', { plate: NEAR })
+    const misread = { step: 'closed', outcome: 'misread', note: '', correctPlate: null } as const
+    const first = one(await all())
+    await step(first, misread)
+    const open = async () => (await all()).filter(({ state }) => state === 'raised')
+    assert.is(one(await open()).sighting.cameraId, 'south', 'an exact read before a newer near one')
+    const closed = (await all()).find(({ alertId }) => alertId === first.alertId) as Alert
+    await step(closed, { step: 'taken_back', reason: 'a slip' })
+    const again = (await all()).find(({ alertId }) => alertId === first.alertId) as Alert
+    await step(again, misread)
+    assert.equal((await open()).map(({ match, sighting }) => `${match.kind} ${sighting.cameraId}`).sort(), [
+      'exact south',
+      'near east',
+    ])
+  })
+})
+
 test('a near read joins as near; an exact one never joins an alert that a near one raised', async () => {
   await onStreet(async ({ pass, all }) => {
     await pass('north', { plate: NEAR })

@@ -14,7 +14,7 @@ import {
 } from '../../shared/wire/index.ts'
 import type { Database, Statement } from '../database/database.ts'
 import type { AlertSightingsTable } from '../database/schema.ts'
-import type { ListMatch } from '../hotlists.ts'
+import type { ListMatch, MatchedRead } from '../hotlists.ts'
 import { type Retention, type StoredSighting, timesOf } from '../sightings.ts'
 import { describeMatch, describeSighting } from './document.ts'
 import { countSighting } from './outcomes.ts'
@@ -37,6 +37,8 @@ export interface PlannedAlerts {
   /** The sighting belongs to an alert, new or not. */
   isAlerted: boolean
   statements: Statement[]
+  /** Alerts that the statements change: planned by what is stored of them now. */
+  alertIds: string[]
   /** Some alert has a new revision. */
   isToPublish: boolean
   raised: Alert | null
@@ -56,13 +58,24 @@ export interface GroupingDeps {
   agency: string
   /** A sighting that is still kept, or null. */
   stored: (sightingId: string, cameraId: string) => Promise<StoredSighting | null>
+  /** What the lists in force say of a read now. */
+  currentMatch: (read: MatchedRead) => ListMatch | null
   newId: () => string
   retention: () => Retention
   rows: AlertRows
   rules: Pick<AlertRules, 'grouping' | 'escalation'>
 }
 
-export function createGrouping({ database, stored, agency, newId, retention, rows, rules }: GroupingDeps) {
+export function createGrouping({
+  database,
+  stored,
+  currentMatch,
+  agency,
+  newId,
+  retention,
+  rows,
+  rules,
+}: GroupingDeps) {
   const { build } = database
 
   /** Alerts of the sighting itself, expired or not: one, or one for each entry that its preview and its final met. */
@@ -177,7 +190,10 @@ export function createGrouping({ database, stored, agency, newId, retention, row
    * an alert that a near one raised: that may be another vehicle's, and closing it would take the right one with it. A pattern means
    * more than one vehicle: only the same read joins. Nothing joins an alert of the past, for this is now.
    */
-  async function openAlert(match: ListMatch, plate: string | null, seenAtMs: number): Promise<Alert | null> {
+  async function openAlert(
+    match: ListMatch,
+    { plate, seenAtMs, receivedAtMs }: { plate: string | null; seenAtMs: number; receivedAtMs: number },
+  ): Promise<Alert | null> {
     const { windowMs } = rules.grouping(match.list)
     if (windowMs === 0) return null
     const open = rows
@@ -189,6 +205,8 @@ export function createGrouping({ database, stored, agency, newId, retention, row
       // A literal, as in the index.
       .where('state', '!=', sql.lit('closed'))
       .where('last_seen_at_ms', '>=', seenAtMs - windowMs)
+      // One that is about to be forgotten would take what joins it along.
+      .where('alerts.retained_from_ms', '>', receivedAtMs - retention().matchedMs + windowMs)
       .where('first_seen_at_ms', '<=', seenAtMs + windowMs)
       // exact before near
       .orderBy('match_kind')
@@ -246,21 +264,33 @@ export function createGrouping({ database, stored, agency, newId, retention, row
   }
 
   /**
-   * The alert of the newest sighting of a trail when the picture that was compared turned out to be another vehicle's: what joined it was
-   * compared by nobody, and may be the listed one. The same text as a near read that was a misread is the same misread.
+   * An alert of a sighting of the trail, the newest of the first of these kinds that is still what the lists say and has none of its own.
+   */
+  async function raiseFrom(alert: Alert, kinds: readonly TrailElement['kind'][], raisedAtMs: number) {
+    for (const kind of kinds) {
+      for (const { cameraId, sightingId, ...one } of alert.trail.toReversed()) {
+        // The same text as a near read that was a misread is the same misread.
+        if (one.kind !== kind || !one.stillMatches || (kind !== 'exact' && one.plate === alert.sighting.plate)) continue
+        const found = await stored(sightingId, cameraId)
+        if (found === null || found.sighting.plate === null) continue
+        const match = currentMatch({ ...found.sighting, plate: found.sighting.plate })
+        if (match === null || match.suppressed || match.entryId !== alert.match.entryId) continue
+        const own = await ofSighting(cameraId, sightingId)
+        if (own.some((other) => other.match.entryId === match.entryId)) continue
+        const { sighting, receivedAtMs } = found
+        return raise({ sighting, receivedAtMs, match: { ...match, kind }, raisedAtMs }).statements
+      }
+    }
+    return []
+  }
+
+  /**
+   * When the picture that was compared turned out to be another vehicle's: what joined it was compared by nobody, and may be the listed
+   * one. An exact read before a near one.
    */
   async function raiseFromTrail(alert: Alert, raisedAtMs: number): Promise<Statement[]> {
     if (alert.outcome === null || !OTHER_VEHICLE.includes(alert.outcome)) return []
-    const isWorthIt = ({ kind, plate, stillMatches }: TrailElement) =>
-      stillMatches && (kind === 'exact' || plate !== alert.sighting.plate)
-    const newest = alert.trail.filter(isWorthIt).at(-1)
-    const found = newest === undefined ? null : await stored(newest.sightingId, newest.cameraId)
-    if (newest === undefined || found === null) return []
-    const { list, listVersion, entryId, listedPlate, listedJurisdiction, category, priority, stale } = alert.match
-    const listed = { list, listVersion, entryId, plate: listedPlate, jurisdiction: listedJurisdiction }
-    const met = { kind: newest.kind, score: newest.kind === 'near' ? 0 : 1, category, priority, stale }
-    const match: ListMatch = { ...listed, ...met, suppressed: false, groups: alert.groups }
-    return raise({ sighting: found.sighting, receivedAtMs: found.receivedAtMs, match, raisedAtMs }).statements
+    return raiseFrom(alert, ['exact', 'near', 'wildcard'], raisedAtMs)
   }
 
   return {
@@ -274,7 +304,8 @@ export function createGrouping({ database, stored, agency, newId, retention, row
       const joined = await joinedBy(sighting)
       const planned: PlannedAlerts = {
         ...{ isAlerted: own.length + joined.length > 0, isToPublish: false },
-        ...{ statements: [], raised: null, joined: null },
+        ...{ statements: [], alertIds: [...own, ...joined.map(({ alert }) => alert)].map(({ alertId }) => alertId) },
+        ...{ raised: null, joined: null },
       }
       // A late preview: the final has spoken.
       if (own.some((one) => revision < one.sighting.revision) || joined.some(({ row }) => revision < row.revision)) {
@@ -283,18 +314,29 @@ export function createGrouping({ database, stored, agency, newId, retention, row
       const sameEntry = (alert: Alert) =>
         match?.entryId === alert.match.entryId && match.list === alert.match.list ? match : null
       for (const alert of own) {
-        planned.statements.push(...update(alert, { ...found, match: sameEntry(alert) }))
+        const now = sameEntry(alert)
+        planned.statements.push(...update(alert, { ...found, match: now }))
         planned.isToPublish = true
+        // It gathered exact reads while it was one itself.
+        const wasExact = alert.match.kind === 'exact' && alert.match.stillMatches
+        if (wasExact && now?.kind !== 'exact' && alert.state !== 'closed') {
+          planned.statements.push(...(await raiseFrom(alert, ['exact'], found.receivedAtMs)))
+        }
       }
       for (const { row, alert } of joined) {
         const updated = updateJoined(row, alert, { ...found, match: sameEntry(alert) })
         planned.statements.push(...updated.statements)
         planned.isToPublish ||= updated.isToPublish
       }
-      const isKnown = [...own, ...joined.map(({ alert }) => alert)].some((alert) => sameEntry(alert) !== null)
+      // An exact final of a near read that had joined near ones is told by an alert of exact reads too.
+      const isTold = ({ alert }: { alert: Alert }) => match?.kind !== 'exact' || alert.match.kind === 'exact'
+      const told = [...own, ...joined.filter(isTold).map(({ alert }) => alert)]
+      const isKnown = told.some((alert) => sameEntry(alert) !== null)
       if (match === null || match.suppressed || isKnown) return planned
       planned.isAlerted = true
-      const open = await openAlert(match, sighting.plate, timesOf(sighting, found.receivedAtMs).seenAtMs)
+      const { receivedAtMs } = found
+      const { seenAtMs } = timesOf(sighting, receivedAtMs)
+      const open = await openAlert(match, { plate: sighting.plate, seenAtMs, receivedAtMs })
       if (open === null) {
         const { alert, statements } = raise({ ...found, match })
         planned.raised = alert
@@ -303,6 +345,7 @@ export function createGrouping({ database, stored, agency, newId, retention, row
       } else {
         const { statements, isShown } = join(open, { ...found, match })
         planned.joined = { alertId: open.alertId, isShown }
+        planned.alertIds.push(open.alertId)
         planned.isToPublish ||= isShown
         planned.statements.push(...statements)
       }

@@ -11,7 +11,7 @@ import { ALERT_COLUMNS, type AlertRows } from './rows.ts'
 import type { AlertRules } from './rules.ts'
 
 /** Alerts published in one go; the rest follow at once. */
-export const PUBLISH_STEP = 100
+export const PUBLISH_STEP = 25
 
 /** What a group gets of an alert; `heldUntilMs` with `held` alone. */
 export type Push = { push: 'pushed' | 'listed' } | { push: 'held'; heldUntilMs: number }

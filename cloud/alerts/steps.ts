@@ -38,7 +38,7 @@ export function planStep(alert: Alert, step: AlertStep, nowMs: number, account: 
         hint: allowed.length === 0 ? 'it is closed already' : `possible: ${allowed.join(', ')}`,
       })
     }
-    if (step.outcome === 'misread' && step.correctPlate === alert.match.listedPlate) {
+    if (step.outcome === 'misread' && isListed(alert, step.correctPlate ?? null)) {
       throw new AppError('conflict', 'the plate that you read is the listed one: that is no misread', {
         hint: 'compare the picture, or correct what you typed',
       })
@@ -46,12 +46,17 @@ export function planStep(alert: Alert, step: AlertStep, nowMs: number, account: 
     if (step.suppressForMs != null && step.outcome !== 'cleared') {
       throw new AppError('conflict', 'only an entry that was cleared can be kept from raising alerts')
     }
+    if (step.suppressForMs != null && alert.match.kind === 'wildcard') {
+      throw new AppError('conflict', 'a pattern means other vehicles too: it cannot be kept from raising alerts', {
+        hint: 'have it narrowed on its list',
+      })
+    }
     return { ...changed, state: 'closed', outcome: step.outcome }
   }
   if (step.step === 'taken_back') {
     const before = STATE_BEFORE[alert.state]
     if (before === null) throw new AppError('conflict', 'no step has been taken that could be taken back')
-    return { ...changed, state: before, outcome: null }
+    return { ...changed, state: before, outcome: null, acknowledgedBy: account, acknowledgedAtMs: nowMs }
   }
   const next = NEXT_STATE[alert.state]
   if (next !== step.step) {
@@ -83,12 +88,13 @@ function holderAfter(
   return { acknowledgedBy: null, acknowledgedAtMs: null }
 }
 
+function isListed({ match: { kind, listedPlate } }: Alert, plate: string | null): boolean {
+  return kind === 'wildcard' ? plate !== null && patternToRegExp(listedPlate).test(plate) : plate === listedPlate
+}
+
 /** The officer's own reading of the picture decides, not the machine's. Throws `conflict` with what to do instead. */
 function checkComparison(alert: Alert, step: AlertStep & { step: 'image_compared' }): void {
-  const seen = normalisePlate(step.plateSeen)
-  const { kind, listedPlate } = alert.match
-  const isListed = kind === 'wildcard' ? seen !== null && patternToRegExp(listedPlate).test(seen) : seen === listedPlate
-  if (!isListed) {
+  if (!isListed(alert, normalisePlate(step.plateSeen))) {
     throw new AppError('conflict', 'the plate you read in the picture is not the listed one', {
       hint: 'look again and correct a slip, or close the alert as misread',
     })
@@ -119,6 +125,7 @@ export function auditOf(
   const plates = [
     alert.match.listedPlate,
     alert.sighting.plate,
+    ...alert.trail.map(({ plate }) => plate),
     step.step === 'closed' ? (step.correctPlate ?? null) : null,
   ]
   const text = (typed: string) => withoutPlates(typed, plates, plateDigest)

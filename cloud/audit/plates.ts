@@ -4,12 +4,13 @@
  * and the steps of alerts.
  */
 
+import { PLATE_MAX_LENGTH } from '../../shared/plate.ts'
 import { MAX_AUDIT_TEXT } from './entry.ts'
 
 /** Between two characters of a plate as people write it: `ABC-12 3`. */
 const SEPARATORS = String.raw`[\s.\-·•_/]*`
 
-/** `text` with every occurrence of `plates` (normalised) as `[plate DIGEST]`, whatever their case and separators. */
+/** `text` with every occurrence of `plates` (normalised, or patterns of lists) as `[plate DIGEST]`, whatever their case and separators. */
 export function withoutPlates(
   text: string,
   plates: readonly (string | null)[],
@@ -19,11 +20,16 @@ export function withoutPlates(
   // The longest first: a plate may begin with another.
   for (const plate of [...new Set(plates)].sort((a, b) => (b?.length ?? 0) - (a?.length ?? 0))) {
     if (plate === null || plate === '') continue
-    const written = new RegExp(`(?<![a-z0-9])${[...plate].join(SEPARATORS)}(?![a-z0-9])`, 'giu')
+    const written = new RegExp(`(?<![a-z0-9])${[...plate].map(writtenAs).join(SEPARATORS)}(?![a-z0-9])`, 'giu')
     result = result.replace(written, `[plate ${digest(plate).slice(0, SHOWN_DIGITS)}]`)
   }
   // A text that is nothing but plates grows; an entry that cannot be written would refuse the search.
   return result.slice(0, MAX_AUDIT_TEXT)
+}
+
+/** A pattern of a list stands for any plate that it means. */
+function writtenAs(character: string): string {
+  return character === '*' ? `[a-z0-9]{0,${PLATE_MAX_LENGTH}}` : character === '?' ? '[a-z0-9]' : character
 }
 
 /** Hexadecimal digits of the digest: enough to find the query that it belongs to. */

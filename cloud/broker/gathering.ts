@@ -17,6 +17,9 @@ interface Waiting {
   reject(thrown: unknown): void
 }
 
+/** Statements of one transaction, up to one caller more: about 25 ms, so that the event loop does not wait. */
+export const MAX_GATHERED_STATEMENTS = 200
+
 /** `schedule` says how long one waits for others: it runs the commit later, of all that was asked for until then. */
 export function createGathering(database: Database, schedule: (commit: () => void) => void): Gathering {
   let waiting: Waiting[] = []
@@ -26,21 +29,30 @@ export function createGathering(database: Database, schedule: (commit: () => voi
     await database.writeBatch(statements).then(resolve, reject)
   }
 
-  async function commit(): Promise<void> {
-    const all = waiting
-    waiting = []
+  async function together(some: readonly Waiting[]): Promise<void> {
     let written: Written[]
     try {
-      written = await database.writeBatch(all.flatMap(({ statements }) => statements))
+      written = await database.writeBatch(some.flatMap(({ statements }) => statements))
     } catch {
       // What fails must not take the others with it: on a full disk a delete may still pass.
-      for (const one of all) await alone(one)
+      for (const one of some) await alone(one)
       return
     }
     let at = 0
-    for (const { statements, resolve } of all) {
+    for (const { statements, resolve } of some) {
       resolve(written.slice(at, at + statements.length))
       at += statements.length
+    }
+  }
+
+  async function commit(): Promise<void> {
+    const all = waiting
+    waiting = []
+    while (all.length > 0) {
+      let [count, size] = [0, 0]
+      while (count < all.length && size < MAX_GATHERED_STATEMENTS) size += all[count++]?.statements.length ?? 0
+      await together(all.splice(0, count))
+      if (all.length > 0) await new Promise((resolve) => setImmediate(resolve))
     }
   }
 

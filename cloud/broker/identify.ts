@@ -81,7 +81,8 @@ export function createIdentify(deps: IdentifyDeps): Identify {
         kind: 'person',
         agency,
         account: session.account,
-        groups: session.groups,
+        // A group is whose alerts one gets, for who may read them.
+        groups: may(session.roles, 'alerts.read') ? session.groups : [],
         mayWatchSightings: may(session.roles, 'sightings.watch'),
       },
     }

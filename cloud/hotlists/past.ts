@@ -49,6 +49,8 @@ interface Due {
   list: string
   version: number
   fromMs: number
+  /** When it came into force: what was received later was held against it as it came. */
+  untilMs: number
   /** The version that its entries are new beside; null: there was none. */
   since: number | null
 }
@@ -71,12 +73,18 @@ export function openPastCheck(deps: PastCheckDeps): PastCheck {
             .onRef('hotlists.list', '=', 'hotlist_versions.list')
             .onRef('hotlists.current_version', '=', 'hotlist_versions.version'),
         )
-        .select(['hotlist_versions.list', 'version', 'past_from_ms', 'past_since'])
+        .select(['hotlist_versions.list', 'version', 'past_from_ms', 'past_since', 'made_at_ms'])
         .where('past_from_ms', 'is not', null)
         .limit(1),
     )
     if (row === undefined || row.past_from_ms === null) return null
-    return { list: row.list, version: row.version, fromMs: row.past_from_ms, since: row.past_since }
+    return {
+      list: row.list,
+      version: row.version,
+      fromMs: row.past_from_ms,
+      untilMs: row.made_at_ms,
+      since: row.past_since,
+    }
   }
 
   /** Entries of the version that the one before it had not; null: more than are looked for. */
@@ -94,7 +102,7 @@ export function openPastCheck(deps: PastCheckDeps): PastCheck {
   /** The last sighting of which this entry is what the lists say, and the match. */
   async function lastOf(
     entry: HotlistEntriesTable,
-    fromMs: number,
+    { fromMs, untilMs }: Pick<Due, 'fromMs' | 'untilMs'>,
   ): Promise<{ stored: StoredSighting; match: ListMatch } | null> {
     const nowMs = clock.nowMs()
     const seen: SightingsTable[] = await database.read(
@@ -103,6 +111,7 @@ export function openPastCheck(deps: PastCheckDeps): PastCheck {
         .selectAll()
         .where('confusable_key', '=', confusableKey(entry.plate))
         .where('seen_at_ms', '>=', fromMs)
+        .where('received_at_ms', '<', untilMs)
         .orderBy('seen_at_ms', 'desc')
         .orderBy('revision', 'desc')
         .limit(MAX_PAST_SIGHTINGS),
@@ -126,7 +135,7 @@ export function openPastCheck(deps: PastCheckDeps): PastCheck {
     let [alerts, beyond] = [0, 0]
     for (const [index, entry] of (entries ?? []).entries()) {
       if (closed) return
-      const found = entry.rule === 'wildcard' ? null : await lastOf(entry, fromMs)
+      const found = entry.rule === 'wildcard' ? null : await lastOf(entry, due)
       if (found !== null) {
         if (alerts >= MAX_PAST_ALERTS) beyond += 1
         else if (await deps.raise(found)) alerts += 1

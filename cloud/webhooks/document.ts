@@ -30,11 +30,14 @@ export function alertFor(
 ): Record<string, unknown> {
   const groups = alert.groups.filter((group) => hook.groups.includes(group))
   const page = `${pageOrigin}/#alert=${alert.alertId}`
-  if (hook.includePlate) return { ...alert, groups, page }
-  const { alertId, agency, revision, state, outcome, raisedAtMs, updatedAtMs, expiresAtMs, match, sighting } = alert
+  const heldFor = alert.heldFor.filter(({ group }) => hook.groups.includes(group))
+  if (hook.includePlate) return { ...alert, groups, heldFor, page }
+  const { alertId, agency, revision, state, outcome, historical, raisedAtMs, updatedAtMs, expiresAtMs } = alert
+  const { match, sighting } = alert
+  const { kind, list, priority, stale, stillMatches } = match
   return {
-    ...{ alertId, agency, revision, state, outcome, groups, raisedAtMs, updatedAtMs, expiresAtMs },
-    match: { kind: match.kind, list: match.list, priority: match.priority, stillMatches: match.stillMatches },
+    ...{ alertId, agency, revision, state, outcome, groups, historical, raisedAtMs, updatedAtMs, expiresAtMs },
+    match: { kind, list, priority, stale, stillMatches },
     sighting: { cameraId: sighting.cameraId, seenAtMs: sighting.seenAtMs, clock: sighting.clock },
     page,
   }

@@ -56,7 +56,7 @@ export function register(program: Command): void {
         one.alertId,
         seenTime(one.sighting.seenAtMs, one.sighting.clock === 'synced'),
         one.sighting.cameraId,
-        `${one.outcome ?? one.state}${one.escalatedAtMs === null ? '' : ' ESCALATED'}`,
+        stateOf(one),
         one.acknowledgedBy ?? '',
         plateOf(one),
         String(one.sightings),
@@ -237,6 +237,17 @@ function registerSuppressions(alert: Command): void {
 }
 
 const path = (id: string) => `/api/v1/alerts/${encodeURIComponent(id)}`
+
+/** With what makes it more or less urgent than it looks. */
+function stateOf({ outcome, state, escalatedAtMs, historical, match, heldFor }: Alert): string {
+  const marks = [
+    ...(escalatedAtMs === null ? [] : ['ESCALATED']),
+    ...(historical ? ['of the past'] : []),
+    ...(match.stale ? ['old list'] : []),
+    ...(heldFor.length === 0 ? [] : ['not pushed']),
+  ]
+  return [outcome ?? state, ...marks].join(', ')
+}
 
 const MARKS = { exact: '', near: '≈ ', wildcard: '~ ' } as const
 

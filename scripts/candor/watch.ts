@@ -73,7 +73,8 @@ export function sightingLine(sighting: Sighting, arrivedAtMs: number): string {
 /** `before`: as it was told last. What only came to it beside its state is a line of its own, and no new alert. */
 export function alertLine(alert: Alert, before: Alert | null): string {
   const { updatedAtMs, sighting, match, state, outcome, alertId } = alert
-  const what = `${match.category} (list ${match.list})`
+  const past = alert.historical ? ', OF THE PAST' : ''
+  const what = `${match.category} (list ${match.list}${match.stale ? ', PAST ITS AGE LIMIT' : ''}${past})`
   if (before?.state === state) {
     const news = newsOf(alert, before)
     return news === null ? '' : `${time(updatedAtMs)}  ${sighting.cameraId}  ${news}: ${what}  ${alertId}\n`

@@ -15,6 +15,8 @@ export function marksOf(alert: Alert, account: string): HTMLElement[] {
     const isOwn = alert.acknowledgedBy === account
     marks.push(el('span', { class: isOwn ? 'mark own' : 'mark' }, isOwn ? 'Yours' : `Taken by ${alert.acknowledgedBy}`))
   }
+  if (alert.historical) marks.push(el('span', { class: 'mark' }, 'Of the past'))
+  if (alert.match.stale) marks.push(el('span', { class: 'mark' }, 'Old list'))
   if (alert.sightings > 1) marks.push(el('span', { class: 'mark' }, `Seen ${alert.sightings} times`))
   for (const { group, untilMs } of isOpen ? alert.heldFor : []) {
     const why = untilMs === null ? ['not urgent enough'] : ['quiet until ', timeOf(untilMs, 'minute')]

@@ -146,7 +146,10 @@ function render(own: Desk): void {
 /** A newer revision replaces an older one, whichever way it came. */
 function takeIn(own: Desk, alert: Alert): void {
   const known = own.alerts.get(alert.alertId)
-  if (known !== undefined && known.revision >= alert.revision) return
+  // What quiet hours held back is told of without a new revision.
+  const isHeldAsBefore = JSON.stringify(known?.heldFor) === JSON.stringify(alert.heldFor)
+  if (known !== undefined && (known.revision > alert.revision || (known.revision === alert.revision && isHeldAsBefore)))
+    return
   own.alerts.set(alert.alertId, alert)
   if (known === undefined && alert.state === 'raised') {
     announce.textContent = `New alert, priority ${alert.match.priority}, camera ${alert.sighting.cameraId}`
@@ -239,6 +242,8 @@ async function tick(own: Desk): Promise<void> {
       own.link?.useToken(own.session.token)
     }
     showLists(await api.status(own.session.token))
+    // What is listed and not pushed comes no other way.
+    await loadAlerts(own)
   } catch (thrown) {
     ended(own, thrown)
   }

@@ -214,7 +214,11 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify, 
       el('label', { for: 'unreadable', class: 'check' }, unreadable, ' It cannot be read'),
       further === 0
         ? null
-        : el('p', { class: 'note' }, `${further} further sightings close with it. The next one raises a new alert.`),
+        : el(
+            'p',
+            { class: 'note' },
+            `${further} further sightings close with it, but as a misread: then the newest of them raises an alert of its own.`,
+          ),
     )
     const suppress = el(
       'div',
