@@ -226,6 +226,8 @@ test('an import that was cut short leaves nothing after the next start', async (
         chunks: 0,
         chunks_retained: 0,
         cloud_entries: 0,
+        effective_at_ms: null,
+        expires_at_ms: null,
         past_from_ms: null,
         past_since: null,
         delta_chunks_retained: 0,
@@ -264,7 +266,7 @@ test('rolling back makes a new, higher version with the old entries and their id
     const id = world.hotlists.match(readOf('ABC123'), world.nowMs)?.entryId
     await world.import(plates('CDE345'))
     const rolled = await world.hotlists.rollback('stolen', null, 'ada')
-    assert.equal(rolled, { version: 3, entries: 2 })
+    assert.equal(rolled, { version: 3, entries: 2, prohibited: 0 })
     assert.is(world.hotlists.match(readOf('ABC123'), world.nowMs)?.entryId, id)
     assert.is(world.hotlists.match(readOf('ABC123'), world.nowMs)?.listVersion, 3)
     assert.is(world.hotlists.match(readOf('CDE345'), world.nowMs), null)

@@ -10,6 +10,7 @@ import type { Signer } from '../shared/signing.ts'
 import type { Manifest } from '../shared/wire/hotlist.ts'
 import type { Policy } from '../shared/wire/policy.ts'
 import type { Database } from './database/database.ts'
+import { isProhibited } from './hotlists/csv.ts'
 import type { ListDiff } from './hotlists/diff.ts'
 import { createImporting, type ImportReport, type ImportRequest } from './hotlists/importing.ts'
 import { createManualEntries, type ManualEntries } from './hotlists/manual.ts'
@@ -37,13 +38,26 @@ import type { ListKeys } from './list-keys.ts'
 export type { ListMatch, MatchedRead } from './hotlists/matcher.ts'
 export type { Publish } from './hotlists/publishing.ts'
 
+/** What came of bringing older entries into force. */
+export interface EnforcedAgain {
+  version: number
+  entries: number
+  /** Left out: of a category that is prohibited by now. */
+  prohibited: number
+}
+
 interface Enforced {
   /** The version before must not match any more, not even until this one has arrived. */
   recall?: boolean
-  /** The same entries under another key: as old as they were. */
+  /** When what it holds was true; default: now. */
+  contentAtMs?: number | undefined
+  /** The same entries under another key or other dates: as old as they were. */
   sameContentAs?: Pick<Manifest, 'issuedAtMs' | 'expiresAtMs'>
   onStep?: OnEnforceStep
 }
+
+/** What is over its age when it comes into force lives so long, or cameras would refuse it. Milliseconds. */
+const MIN_LIFE_MS = HOUR_MS
 
 /** Who made a version that nobody asked for. */
 const CLOUD_ITSELF = 'cloud'
@@ -56,7 +70,7 @@ export interface Hotlists {
   /** Throws `bad_input` for names and settings, `conflict` while another import runs; a bad file gives a report. */
   import(request: ImportRequest): Promise<ImportReport>
   /** A second person's word for a version that an import has set aside; see importing.ts for what is thrown. */
-  approve(list: string, version: number, by: string): Promise<{ version: number; entries: number }>
+  approve(list: string, version: number, by: string): Promise<EnforcedAgain>
   reject(list: string, version: number): Promise<void>
   /**
    * A new version with the rows of an older one (default: the one before). Throws `not_found` when its rows are gone, `conflict` for
@@ -67,7 +81,7 @@ export interface Hotlists {
     toVersion: number | null,
     by: string,
     options?: { allowEmpty: boolean },
-  ): Promise<{ version: number; entries: number }>
+  ): Promise<EnforcedAgain>
   diff(list: string, from: number, to: number): Promise<ListDiff>
   /** What the list says of an entry, for the person who verifies an alert; null when no kept version has it. */
   source(list: string, entryId: string): Promise<{ reason: string | null; caseNumber: string | null } | null>
@@ -113,9 +127,11 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
   let publish: Publish | null = null
 
   /** What has not been on the list before is held against the past, where the policy allows. */
-  function pastOf(change: Enforced, since: number | null, nowMs: number) {
+  function pastOf(change: Enforced, before: { pastFromMs: number | null }, since: number | null, nowMs: number) {
     const { checkPastHours } = deps.policy().hotlists
-    if (checkPastHours === 0 || change.recall === true || change.sameContentAs !== undefined) return {}
+    if (change.sameContentAs !== undefined)
+      return before.pastFromMs === null ? {} : { past_from_ms: before.pastFromMs, past_since: since }
+    if (checkPastHours === 0 || change.recall === true) return {}
     return { past_from_ms: nowMs - Math.round(checkPastHours * HOUR_MS), past_since: since }
   }
 
@@ -139,9 +155,18 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     const beforeVersion = inForce.get(list)?.version ?? null
     const before = await versionOf(list, beforeVersion ?? 0)
     const start = await deltaStart(list, key.keyId)
-    const { index, totals, delta, ...packed } = await walk(list, version, key, start, onStep)
+    const { index, totals, delta, ...packed } = await walk(list, version, { key, dates: settings }, start, onStep)
+    const noRoom = noRoomFor(
+      inForce.values(),
+      list,
+      { entries: index.size, patterns: index.patternSize },
+      maxMatchedEntries,
+    )
+    if (noRoom !== null) throw new AppError('too_large', noRoom)
     const nowMs = clock.nowMs()
-    const same = change.sameContentAs
+    const { sameContentAs: same, contentAtMs } = change
+    const issuedAtMs = same?.issuedAtMs ?? contentAtMs ?? nowMs
+    const fullLifeMs = issuedAtMs + settings.maxAgeMs
     const manifest: Manifest = {
       agency,
       list,
@@ -151,9 +176,9 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
       ...totals,
       delta,
       keyId: key.keyId,
-      issuedAtMs: same?.issuedAtMs ?? nowMs,
-      // Under another key, a list that is over its age would be refused: it is taken, and counts as stale soon again.
-      expiresAtMs: same === undefined ? nowMs + settings.maxAgeMs : Math.max(same.expiresAtMs, nowMs + HOUR_MS),
+      issuedAtMs,
+      // A camera would refuse a list that is over its age: it is taken, and counts as stale soon again.
+      expiresAtMs: issuedAtMs === nowMs ? fullLifeMs : Math.max(same?.expiresAtMs ?? fullLifeMs, nowMs + MIN_LIFE_MS),
     }
     await database.writeBatch([
       build
@@ -168,8 +193,10 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
           delta_chunks_retained: delta?.chunks ?? 0,
           manifest: sealManifest(deps.signer, manifest),
           source_sha256: sourceSha256,
-          made_at_ms: same?.issuedAtMs ?? nowMs,
-          ...pastOf(change, before.pastSince === undefined ? beforeVersion : before.pastSince, nowMs),
+          made_at_ms: issuedAtMs,
+          effective_at_ms: settings.effectiveAtMs,
+          expires_at_ms: settings.expiresAtMs,
+          ...pastOf(change, before, before.pastSince === undefined ? beforeVersion : before.pastSince, nowMs),
         })
         .where('list', '=', list)
         .where('version', '=', version),
@@ -188,7 +215,10 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
       log.warn('hotlist_not_published', { list, listVersion: version, error: toAppError(thrown).message })
     }
     onStep?.('clearing', 0, 0)
-    await rows.retire(list, version)
+    await rows.retire(list, version).catch((thrown: unknown) => {
+      // It is in force all the same; the next version clears what is left.
+      log.warn('hotlist_not_cleared', { list, listVersion: version, error: toAppError(thrown).message })
+    })
     return { ...totals, entries: index.size }
   }
 
@@ -200,8 +230,33 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
       return await work()
     } finally {
       busy = false
+      // What people made by hand meanwhile.
+      entries.retry()
     }
   }
+
+  /** The same rows as a new version; returns its number. */
+  async function enforceCopy(
+    list: string,
+    version: number,
+    by: string,
+    settings: ListSettings,
+    sourceSha256: string | null,
+    change: Enforced,
+  ): Promise<number> {
+    const next = await rows.openVersion(list, by)
+    try {
+      await rows.copy(list, version, next)
+      await enforce(list, next, settings, sourceSha256, change)
+    } catch (thrown) {
+      // Tried again: half a copy must not be left on a full disk each time.
+      if (inForce.get(list)?.version !== next) await rows.discard(list, next).catch(() => {})
+      throw thrown
+    }
+    return next
+  }
+
+  const isProhibitedNow = (category: string) => isProhibited(category, deps.policy().hotlists.prohibitedCategories)
 
   /** Every list whose current version is digested with another key than the current one gets a new version, as old as it was. */
   async function bringToKey(by: string): Promise<number> {
@@ -213,16 +268,8 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
         isDone &&= isPublished
         continue
       }
-      const next = await rows.openVersion(list, by)
       const same = manifest === null ? {} : { sameContentAs: manifest }
-      try {
-        await rows.copy(list, version, next)
-        await enforce(list, next, toSettings(await rows.get(list)), sourceSha256, same)
-      } catch (thrown) {
-        // Tried again each minute: half a copy must not be left on a full disk each time.
-        if (inForce.get(list)?.version !== next) await rows.discard(list, next).catch(() => {})
-        throw thrown
-      }
+      const next = await enforceCopy(list, version, by, toSettings(await rows.get(list)), sourceSha256, same)
       // Its entries are those of the new one: it must not take the place of a version that one may want to go back to.
       await rows.dropRows(list, version)
       isDone &&= (await versionOf(list, next)).isPublished
@@ -231,6 +278,14 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
     // Cameras may still ask for an old key until they can have the versions under the new one.
     if (isDone) await deps.keys.forgetOld()
     return count
+  }
+
+  /** Cameras hold each entry within the list's dates: other dates are another version, as old as the one before. */
+  async function carryDates(list: string, version: number, settings: ListSettings): Promise<void> {
+    const { manifest, dates, sourceSha256 } = await versionOf(list, version)
+    const isSame = dates.effectiveAtMs === settings.effectiveAtMs && dates.expiresAtMs === settings.expiresAtMs
+    if (isSame || manifest === null) return
+    await enforceCopy(list, version, CLOUD_ITSELF, settings, sourceSha256, { sameContentAs: manifest })
   }
 
   /** What was cut short or could not be published, on a full disk perhaps. A cloud must start all the same, or nothing would make room. */
@@ -256,28 +311,23 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
   }
 
   const entries = createManualEntries({
-    ...{ database, rows, clock, newId: deps.newId, log, alone, rules: () => deps.policy().hotlists },
-    noRoomFor: (list, sizes) => noRoomFor(inForce.values(), list, sizes, maxMatchedEntries),
+    ...{ database, rows, clock, newId: deps.newId, log, alone, policy: deps.policy },
+    isFree: () => !busy,
     enforce: (list, version, settings) => enforce(list, version, settings, null),
   })
 
+  /** What was taken off by hand raises nothing, also while its list cannot be changed. */
+  const isSuppressed: HotlistsDeps['isSuppressed'] = (list, entryId, nowMs) =>
+    entries.isEnded(entryId) || deps.isSuppressed(list, entryId, nowMs)
+
   const importing = createImporting({
+    isFreeOfEntries: entries.isEmpty,
     ...{ rows, clock, enforce, policy: deps.policy },
     noRoomFor: (list, sizes) => noRoomFor(inForce.values(), list, sizes, maxMatchedEntries),
     isInForce: (list, version) => inForce.get(list)?.version === version,
   })
 
-  for (const left of await database.read(
-    build.selectFrom('hotlist_versions').select(['list', 'version']).where('state', '=', 'staging'),
-  )) {
-    log.warn('hotlist_import_cut_short', { list: left.list, listVersion: left.version })
-    await rows.discard(left.list, left.version)
-  }
-  for (const left of await database.read(
-    build.selectFrom('hotlist_versions').select(['list', 'version']).where('state', '=', 'retiring'),
-  )) {
-    await rows.dropRows(left.list, left.version)
-  }
+  await rows.clearLeftovers(log)
   for (const row of await database.read(build.selectFrom('hotlists').selectAll())) {
     if (row.current_version === null) continue
     const index = await indexOf(row.list, row.current_version)
@@ -287,16 +337,23 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
   }
 
   return {
-    match: (read, nowMs) =>
-      findMatch(inForce.values(), read, nowMs, deps.isSuppressed, deps.policy().hotlists.staleLists),
+    match: (read, nowMs) => findMatch(inForce.values(), read, nowMs, isSuppressed, deps.policy().hotlists.staleLists),
     import: (request) => alone(() => importing.importFile(request)),
     approve: (list, version, by) => alone(() => importing.approve(list, version, by)),
     reject: (list, version) => alone(() => importing.reject(list, version)),
     rollback: (list, toVersion, by, options = { allowEmpty: false }) =>
       alone(async () => {
-        const version = await stageOlder(rows, { list, toVersion, by, ...options })
-        const totals = await enforce(list, version, toSettings(await rows.get(list)), null, { recall: true })
-        return { version, entries: totals.entries }
+        const staged = await stageOlder(rows, { list, toVersion, by, ...options })
+        const { version, contentAtMs } = staged
+        try {
+          const prohibited = await rows.dropProhibited(list, version, isProhibitedNow)
+          const change = { recall: true, contentAtMs }
+          const { entries } = await enforce(list, version, toSettings(await rows.get(list)), null, change)
+          return { version, entries, prohibited }
+        } catch (thrown) {
+          if (inForce.get(list)?.version !== version) await rows.discard(list, version).catch(() => {})
+          throw thrown
+        }
       }),
     diff: rows.diff,
     source: rows.source,
@@ -306,7 +363,10 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
         const checked = resolveSettings(await rows.get(list), settings)
         await database.writeBatch([build.updateTable('hotlists').set(settingsRow(checked)).where('list', '=', list)])
         const known = inForce.get(list)
-        if (known !== undefined) inForce.set(list, inForceOf(known, checked, known.staleAtMs))
+        if (known !== undefined) {
+          inForce.set(list, inForceOf(known, checked, known.staleAtMs))
+          await carryDates(list, known.version, checked)
+        }
         return rows.statusOf(await rows.get(list))
       }),
     replaceKey: (by) =>

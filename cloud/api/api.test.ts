@@ -273,7 +273,7 @@ test('a list is imported from text, reported row by row, and its status and diff
     const diff = await world.call('GET', '/api/v1/hotlists/stolen/diff?from=1&to=2', { token })
     assert.is(diff.json.removed, 2)
     const rolled = await world.call('POST', '/api/v1/hotlists/stolen/rollback', { token, json: {} })
-    assert.equal(rolled.json, { version: 3, entries: 2 })
+    assert.equal(rolled.json, { version: 3, entries: 2, prohibited: 0 })
     const configured = await world.call('PATCH', '/api/v1/hotlists/stolen', { token, json: { groups: ['traffic'] } })
     assert.equal(configured.json.groups, ['traffic'])
     const status = await world.call('GET', '/api/v1/hotlists', { token })

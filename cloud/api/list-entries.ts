@@ -14,7 +14,9 @@ const MAX_PLATE_FIELD = 32
 const entrySchema = z.object({
   entryId: z.uuidv7(),
   list: slugSchema,
-  state: z.enum(['waiting', 'in_force', 'over']).describe('waiting: for a second person'),
+  state: z
+    .enum(['waiting', 'approved', 'in_force', 'over'])
+    .describe('waiting: for a second person; approved: in force when nothing is in the way'),
   plate: z.string(),
   jurisdiction: jurisdictionSchema.nullable(),
   category: z.string(),
@@ -69,6 +71,7 @@ export function registerListEntries(app: TypedApi, parts: CloudParts, door: Door
         category: z.string().trim().max(MAX_CATEGORY_LENGTH).default(''),
         priority: z.int().min(1).max(5).nullable().default(null).describe('null: the list’s'),
         rule: listRuleSchema.nullable().default(null).describe('null: the list’s'),
+        acceptCloudOnly: z.boolean().default(false).describe('a pattern although cameras send only their matches'),
         reason: z.string().trim().min(1).max(MAX_REASON_LENGTH),
         caseNumber: z.string().trim().min(1).max(MAX_CASE_LENGTH),
         expires: z

@@ -55,6 +55,12 @@ const signingKeySchema = z.object({
   waitingFor: z.array(slugSchema).describe('cameras that were seen and do not trust the new key yet'),
 })
 
+const enforcedSchema = z.object({
+  version: z.int(),
+  entries: z.int(),
+  prohibited: z.int().describe('left out: of a category that is prohibited by now'),
+})
+
 const diffEntrySchema = z.object({
   plate: z.string(),
   jurisdiction: z.string().nullable(),
@@ -225,7 +231,7 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
         version: z.int().min(1).nullable().default(null).describe('null: the one before'),
         allowEmpty: z.boolean().default(false).describe('also to a version without entries'),
       }),
-      response: { 200: z.object({ version: z.int(), entries: z.int() }) },
+      response: { 200: enforcedSchema },
     },
     async handler(request) {
       const { list } = request.params
@@ -246,7 +252,7 @@ export function registerLists(app: TypedApi, parts: CloudParts, door: Door): voi
     schema: {
       summary: 'Brings a version that would take away most of its list into force; not for who imported it',
       params: waiting,
-      response: { 200: z.object({ version: z.int(), entries: z.int() }) },
+      response: { 200: enforcedSchema },
     },
     async handler(request) {
       const { list, version } = request.params

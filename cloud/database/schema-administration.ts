@@ -99,6 +99,9 @@ export interface HotlistVersionsTable {
   chunks_retained: number
   /** Of `entries`: patterns, which no camera has. */
   cloud_entries: number
+  /** The list's dates as the version was made: each of its entries travels within them. */
+  effective_at_ms: number | null
+  expires_at_ms: number | null
   /** Its new entries are still to be held against sightings seen from then on; null: no (longer). */
   past_from_ms: number | null
   /** The version that they are new beside; null: there was none. */

@@ -68,7 +68,7 @@ test('a refresh that takes away more than half of a list waits for a second pers
     await world.restart()
     const [waiting] = (await world.hotlists.status())[0]?.pending ?? []
     assert.equal([waiting?.version, waiting?.entries, waiting?.madeBy], [5, 84, 'ada'], 'it outlives a restart')
-    assert.equal(await world.hotlists.approve('stolen', 5, 'bob'), { version: 5, entries: 84 })
+    assert.equal(await world.hotlists.approve('stolen', 5, 'bob'), { version: 5, entries: 84, prohibited: 0 })
     assert.equal([await inForce(), world.hotlists.match(readOf('P15000'), world.nowMs)], [5, null])
     assert.ok(world.hotlists.match(readOf('P30900'), world.nowMs))
     await rejects(world.hotlists.approve('stolen', 5, 'bob'), 'not_found')

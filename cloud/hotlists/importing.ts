@@ -6,7 +6,8 @@ import type { Clock } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import { slugSchema } from '../../shared/names.ts'
 import type { Policy } from '../../shared/wire/policy.ts'
-import type { ParseReport } from './csv.ts'
+import type { EnforcedAgain } from '../hotlists.ts'
+import { isProhibited, type ParseReport } from './csv.ts'
 import type { HotlistRow } from './list-row.ts'
 import type { ListMapping } from './mapping.ts'
 import { readHotlistFile } from './parse.ts'
@@ -64,9 +65,11 @@ export interface ImportingDeps {
     version: number,
     settings: ListSettings,
     sourceSha256: string | null,
-    change?: { onStep: OnEnforceStep },
+    change?: { onStep?: OnEnforceStep; contentAtMs?: number },
   ): Promise<unknown>
   isInForce(list: string, version: number): boolean
+  /** Of a list of entries made by hand: none is left, and it may become one that files replace. */
+  isFreeOfEntries(list: string): Promise<boolean>
 }
 
 export function isImplausible({ unchanged, changed, removed, ended }: ListDifference): boolean {
@@ -94,25 +97,27 @@ function endedIn(page: readonly HotlistRow[], known: ReadonlyMap<string, KnownEn
   }).length
 }
 
-/** The list's own dates hold for each of its entries, on the cameras too. */
-function withDatesOf({ effectiveAtMs, expiresAtMs }: ListSettings, row: HotlistRow): HotlistRow {
-  const within = (own: number | null, list: number | null, pick: (...times: number[]) => number) =>
-    own === null || list === null ? (own ?? list) : pick(own, list)
-  return {
-    ...row,
-    effectiveAtMs: within(row.effectiveAtMs, effectiveAtMs, Math.max),
-    expiresAtMs: within(row.expiresAtMs, expiresAtMs, Math.min),
-  }
-}
-
-export function createImporting({ rows, clock, noRoomFor, policy, enforce, isInForce }: ImportingDeps) {
+export function createImporting({
+  rows,
+  clock,
+  noRoomFor,
+  policy,
+  enforce,
+  isInForce,
+  isFreeOfEntries,
+}: ImportingDeps) {
   async function importFile(request: ImportRequest): Promise<ImportReport> {
     const { list, bytes, dryRun, skipBad, mapping = null, onStep } = request
     if (!slugSchema.safeParse(list).success)
       throw new AppError('bad_input', 'a list name must be 1-32 of a-z, 0-9 and -')
     const known = await rows.find(list)
-    if (known !== null && known.kind !== 'file') {
-      throw new AppError('conflict', `${list} is a list of entries made by hand`, { hint: 'import to another list' })
+    if (known?.kind !== 'file') {
+      if (!(await isFreeOfEntries(list))) {
+        throw new AppError('conflict', `${list} is a list of entries made by hand`, {
+          hint: 'import to another list, or end its entries first',
+        })
+      }
+      if (!dryRun) await rows.becomeFile(list)
     }
     const settings = resolveSettings(known, request.settings)
     const current = known?.current_version ?? null
@@ -125,9 +130,8 @@ export function createImporting({ rows, clock, noRoomFor, policy, enforce, isInF
       let [there, changed, ended] = [0, 0, 0]
       const { rule, priority } = settings
       const options = { rule, priority, prohibited: policy().hotlists.prohibitedCategories, mapping }
-      const { report, sourceSha256 } = await readHotlistFile(bytes, options, async (read, soFar) => {
+      const { report, sourceSha256 } = await readHotlistFile(bytes, options, async (page, soFar) => {
         onStep?.({ phase: 'reading', done: soFar.bytes, total: bytes.length, rows: soFar.rows })
-        const page = read.map((row) => withDatesOf(settings, row))
         const ids = await rows.knownIds(list, current, page)
         there += ids.size
         changed += changedIn(page, ids)
@@ -196,7 +200,7 @@ export function createImporting({ rows, clock, noRoomFor, policy, enforce, isInF
   return {
     importFile,
     /** Brings a version that waits into force. Throws `not_found`, also when an import came into force since, and `forbidden` for who imported it. */
-    async approve(list: string, version: number, by: string): Promise<{ version: number; entries: number }> {
+    async approve(list: string, version: number, by: string): Promise<EnforcedAgain> {
       const waiting = await pendingOf(list, version)
       if (waiting.madeBy === by) {
         throw new AppError('forbidden', 'who imported a version cannot approve it', { hint: 'a second person must' })
@@ -205,16 +209,26 @@ export function createImporting({ rows, clock, noRoomFor, policy, enforce, isInF
       const noRoom = noRoomFor(list, waiting)
       if (noRoom !== null) throw new AppError('too_large', noRoom)
       const settings = resolveSettings(row, waiting.settings)
+      // What the policy has prohibited since, and as old as the file.
+      const { prohibitedCategories } = policy().hotlists
+      const prohibited = await rows.dropProhibited(list, version, (one) => isProhibited(one, prohibitedCategories))
+      const change = { contentAtMs: waiting.madeAtMs }
+      const entries = waiting.entries - prohibited
       if ((row.current_version ?? 0) < version) {
-        await enforce(list, version, settings, waiting.sourceSha256)
-        return { version, entries: waiting.entries }
+        await enforce(list, version, settings, waiting.sourceSha256, change)
+        return { version, entries, prohibited }
       }
       // The list key was replaced since: cameras take no number that is lower than the last.
       const next = await rows.openVersion(list, by)
-      await rows.copy(list, version, next)
-      await enforce(list, next, settings, waiting.sourceSha256)
+      try {
+        await rows.copy(list, version, next)
+        await enforce(list, next, settings, waiting.sourceSha256, change)
+      } catch (thrown) {
+        if (!isInForce(list, next)) await rows.discard(list, next).catch(() => {})
+        throw thrown
+      }
       await rows.discard(list, version)
-      return { version: next, entries: waiting.entries }
+      return { version: next, entries, prohibited }
     },
     /** Drops a version that waits; whoever may import may. Throws `not_found`. */
     async reject(list: string, version: number): Promise<void> {

@@ -4,7 +4,7 @@ import { DAY_MS, HOUR_MS } from '../../shared/clock.ts'
 import { hotlistRulesSchema } from '../../shared/wire/policy.ts'
 import { readOf } from '../testing.ts'
 import { MAX_CASE_LENGTH, MAX_CATEGORY_LENGTH, MAX_REASON_LENGTH } from './csv.ts'
-import { MAX_MANUAL_ENTRIES, type ManualRequest, MIN_REASON_CHARACTERS } from './manual.ts'
+import { MAX_MANUAL_ENTRIES, type ManualRequest, MIN_REASON_CHARACTERS } from './manual-rules.ts'
 import { DEFAULT_MAX_AGE_MS } from './settings.ts'
 import { nextShiftEnd } from './shifts.ts'
 import { inWorld, plates, rejects, type World } from './testing.ts'
@@ -215,6 +215,79 @@ test('a shift ends at the next of its times, local, also on days when the clock 
     nextShiftEnd({ timeZone: 'Asia/Kolkata', ends: ['00:00'] }, at('2026-06-01T00:00:30Z')),
     at('2026-06-01T18:30:00Z'),
   )
+})
+
+test('while a long import runs, an entry is kept and comes onto its list when that is done; one that is ended raises nothing at once', async () => {
+  await inWorld(async (world) => {
+    const { entries } = world.hotlists
+    const known = await entries.add(request(world, { plate: 'XYZ789' }))
+    let during: Promise<string[]> | null = null
+    world.onTurn = async () => {
+      during ??= (async () => {
+        const added = await entries.add(request(world))
+        await entries.end('bolo', known.entryId, 'bob')
+        return [added.state, String(match(world, 'XYZ789')?.suppressed ?? 'gone')]
+      })()
+    }
+    assert.ok((await world.import(plates('QRS4567'))).applied)
+    world.onTurn = null
+    assert.equal(await during, ['approved', 'true'])
+    const states = async () => (await entries.list('bolo', false)).map(({ state }) => state).join()
+    for (let turn = 0; turn < 1_000 && (await states()) !== 'in_force'; turn++) {
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    assert.equal([match(world, 'ABC123')?.kind, match(world, 'XYZ789')], ['exact', null])
+    assert.equal(
+      (await entries.list('bolo', false)).map(({ state }) => state),
+      ['in_force'],
+    )
+  })
+})
+
+test('an entry whose list could not be made is not lost, and a file never takes its place', async () => {
+  await inWorld(async (world) => {
+    const { build } = world.database
+    const { entryId } = await world.hotlists.entries.add(request(world))
+    // As if the cloud had ended before the first version came into force.
+    await world.database.writeBatch([
+      build.updateTable('manual_entries').set({ state: 'approved' }),
+      build.deleteFrom('hotlist_entries'),
+      build.deleteFrom('hotlist_versions'),
+      build.deleteFrom('hotlists'),
+    ])
+    await world.restart()
+    assert.is(match(world, 'ABC123'), null)
+    await rejects(world.import(plates('XYZ789'), { list: 'bolo' }), 'conflict')
+    await world.hotlists.upkeep()
+    assert.is(match(world, 'ABC123')?.entryId, entryId)
+  })
+})
+
+test('an entry that only waits takes no name, and a list on which nothing is left may become one of files', async () => {
+  await inWorld(async (world) => {
+    world.rules = hotlistRulesSchema.parse({ manualNeedsSecondPerson: true })
+    const { entryId } = await world.hotlists.entries.add(request(world, { list: 'ncic' }))
+    assert.equal(await world.hotlists.status(), [])
+    await world.hotlists.entries.reject('ncic', entryId, 'bob')
+    world.rules = hotlistRulesSchema.parse({})
+    const made = await world.hotlists.entries.add(request(world, { list: 'ncic' }))
+    await rejects(world.import(plates('XYZ789'), { list: 'ncic' }), 'conflict')
+    await world.hotlists.entries.end('ncic', made.entryId, 'bob')
+    assert.ok((await world.import(plates('XYZ789'), { list: 'ncic' })).applied)
+    await rejects(world.hotlists.entries.add(request(world, { list: 'ncic' })), 'conflict')
+  })
+})
+
+test('a pattern is taken only knowingly where cameras send their matches alone, and a shift ends within the policy’s limit', async () => {
+  await inWorld(async (world) => {
+    world.upload = 'matches-only'
+    const shifts = { timeZone: 'UTC', ends: [new Date(world.nowMs - 60_000).toISOString().slice(11, 16)] }
+    world.rules = hotlistRulesSchema.parse({ shifts, manualMaxHours: 1 })
+    const wild = request(world, { plate: 'ABC*', rule: 'wildcard', expires: 'end-of-shift' })
+    await rejects(world.hotlists.entries.add(wild), 'bad_input')
+    const taken = await world.hotlists.entries.add({ ...wild, acceptCloudOnly: true })
+    assert.equal([taken.state, taken.expiresAtMs], ['in_force', world.nowMs + HOUR_MS])
+  })
 })
 
 test.run()

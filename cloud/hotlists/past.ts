@@ -22,8 +22,8 @@ export const MAX_PAST_ENTRIES = 10_000
 export const MAX_PAST_SIGHTINGS = 100
 /** Alerts that one version raises for the past; the officers are to see what happens now. */
 export const MAX_PAST_ALERTS = 200
-/** Entries looked for in one turn of the event loop; about 5 ms. */
-const ENTRIES_PER_STEP = 50
+/** Entries looked for, and sightings held against the lists for them, in one turn of the event loop; about 10 ms. */
+const LOOKS_PER_STEP = 50
 
 export interface PastCheck {
   /** Checks what is due, one version after the other; calls while it runs join. Never rejects. */
@@ -61,6 +61,7 @@ export function openPastCheck(deps: PastCheckDeps): PastCheck {
   const rows = createListRows(deps)
   let running: Promise<void> | null = null
   let again = false
+  let looks = 0
   let closed = false
 
   /** Of versions that have been replaced meanwhile nothing is due: the one in force has taken that over. */
@@ -90,6 +91,8 @@ export function openPastCheck(deps: PastCheckDeps): PastCheck {
   /** Entries of the version that the one before it had not; null: more than are looked for. */
   async function newEntries({ list, version, since }: Due): Promise<HotlistEntriesTable[] | null> {
     const found: HotlistEntriesTable[] = []
+    // Its rows are gone: what is new beside it cannot be told any more.
+    if (since !== null && !(await rows.isKept(list, since))) return null
     // There is no version 0.
     for await (const { old, now } of sideBySide(rows.packedOf(list, since ?? 0), rows.entriesOf(list, version))) {
       if (old !== null || now === null) continue
@@ -116,6 +119,7 @@ export function openPastCheck(deps: PastCheckDeps): PastCheck {
         .orderBy('revision', 'desc')
         .limit(MAX_PAST_SIGHTINGS),
     )
+    looks += 1 + seen.length
     const finals = new Set<string>()
     for (const row of seen) {
       // A preview that its final has corrected is no read.
@@ -133,14 +137,17 @@ export function openPastCheck(deps: PastCheckDeps): PastCheck {
     const { list, version, fromMs } = due
     const entries = await newEntries(due)
     let [alerts, beyond] = [0, 0]
-    for (const [index, entry] of (entries ?? []).entries()) {
+    for (const entry of entries ?? []) {
       if (closed) return
       const found = entry.rule === 'wildcard' ? null : await lastOf(entry, due)
       if (found !== null) {
         if (alerts >= MAX_PAST_ALERTS) beyond += 1
         else if (await deps.raise(found)) alerts += 1
       }
-      if (index % ENTRIES_PER_STEP === ENTRIES_PER_STEP - 1) await clock.sleep(0)
+      if (looks >= LOOKS_PER_STEP) {
+        looks = 0
+        await clock.sleep(0)
+      }
     }
     const outcome = { version, fromMs, entries: entries?.length ?? null, alerts, beyond, isTooMany: entries === null }
     if (entries === null || entries.length > 0) {

@@ -14,12 +14,12 @@ import { createListIndex } from './matcher.ts'
 import type { OnEnforceStep } from './progress.ts'
 import { ROWS_PER_STEP } from './reading.ts'
 import { type ListRows, toEntry, toPacked } from './rows.ts'
-import { createSnapshotBuilder, openManifest, packable } from './snapshot.ts'
+import { createSnapshotBuilder, type ListDates, openManifest, packable } from './snapshot.ts'
 
 export type Publish = (topic: string, payload: Buffer, options: { qos: 0 | 1; retain: boolean }) => Promise<void>
 
 /** The version that a delta starts from. */
-export type DeltaStart = Pick<Delta, 'fromVersion' | 'fromDigest'>
+export type DeltaStart = Pick<Delta, 'fromVersion' | 'fromDigest'> & { dates: ListDates }
 
 /** What is retained of a version beside its manifest. */
 export interface Packed {
@@ -47,6 +47,7 @@ export function createPublishing(deps: {
       build
         .selectFrom('hotlist_versions')
         .select(['manifest', 'published', 'state', 'source_sha256', 'past_from_ms', 'past_since'])
+        .select(['made_at_ms', 'effective_at_ms', 'expires_at_ms'])
         .where('list', '=', list)
         .where('version', '=', version),
     )
@@ -56,6 +57,9 @@ export function createPublishing(deps: {
       isPublished: row?.published === 1,
       isKept: row?.state === 'ready',
       sourceSha256: row?.source_sha256 ?? null,
+      madeAtMs: row?.made_at_ms ?? null,
+      dates: { effectiveAtMs: row?.effective_at_ms ?? null, expiresAtMs: row?.expires_at_ms ?? null },
+      pastFromMs: row?.past_from_ms ?? null,
       // Not yet held against the past: what comes after it is new beside the same version.
       pastSince: row?.past_from_ms == null ? undefined : row.past_since,
     }
@@ -73,13 +77,19 @@ export function createPublishing(deps: {
         .limit(1),
     )
     if (last === undefined) return null
-    const { manifest, isKept } = await versionOf(list, last.version)
+    const { manifest, isKept, dates } = await versionOf(list, last.version)
     if (manifest === null || !isKept || manifest.keyId !== keyId) return null
-    return { fromVersion: manifest.version, fromDigest: manifest.digest }
+    return { fromVersion: manifest.version, fromDigest: manifest.digest, dates }
   }
 
   /** Walks a version once: fills an index for matching, and packs the snapshot and the delta from `start`. */
-  async function walk(list: string, version: number, key: ListKey, start: DeltaStart | null, onStep?: OnEnforceStep) {
+  async function walk(
+    list: string,
+    version: number,
+    { key, dates }: { key: ListKey; dates: ListDates },
+    start: DeltaStart | null,
+    onStep?: OnEnforceStep,
+  ) {
     const turn = () => clock.sleep(0)
     const index = createListIndex()
     const snapshot = createSnapshotBuilder(key, turn)
@@ -91,13 +101,14 @@ export function createPublishing(deps: {
       const entry = now === null ? null : toEntry(now)
       if (entry !== null) index.add(entry)
       if (index.size % ROWS_PER_STEP === 0) onStep?.('digesting', index.size, 0)
-      const packed = packable(entry)
+      const packed = packable(entry, dates)
       if (packed !== null) await snapshot.add(packed)
-      if (!isEnough()) await changes.add(old === null ? null : packable(toPacked(old)), packed)
+      if (!isEnough()) await changes.add(old === null ? null : packable(toPacked(old), start?.dates ?? dates), packed)
     }
     const { totals, chunks } = await snapshot.end()
     const packed = start === null ? null : await changes.end(totals.bytes)
-    const delta: Delta | null = packed === null || start === null ? null : { ...start, ...packed.totals }
+    const from = start === null ? null : { fromVersion: start.fromVersion, fromDigest: start.fromDigest }
+    const delta: Delta | null = packed === null || from === null ? null : { ...from, ...packed.totals }
     return { index, totals, delta, chunks, deltaChunks: packed?.chunks ?? [] }
   }
 
@@ -128,8 +139,9 @@ export function createPublishing(deps: {
 
   /** Of a version made earlier. Without the rows of the one before its delta's chunks do not come, and cameras take the snapshot. */
   async function packAgain(list: string, version: number, key: ListKey, delta: Delta | null): Promise<Packed> {
-    const start = delta !== null && (await versionOf(list, delta.fromVersion)).isKept ? delta : null
-    return await walk(list, version, key, start)
+    const from = delta === null ? null : await versionOf(list, delta.fromVersion)
+    const start = delta === null || from === null || !from.isKept ? null : { ...delta, dates: from.dates }
+    return await walk(list, version, { key, dates: (await versionOf(list, version)).dates }, start)
   }
 
   return {

@@ -12,10 +12,13 @@ export interface Rollback {
 }
 
 /**
- * Stages a new version with the rows of an older one and returns its number. Throws `not_found` when those are gone, `conflict` for the
+ * Stages a new version with the rows of an older one; what they hold is as old as that. Throws `not_found` when those are gone, `conflict` for the
  * version in force, for one without rows unless that is allowed, and for a list of entries made by hand.
  */
-export async function stageOlder(rows: ListRows, { list, toVersion, by, allowEmpty }: Rollback): Promise<number> {
+export async function stageOlder(
+  rows: ListRows,
+  { list, toVersion, by, allowEmpty }: Rollback,
+): Promise<{ version: number; contentAtMs: number | undefined }> {
   const row = await rows.get(list)
   if (row.kind !== 'file') {
     throw new AppError('conflict', `${list} is a list of entries made by hand`, {
@@ -33,7 +36,13 @@ export async function stageOlder(rows: ListRows, { list, toVersion, by, allowEmp
       hint: 'going back to it ends all matching of the list; say so with `--allow-empty`',
     })
   }
+  const contentAtMs = versions.find((one) => one.version === target)?.madeAtMs
   const version = await rows.openVersion(list, by)
-  await rows.copy(list, target, version)
-  return version
+  try {
+    await rows.copy(list, target, version)
+  } catch (thrown) {
+    await rows.discard(list, version).catch(() => {})
+    throw thrown
+  }
+  return { version, contentAtMs }
 }

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
+import type { Log } from '../../shared/log.ts'
 import type { ListRule } from '../../shared/wire/hotlist.ts'
 import type { Database } from '../database/database.ts'
 import type { HotlistEntriesTable, HotlistsTable } from '../database/schema-administration.ts'
@@ -89,6 +90,8 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
         .deleteFrom('hotlists')
         .where('list', '=', list)
         .where('current_version', 'is', null)
+        // One of entries made by hand stands by them, not by its versions.
+        .where('kind', '=', 'file')
         .where(({ not, exists, selectFrom }) =>
           not(exists(selectFrom('hotlist_versions').select('version').where('hotlist_versions.list', '=', list))),
         ),
@@ -178,6 +181,8 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
         delta_chunks_retained: 0,
         published: 0,
         cloud_entries: 0,
+        effective_at_ms: null,
+        expires_at_ms: null,
         past_from_ms: null,
         past_since: null,
         manifest: null,
@@ -318,6 +323,41 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
           .limit(1),
       )
       return row === undefined ? null : { reason: row.reason, caseNumber: row.case_number }
+    },
+    async isKept(list: string, version: number): Promise<boolean> {
+      const kept = build.selectFrom('hotlist_versions').select('state').where('list', '=', list)
+      const [row] = await database.read(kept.where('version', '=', version))
+      return row?.state === 'ready'
+    },
+    /** What the last run did not end: versions that were being staged, and rows that were going. */
+    async clearLeftovers(log: Log): Promise<void> {
+      const left = build.selectFrom('hotlist_versions').select(['list', 'version'])
+      for (const { list, version } of await database.read(left.where('state', '=', 'staging'))) {
+        log.warn('hotlist_import_cut_short', { list, listVersion: version })
+        await discard(list, version)
+      }
+      for (const { list, version } of await database.read(left.where('state', '=', 'retiring'))) {
+        await dropRows(list, version)
+      }
+    },
+    async becomeFile(list: string): Promise<void> {
+      await database.writeBatch([build.updateTable('hotlists').set({ kind: 'file' }).where('list', '=', list)])
+    },
+    /** Deletes the rows of a version whose category is prohibited now; returns how many. */
+    async dropProhibited(list: string, version: number, isProhibited: (category: string) => boolean): Promise<number> {
+      let [count, page]: [number, string[]] = [0, []]
+      const drop = async () => {
+        const rows = build.deleteFrom('hotlist_entries').where('list', '=', list).where('version', '=', version)
+        if (page.length > 0) await database.writeBatch([rows.where('entry_id', 'in', page)])
+        count += page.length
+        page = []
+      }
+      for await (const row of entriesOf(list, version)) {
+        if (isProhibited(row.category)) page.push(row.entry_id)
+        if (page.length === ROWS_PER_STEP) await drop()
+      }
+      await drop()
+      return count
     },
     /** The rows of one version again, under another. */
     async copy(list: string, from: number, to: number): Promise<void> {

@@ -4,16 +4,25 @@ import * as assert from 'uvu/assert'
 import { DAY_MS, HOUR_MS } from '../../shared/clock.ts'
 import { MAX_PATTERN_STARS, MIN_PATTERN_CHARACTERS, normalisePattern, patternToRegExp } from '../../shared/plate.ts'
 import { topics } from '../../shared/topics.ts'
-import { hotlistRulesSchema, SNAPSHOT_RECORD_BYTES } from '../../shared/wire/index.ts'
+import { hotlistRulesSchema, type Manifest, SNAPSHOT_RECORD_BYTES } from '../../shared/wire/index.ts'
 import { readOf } from '../testing.ts'
 import { isProhibited } from './csv.ts'
 import { MAX_MATCHED_PATTERNS } from './matcher.ts'
 import { DEFAULT_MAX_AGE_MS } from './settings.ts'
+import { openManifest } from './snapshot.ts'
 import { inWorld, plates, rejects, type World } from './testing.ts'
 
 const statusOf = async (world: World, list = 'stolen') =>
   (await world.hotlists.status()).find((one) => one.list === list)
 const match = (world: World, plate: string) => world.hotlists.match(readOf(plate), world.nowMs)
+
+const manifestNow = async (world: World) => {
+  const manifest = openManifest(
+    world.retained.get(topics.manifest('springfield', 'stolen'))?.toString() ?? '',
+  ) as Manifest
+  const snapshot = world.retained.get(topics.snapshotChunk('springfield', 'stolen', manifest.version, 0)) as Buffer
+  return { manifest, snapshot }
+}
 
 test('a pattern is normalised as a plate is, and must be narrow', () => {
   assert.is(normalisePattern('ab-c *'), 'ABC*')
@@ -136,10 +145,14 @@ test('a list matches within its own dates, here and on cameras', async () => {
     assert.ok(match(world, 'XYZ789'))
     world.nowMs = endMs
     assert.is(match(world, 'XYZ789'), null, 'the list’s end comes before the entry’s')
-    await world.hotlists.configure('stolen', { expiresAtMs: world.nowMs + 1 })
-    assert.is(match(world, 'XYZ789'), null, 'its entries keep the end that they were given')
-    world.nowMs = startMs
-    assert.ok(match(world, 'XYZ789'))
+    const { manifest: before } = await manifestNow(world)
+    await world.hotlists.configure('stolen', { expiresAtMs: null })
+    assert.ok(match(world, 'XYZ789'), 'without an end it matches again')
+    const { manifest, snapshot: longer } = await manifestNow(world)
+    assert.equal([manifest.version, manifest.issuedAtMs], [2, before.issuedAtMs], 'on cameras too, as old as it was')
+    assert.equal([longer.readUIntBE(32, 6), longer.readUIntBE(38, 6) === endMs], [startMs, false])
+    await world.restart()
+    assert.ok(match(world, 'ABC123'))
     await world.hotlists.configure('stolen', { expiresAtMs: startMs, effectiveAtMs: null })
     assert.is(match(world, 'XYZ789'), null, 'an earlier end counts at once')
     await rejects(world.hotlists.configure('stolen', { effectiveAtMs: startMs }), 'bad_input')
@@ -161,6 +174,46 @@ test('a list past its age limit marks its matches, or has none, as the policy sa
     assert.is(match(world, 'ABC123')?.stale, true)
     await world.import(plates('ABC123'))
     assert.is(match(world, 'ABC123')?.stale, false)
+  })
+})
+
+test('what the policy has prohibited since comes back by no way: not by a roll-back, an approval or an entry that waited', async () => {
+  await inWorld(async (world) => {
+    const prohibit = () => {
+      world.rules = hotlistRulesSchema.parse({ prohibitedCategories: ['toll'], manualNeedsSecondPerson: true })
+    }
+    const many = Array.from({ length: 30 }, (_, n) => `P${100 + n},stolen`)
+    const file = (...rows: string[]) => `plate,category\n${rows.join('\n')}\n`
+    await world.import(file(...many, 'TOL444,toll'))
+    await world.import(file(...many))
+    world.rules = hotlistRulesSchema.parse({ manualNeedsSecondPerson: true })
+    const waiting = await world.import(file('TOL555,toll', 'P100,stolen'))
+    const end = world.nowMs + HOUR_MS
+    const entry = await world.hotlists.entries.add({
+      ...{ list: 'bolo', plate: 'TOL666', jurisdiction: null, category: 'toll', priority: null, rule: null },
+      ...{ reason: 'owes the bridge', caseNumber: '24-001', expires: end, by: 'ada' },
+    })
+    prohibit()
+    assert.equal(await world.hotlists.approve('stolen', waiting.pendingVersion ?? 0, 'bob'), {
+      ...{ version: 3, entries: 1, prohibited: 1 },
+    })
+    assert.is(match(world, 'TOL555'), null)
+    assert.is((await world.hotlists.rollback('stolen', 1, 'ada')).prohibited, 1)
+    assert.equal([match(world, 'TOL444'), match(world, 'P100')?.listVersion], [null, 4])
+    assert.is((await world.hotlists.entries.approve('bolo', entry.entryId, 'bob')).state, 'over')
+    assert.is(match(world, 'TOL666'), null)
+  })
+})
+
+test('what is brought back is as old as it was', async () => {
+  await inWorld(async (world) => {
+    await world.import(plates('ABC123'))
+    world.nowMs += DEFAULT_MAX_AGE_MS - HOUR_MS / 2
+    await world.import(plates('XYZ789'))
+    await world.hotlists.rollback('stolen', 1, 'ada')
+    assert.is(match(world, 'ABC123')?.stale, false)
+    world.nowMs += HOUR_MS
+    assert.is(match(world, 'ABC123')?.stale, true, 'a list that was over its age is over it soon again')
   })
 })
 

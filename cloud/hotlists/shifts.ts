@@ -23,7 +23,10 @@ export function nextShiftEnd({ timeZone, ends }: Shifts, nowMs: number): number 
   throw new Error('a day without any end of a shift')
 }
 
-/** Does an end lie in a gap between two minutes that follow each other? Midnight is no gap. */
+/** Does an end lie in a gap between two minutes that follow each other? The gap may hold midnight. */
 function isSkipped(before: string, now: string, ends: readonly string[]): boolean {
-  return before < now && ends.some((end) => end > before && end < now)
+  if (before < now) return ends.some((end) => end > before && end < now)
+  // A clock that is put back goes backwards within the day, and by less than half of it.
+  const isOverMidnight = before >= '12:00' && now < '12:00'
+  return isOverMidnight && ends.some((end) => end > before || end < now)
 }

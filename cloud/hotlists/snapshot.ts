@@ -8,9 +8,23 @@ import { createSortedRecords, type SortedRecords } from './sorted-records.ts'
 /** What travels of an entry, beside its digest. */
 export type PackedEntry = Omit<ListEntry, 'category' | 'rule'> & { rule: MatchRule }
 
-/** null for a pattern: it has no digest, and the cloud alone matches it. */
-export function packable(entry: Omit<ListEntry, 'category'> | null): PackedEntry | null {
-  return entry === null || entry.rule === 'wildcard' ? null : (entry as PackedEntry)
+/** From when to when a list matches as a whole; null: always. */
+export interface ListDates {
+  effectiveAtMs: number | null
+  expiresAtMs: number | null
+}
+
+/** Within the list's dates, which hold for each of its entries. null for a pattern: it has no digest, and the cloud alone matches it. */
+export function packable(entry: Omit<ListEntry, 'category'> | null, dates: ListDates): PackedEntry | null {
+  if (entry === null || entry.rule === 'wildcard') return null
+  if (dates.effectiveAtMs === null && dates.expiresAtMs === null) return entry as PackedEntry
+  const within = (own: number | null, list: number | null, pick: (...times: number[]) => number) =>
+    own === null || list === null ? (own ?? list) : pick(own, list)
+  return {
+    ...(entry as PackedEntry),
+    effectiveAtMs: within(entry.effectiveAtMs, dates.effectiveAtMs, Math.max),
+    expiresAtMs: within(entry.expiresAtMs, dates.expiresAtMs, Math.min),
+  }
 }
 
 export interface SnapshotBuilder extends Pick<SortedRecords, 'end'> {

@@ -25,6 +25,7 @@ interface AddOptions {
   expires?: number
   hours?: number
   endOfShift?: boolean
+  acceptCloudOnly?: boolean
   jurisdiction?: string
   category: string
   priority?: number
@@ -86,6 +87,7 @@ export function registerEntries(hotlist: Command): void {
     .option('--category <text>', 'what it is wanted for', '')
     .option('--priority <n>', '1 (most urgent) to 5', wholeNumber(1, 5))
     .addOption(new Option('--match <rule>', 'default: the list’s').choices(LIST_RULES))
+    .option('--accept-cloud-only', 'take a pattern although cameras send only their matches')
     .option('--json', 'one JSON document')
     .action(async (plate: string, options: AddOptions) => {
       const { withClient } = await import('./client.ts')
@@ -106,6 +108,7 @@ export function registerEntries(hotlist: Command): void {
             category: options.category,
             priority: options.priority ?? null,
             rule: options.match ?? null,
+            acceptCloudOnly: options.acceptCloudOnly === true,
           },
         }),
       )
@@ -113,7 +116,7 @@ export function registerEntries(hotlist: Command): void {
       process.stdout.write(
         made.state === 'waiting'
           ? `Entry ${made.entryId} of ${made.list} waits for a second person:\n  candor hotlist entry approve ${made.entryId} --list ${made.list}\n`
-          : `Entry ${made.entryId} is on ${made.list} until ${time(made.expiresAtMs)}.\n`,
+          : `Entry ${made.entryId} ${made.state === 'in_force' ? 'is on' : 'comes, when the list that is being changed is done, onto'} ${made.list} until ${time(made.expiresAtMs)}.\n`,
       )
     })
 

@@ -190,13 +190,14 @@ export function register(program: Command): void {
       const { withClient } = await import('./client.ts')
       const done = await withClient((client) =>
         client.call(
-          z.object({ version: z.int(), entries: z.int() }),
+          z.object({ version: z.int(), entries: z.int(), prohibited: z.int() }),
           'POST',
           `/api/v1/hotlists/${encodeURIComponent(list)}/rollback`,
           { json: { version: options.to ?? null, allowEmpty: options.allowEmpty === true } },
         ),
       )
-      process.stdout.write(`${list} is at version ${done.version} with ${done.entries} entries.\n`)
+      const dropped = done.prohibited === 0 ? '' : `; ${done.prohibited} of a prohibited category left out`
+      process.stdout.write(`${list} is at version ${done.version} with ${done.entries} entries${dropped}.\n`)
     })
 
   for (const [verb, description, done] of [

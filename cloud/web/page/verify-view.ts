@@ -214,11 +214,7 @@ export function createVerifyView({ place, picture, takeStep, onBack, mayVerify, 
       el('label', { for: 'unreadable', class: 'check' }, unreadable, ' It cannot be read'),
       further === 0
         ? null
-        : el(
-            'p',
-            { class: 'note' },
-            `${further} further sightings close with it, but as a misread: then the newest of them raises an alert of its own.`,
-          ),
+        : el('p', { class: 'note' }, `${further} further sightings close with it; a misread raises the newest anew.`),
     )
     const suppress = el(
       'div',

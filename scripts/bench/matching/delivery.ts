@@ -71,6 +71,9 @@ export async function measureDelivery(): Promise<DeliveryScore> {
     const plates = inventedPlates(LISTED, 5)
     const text = `plate\n${plates.join('\n')}\n`
     const query = `groups=${GROUP}&match=near`
+    // Each listed sighting is to raise an alert of its own.
+    const alone = { list: null, group: null, groupWindowSeconds: 0 }
+    await trial.https.call('PUT', '/api/v1/alert-rules', { token: trial.administratorToken, json: alone })
     await trial.https.call('PUT', `/api/v1/hotlists/${LIST}?${query}`, { token: trial.administratorToken, text })
     const officer = await trial.addPerson('officer', ['officer'])
     await trial.cloud.close()
