@@ -34,8 +34,11 @@ const ALWAYS_PROHIBITED = ['immigration', 'deport', 'nseers']
 
 /** `named`: by the policy. A category that contains one is meant, however it is written. */
 export function isProhibited(category: string, named: readonly string[]): boolean {
+  if (category === '') return false
   const text = category.toLowerCase()
-  return [...ALWAYS_PROHIBITED, ...named].some((word) => text.includes(word.toLowerCase()))
+  return (
+    ALWAYS_PROHIBITED.some((word) => text.includes(word)) || named.some((word) => text.includes(word.toLowerCase()))
+  )
 }
 
 export interface Problem {
@@ -180,7 +183,11 @@ export async function parseHotlist(
         refuse(line, row)
         continue
       }
-      if ([row.category, ...plan.categoriesOf(record)].some((category) => isProhibited(category, options.prohibited))) {
+      const { prohibited } = options
+      if (
+        isProhibited(row.category, prohibited) ||
+        plan.categoriesOf(record).some((category) => isProhibited(category, prohibited))
+      ) {
         report.prohibited += 1
         continue
       }

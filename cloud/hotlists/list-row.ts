@@ -21,6 +21,10 @@ export interface HotlistRow {
   expiresAtMs: number | null
 }
 
+/** By hand what listRuleSchema says: a million rows through it take ten seconds. */
+const RULES: ReadonlySet<string> = new Set(listRuleSchema.options)
+const isRule = (text: string): text is ListRule => RULES.has(text)
+
 /** The row, or what is wrong with it. */
 export function readRow(
   values: RowValues,
@@ -28,9 +32,8 @@ export function readRow(
   options: ParseOptions,
 ): HotlistRow | string {
   const wanted = values.match === undefined || values.match === '' ? options.rule : values.match.toLowerCase()
-  const rule = listRuleSchema.safeParse(wanted)
-  if (!rule.success) return 'match: must be exact, near or wildcard'
-  const plate = readPlate(values.plate ?? '', rule.data)
+  if (!isRule(wanted)) return 'match: must be exact, near or wildcard'
+  const plate = readPlate(values.plate ?? '', wanted)
   if (plate instanceof Error) return plate.message
   const jurisdiction = readJurisdiction(values)
   if (jurisdiction instanceof Error) return jurisdiction.message
@@ -50,7 +53,8 @@ export function readRow(
     return 'expires before it is effective'
   }
   return {
-    ...plate,
+    plate: plate.plate,
+    rule: plate.rule,
     jurisdiction,
     category,
     priority,
