@@ -250,26 +250,7 @@ export function createAlerts(deps: AlertsDeps): Alerts {
     },
     async purge(nowMs, limit) {
       const endedMs = nowMs - deps.retention().matchedMs
-      const [alerts, aged, left] = await database.writeBatch([
-        build.deleteFrom('alerts').where(
-          'alert_id',
-          'in',
-          build
-            .selectFrom('alerts')
-            .select('alert_id')
-            .where('retained_from_ms', '<=', endedMs)
-            // Its trail first, in steps of its own: deleting an alert deletes what hangs on it.
-            .where(({ not, exists, selectFrom }) =>
-              not(
-                exists(
-                  selectFrom('alert_sightings')
-                    .select('alert_sightings.alert_id')
-                    .whereRef('alert_sightings.alert_id', '=', 'alerts.alert_id'),
-                ),
-              ),
-            )
-            .limit(limit),
-        ),
+      const [aged, left, alerts] = await database.writeBatch([
         build
           .deleteFrom('alert_sightings')
           .where((where) =>
@@ -299,6 +280,25 @@ export function createAlerts(deps: AlertsDeps): Alerts {
                 .$asTuple('alert_id', 'camera_id', 'sighting_id'),
             ),
           ),
+        build.deleteFrom('alerts').where(
+          'alert_id',
+          'in',
+          build
+            .selectFrom('alerts')
+            .select('alert_id')
+            .where('retained_from_ms', '<=', endedMs)
+            // Its trail first, in steps of its own: deleting an alert deletes what hangs on it.
+            .where(({ not, exists, selectFrom }) =>
+              not(
+                exists(
+                  selectFrom('alert_sightings')
+                    .select('alert_sightings.alert_id')
+                    .whereRef('alert_sightings.alert_id', '=', 'alerts.alert_id'),
+                ),
+              ),
+            )
+            .limit(limit),
+        ),
       ])
       // What belonged to expired alerts keeps the purge going until those can follow.
       return { alerts: alerts?.changes ?? 0, trail: (aged?.changes ?? 0) + (left?.changes ?? 0) }

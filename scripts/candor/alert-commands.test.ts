@@ -71,8 +71,8 @@ test('an alert with a trail is taken and closed as misread with what the plate s
 
     const figures = await asAdministrator('alert', 'outcomes', '--days', '2')
     assert.match(figures.out, /^north +exact +1 +0 +0 +1 +1 +100\.0 \(20\.7-100\.0\)$/m)
-    assert.match(figures.out, /^south +exact +0 +1 +0 +0 +0$/m)
-    assert.match(figures.out, /^stolen +exact +1 +1 +0 +1 +1 +100\.0/m)
+    assert.match(figures.out, /^south +exact +1 +1 +0 +0 +0$/m)
+    assert.match(figures.out, /^stolen +exact +2 +1 +0 +1 +1 +100\.0/m)
     const json = JSON.parse((await asAdministrator('alert', 'outcomes', '--json')).out)
     assert.equal(json.lists[0].outcomes, { misread: 1 })
     assert.is((await lee('alert', 'outcomes')).code, 1)
