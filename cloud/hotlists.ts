@@ -328,6 +328,7 @@ export async function createHotlists(deps: HotlistsDeps): Promise<Hotlists> {
   })
 
   await rows.clearLeftovers(log)
+  await entries.open()
   for (const row of await database.read(build.selectFrom('hotlists').selectAll())) {
     if (row.current_version === null) continue
     const index = await indexOf(row.list, row.current_version)

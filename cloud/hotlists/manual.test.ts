@@ -244,6 +244,44 @@ test('while a long import runs, an entry is kept and comes onto its list when th
   })
 })
 
+test('an entry that is ended while a version is being made leaves its list all the same, and raises nothing until then', async () => {
+  await inWorld(async (world) => {
+    const { entries } = world.hotlists
+    const settled = async () => {
+      for (let turn = 0; turn < 200; turn++) await new Promise((resolve) => setImmediate(resolve))
+    }
+    const own = await entries.add(request(world, { plate: 'XYZ789' }))
+    const other = await entries.add(request(world, { plate: 'JKL4567', list: 'other' }))
+    let during: Promise<unknown> | null = null
+    world.onTurn = async () => {
+      during ??= entries.end('bolo', own.entryId, 'bob').then(() => entries.end('other', other.entryId, 'bob'))
+    }
+    await entries.add(request(world))
+    world.onTurn = null
+    await during
+    const raises = (plate: string) => match(world, plate)?.suppressed === false
+    assert.equal([raises('XYZ789'), raises('JKL4567'), raises('ABC123')], [false, false, true])
+    await settled()
+    await world.hotlists.upkeep()
+    assert.equal([match(world, 'XYZ789'), match(world, 'JKL4567')], [null, null])
+    await world.restart()
+    assert.equal([match(world, 'XYZ789'), match(world, 'JKL4567')], [null, null])
+  })
+})
+
+test('an entry that was ended and is still on its list after a restart raises nothing', async () => {
+  await inWorld(async (world) => {
+    const { build } = world.database
+    await world.hotlists.entries.add(request(world))
+    // As if the cloud had ended before the version without it.
+    await world.database.writeBatch([build.updateTable('manual_entries').set({ over_at_ms: world.nowMs })])
+    await world.restart()
+    assert.is(match(world, 'ABC123')?.suppressed, true)
+    await world.hotlists.upkeep()
+    assert.is(match(world, 'ABC123'), null)
+  })
+})
+
 test('an entry whose list could not be made is not lost, and a file never takes its place', async () => {
   await inWorld(async (world) => {
     const { build } = world.database

@@ -39,6 +39,8 @@ export interface ManualEntries {
   list(list: string | null, over: boolean): Promise<ManualEntry[]>
   /** Brings what was cut short into force, drops what is over, and makes a new version before the last one is stale. */
   upkeep(): Promise<void>
+  /** Remembers what the last run took off and did not bring into force. Before anything is matched. */
+  open(): Promise<void>
   /** Taken off, and perhaps still on the version in force. */
   isEnded(entryId: string): boolean
   /** Nothing is on the list, or approved for it. */
@@ -66,7 +68,8 @@ export interface ManualEntriesDeps {
 export function createManualEntries(deps: ManualEntriesDeps): ManualEntries {
   const { database, rows, clock } = deps
   const { build } = database
-  const ended = new Set<string>()
+  /** Entries that were taken off and may still be on the version in force, with their list. */
+  const ended = new Map<string, string>()
   let lastChange: Promise<unknown> = Promise.resolve()
   let isDue = false
 
@@ -111,20 +114,23 @@ export function createManualEntries(deps: ManualEntriesDeps): ManualEntries {
       throw thrown
     }
     const nowMs = clock.nowMs()
+    const onList = [...entries.map((row) => row.entry_id), '']
     await database.writeBatch([
       build
         .updateTable('manual_entries')
         .set({ state: 'in_force' })
         .where('list', '=', list)
-        .where('entry_id', 'in', [...entries.map((row) => row.entry_id), '']),
+        .where('entry_id', 'in', onList),
+      // One that was ended while this version was made is on it: it leaves with the next.
       build
         .updateTable('manual_entries')
         .set({ state: 'over' })
         .where('list', '=', list)
+        .where('entry_id', 'not in', onList)
         .where('state', 'in', ['approved', 'in_force'])
         .where('over_at_ms', '<=', nowMs),
     ])
-    ended.clear()
+    for (const [entryId, of] of ended) if (of === list && !onList.includes(entryId)) ended.delete(entryId)
   }
 
   /** What is kept already comes into force now, or when nothing is in the way any more. */
@@ -298,12 +304,17 @@ export function createManualEntries(deps: ManualEntriesDeps): ManualEntries {
           throw new AppError('not_found', `no such entry of ${list} is in force`)
         }
         await set(entryId, { over_at_ms: clock.nowMs() })
-        ended.add(entryId)
+        ended.set(entryId, list)
       })
       await bringIntoForce(list, by)
       return get(entryId)
     },
     isEnded: (entryId) => ended.has(entryId),
+    async open() {
+      const left = build.selectFrom('manual_entries').select(['entry_id', 'list']).where('state', '=', 'in_force')
+      for (const row of await database.read(left.where('over_at_ms', '<=', clock.nowMs())))
+        ended.set(row.entry_id, row.list)
+    },
     async isEmpty(list) {
       const [row] = await database.read(
         of(list).where('state', 'in', ['approved', 'in_force']).where('over_at_ms', '>', clock.nowMs()).limit(1),
