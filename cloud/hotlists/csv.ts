@@ -23,7 +23,7 @@ export const MAX_PROBLEM_KINDS = 32
 /** Rows read in one turn of the event loop; about 5 ms. */
 const ROWS_PER_TURN = 100
 /** Rows handed on together: one INSERT. */
-export const ROWS_PER_BATCH = 500
+export const ROWS_PER_BATCH = 250
 
 /**
  * The NCIC extract mixes in an immigration-violator file (deported felons, absconders, NSEERS); plate reading must not serve it (the

@@ -57,7 +57,7 @@ export interface ImportReport extends ParseReport {
 
 export interface ImportingDeps {
   rows: ListRows
-  clock: Pick<Clock, 'nowMs'>
+  clock: Pick<Clock, 'nowMs' | 'sleep'>
   noRoomFor(list: string, sizes: { entries: number; patterns: number }): string | null
   policy: () => Pick<Policy, 'upload' | 'hotlists'>
   enforce(
@@ -136,6 +136,8 @@ export function createImporting({
         there += ids.size
         changed += changedIn(page, ids)
         ended += endedIn(page, ids, clock.nowMs())
+        // Looking up and writing a page are two turns of the event loop: together they take longer than one may.
+        if (current !== null) await clock.sleep(0)
         if (version !== null) await rows.stage(list, version, ids, page)
       })
       const before = current === null ? 0 : await rows.entriesIn(list, current)

@@ -4,7 +4,8 @@ import { RECORD_ORDER_BYTES, SNAPSHOT_CHUNK_BYTES } from '../../shared/wire/inde
 
 /** Records digested, moved or hashed between two turns of the event loop; about 5 ms. */
 const RECORDS_PER_STEP = 1_000
-const FIRST_ROOM_RECORDS = 1_024
+/** Records come into blocks of so many: one buffer that grows stops the event loop for 100 ms when half a million are copied. */
+const BLOCK_RECORDS = 16_384
 /** Records are first put into so many places by the first two bytes of their digest: then each place is sorted by itself. */
 const PLACES = 65_536
 
@@ -28,17 +29,20 @@ export interface SortedRecords {
 /** `turn` lets the event loop go on between steps. Holds all records twice while they are sorted: 104 MB for a million entries. */
 export function createSortedRecords(recordBytes: number, turn: () => Promise<unknown>): SortedRecords {
   const chunkBytes = SNAPSHOT_CHUNK_BYTES - (SNAPSHOT_CHUNK_BYTES % recordBytes)
-  let records = Buffer.alloc(FIRST_ROOM_RECORDS * recordBytes)
+  const blocks: Buffer[] = []
   let count = 0
 
   async function everyStep(done: number): Promise<void> {
     if (done % RECORDS_PER_STEP === 0) await turn()
   }
 
+  const blockOf = (index: number) => blocks[Math.floor(index / BLOCK_RECORDS)] as Buffer
+  const startOf = (index: number) => (index % BLOCK_RECORDS) * recordBytes
+
   /** The records in the order of their first bytes, as a camera's table takes them fastest. */
   async function sorted(): Promise<Buffer> {
     const ends = new Uint32Array(PLACES + 1)
-    const placeOf = (index: number) => records.readUInt16BE(index * recordBytes)
+    const placeOf = (index: number) => blockOf(index).readUInt16BE(startOf(index))
     for (let index = 0; index < count; index++) {
       const after = placeOf(index) + 1
       ends[after] = (ends[after] ?? 0) + 1
@@ -51,12 +55,16 @@ export function createSortedRecords(recordBytes: number, turn: () => Promise<unk
       const place = placeOf(index)
       const at = next[place] ?? 0
       next[place] = at + 1
-      records.copy(into, at * recordBytes, index * recordBytes, (index + 1) * recordBytes)
+      blockOf(index).copy(into, at * recordBytes, startOf(index), startOf(index) + recordBytes)
       await everyStep(index)
     }
+    let turnAt = RECORDS_PER_STEP
     for (let place = 0; place < PLACES; place++) {
-      sortWithin(into, recordBytes, ends[place] ?? 0, ends[place + 1] ?? 0)
-      await everyStep(place)
+      const end = ends[place + 1] ?? 0
+      sortWithin(into, recordBytes, ends[place] ?? 0, end)
+      if (end < turnAt) continue
+      turnAt = end + RECORDS_PER_STEP
+      await turn()
     }
     return into
   }
@@ -66,12 +74,8 @@ export function createSortedRecords(recordBytes: number, turn: () => Promise<unk
       return count
     },
     async add(write) {
-      if ((count + 1) * recordBytes > records.length) {
-        const larger = Buffer.alloc(records.length * 2)
-        records.copy(larger)
-        records = larger
-      }
-      write(records, count * recordBytes)
+      if (count % BLOCK_RECORDS === 0) blocks.push(Buffer.alloc(BLOCK_RECORDS * recordBytes))
+      write(blockOf(count), startOf(count))
       count += 1
       await everyStep(count)
     },
