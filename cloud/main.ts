@@ -9,8 +9,7 @@ import { type Clock, systemClock } from '../shared/clock.ts'
 import { AppError, toAppError } from '../shared/errors.ts'
 import { newId, newSecret, random } from '../shared/ids.ts'
 import { createLog, type Log } from '../shared/log.ts'
-import { cameraClientId, parsePersonClientId } from '../shared/names.ts'
-import { maySubscribe, topics } from '../shared/topics.ts'
+import { topics } from '../shared/topics.ts'
 import type { Alert } from '../shared/wire/index.ts'
 import { createAccounts } from './accounts.ts'
 import { raiseHistorical } from './alerts/historical.ts'
@@ -24,6 +23,7 @@ import { type Broker, isOwnStatus, openBroker } from './broker.ts'
 import { createCameras } from './cameras.ts'
 import { type CloudConfig, cloudPaths } from './config.ts'
 import { CONNECTION_LIMITS, type ConnectionLimits } from './connections.ts'
+import { accountOf, cutOffWithTheirRights } from './cut-off.ts'
 import { openSqlite } from './database/sqlite.ts'
 import { createDenialAudit, type Denied } from './denials.ts'
 import { createFirstRun } from './first-run.ts'
@@ -37,7 +37,6 @@ import { openListKeys } from './list-keys.ts'
 import { closeAll, listen, portOf } from './listening.ts'
 import { createMetrics } from './metrics.ts'
 import type { CloudParts } from './parts.ts'
-import { may } from './permissions.ts'
 import { createPolicy } from './policy.ts'
 import { createQuarantine } from './quarantine.ts'
 import { type RetentionDeps, runRetention } from './retention.ts'
@@ -136,10 +135,6 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       onInForce: () => void pastCheck.run(),
     })
     const retention = () => policy.retention()
-    const accountOf = (clientId: string) => {
-      const account = parsePersonClientId(clientId)?.account ?? null
-      return account === agency ? null : account
-    }
     const sightings = createSightings({ database, retention })
     const quarantine = createQuarantine({ database, newId, retention })
     const sessions = new Sessions({
@@ -150,7 +145,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       mayKeep: (client, topic) => broker.hasFilter(client, topic),
       mayLeaveWill: (clientId, topic) => isOwnStatus(agency, clientId, topic),
       onDropped: (count) => metrics.queueDropped(count),
-      accountOf,
+      accountOf: (clientId) => accountOf(agency, clientId),
       isConnected: (clientId) => broker.isConnected(clientId),
     })
     const webhooks = await createWebhooks({
@@ -232,35 +227,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       () => sessions.settled(),
     )
 
-    accounts.onEnded(({ account, sessionId }) => {
-      broker.disconnect(
-        (identity, of) =>
-          identity.kind === 'person' && identity.account === account && (sessionId === null || of === sessionId),
-      )
-      if (sessionId !== null) return
-      restrictQueues(account).catch((thrown: unknown) =>
-        log.warn('session_not_forgotten', { error: toAppError(thrown).message }),
-      )
-    })
-    /** After an account has changed: what it may not receive any more is not kept for it either. */
-    async function restrictQueues(account: string): Promise<void> {
-      const now = await accounts.find(account)
-      if (now === null || now.state === 'disabled') {
-        await sessions.forget((clientId) => accountOf(clientId) === account)
-        return
-      }
-      const mayWatchSightings = may(now.roles, 'sightings.watch')
-      const groups = may(now.roles, 'alerts.read') ? now.groups : []
-      const identity = { kind: 'person', agency, account, groups, mayWatchSightings } as const
-      await sessions.restrict(account, (filter) => maySubscribe(identity, filter))
-    }
-    cameras.onRevoked((camera) => {
-      broker.disconnect((identity) => identity.kind === 'camera' && identity.camera === camera)
-      const revoked = cameraClientId(agency, camera)
-      sessions
-        .forget((clientId) => clientId === revoked)
-        .catch((thrown: unknown) => log.warn('session_not_forgotten', { error: toAppError(thrown).message }))
-    })
+    cutOffWithTheirRights({ agency, accounts, cameras, broker, sessions, log })
 
     const parts: CloudParts = {
       agency,

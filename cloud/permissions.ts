@@ -10,6 +10,7 @@ export const ROLES = [
   'policy-admin',
   'account-admin',
   'auditor',
+  'partner',
 ] as const
 export type Role = (typeof ROLES)[number]
 
@@ -21,13 +22,32 @@ const GRANTS = {
   /** Works alerts of the own groups; sees no plain read, which is not criminal-justice information until it matched. */
   officer: ['alerts.read', 'alerts.verify'],
   /** As an officer, watches reads arrive, puts single plates on lists made by hand, and sees how often alerts were misread. */
-  supervisor: ['alerts.read', 'alerts.verify', 'hotlists.enter', 'outcomes.read', 'sightings.watch'],
-  /** Searches stored reads, each search with case number, offence type and reason. */
-  investigator: ['alerts.read', 'search.run', 'sightings.view'],
+  supervisor: [
+    'alerts.read',
+    'alerts.verify',
+    'holds.read',
+    'holds.write',
+    'hotlists.enter',
+    'outcomes.read',
+    'review.read',
+    'review.decide',
+    'sightings.watch',
+  ],
+  /** Searches stored reads, each search with case number, offence type and reason, and has what a case needs kept. */
+  investigator: ['alerts.read', 'holds.read', 'holds.write', 'search.run', 'search.export', 'sightings.view'],
   'hotlist-admin': ['hotlists.read', 'hotlists.write', 'hotlists.enter', 'outcomes.read'],
   'camera-technician': ['cameras.read', 'cameras.write'],
-  /** Decides what leaves a camera, how long it is kept, and which other programs get alerts. */
-  'policy-admin': ['policy.read', 'policy.write', 'webhooks.read', 'webhooks.write'],
+  /** Decides what leaves a camera, how long it is kept, with whom it is shared, what is published, and which other programs get alerts. */
+  'policy-admin': [
+    'policy.read',
+    'policy.write',
+    'sharing.read',
+    'sharing.write',
+    'transparency.publish',
+    'transparency.read',
+    'webhooks.read',
+    'webhooks.write',
+  ],
   'account-admin': ['accounts.read', 'accounts.write'],
   auditor: [
     'audit.read',
@@ -37,7 +57,13 @@ const GRANTS = {
     'accounts.read',
     'outcomes.read',
     'webhooks.read',
+    'holds.read',
+    'review.read',
+    'sharing.read',
+    'transparency.read',
   ],
+  /** Another agency's cloud: searches under a grant and the owner's policy; never a person's account. */
+  partner: ['search.shared'],
 } as const satisfies Record<Role, readonly string[]>
 
 export type Permission = (typeof GRANTS)[Role][number]

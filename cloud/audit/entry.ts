@@ -17,6 +17,8 @@ export const MAX_ENTRY_BYTES = 16 * 1024
 /** Characters of any one text. */
 export const MAX_AUDIT_TEXT = 1_000
 export const MAX_AUDIT_CAMERAS = 256
+export const MAX_AUDIT_LISTS = 64
+export const MAX_AUDIT_AGENCIES = 64
 
 const text = z.string().max(MAX_AUDIT_TEXT)
 const hash = z.string().regex(/^[0-9a-f]{64}$/)
@@ -39,6 +41,8 @@ export const actorSchema = z.strictObject({
   session: z.string().max(64).nullable(),
   /** IP address, or `host` for a command on the server itself. */
   source: z.string().max(64).nullable(),
+  /** The other agency for whom it is done; absent: the own one. */
+  organisation: slugSchema.optional(),
 })
 export type Actor = z.infer<typeof actorSchema>
 
@@ -47,12 +51,22 @@ export const CLOUD_ACTOR: Actor = { account: null, roles: [], session: null, sou
 /** What was asked of the stored reads. A plate or a pattern appears only as its keyed digest. */
 const querySchema = z.strictObject({
   plateDigest: hash.nullable(),
-  plateKind: z.enum(['exact', 'pattern']).nullable(),
+  plateKind: z.enum(['exact', 'pattern', 'any']).nullable(),
   fromMs: z.int().nullable(),
   toMs: z.int().nullable(),
   /** Empty: every camera. */
   cameras: z.array(slugSchema).max(MAX_AUDIT_CAMERAS),
   limit: z.int().nullable(),
+  /** Further elements, absent where the query has none. */
+  purpose: slugSchema.optional(),
+  jurisdiction: z.string().max(16).optional(),
+  colour: z.string().max(32).optional(),
+  lists: z.array(slugSchema).max(MAX_AUDIT_LISTS).optional(),
+  /** Of a search in several places: how many they are, and how many a vehicle must have passed. */
+  places: z.int().min(2).optional(),
+  placesMet: z.int().min(2).optional(),
+  /** Other agencies that were asked as well. */
+  agencies: z.array(slugSchema).max(MAX_AUDIT_AGENCIES).optional(),
 })
 export type AuditQuery = z.infer<typeof querySchema>
 

@@ -81,7 +81,7 @@ test('an import steps through its phases, and its file is read from the first by
     const reading = steps.filter(({ phase }) => phase === 'reading')
     assert.equal(
       reading.map(({ rows }) => rows),
-      [500, 1_000, 1_200],
+      [250, 500, 750, 1_000, 1_200],
     )
     assert.ok(reading.every(({ done }, i) => i === 0 || done > (reading[i - 1]?.done ?? 0)))
     assert.equal(reading.at(-1)?.done, csv.length)

@@ -6,11 +6,21 @@ import { timeMsSchema } from './sighting.ts'
 /** 3 years, the longest retention of any profile (New Jersey AG Directive 2022-12). */
 export const MAX_RETENTION_DAYS = 1_096
 export const DEFAULT_RETENTION_DAYS = 30
+/** An audit that is gone before the next yearly one is none. */
+export const MIN_AUDIT_DAYS = 366
+export const MAX_AUDIT_DAYS = 36_600
+export const MAX_HOLD_DAYS = 3_660
 
 /** Longest life of an entry that a person made: a year. */
 export const MAX_MANUAL_HOURS = 8_784
 export const MAX_PROHIBITED_CATEGORIES = 32
 export const MAX_SHIFT_ENDS = 12
+export const MAX_PHRASE_CHARACTERS = 120
+export const MAX_PURPOSES = 32
+export const MAX_OFFENCE_TYPES = 200
+export const MAX_PROHIBITED_WORDS = 32
+export const MAX_SEARCH_SCOPES = 4
+export const MAX_JURISDICTIONS = 64
 
 const retentionDays = z.number().gt(0).max(MAX_RETENTION_DAYS)
 
@@ -55,6 +65,91 @@ export const hotlistRulesSchema = z.strictObject({
 })
 export type HotlistRules = z.infer<typeof hotlistRulesSchema>
 
+const jurisdictionCode = z.string().regex(/^[A-Z]{2}(-[A-Z0-9]{1,3})?$/, 'not a code such as US-CA')
+const phrase = z.string().trim().min(2).max(MAX_PHRASE_CHARACTERS)
+
+/** One use that a search may name, or that no search may have. */
+const purposeSchema = z.strictObject({ code: slugSchema, label: phrase })
+
+/** What stored reads may be used for. A policy that was signed before there was a rule has its default. */
+export const usesSchema = z.strictObject({
+  purposes: z
+    .array(purposeSchema)
+    .max(MAX_PURPOSES)
+    .default([])
+    .describe('a search names one of these; empty: none is asked for'),
+  offenceTypes: z
+    .array(phrase)
+    .max(MAX_OFFENCE_TYPES)
+    .default([])
+    .describe('a search names one of these; empty: any text'),
+  prohibited: z
+    .array(purposeSchema.extend({ words: z.array(phrase).max(MAX_PROHIBITED_WORDS) }))
+    .max(MAX_PURPOSES)
+    .default([])
+    .describe('uses that are refused; a reason or an offence type with one of the words is one of them'),
+})
+
+/** Who may search what, by role; the narrowest of what a person's roles allow does not count, the widest does. */
+export const searchRulesSchema = z.strictObject({
+  scopes: z
+    .array(
+      z.strictObject({
+        role: z.enum(['investigator', 'partner']),
+        maxAgeDays: retentionDays.nullable().describe('seen no longer ago; null: all that is kept'),
+        purposes: z.array(slugSchema).max(MAX_PURPOSES).describe('of the purposes; empty: each of them'),
+        patterns: z.boolean().describe('may search by pattern, place or colour, not by a whole plate alone'),
+        exports: z.boolean().describe('may take results out of the system'),
+      }),
+    )
+    .max(MAX_SEARCH_SCOPES)
+    .default([])
+    .describe('a role that is not named searches all that is kept and exports it; partners nothing'),
+})
+
+/** With whom reads are shared, and how far a grant may go. Nothing is shared without a grant that names the organisation. */
+export const sharingRulesSchema = z.strictObject({
+  allowed: z.boolean().default(false).describe('grants may be made at all'),
+  jurisdictions: z
+    .array(jurisdictionCode)
+    .max(MAX_JURISDICTIONS)
+    .default([])
+    .describe('partners must be of one of these, such as US-VA; empty: any'),
+  maxGrantDays: z.int().min(1).max(MAX_RETENTION_DAYS).default(365).describe('longest life of a grant'),
+})
+
+/** What is published of how the system is used. */
+export const publicationRulesSchema = z.strictObject({
+  everyDays: z.int().min(1).max(366).nullable().default(null).describe('how often; null: when somebody asks'),
+  smallCount: z
+    .int()
+    .min(0)
+    .max(100)
+    .default(5)
+    .describe('smaller counts of people or searches are shown as "fewer than"'),
+  contact: z.string().trim().max(200).default('').describe('whom to ask whether one\u2019s own plate was searched'),
+})
+
+/** How the use of the system is looked at by somebody else. */
+export const reviewRulesSchema = z.strictObject({
+  everyDays: z.int().min(1).max(92).default(7).describe('a review covers so many days'),
+  repeatedTarget: z
+    .int()
+    .min(2)
+    .max(1_000)
+    .default(5)
+    .describe('so many searches of one plate by one person are flagged'),
+  suddenVolume: z
+    .number()
+    .min(1.5)
+    .max(100)
+    .default(3)
+    .describe('so many times a person\u2019s usual number of searches is flagged'),
+})
+
+/** Which published profile it began as. */
+const profileSchema = z.strictObject({ id: slugSchema, citation: z.string().max(300) })
+
 function isTimeZone(name: string): boolean {
   try {
     new Intl.DateTimeFormat('en', { timeZone: name })
@@ -76,7 +171,33 @@ export const policySchema = z.strictObject({
     cropDays: retentionDays.describe('evidence pictures'),
     quarantineDays: retentionDays.describe('publishes that could never be valid'),
   }),
+  unmatchedInMemory: z
+    .boolean()
+    .default(false)
+    .describe('a sighting without a match never touches a disk: it is gone after unmatchedDays, or with the power'),
+  audit: z
+    .strictObject({
+      days: z.int().min(MIN_AUDIT_DAYS).max(MAX_AUDIT_DAYS).nullable().default(null).describe('null: for ever'),
+    })
+    .prefault({}),
+  holds: z
+    .strictObject({
+      maxDays: z
+        .int()
+        .min(1)
+        .max(MAX_HOLD_DAYS)
+        .default(366)
+        .describe('longest life of an evidence hold, which may be renewed'),
+    })
+    .prefault({}),
   hotlists: hotlistRulesSchema.prefault({}),
+  uses: usesSchema.prefault({}),
+  search: searchRulesSchema.prefault({}),
+  sharing: sharingRulesSchema.prefault({}),
+  review: reviewRulesSchema.prefault({}),
+  publication: publicationRulesSchema.prefault({}),
+  secondPerson: z.boolean().default(false).describe('a change of this policy waits for a second person'),
+  profile: profileSchema.nullable().default(null).describe('the profile that it began as; null: none'),
 })
 export type Policy = z.infer<typeof policySchema>
 

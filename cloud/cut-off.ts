@@ -1,0 +1,58 @@
+/**
+ * What ends with a right: the connections and the queues of an account that was disabled, changed or logged out everywhere, and
+ * those of a revoked camera. Called once, by main.
+ */
+import { toAppError } from '../shared/errors.ts'
+import type { Log } from '../shared/log.ts'
+import { cameraClientId, parsePersonClientId } from '../shared/names.ts'
+import { maySubscribe } from '../shared/topics.ts'
+import type { Accounts } from './accounts.ts'
+import type { Broker } from './broker.ts'
+import type { Cameras } from './cameras.ts'
+import { may } from './permissions.ts'
+import type { Sessions } from './sessions.ts'
+
+export interface CutOffDeps {
+  agency: string
+  accounts: Pick<Accounts, 'find' | 'onEnded'>
+  cameras: Pick<Cameras, 'onRevoked'>
+  broker: Pick<Broker, 'disconnect'>
+  sessions: Pick<Sessions, 'forget' | 'restrict'>
+  log: Log
+}
+
+/** The account that a client id belongs to; null: a camera's, or nobody's. */
+export function accountOf(agency: string, clientId: string): string | null {
+  const account = parsePersonClientId(clientId)?.account ?? null
+  return account === agency ? null : account
+}
+
+export function cutOffWithTheirRights({ agency, accounts, cameras, broker, sessions, log }: CutOffDeps): void {
+  /** After an account has changed: what it may not receive any more is not kept for it either. */
+  async function restrictQueues(account: string): Promise<void> {
+    const now = await accounts.find(account)
+    if (now === null || now.state === 'disabled') {
+      await sessions.forget((clientId) => accountOf(agency, clientId) === account)
+      return
+    }
+    const mayWatchSightings = may(now.roles, 'sightings.watch')
+    const groups = may(now.roles, 'alerts.read') ? now.groups : []
+    const identity = { kind: 'person', agency, account, groups, mayWatchSightings } as const
+    await sessions.restrict(account, (filter) => maySubscribe(identity, filter))
+  }
+
+  const warn = (thrown: unknown) => log.warn('session_not_forgotten', { error: toAppError(thrown).message })
+
+  accounts.onEnded(({ account, sessionId }) => {
+    broker.disconnect(
+      (identity, of) =>
+        identity.kind === 'person' && identity.account === account && (sessionId === null || of === sessionId),
+    )
+    if (sessionId === null) restrictQueues(account).catch(warn)
+  })
+  cameras.onRevoked((camera) => {
+    broker.disconnect((identity) => identity.kind === 'camera' && identity.camera === camera)
+    const revoked = cameraClientId(agency, camera)
+    sessions.forget((clientId) => clientId === revoked).catch(warn)
+  })
+}
