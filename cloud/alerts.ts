@@ -9,6 +9,7 @@ import type { Log } from '../shared/log.ts'
 import { ALERT_STATES, type Alert, type AlertOutcome, type AlertState, type AlertStep } from '../shared/wire/index.ts'
 import { createEscalation } from './alerts/escalation.ts'
 import { createGrouping, type PlannedAlerts, type SightingFound } from './alerts/grouping.ts'
+import { createLeft, type GroupsOf } from './alerts/left.ts'
 import { countOutcome } from './alerts/outcomes.ts'
 import { alertPage } from './alerts/page.ts'
 import { createPublishing } from './alerts/publishing.ts'
@@ -62,6 +63,8 @@ export interface Alerts {
   step(alertId: string, step: AlertStep, by: AlertActor): Promise<Alert>
   /** Publishes every revision that was committed and not yet published, and what is held no longer; concurrent calls join. */
   publishPending(): Promise<void>
+  /** Lets go what is held by somebody who may not work on it any more: disabled, or of other groups now. */
+  releaseLeft(groupsOf: GroupsOf): Promise<void>
   /** Escalates what nobody has taken in time and publishes what quiet hours held back, when it is due, until the signal aborts. */
   runDue(signal: AbortSignal): Promise<void>
   /** Deletes at most `limit` expired alerts with their steps, and as many expired sightings of trails. */
@@ -96,6 +99,7 @@ export function createAlerts(deps: AlertsDeps): Alerts {
   const grouping = createGrouping({ ...deps, rows })
   const publishing = createPublishing({ ...deps, rows })
   const escalation = createEscalation({ ...deps, rows, exclusively })
+  const left = createLeft({ ...deps, rows, dueAt: escalation.dueAt, exclusively })
   const inProgress = new Set<string>()
   let lastChange: Promise<unknown> = Promise.resolve()
   let wake = () => {}
@@ -230,6 +234,9 @@ export function createAlerts(deps: AlertsDeps): Alerts {
     async publishPending() {
       await publishing.publishPending()
       wake()
+    },
+    async releaseLeft(groupsOf) {
+      if ((await left.releaseLeft(groupsOf)) > 0) publishSoon()
     },
     async runDue(signal) {
       signal.addEventListener('abort', () => wake(), { once: true })

@@ -1,12 +1,13 @@
 /**
- * What ends with a right: the connections and the queues of an account that was disabled, changed or logged out everywhere, and
- * those of a revoked camera. Called once, by main.
+ * What ends with a right: the connections, the queues and the hold on alerts of an account that was disabled or changed, and the
+ * connections and queues of a revoked camera. Called once, by main.
  */
 import { toAppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import { cameraClientId, parsePersonClientId } from '../shared/names.ts'
 import { maySubscribe } from '../shared/topics.ts'
 import type { Accounts } from './accounts.ts'
+import type { Alerts } from './alerts.ts'
 import type { Broker } from './broker.ts'
 import type { Cameras } from './cameras.ts'
 import { may } from './permissions.ts'
@@ -18,6 +19,7 @@ export interface CutOffDeps {
   cameras: Pick<Cameras, 'onRevoked'>
   broker: Pick<Broker, 'disconnect'>
   sessions: Pick<Sessions, 'forget' | 'restrict'>
+  alerts: Pick<Alerts, 'releaseLeft'>
   log: Log
 }
 
@@ -27,7 +29,15 @@ export function accountOf(agency: string, clientId: string): string | null {
   return account === agency ? null : account
 }
 
-export function cutOffWithTheirRights({ agency, accounts, cameras, broker, sessions, log }: CutOffDeps): void {
+/** Returns what is done at each change, and again now and then: a crash may have come between. */
+export function cutOffWithTheirRights(deps: CutOffDeps): { releaseAlerts(): Promise<void> } {
+  const { agency, accounts, cameras, broker, sessions, alerts, log } = deps
+  const releaseAlerts = () =>
+    alerts.releaseLeft(async (account) => {
+      const now = await accounts.find(account)
+      return now !== null && now.state !== 'disabled' && may(now.roles, 'alerts.verify') ? now.groups : []
+    })
+
   /** After an account has changed: what it may not receive any more is not kept for it either. */
   async function restrictQueues(account: string): Promise<void> {
     const now = await accounts.find(account)
@@ -48,11 +58,14 @@ export function cutOffWithTheirRights({ agency, accounts, cameras, broker, sessi
       (identity, of) =>
         identity.kind === 'person' && identity.account === account && (sessionId === null || of === sessionId),
     )
-    if (sessionId === null) restrictQueues(account).catch(warn)
+    if (sessionId !== null) return
+    restrictQueues(account).catch(warn)
+    releaseAlerts().catch((thrown: unknown) => log.warn('alerts_not_released', { error: toAppError(thrown).message }))
   })
   cameras.onRevoked((camera) => {
     broker.disconnect((identity) => identity.kind === 'camera' && identity.camera === camera)
     const revoked = cameraClientId(agency, camera)
     sessions.forget((clientId) => clientId === revoked).catch(warn)
   })
+  return { releaseAlerts }
 }

@@ -227,7 +227,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       () => sessions.settled(),
     )
 
-    cutOffWithTheirRights({ agency, accounts, cameras, broker, sessions, log })
+    const cutOff = cutOffWithTheirRights({ agency, accounts, cameras, broker, sessions, alerts, log })
 
     const parts: CloudParts = {
       agency,
@@ -295,6 +295,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
         await renewCertificate()
         await accounts.endExpired()
         await suppressions.purge(clock.nowMs())
+        await cutOff.releaseAlerts()
         await hotlists.upkeep()
         await pastCheck.run()
         await keyRotation.upkeep()

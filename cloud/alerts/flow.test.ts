@@ -45,6 +45,11 @@ async function atDesk(work: (desk: Desk) => Promise<void>, clock = createMovable
       })
       const certified = await world.addCamera('north')
       let camera: MqttClient | null = null
+      const tokens = new Map<string, string>()
+      // Whoever takes an alert is somebody who may: what nobody has is let go.
+      for (const account of ['olga', 'otto']) {
+        tokens.set(account, await world.addPerson(account, ['officer'], ['patrol']))
+      }
       const find = async (alertId: string) =>
         (await world.cloud.parts.alerts.get(alertId, ['patrol', 'chiefs', 'night'])).alert
       await work({
@@ -66,7 +71,7 @@ async function atDesk(work: (desk: Desk) => Promise<void>, clock = createMovable
           ),
         rule: (change) => world.cloud.parts.alertRules.set({ list: null, group: null, ...change }, 'test'),
         async follow(account, group) {
-          const token = await world.addPerson(account, ['officer'], [group])
+          const token = tokens.get(account) ?? (await world.addPerson(account, ['officer'], [group]))
           const client = await world.connectPerson(account, token, { clean: false })
           await subscribe(client, topics.alerts(AGENCY, group))
           await client.endAsync()
@@ -169,6 +174,43 @@ test('an alert that is let go waits for its escalation anew', async () => {
     assert.is((await now(alert)).escalatedAtMs, null)
     world.clock.advance(10 * MINUTE_MS)
     await until('it is escalated', async () => (await now(alert)).escalatedAtMs !== null)
+  })
+})
+
+test('an alert of somebody who is disabled or leaves its groups is nobody’s at once, and escalates as if it had been let go', async () => {
+  await atDesk(async ({ world, raise, step, now, rule }) => {
+    await rule({ escalateAfterSeconds: 600, escalateTo: ['chiefs'] })
+    const { accounts } = world.cloud.parts
+    await world.addPerson('omar', ['officer'], ['patrol'])
+    const [hers, his, other, closed] = [await raise(1), await raise(2), await raise(3), await raise(4)]
+    await step(hers, { step: 'image_compared', plateSeen: PLATES[0], jurisdictionSeen: null })
+    await step(his, { step: 'acknowledged' }, 'otto')
+    await step(other, { step: 'acknowledged' }, 'omar')
+    await step(closed, { step: 'closed', outcome: 'stale', note: '' })
+    world.clock.advance(20 * MINUTE_MS)
+    await accounts.disable('olga', 'test')
+    await until('hers is free', async () => (await now(hers)).acknowledgedBy === null)
+    assert.equal([(await now(hers)).state, (await now(hers)).updatedBy], ['image_compared', null])
+    await accounts.setRights('otto', { roles: ['officer'], groups: ['night'] }, 'test')
+    await until('his is free', async () => (await now(his)).acknowledgedBy === null)
+    assert.equal([(await now(other)).acknowledgedBy, (await now(closed)).acknowledgedBy], ['omar', 'olga'])
+    const released = (await world.audited('alert.released')).map(({ actor, subject, detail }) => [
+      ...[actor.account, subject?.id, detail.takenFrom],
+    ])
+    assert.equal(
+      released,
+      [
+        [null, hers.alertId, 'olga'],
+        [null, his.alertId, 'otto'],
+      ].reverse(),
+    )
+    // As if a crash had come between the account's change and the release.
+    world.sql("UPDATE accounts SET disabled_at_ms = 1 WHERE account = 'omar'")
+    await world.restart()
+    await until('theirs is free', async () => (await now(other)).acknowledgedBy === null)
+    assert.is((await now(hers)).escalatedAtMs, null)
+    world.clock.advance(10 * MINUTE_MS)
+    await until('it is escalated', async () => (await now(hers)).escalatedAtMs !== null)
   })
 })
 

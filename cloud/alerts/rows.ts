@@ -110,6 +110,7 @@ export function createAlertRows(deps: {
         first_seen_at_ms: alert.sighting.seenAtMs,
         last_seen_at_ms: alert.sighting.seenAtMs,
         escalate_at_ms: escalateAtMs,
+        holder: alert.acknowledgedBy,
       }),
       ...insertGroups(build, alert),
     ],
@@ -121,6 +122,7 @@ export function createAlertRows(deps: {
           state: alert.state,
           match_kind: kindOf(alert),
           document: documentOf(alert),
+          holder: alert.acknowledgedBy,
         })
         .where('alert_id', '=', alert.alertId)
         .where('revision', '=', alert.revision - 1),

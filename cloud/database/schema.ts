@@ -64,6 +64,7 @@ export interface AlertsTable {
   last_seen_at_ms: number
   sightings: Generated<number>
   escalate_at_ms: number | null
+  holder: string | null
 }
 
 /**
