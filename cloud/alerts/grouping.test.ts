@@ -16,6 +16,8 @@ import {
   type TestCloud,
   until,
 } from '../testing.ts'
+import { MAX_OPEN_OF_PATTERN } from './grouping.ts'
+import { PUBLISH_STEP } from './publishing.ts'
 
 const PLATE = 'ABC1230'
 const NEAR = 'ABC123O'
@@ -445,6 +447,38 @@ test('a sighting past its retention is in no trail, before the purge and after i
     await until('its bytes are gone', () => filesWith(world.databaseFile, late.sightingId).length === 0)
     assert.is((await all()).length, 1, 'the alert’s own retention runs from its own sighting')
   })
+})
+
+test('a read joins the alert of the same plate among the newest open ones of its pattern, and no older one', async () => {
+  await onStreet(async ({ world, pass, all }) => {
+    await world.cloud.parts.hotlists.import({
+      ...{ list: 'stolen', bytes: Buffer.from('plate,category,match\nPAT*,stolen,wildcard\n'), settings: {} },
+      ...{ dryRun: false, skipBad: false, allowEmpty: false, by: 'test' },
+    })
+    const others = Array.from({ length: MAX_OPEN_OF_PATTERN }, (_, i) => `PAT${100 + i}`)
+    await pass('north', { plate: 'PAT001', agoMs: 2 * MINUTE_MS })
+    for (const plate of others.slice(1)) await pass('north', { plate, agoMs: MINUTE_MS })
+    await pass('south', { plate: 'PAT001', agoMs: 2 * MINUTE_MS - 1 })
+    assert.is((await all()).length, MAX_OPEN_OF_PATTERN, 'it is the last of those that are looked at')
+    await pass('north', { plate: others[0] ?? '', agoMs: MINUTE_MS })
+    await pass('east', { plate: 'PAT001', agoMs: 2 * MINUTE_MS - 2 })
+    assert.is((await all()).length, MAX_OPEN_OF_PATTERN + 2, 'one further back raises an alert of its own')
+  })
+})
+
+test('alerts that wait are published, however many there are: a full step, and one more', async () => {
+  for (const count of [PUBLISH_STEP, PUBLISH_STEP + 1]) {
+    await onStreet(async ({ world, pass }) => {
+      await world.cloud.parts.alertRules.set({ list: null, group: null, groupWindowSeconds: 0 }, 'test')
+      for (let i = 0; i < count; i++) await pass('north')
+      const olga = await world.connectPerson('olga', await world.addPerson('olga', ['officer'], GROUPS))
+      const received = collect(olga)
+      await subscribe(olga, topics.alerts(AGENCY, 'patrol'))
+      world.sql('UPDATE alerts SET published_revision = -1')
+      await world.cloud.parts.alerts.publishPending()
+      await until('all of them came', () => received.length === count)
+    })
+  }
 })
 
 test.run()

@@ -51,7 +51,7 @@ const OTHER_VEHICLE: readonly AlertOutcome[] = ['misread', 'wrong_jurisdiction']
 /** Alerts that a sighting joins, by what raised them. */
 const JOINS = { exact: ['exact'], near: ['exact', 'near'], wildcard: ['wildcard'] } as const
 /** Open alerts of one pattern that are looked at for the same plate, the newest. */
-const MAX_OPEN_OF_PATTERN = 50
+export const MAX_OPEN_OF_PATTERN = 50
 
 export interface GroupingDeps {
   database: Database

@@ -15,7 +15,7 @@ import {
   type TestCloud,
   until,
 } from '../testing.ts'
-import { MAX_PAST_ALERTS, MAX_PAST_ENTRIES } from './past.ts'
+import { MAX_PAST_ALERTS, MAX_PAST_ENTRIES, MAX_PAST_SIGHTINGS } from './past.ts'
 
 const A = 'elm-st-1'
 const GROUPS = ['patrol']
@@ -133,6 +133,22 @@ test('one version raises so many alerts for the past and counts the others', asy
     const [{ alerts, beyond } = {}] = await checked(world)
     assert.equal([alerts, beyond], [MAX_PAST_ALERTS, 1])
   })
+})
+
+test('of a plate that is often seen the newest sightings are looked at, and none beyond them', async () => {
+  for (const isWithin of [true, false]) {
+    await inPast(async (world, camera) => {
+      await pass(world, camera, { plate: 'ABC1230' })
+      // Of the same characters where they are confused, and not what the list says.
+      for (let i = isWithin ? 1 : 0; i < MAX_PAST_SIGHTINGS; i++) {
+        world.clock.advance(1_000)
+        await pass(world, camera, { plate: 'ABC123O' })
+      }
+      await world.importList('stolen', ['ABC1230'])
+      await until('it is checked', async () => (await checked(world)).length === 1)
+      assert.is((await alertsOf(world)).length, isWithin ? 1 : 0)
+    })
+  }
 })
 
 test.run()
