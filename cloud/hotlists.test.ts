@@ -13,6 +13,7 @@ import {
   snapshotEntrySchema,
 } from '../shared/wire/index.ts'
 import type { Statement } from './database/database.ts'
+import { ROWS_PER_BATCH } from './hotlists/csv.ts'
 import { MAX_DIFF_ENTRIES } from './hotlists/diff.ts'
 import { ROWS_PER_STEP } from './hotlists/reading.ts'
 import { KEPT_VERSIONS, MAX_LISTS } from './hotlists/rows.ts'
@@ -473,7 +474,7 @@ test('an import goes a step of rows a turn, and in each of them the old list mat
     assert.ok(report.applied)
     // Staged and packed: each a step a turn.
     assert.ok(world.turns - before >= 2 * steps, `${world.turns - before} turns`)
-    assert.equal([mostRead, mostWritten], [ROWS_PER_STEP, ROWS_PER_STEP])
+    assert.equal([mostRead, mostWritten], [ROWS_PER_STEP, ROWS_PER_BATCH])
     const changed = seen.indexOf(2)
     assert.ok(changed >= 2 * steps, `in force in turn ${changed}`)
     assert.ok(seen.every((version, turn) => version === (turn < changed ? 1 : 2)))

@@ -127,7 +127,12 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     registerAudit(api, parts, door)
   })
 
-  app.get('/api/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+  // Made once: it is large, and anybody may ask for it.
+  let openApi: string | null = null
+  app.get('/api/v1/openapi.json', { schema: { hide: true } }, async (_request, reply) => {
+    openApi ??= JSON.stringify(app.swagger())
+    return reply.type('application/json').send(openApi)
+  })
   // Whoever watches the cloud asks when it is busiest.
   const unlimited = { rateLimit: false }
   app.get('/health/live', { schema: { hide: true }, config: unlimited }, async () => ({ status: 'live' }))
