@@ -78,6 +78,11 @@ export function openHead(text: string, publicKeyPem: string, path: string): Head
     }
   }
   const payload = opened(() => verifier.open(envelope))
+  // Base64 has several spellings of the same bytes; a file with another one was changed.
+  for (const text of [envelope.payload, envelope.signature]) {
+    if (typeof text !== 'string' || Buffer.from(text, 'base64').toString('base64') !== text)
+      throw new AppError('integrity', `${path}: the signed head was changed`)
+  }
   const head = headSchema.safeParse(JSON.parse(payload.toString('utf8')))
   if (!head.success) throw new AppError('integrity', `${path}: signed, but not a head`)
   if (note === null) return { ...head.data, checkpoint: null }

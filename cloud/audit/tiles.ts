@@ -95,18 +95,18 @@ export function encodeBundle(entries: readonly Uint8Array[]): Buffer {
   )
 }
 
-/** Throws `bad_input` for what is not `width` entries and nothing more. */
-export function decodeBundle(bytes: Buffer, width: number): Buffer[] {
+/** The entries of a bundle, as far as they are whole, `most` of them; `rest`: it holds something behind them. */
+export function decodeBundle(bytes: Buffer, most: number): { entries: Buffer[]; rest: boolean } {
   const entries: Buffer[] = []
   let at = 0
-  while (at + LENGTH_BYTES <= bytes.length && entries.length < width) {
+  while (at + LENGTH_BYTES <= bytes.length && entries.length < most) {
     const start = at + LENGTH_BYTES
-    at = start + bytes.readUInt16BE(at)
-    entries.push(bytes.subarray(start, at))
+    const end = start + bytes.readUInt16BE(at)
+    if (end > bytes.length) break
+    entries.push(bytes.subarray(start, end))
+    at = end
   }
-  if (at !== bytes.length || entries.length !== width)
-    throw new AppError('bad_input', `not a bundle of ${width} entries`)
-  return entries
+  return { entries, rest: at < bytes.length }
 }
 
 /** Throws `bad_input` for what is not `width` hashes. */
