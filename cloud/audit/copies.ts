@@ -137,6 +137,12 @@ async function openCopy(where: string, caPem: string | null): Promise<Copy> {
   return isFile ? openExport(where) : openTiles(openPlace(where, caPem))
 }
 
+/** What the copy calls its log, which a PEM key does not say. Nothing is verified. Throws `bad_input`, `not_found`. */
+export async function checkpointOrigin(where: string, caPem: string | null): Promise<string> {
+  const { checkpoint } = await openCopy(where, caPem)
+  return checkpoint.split('\n', 1)[0] ?? ''
+}
+
 const keyNote = (key: NoteKey, inside: boolean) =>
   inside ? `the key came with the copy: compare it with what ${key.name} has published elsewhere` : null
 

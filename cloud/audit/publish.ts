@@ -17,9 +17,10 @@ import {
 } from '../secret-file.ts'
 import { COPY_FORMAT, type CopyHeader, PLACE_FILES } from './copies.ts'
 import { openCheckpoint, verifierKey } from './note.ts'
+import { proofText } from './proof.ts'
 import type { LogSource } from './source.ts'
 import { bundlePath, encodeBundle, TILE_WIDTH, type Tile, tilePath, tilesOf } from './tiles.ts'
-import { rangeRoot } from './tree.ts'
+import { inclusionRanges, proofOf, rangeRoot } from './tree.ts'
 
 export interface Published {
   size: number
@@ -110,6 +111,16 @@ async function publishedBefore(source: LogSource, folder: string): Promise<numbe
 
 async function isThere(path: string): Promise<boolean> {
   return (await stat(path).catch(() => null)) !== null
+}
+
+/** The proof file of one entry. Throws `not_found`. */
+export async function proveEntry(source: LogSource, seq: number): Promise<string> {
+  if (seq > source.size) throw new AppError('not_found', `there is no audit entry ${seq}: the log has ${source.size}`)
+  const [entry] = source.entries(seq - 1, 1)
+  if (entry === undefined || entry.bytes.length === 0)
+    throw new AppError('not_found', `entry ${seq} went by the policy's retention`)
+  const hashes = await proofOf(inclusionRanges(seq - 1, source.size), source.subtree)
+  return proofText({ seq, entry: entry.bytes, hashes, checkpoint: source.checkpoint })
 }
 
 /** Entries read and written in one step. */
