@@ -20,6 +20,8 @@ export interface Host {
   firstAdministrator(first: { account: string; password: string }): Promise<Account>
   unlock(account: string): Promise<Account>
   listAudit: Audit['list']
+  /** Writes down that entries of the audit were taken out, before they are. */
+  noteAuditTaken(operation: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -74,6 +76,7 @@ export async function openHost(config: CloudConfig, base: string, user: string):
         accounts.unlock(account, null),
       ),
     listAudit: (page) => audited({ operation: 'audit.list', detail: { ...page } }, () => audit.list(page)),
+    noteAuditTaken: (operation) => audited({ operation }, async () => {}),
     async close() {
       await audit.close()
       await database.close()

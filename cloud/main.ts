@@ -18,6 +18,7 @@ import { createAlertRules } from './alerts/rules.ts'
 import { createAlerts } from './alerts.ts'
 import { createApi, secureContext } from './api/api.ts'
 import { openAudit } from './audit/log.ts'
+import { createWitnesses } from './audit/witnesses.ts'
 import { openAuthority } from './authority.ts'
 import { type Broker, isOwnStatus, openBroker } from './broker.ts'
 import { createCameras } from './cameras.ts'
@@ -239,6 +240,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       keys,
       keyRotation,
       audit,
+      witnesses: createWitnesses({ database, audit, agency, clock }),
       auditFiles: { database: paths.databaseFile, head: paths.auditHeadFile },
       accounts,
       cameras,

@@ -7,6 +7,7 @@ import type { Outcomes } from './alerts/outcomes.ts'
 import type { AlertRules } from './alerts/rules.ts'
 import type { Alerts } from './alerts.ts'
 import type { Audit } from './audit/log.ts'
+import type { Witnesses } from './audit/witnesses.ts'
 import type { Authority } from './authority.ts'
 import type { Broker } from './broker.ts'
 import type { Cameras } from './cameras.ts'
@@ -35,6 +36,7 @@ export interface CloudParts {
   readonly audit: Audit
   /** Database and signed head, for a verification in a worker. */
   readonly auditFiles: { database: string; head: string }
+  readonly witnesses: Witnesses
   readonly accounts: Accounts
   readonly cameras: Cameras
   readonly hotlists: Hotlists

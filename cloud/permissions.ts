@@ -37,8 +37,9 @@ const GRANTS = {
   investigator: ['alerts.read', 'holds.read', 'holds.write', 'search.run', 'search.export', 'sightings.view'],
   'hotlist-admin': ['hotlists.read', 'hotlists.write', 'hotlists.enter', 'outcomes.read'],
   'camera-technician': ['cameras.read', 'cameras.write'],
-  /** Decides what leaves a camera, how long it is kept, with whom it is shared, what is published, and which other programs get alerts. */
+  /** Decides what leaves a camera, how long it is kept, with whom it is shared, what is published, who witnesses the audit, and which other programs get alerts. */
   'policy-admin': [
+    'audit.witness',
     'policy.read',
     'policy.write',
     'sharing.read',

@@ -24,6 +24,7 @@ import { PAGE_HEADERS, registerPages } from '../web/pages.ts'
 import { registerAlertRules } from './alert-rules.ts'
 import { registerAlerts } from './alerts.ts'
 import { registerAudit } from './audit.ts'
+import { registerAuditLog } from './audit-log.ts'
 import { createDoor, typed } from './door.ts'
 import { registerErrors } from './errors.ts'
 import { registerFleet } from './fleet.ts'
@@ -125,6 +126,7 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     registerSearch(api, parts, door)
     registerWebhooks(api, parts, door)
     registerAudit(api, parts, door)
+    registerAuditLog(api, parts, door)
   })
 
   // Made once: it is large, and anybody may ask for it.

@@ -1,9 +1,9 @@
 /** Routes of the audit: reading it is written into it as well. */
 import { z } from 'zod'
 import { AppError } from '../../shared/errors.ts'
+import type { Verdict } from '../audit/check.ts'
 import { entrySchema } from '../audit/entry.ts'
 import { MAX_AUDIT_PAGE } from '../audit/log.ts'
-import type { Verdict } from '../audit/verify.ts'
 import type { CloudParts } from '../parts.ts'
 import { startWorker } from '../worker.ts'
 import type { Door, TypedApi } from './door.ts'
@@ -17,7 +17,9 @@ const verdictSchema = z.union([
     entries: z.int(),
     headHash: z.string(),
     agency: z.string(),
+    root: z.string().describe('of the Merkle tree, base64'),
     note: z.string().nullable(),
+    purged: z.array(z.object({ from: z.int(), through: z.int() })).describe('entries whose bytes went by policy'),
   }),
   z.object({ ok: z.literal(false), entries: z.int(), firstBad: z.int().nullable(), problem: z.string() }),
 ])

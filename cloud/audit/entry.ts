@@ -1,13 +1,14 @@
 /**
- * One entry of the audit: its fields, its canonical bytes and its hash. The bytes are what is stored, chained and, later, what
- * the Merkle tree takes as leaves; nothing is ever re-serialised. Pure: used by the log, the verifier and the commands.
+ * One entry of the audit: its fields, its canonical bytes and its hash. The bytes are what is stored, chained and what the
+ * Merkle tree takes as leaves; nothing is ever re-serialised. Pure: used by the log, the verifier and the commands.
  */
-import { createHash, createHmac } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import canonicalizeExport from 'canonicalize'
 import { z } from 'zod'
 import { AppError } from '../../shared/errors.ts'
 import { slugSchema } from '../../shared/names.ts'
 import { ROLES } from '../permissions.ts'
+import { leafHash } from './tree.ts'
 
 // The package's types say `exports.default`, its code says `module.exports`.
 const canonicalize = canonicalizeExport as unknown as typeof canonicalizeExport.default
@@ -121,12 +122,6 @@ export interface AuditRow {
   hash: Buffer
 }
 
-/** Leaf hash [RFC 6962, 2.1]: SHA-256(0x00 || bytes), so that a Merkle tree over the log takes the entries as they are. */
-export function leafHash(bytes: Uint8Array): Buffer {
-  return createHash('sha256').update(LEAF_PREFIX).update(bytes).digest()
-}
-const LEAF_PREFIX = Buffer.from([0])
-
 /** The next row after `previous`. Throws `bad_input` or `too_large` for a record that cannot be written down. */
 export function makeRow(record: AuditRecord, place: { previous: ChainPoint; atMs: number; agency: string }): AuditRow {
   const parsed = recordSchema.safeParse(record)
@@ -161,7 +156,7 @@ const LONE_SURROGATE_ESCAPE = /(?<=(?<!\\)(?:\\\\)*)\\ud[89a-f][0-9a-f]{2}/g
 export function checkRow(
   row: AuditRow,
   previous: ChainPoint,
-): { ok: true; point: ChainPoint } | { ok: false; problem: string } {
+): { ok: true; point: ChainPoint; entry: AuditEntry } | { ok: false; problem: string } {
   const bad = (problem: string) => ({ ok: false, problem }) as const
   if (row.seq !== previous.seq + 1) return bad(`expected entry ${previous.seq + 1}: it is missing`)
   if (!Buffer.isBuffer(row.bytes) || !Buffer.isBuffer(row.hash)) return bad('its bytes or its hash are of another type')
@@ -178,7 +173,7 @@ export function checkRow(
   if (!canonicalBytes(json).equals(row.bytes)) return bad('its bytes are not in canonical form')
   if (entry.data.seq !== row.seq) return bad(`it calls itself entry ${entry.data.seq}`)
   if (entry.data.previous !== previous.hash) return bad('it does not follow from the entry before')
-  return { ok: true, point: { seq: row.seq, hash: computed.toString('hex') } }
+  return { ok: true, point: { seq: row.seq, hash: computed.toString('hex') }, entry: entry.data }
 }
 
 /** The entry of bytes that the log itself stored. Throws `integrity`. */

@@ -310,10 +310,10 @@ test('a head that is missing, damaged, of another key or of another agency is fo
       ['{}', /not a signed envelope/],
       [good.replace(/"payload":"(.)/, (_, c: string) => `"payload":"${c === 'A' ? 'B' : 'A'}`), /signature|changed/],
       [
-        sealHead(stranger, { agency: 'springfield', seq: point.seq, hash: point.hash, atMs: point.atMs }),
+        sealHead(stranger, { agency: 'springfield', seq: point.seq, hash: point.hash, atMs: point.atMs }, null),
         /unknown key/,
       ],
-      [sealHead(own, { agency: 'shelbyville', seq: point.seq, hash: point.hash, atMs: point.atMs }), /agency/],
+      [sealHead(own, { agency: 'shelbyville', seq: point.seq, hash: point.hash, atMs: point.atMs }, null), /agency/],
       [JSON.stringify(own.seal(Buffer.from('{"list":"stolen"}'))), /not a head/],
     ]
     for (const [text, problem] of heads) {
@@ -405,7 +405,7 @@ test('a crash before the commit leaves a prepared head that is never taken', asy
     const own = createSigner(world.keyPem)
     writeFileSync(
       nextPath(world.headPath),
-      sealHead(own, { agency: 'springfield', seq: 4, hash: 'a'.repeat(64), atMs: Date.now() }),
+      sealHead(own, { agency: 'springfield', seq: 4, hash: 'a'.repeat(64), atMs: Date.now() }, null),
     )
     assert.ok((await world.verify()).ok)
     const second = await world.open()

@@ -1,6 +1,7 @@
 /**
- * The audit's writer: append-only, hash-chained, its signed head outside the database. `append` resolves when the entry is
- * durable in both. Everyone who must be able to answer for an action calls it before answering. Owns table audit_entries.
+ * The audit's writer: append-only, hash-chained and in a Merkle tree, its signed head and checkpoint outside the database.
+ * `append` resolves when the entry is durable in both. Everyone who must be able to answer for an action calls it before
+ * answering. Owns table audit_entries.
  */
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -21,8 +22,11 @@ import {
   parseEntry,
   plateDigest,
 } from './entry.ts'
-import { createHeadFile } from './head.ts'
+import { createHeadFile, type Head } from './head.ts'
 import { openAuditLock } from './lock.ts'
+import { insertNodes, plantTree, readFrontier } from './nodes.ts'
+import { type Node, nodesOf } from './tiles.ts'
+import { createFrontier, EMPTY_ROOT, type Frontier } from './tree.ts'
 
 /** Entries committed and signed together. */
 export const MAX_GROUP_ENTRIES = 256
@@ -56,6 +60,8 @@ export interface Audit {
   plateDigest(plate: string): string
   /** Keyed proof, hex, that this cloud has said `facts` in connection with an entry; nothing that a plate's digest could be. */
   voucher(facts: readonly (string | number)[]): string
+  /** The newest signed checkpoint, a note [c2sp.org/tlog-checkpoint]: everything up to its size is in the database. */
+  checkpoint(): Promise<string>
   readonly publicKeyPem: string
   close(): Promise<void>
 }
@@ -75,6 +81,10 @@ export async function openAudit(deps: AuditDeps): Promise<Audit> {
   const pending: Pending[] = []
   let writing: Promise<void> | null = null
   let closed = false
+  /** The tree's right edge where this process last saw the log end. */
+  let edge: { end: ChainPoint; tree: Frontier } | null = null
+  /** Before the first entry of this process a head may lack its checkpoint: it is from before there was a tree. */
+  let planted = false
 
   async function lastPoint(): Promise<ChainPoint> {
     const [row] = await database.read(
@@ -83,29 +93,47 @@ export async function openAudit(deps: AuditDeps): Promise<Audit> {
     return row === undefined ? CHAIN_START : { seq: row.seq, hash: row.hash.toString('hex') }
   }
 
+  /** The tree of everything up to `end`, which is where `signed` says; another process may have moved it on. */
+  async function treeAt(end: ChainPoint, signed: Head): Promise<Frontier> {
+    if (signed.checkpoint === null && planted) throw broken('the signed head has lost its checkpoint')
+    if (edge === null || edge.end.seq !== end.seq || edge.end.hash !== end.hash)
+      edge = { end, tree: await readFrontier(database, end.seq) }
+    if (signed.checkpoint !== null && !signed.checkpoint.root.equals(edge.tree.root()))
+      throw broken('the tree is not the one that was signed')
+    return edge.tree
+  }
+
   /**
-   * Brings head and table together before anything is added. Returns the place to go on from, and a record of what had to be
-   * done, if anything. Called with the lock held.
+   * Brings head and table together before anything is added. Returns the place to go on from with its tree, whether a checkpoint
+   * is signed for it, and a record of what had to be done, if anything. Called with the lock held.
    */
-  async function settle(): Promise<{ end: ChainPoint; recovered: AuditRecord | null }> {
+  async function settle() {
+    const { end, signed, recovered } = await meetHead()
+    if (signed === null) return { end, recovered, tree: createFrontier(), hasCheckpoint: true }
+    return { end, recovered, tree: await treeAt(end, signed), hasCheckpoint: signed.checkpoint !== null }
+  }
+
+  /** The end of the table and the head that covers it; null: the log has just begun. */
+  async function meetHead(): Promise<{ end: ChainPoint; signed: Head | null; recovered: AuditRecord | null }> {
     const end = await lastPoint()
     const signed = await head.read()
     if (signed === null && end.seq === 0) {
       if (!deps.isNew) throw broken('there are accounts, and neither an entry nor a signed head')
-      await head.prepare(CHAIN_START, clock.nowMs())
+      await head.prepare(CHAIN_START, EMPTY_ROOT, clock.nowMs())
       await head.adopt()
-      return { end, recovered: null }
+      return { end, signed: null, recovered: null }
     }
     if (signed !== null && signed.agency !== agency) {
       throw broken(`the signed head is of agency ${signed.agency}, not ${agency}`)
     }
-    if (signed !== null && samePlace(signed, end)) return { end, recovered: null }
+    if (signed !== null && samePlace(signed, end)) return { end, signed, recovered: null }
     const next = await head.readNext()
     if (signed !== null && next !== null && samePlace(next, end) && next.seq > signed.seq) {
       await head.adopt()
       log.warn('audit_head_recovered', { seq: end.seq, count: end.seq - signed.seq })
       return {
         end,
+        signed: next,
         recovered: {
           operation: 'audit.head_recovered',
           outcome: 'allowed',
@@ -122,19 +150,26 @@ export async function openAudit(deps: AuditDeps): Promise<Audit> {
 
   async function writeGroup(records: readonly AuditRecord[]): Promise<number[]> {
     return lock.exclusively(async () => {
-      const { end, recovered } = await settle()
+      const { end, recovered, tree, hasCheckpoint } = await settle()
       const rows: AuditRow[] = []
+      const nodes: Node[] = []
       const numbers: number[] = []
+      const grown = tree.copy()
       let previous = end
       for (const record of recovered === null ? records : [recovered, ...records]) {
         const row = makeRow(record, { previous, atMs: clock.nowMs(), agency })
         rows.push(row)
+        nodes.push(...nodesOf(grown.append(row.hash)))
         if (record !== recovered) numbers.push(row.seq)
         previous = { seq: row.seq, hash: row.hash.toString('hex') }
       }
-      if (rows.length === 0) return numbers
-      await head.prepare(previous, clock.nowMs())
-      await database.writeBatch([database.build.insertInto('audit_entries').values(rows)])
+      if (rows.length === 0 && hasCheckpoint) return numbers
+      await head.prepare(previous, grown.root(), clock.nowMs())
+      if (rows.length > 0) {
+        const entries = database.build.insertInto('audit_entries').values(rows)
+        await database.writeBatch([entries, ...insertNodes(database, nodes)])
+        edge = { end: previous, tree: grown }
+      }
       await head.adopt()
       return numbers
     })
@@ -156,7 +191,10 @@ export async function openAudit(deps: AuditDeps): Promise<Audit> {
   }
 
   try {
+    const signed = await head.read()
+    if (signed?.checkpoint === null) await plantTree(database, signed, clock)
     await writeGroup([])
+    planted = true
     await checkTail(database)
   } catch (thrown) {
     lock.close()
@@ -183,6 +221,11 @@ export async function openAudit(deps: AuditDeps): Promise<Audit> {
         pending.push({ record, resolve, reject })
         writing ??= drain()
       })
+    },
+    async checkpoint() {
+      const signed = await head.read()
+      if (signed?.checkpoint == null) throw broken('the signed head is gone')
+      return signed.checkpoint.note
     },
     async list({ before, limit }) {
       const rows = await database.read(

@@ -1,6 +1,6 @@
 /**
- * Builds the page with esbuild: `node --import tsx cloud/web/bundle.ts [FOLDER/]`, by default into dist/web. Called by
- * scripts/setup; the cloud itself only serves what is there. Owns that folder.
+ * Builds the page with esbuild: `node --import tsx cloud/web/bundle.ts [FOLDER/]`, by default into dist/web, and the audit's
+ * stand-alone verifier beside it. Called by scripts/setup; the cloud itself only serves what is there. Owns that folder.
  */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -36,6 +36,18 @@ await build({
   logLevel: 'warning',
   // The packages' Node builds ask for `global`.
   define: { global: 'globalThis' },
+})
+// One file that runs with bare Node, so that an outsider need install, and trust, nothing else.
+await build({
+  entryPoints: [fileURLToPath(new URL('../../scripts/candor/verify-alone.ts', import.meta.url))],
+  outfile: `${out}audit/verify.mjs`,
+  bundle: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node18',
+  legalComments: 'inline',
+  plugins: [onlyEnglish],
+  logLevel: 'warning',
 })
 await writeFile(`${out}index.html`, await readFile(`${page}index.html`))
 await writeFile(`${out}assets/icon.svg`, await readFile(`${page}icon.svg`))

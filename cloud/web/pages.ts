@@ -9,6 +9,8 @@ import type { FastifyInstance } from 'fastify'
 import { AppError } from '../../shared/errors.ts'
 
 const BUILT = fileURLToPath(new URL('../../dist/web/', import.meta.url))
+/** The stand-alone verifier of the audit, built by bundle.ts beside the page. */
+export const VERIFIER_FILE = fileURLToPath(new URL('../../dist/web/audit/verify.mjs', import.meta.url))
 
 /** Pictures come through the API with the person's token and are shown as blobs. [CSP Level 3] */
 export const PAGE_HEADERS: Readonly<Record<string, string>> = {

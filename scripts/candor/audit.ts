@@ -1,6 +1,9 @@
-/** `candor audit`: read it, and prove that it is whole. */
+/** `candor audit`: read it, prove that it is whole, and let outsiders do the same. */
 import type { Command } from 'commander'
-import { usageError, wholeNumber } from './options.ts'
+import type { Verdict } from '../../cloud/audit/check.ts'
+import { logFiles, registerPublish } from './audit-publish.ts'
+import { registerWitness } from './audit-witness.ts'
+import { collect, usageError, wholeNumber } from './options.ts'
 
 export function register(program: Command): void {
   const audit = program.command('audit').description('the record of who did what')
@@ -37,50 +40,67 @@ export function register(program: Command): void {
 
   audit
     .command('verify')
-    .description('check every entry and the signed head; works on copies of the files, without the cloud')
+    .description(
+      'check every entry, the tree over them and what was signed; works on copies, without the cloud and without an account',
+    )
+    .argument('[copy]', 'an exported file, a folder of published tiles, or the address of one')
     .option('--config <file>', 'configuration file of the cloud, on its server')
     .option('--database <file>', 'a copy of the database')
     .option('--head <file>', 'a copy of the signed head')
-    .option('--key <file>', 'public key of the audit (keys/audit-signing.public.pem)')
+    .option('--key <key>', 'key of the audit: a verifier key, or a file with one or with keys/audit-signing.public.pem')
+    .option('--since <file>', 'a checkpoint, export or folder of tiles kept from before; may be repeated', collect, [])
+    .option('--witness <key>', 'verifier key of a witness that must have cosigned a copy; may be repeated', collect, [])
+    .option('--ca <file>', 'authority of the server\u2019s certificate, if no public one')
     .option('--json', 'one JSON document')
-    .action(async (options: { config?: string; database?: string; head?: string; key?: string; json?: boolean }) => {
+    .action(async (copy: string | undefined, options: VerifyOptions) => {
       const { EXIT } = await import('../../shared/errors.ts')
-      const { verifyAudit } = await import('../../cloud/audit/verify.ts')
-      const { readText } = await import('./client.ts')
+      const { verdictText } = await import('./audit-verdict.ts')
       const { printJson } = await import('./terminal.ts')
-      const files = async () => {
-        if (options.config !== undefined) {
-          const { join } = await import('node:path')
-          const { loadConfig } = await import('../../shared/config.ts')
-          const { cloudConfigSchema, cloudPaths, configBase } = await import('../../cloud/config.ts')
-          const { KEY_FILES } = await import('../../cloud/keys.ts')
-          const paths = cloudPaths(loadConfig(options.config, cloudConfigSchema), configBase(options.config))
-          return {
-            database: options.database ?? paths.databaseFile,
-            head: options.head ?? paths.auditHeadFile,
-            key: options.key ?? join(paths.keysFolder, KEY_FILES.auditPublic),
-          }
-        }
-        const { database, head, key } = options
-        if (database === undefined || head === undefined || key === undefined) {
-          throw usageError('say what to verify: --config cloud.json, or --database FILE --head FILE --key PUBLIC.pem')
-        }
-        return { database, head, key }
-      }
-      const { database, head, key } = await files()
-      const verdict = await verifyAudit({ database, head, publicKeyPem: readText(key) })
+      const verdict = await (copy === undefined ? verifyDatabase(options) : verifyTheCopy(copy, options))
       if (options.json === true) printJson(verdict)
-      else if (verdict.ok) {
-        process.stdout.write(
-          `The audit of ${verdict.agency} is whole: ${verdict.entries} entries, head ${verdict.headHash}.\n`,
-        )
-        if (verdict.note !== null) process.stdout.write(`${verdict.note}\n`)
-      } else {
-        const where = verdict.firstBad === null ? '' : ` First bad entry: ${verdict.firstBad}.`
-        process.stdout.write(`THE AUDIT DOES NOT VERIFY: ${verdict.problem}.${where}\n`)
-      }
+      else process.stdout.write(verdictText(verdict))
       if (!verdict.ok) process.exitCode = EXIT.failed
     })
+
+  registerPublish(audit)
+  registerWitness(audit)
+}
+
+interface VerifyOptions {
+  config?: string
+  database?: string
+  head?: string
+  key?: string
+  since: string[]
+  witness: string[]
+  ca?: string
+  json?: boolean
+}
+
+async function verifyDatabase(options: VerifyOptions): Promise<Verdict> {
+  const { verifyAudit } = await import('../../cloud/audit/verify.ts')
+  const { readEarlier } = await import('../../cloud/audit/copies.ts')
+  const { openHead } = await import('../../cloud/audit/head.ts')
+  const { logKey, originOf } = await import('../../cloud/audit/note.ts')
+  const { readText } = await import('./client.ts')
+  if (options.witness.length > 0) throw usageError('--witness is about a copy: an export or published tiles')
+  const { database, head, publicKeyPem } = await logFiles(options)
+  const earlier = []
+  if (options.since.length > 0) {
+    const { agency } = openHead(readText(head), publicKeyPem, head)
+    for (const path of options.since) earlier.push(await readEarlier(path, logKey(originOf(agency), publicKeyPem)))
+  }
+  return verifyAudit({ database, head, publicKeyPem, earlier })
+}
+
+async function verifyTheCopy(where: string, options: VerifyOptions): Promise<Verdict> {
+  const { checkpointOrigin, verifyCopy } = await import('../../cloud/audit/copies.ts')
+  const { readGiven, readLogKey, readVerifierKey } = await import('./audit-verdict.ts')
+  if (options.config !== undefined || options.database !== undefined || options.head !== undefined)
+    throw usageError('a copy is checked by itself: leave --config, --database and --head out')
+  const caPem = options.ca === undefined ? null : readGiven(options.ca)
+  const key = options.key === undefined ? null : readLogKey(options.key, await checkpointOrigin(where, caPem))
+  return verifyCopy({ where, key, since: options.since, witnesses: options.witness.map(readVerifierKey), caPem })
 }
 
 function describe(entry: {

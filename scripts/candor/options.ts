@@ -11,6 +11,11 @@ export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (tex
   }
 }
 
+/** For an option that may be given several times. */
+export function collect(text: string, before: readonly string[]): string[] {
+  return [...before, text]
+}
+
 /** A number above 0. */
 export function positiveNumber(text: string): number {
   const number = Number(text)
