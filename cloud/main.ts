@@ -41,6 +41,7 @@ import { createPolicy } from './policy.ts'
 import { createQuarantine } from './quarantine.ts'
 import { type RetentionDeps, runRetention } from './retention.ts'
 import { Sessions } from './sessions.ts'
+import { openSearch } from './search.ts'
 import { createSightings, timesOf } from './sightings.ts'
 import { createSuppressions } from './suppressions.ts'
 import { createWebhooks, WEBHOOK_LIMITS, type WebhookLimits } from './webhooks.ts'
@@ -80,6 +81,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     path: paths.databaseFile,
     nowMs: clock.nowMs(),
     maxBytes: config.databaseMaxMebibytes === null ? null : config.databaseMaxMebibytes * MEBIBYTE,
+    onMigrating: (migration, step, steps) => log.info('database_migrating', { migration, count: step, limit: steps }),
   })
   const closing: (() => Promise<unknown>)[] = [() => database.close()]
   try {
@@ -136,6 +138,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     })
     const retention = () => policy.retention()
     const sightings = createSightings({ database, retention })
+    const search = openSearch({ ...paths, agency, sightings, audit, policy, clock, log })
+    closing.unshift(() => search.close())
     const quarantine = createQuarantine({ database, newId, retention })
     const sessions = new Sessions({
       database,
@@ -247,6 +251,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       suppressions,
       policy,
       sightings,
+      search,
       alerts,
       webhooks,
       alertRules,
