@@ -210,14 +210,24 @@ export function openSearch(deps: SearchDeps): Search {
       const record = { operation: 'sighting.viewed', actor, subject: { kind: 'sighting', id: sightingId } }
       if (!isVouched(shown, actor)) {
         return refuse(record, {
-          ...{ code: 'forbidden', rule: 'not_found_by_search', message: 'no search of this session has found that sighting' },
+          ...{
+            code: 'forbidden',
+            rule: 'not_found_by_search',
+            message: 'no search of this session has found that sighting',
+          },
           hint: 'sightings are opened after a search with case number, offence type and reason',
         })
       }
       const stored = await sightings.get(sightingId, clock.nowMs(), cameraId)
       if (stored === null) throw new AppError('not_found', 'there is no such sighting, or it is past its retention')
       const { caseNumber = null } = kept.get(auditSeq, actor)?.purpose ?? {}
-      await audit.append({ ...record, outcome: 'allowed', completes: auditSeq, caseNumber, detail: { camera: cameraId } })
+      await audit.append({
+        ...record,
+        outcome: 'allowed',
+        completes: auditSeq,
+        caseNumber,
+        detail: { camera: cameraId },
+      })
       return stored
     },
 
@@ -297,8 +307,7 @@ function recordOf(
 ): Omit<AuditRecord, 'outcome'> {
   const { purpose = null, jurisdiction = null, colour = null, lists = [], places = [], fromMs, toMs, limit } = request
   const sought = plate?.kind === 'exact' ? plate.text : null
-  const text = (typed: string, most: number) =>
-    withoutPlates(typed.slice(0, most), [sought], audit.plateDigest) || null
+  const text = (typed: string, most: number) => withoutPlates(typed.slice(0, most), [sought], audit.plateDigest) || null
   const asks = request.plate != null
   return {
     operation: 'search.run',

@@ -182,7 +182,12 @@ export function createSightings(deps: { database: Database; retention: () => Ret
     },
     async at(rows, nowMs) {
       const row = sql<number>`sightings.rowid`
-      const found = await database.read(visible(nowMs).selectAll().select(row.as('row')).where(row, 'in', [...rows]))
+      const found = await database.read(
+        visible(nowMs)
+          .selectAll()
+          .select(row.as('row'))
+          .where(row, 'in', [...rows]),
+      )
       return new Map(found.map((one) => [one.row, toStored(one)]))
     },
     async purge(nowMs, limit) {

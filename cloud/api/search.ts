@@ -90,7 +90,11 @@ export function registerSearch(app: TypedApi, parts: CloudParts, door: Door): vo
         fromMs: timeMsSchema.nullable().default(null).describe('seen from this time on'),
         toMs: timeMsSchema.nullable().default(null).describe('seen before this time'),
         cameras: z.array(slugSchema).max(MAX_SEARCH_CAMERAS).default([]),
-        lists: z.array(slugSchema).max(MAX_SEARCH_LISTS).default([]).describe('with an alert or a match of one of these'),
+        lists: z
+          .array(slugSchema)
+          .max(MAX_SEARCH_LISTS)
+          .default([])
+          .describe('with an alert or a match of one of these'),
         jurisdiction: jurisdictionSchema.nullable().default(null).describe('a country means its states as well'),
         colour: vehicleSchema.shape.colour.nullable().default(null),
         places: z
@@ -99,7 +103,12 @@ export function registerSearch(app: TypedApi, parts: CloudParts, door: Door): vo
           .default([])
           .describe('vehicles that passed at least placesMet of these'),
         placesMet: z.int().min(2).max(MAX_SEARCH_PLACES).nullable().default(null).describe('null: all of them'),
-        purpose: z.string().max(MAX_PURPOSE_CHARACTERS).nullable().default(null).describe('one of the policy’s purposes'),
+        purpose: z
+          .string()
+          .max(MAX_PURPOSE_CHARACTERS)
+          .nullable()
+          .default(null)
+          .describe('one of the policy’s purposes'),
         // Missing ones are refused by the search itself, so that the refusal is audited.
         caseNumber: z.string().max(MAX_PURPOSE_CHARACTERS).default(''),
         offenceType: z.string().max(MAX_PURPOSE_CHARACTERS).default(''),

@@ -7,7 +7,7 @@ import { type ExpressionBuilder, type SelectQueryBuilder, sql } from 'kysely'
 import { confusableKey, nearVariants, patternToRegExp } from '../../shared/plate.ts'
 import type { Database } from '../database/database.ts'
 import type { Schema } from '../database/schema.ts'
-import { createSightings, type Retention } from '../sightings.ts'
+import { createSightings, type Retention, type Sightings } from '../sightings.ts'
 import { type KeyRange, type KeyWalk, toLike, walkOf } from './patterns.ts'
 import { MAX_PLACE_SIGHTINGS, type Place, type PlateQuery, type ResultKind } from './request.ts'
 
@@ -54,14 +54,21 @@ export interface FoundAll {
 /** Between two statements: false ends the search with what it has. */
 export type GoOn = () => Promise<boolean>
 
+/** Of a search without a plate, in one statement. */
+const CAMERAS_OF_STATEMENT = 16
+
 type Rows = SelectQueryBuilder<Schema, 'sightings', FoundRow>
+type Source = Pick<Database, 'build' | 'read'> & Pick<Sightings, 'visible'>
 type FoundRow = { row: number; camera_id: string; seen_at_ms: number; plate: string | null }
 
 export async function find(
-  database: Pick<Database, 'build' | 'read'>,
+  { build, read }: Pick<Database, 'build' | 'read'>,
   request: FindRequest,
   goOn: GoOn,
 ): Promise<FoundAll> {
+  // Made for its one rule of what is visible; it reads nothing by itself here.
+  const { visible } = createSightings({ database: { build, read } as Database, retention: () => request.retention })
+  const database: Source = { build, read, visible }
   if (request.places.length > 0) return findInPlaces(database, request, goOn)
   const { limit } = request
   const walk = request.plate === null ? byCamera : request.plate.kind === 'exact' ? byPlate : byPattern
@@ -95,10 +102,9 @@ const JURISDICTION = sql<string>`json_extract(document, '$.jurisdiction.code')`
 const COLOUR = sql<string>`json_extract(document, '$.vehicle.colour')`
 
 /** What all walks have in common: visible, no preview that its final has corrected, and what the request narrows by. */
-function rowsOf(database: Pick<Database, 'build' | 'read'>, request: FindRequest): Rows {
+function rowsOf(database: Source, request: FindRequest): Rows {
   const { nowMs, retention, jurisdiction, colour, lists } = request
-  const sightings = createSightings({ database: database as Database, retention: () => retention })
-  let query = sightings
+  let query = database
     .visible(nowMs)
     .select([sql<number>`sightings.rowid`.as('row'), 'camera_id', 'seen_at_ms', 'plate'])
     .where((eb) =>
@@ -140,11 +146,9 @@ function ofLists(eb: ExpressionBuilder<Schema, 'sightings'>, lists: readonly str
     .whereRef('alert_sightings.camera_id', '=', 'sightings.camera_id')
     .whereRef('alert_sightings.sighting_id', '=', 'sightings.sighting_id')
   const camera = sql<string>`json_extract(sightings.document, '$.match.list')`
-  return eb.and([
-    // Said first: of 25 sightings one is matched.
-    eb('matched', '=', 1),
-    eb.or([eb.exists(raised), eb.exists(joined), eb(camera, 'in', [...lists])]),
-  ])
+  const met = eb.or([eb.exists(raised), eb.exists(joined), eb(camera, 'in', [...lists])])
+  // Of 25 sightings one is matched, and only that is looked at. As a CASE, or SQLite might walk all that are.
+  return eb(eb.case().when('matched', '=', 0).then(0).when(met).then(1).else(0).end(), '=', 1)
 }
 
 function inWindow(query: Rows, { fromMs, toMs }: Pick<FindRequest, 'fromMs' | 'toMs'>): Rows {
@@ -155,14 +159,25 @@ function inWindow(query: Rows, { fromMs, toMs }: Pick<FindRequest, 'fromMs' | 't
 /** Beside a plate: as a CASE, or SQLite might walk by camera and look at all that passed there. */
 function pastCameras(query: Rows, { cameras }: FindRequest): Rows {
   if (cameras.length === 0) return query
-  return query.where((eb) => eb(eb.case().when('camera_id', 'in', [...cameras]).then(1).else(0).end(), '=', 1))
+  return query.where((eb) =>
+    eb(
+      eb
+        .case()
+        .when('camera_id', 'in', [...cameras])
+        .then(1)
+        .else(0)
+        .end(),
+      '=',
+      1,
+    ),
+  )
 }
 
 /** The texts that a plate asked for may have been read as. */
 const textsOf = ({ text }: PlateQuery, confusable: boolean) =>
   confusable ? [text, ...nearVariants(text, []).map(({ plate }) => plate)] : [text]
 
-function* byPlate(database: Pick<Database, 'build' | 'read'>, request: FindRequest): Generator<Rows> {
+function* byPlate(database: Source, request: FindRequest): Generator<Rows> {
   const { plate } = request
   if (plate === null) return
   yield pastCameras(inWindow(rowsOf(database, request), request), request)
@@ -171,7 +186,7 @@ function* byPlate(database: Pick<Database, 'build' | 'read'>, request: FindReque
     .orderBy('seen_at_ms', 'desc')
 }
 
-function* byPattern(database: Pick<Database, 'build' | 'read'>, request: FindRequest): Generator<Rows> {
+function* byPattern(database: Source, request: FindRequest): Generator<Rows> {
   const { plate } = request
   if (plate === null) return
   const walk = walkOf(plate.text)
@@ -198,35 +213,49 @@ function keysOf({ build }: Pick<Database, 'build'>, { by, like }: KeyWalk, { fro
     .where('suffix', 'like', like.rest)
     .where('head', 'like', like.head ?? '')
     .$castTo<{ confusable_key: string }>()
-  return to === null ? suffixes.where('suffix', '=', from) : suffixes.where('suffix', '>=', from).where('suffix', '<', to)
+  return to === null
+    ? suffixes.where('suffix', '=', from)
+    : suffixes.where('suffix', '>=', from).where('suffix', '<', to)
 }
 
-/** Without a plate: camera by camera, each newest first. */
-async function* byCamera(database: Pick<Database, 'build' | 'read'>, request: FindRequest): AsyncGenerator<Rows> {
-  const cameras = request.cameras.length > 0 ? request.cameras : await camerasOf(database)
-  for (const camera of cameras) {
-    yield inWindow(rowsOf(database, request), request).where('camera_id', '=', camera).orderBy('seen_at_ms', 'desc')
+/** Without a plate: some cameras at a time, of each time the newest. */
+async function* byCamera(database: Source, request: FindRequest): AsyncGenerator<Rows> {
+  const cameras = request.cameras.length > 0 ? [...new Set(request.cameras)] : await camerasOf(database)
+  for (let from = 0; from < cameras.length; from += CAMERAS_OF_STATEMENT) {
+    yield inWindow(rowsOf(database, request), request)
+      .where('camera_id', 'in', cameras.slice(from, from + CAMERAS_OF_STATEMENT))
+      .orderBy('seen_at_ms', 'desc')
   }
 }
 
 /** Every camera that has a sighting, from one to the next in the index: a DISTINCT would read all of it. */
-async function camerasOf({ build, read }: Pick<Database, 'build' | 'read'>): Promise<string[]> {
-  const cameras: string[] = []
-  for (let last = ''; ; ) {
-    const [next] = await read(
-      build.selectFrom('sightings').select('camera_id').where('camera_id', '>', last).orderBy('camera_id').limit(1),
-    )
-    if (next === undefined) return cameras
-    last = next.camera_id
-    cameras.push(last)
-  }
+async function camerasOf({ build, read }: Source): Promise<string[]> {
+  const rows = await read(
+    build
+      .withRecursive('seen(camera_id)', (walk) =>
+        walk
+          .selectFrom('sightings')
+          .select((eb) => eb.fn.min<string | null>('camera_id').as('camera_id'))
+          .unionAll(
+            walk
+              .selectFrom('seen')
+              .where('seen.camera_id', 'is not', null)
+              .select((eb) =>
+                eb
+                  .selectFrom('sightings')
+                  .select((of) => of.fn.min<string | null>('sightings.camera_id').as('next'))
+                  .whereRef('sightings.camera_id', '>', 'seen.camera_id')
+                  .as('camera_id'),
+              ),
+          ),
+      )
+      .selectFrom('seen')
+      .select('camera_id'),
+  )
+  return rows.flatMap(({ camera_id }) => camera_id ?? [])
 }
 
-async function findInPlaces(
-  database: Pick<Database, 'build' | 'read'>,
-  request: FindRequest,
-  goOn: GoOn,
-): Promise<FoundAll> {
+async function findInPlaces(database: Source, request: FindRequest, goOn: GoOn): Promise<FoundAll> {
   const { plate, confusable, places, limit } = request
   const isAsked = plate === null ? () => true : asked(plate, confusable)
   const vehicleOf = (read: string) => (confusable ? confusableKey(read) : read)

@@ -1,6 +1,6 @@
 /**
  * How a pattern is found among the keys of plates: by the part of it that the fewest keys have. A start is a range of `plate_keys`; a
- * middle or an end is a range of `plate_suffixes`. The range is walked in parts, by the next character. Pure; called by find.ts.
+ * middle or an end is a range of `plate_suffixes`. A long range is walked in parts, by the next character. Pure; called by find.ts.
  */
 import { confusableKey } from '../../shared/plate.ts'
 
@@ -39,18 +39,20 @@ export function walkOf(pattern: string): KeyWalk {
   const middle = middles.reduce((a, b) => (b.text.length > a.text.length ? b : a))
   const weights = [start.length, end.length, middle.text.length - MIDDLE_COSTS]
   const best = weights.indexOf(Math.max(...weights))
-  if (best === 0) return { by: 'key', like: { head: null, rest: toLike(key) }, ranges: rangesFrom(start) }
+  if (best === 0) return { by: 'key', like: { head: null, rest: toLike(key) }, ranges: rangesFrom(start, 'key') }
   const at = best === 1 ? key.length - end.length : middle.at
   const rest = key.slice(at)
   return {
     by: 'suffix',
     like: { head: toLike(key.slice(0, at)), rest: toLike(rest) },
-    ranges: best === 1 ? [{ from: end, to: null }] : rangesFrom(literal(rest)),
+    ranges: best === 1 ? [{ from: end, to: null }] : rangesFrom(literal(rest), 'suffix'),
   }
 }
 
-function rangesFrom(start: string): KeyRange[] {
+/** One, unless it would be long: an ending that begins with one given character has every tenth place of all plates. */
+function rangesFrom(start: string, by: KeyWalk['by']): KeyRange[] {
   // '~' sorts after every character of a key.
+  if (by === 'key' || start.length > 1) return [{ from: start, to: `${start}~` }]
   return [
     { from: start, to: null },
     ...KEY_CHARACTERS.map((character) => ({ from: start + character, to: `${start}${character}~` })),

@@ -90,7 +90,8 @@ function unpurposed({ caseNumber, offenceType, reason }: SearchRequest): Refusal
     .trim()
     .split(/\s+/)
     .filter((word) => count(word) > 0)
-  if (count(reason) >= MIN_REASON_CHARACTERS && words.length >= MIN_REASON_WORDS && new Set(reason).size >= 5) return null
+  if (count(reason) >= MIN_REASON_CHARACTERS && words.length >= MIN_REASON_WORDS && new Set(reason).size >= 5)
+    return null
   return refuse(
     'reason_vague',
     'the reason says too little',
@@ -122,7 +123,11 @@ function misused(request: SearchRequest, { uses }: UsePolicy, scope: Scope): Ref
   const purpose = request.purpose ?? null
   const named = (codes: readonly string[]) => `--purpose, one of: ${codes.join(', ')}`
   if (purpose === null && (purposes.length > 0 || scope.purposes.length > 0)) {
-    return refuse('purpose_missing', 'a purpose is missing', named(scope.purposes.length > 0 ? scope.purposes : purposes))
+    return refuse(
+      'purpose_missing',
+      'a purpose is missing',
+      named(scope.purposes.length > 0 ? scope.purposes : purposes),
+    )
   }
   const isKnown = purposes.length === 0 ? SLUG_PATTERN.test(purpose ?? '') : purposes.includes(purpose ?? '')
   if (purpose !== null && !isKnown) {
@@ -133,12 +138,23 @@ function misused(request: SearchRequest, { uses }: UsePolicy, scope: Scope): Ref
   }
   const offence = words(request.offenceType)
   if (uses.offenceTypes.length > 0 && !uses.offenceTypes.some((listed) => words(listed) === offence)) {
-    return refuse('offence_type_unknown', 'the policy knows no such offence type', `one of: ${uses.offenceTypes.join(', ')}`)
+    return refuse(
+      'offence_type_unknown',
+      'the policy knows no such offence type',
+      `one of: ${uses.offenceTypes.join(', ')}`,
+    )
   }
   return null
 }
 
-function misformed({ plate = null, fromMs, toMs, places = [], placesMet = null, cameras }: SearchRequest): Refusal | null {
+function misformed({
+  plate = null,
+  fromMs,
+  toMs,
+  places = [],
+  placesMet = null,
+  cameras,
+}: SearchRequest): Refusal | null {
   if (plate !== null && parseQuery(plate) === null) {
     return refuse(
       'plate_unusable',
@@ -184,7 +200,11 @@ function tooWide({ plate = null, fromMs, toMs, places = [], cameras }: SearchReq
 function beyondScope(request: SearchRequest, scope: Scope, nowMs: number): Refusal | null {
   const isWholePlate = request.plate != null && parseQuery(request.plate)?.kind === 'exact'
   if (!scope.patterns && (!isWholePlate || (request.places ?? []).length > 0)) {
-    return refuse('scope_patterns', 'your role may search for whole plates alone', 'the policy says who may search what')
+    return refuse(
+      'scope_patterns',
+      'your role may search for whole plates alone',
+      'the policy says who may search what',
+    )
   }
   const startsMs = [request.fromMs ?? nowMs, ...(request.places ?? []).map(({ fromMs }) => fromMs)]
   if (scope.maxAgeMs !== null && Math.min(...startsMs) < nowMs - scope.maxAgeMs) {

@@ -24,10 +24,10 @@ const NO_PLATE_SHARE = 0.02
 const HOURLY = [2, 1, 1, 1, 2, 4, 8, 14, 15, 11, 10, 11, 12, 12, 12, 14, 16, 17, 14, 10, 7, 6, 5, 3]
 const TRAFFIC = HOURLY.reduce((sum, share) => sum + share, 0)
 
-const LETTERS = 'ABCDEFGHJKLMNPRSTUVWXYZ'
-const ANY_LETTER = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'
+const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'
+type Format = readonly [number, string, string]
 /** How often in a hundred; L: a letter, D: a digit. After the issues of California, Virginia, Florida, Texas, Illinois, Germany. */
-const FORMATS: readonly [number, string, string][] = [
+const FORMATS: readonly [Format, ...Format[]] = [
   [52, '#LLLDDD', 'US-CA'],
   [20, 'LLLDDDD', 'US-VA'],
   [10, 'LLLLDD', 'US-FL'],
@@ -52,27 +52,31 @@ export interface CityRow {
 
 export const cameraName = (index: number) => `cam-${String(index).padStart(2, '0')}`
 
+/** How many vehicles so many sightings are of. */
+export const vehiclesOf = (count: number) => Math.max(1, Math.floor((count * VEHICLES_PERCENT) / 100))
+
 /** The plate of vehicle `index`: the same vehicle has the same one in every run. */
 export function plateOf(index: number): { plate: string; code: string } {
   const random = seeded(Math.imul(index, 0x9e3779b1))
   let share = random() * 100
-  const [, format, code] = FORMATS.find(([percent]) => (share -= percent) < 0) ?? FORMATS[0]!
-  const plate = [...format]
-    .map((place) =>
-      place === 'L'
-        ? ANY_LETTER.charAt(Math.floor(random() * ANY_LETTER.length))
-        : place === 'D'
-          ? String(Math.floor(random() * 10))
-          : String(1 + Math.floor(random() * 9)),
-    )
-    .join('')
+  let [, format, code] = FORMATS[0]
+  for (const one of FORMATS) {
+    if (share >= 0) [, format, code] = one
+    share -= one[0]
+  }
+  let plate = ''
+  for (let i = 0; i < format.length; i++) {
+    const place = format.charAt(i)
+    if (place === 'L') plate += LETTERS.charAt(Math.floor(random() * LETTERS.length))
+    else plate += place === 'D' ? Math.floor(random() * 10) : 1 + Math.floor(random() * 9)
+  }
   return { plate, code }
 }
 
 /** `count` sightings that end at `endMs`, oldest first, as ingest stores them; previews come beside their finals. */
 export function* cityRows(count: number, endMs: number, seed = 1): Generator<CityRow> {
   const random = seeded(seed)
-  const vehicles = Math.max(1, Math.floor((count * VEHICLES_PERCENT) / 100))
+  const vehicles = vehiclesOf(count)
   for (let i = 0; i < count; i++) {
     const vehicle = Math.floor(vehicles * random() ** SKEW)
     const { plate: truth, code } = plateOf(vehicle)
@@ -93,17 +97,17 @@ export function* cityRows(count: number, endMs: number, seed = 1): Generator<Cit
       confusableKey: plate === null ? null : confusableKey(plate),
       matched: random() < MATCHED_SHARE ? 1 : 0,
     } as const
+    const jurisdiction = random() < 0.8 && plate !== null ? `{"code":"${code}","confidence":0.9}` : 'null'
+    const candidates =
+      plate === null ? '' : `{"plate":"${plate}","confidence":0.94},{"plate":"8${plate.slice(1)}","confidence":0.31}`
+    // Put together by hand: of some millions, JSON.stringify would take minutes.
     const document = (revision: 0 | 1, x: number) =>
-      JSON.stringify({
-        ...{ sightingId, revision, cameraId, capturedAtMs, clock: trusted ? 'synced' : 'unsynced', plate },
-        confidence: 0.94,
-        candidates: plate === null ? [] : [{ plate, confidence: 0.94 }, { plate: `8${plate.slice(1)}`, confidence: 0.31 }],
-        jurisdiction: random() < 0.8 && plate !== null ? { code, confidence: 0.9 } : null,
-        region: { x, y: 420.25, width: 118, height: 40.5 },
-        ...(colour === undefined ? {} : { vehicle: { colour, confidence: 0.8 } }),
-        ...{ frames: 4, match: null, crop: null },
-        versions: { software: '0.1.0', detector: 'candor', reader: 'candor' },
-      })
+      `{"sightingId":"${sightingId}","revision":${revision},"cameraId":"${cameraId}","capturedAtMs":${capturedAtMs},` +
+      `"clock":"${trusted ? 'synced' : 'unsynced'}","plate":${plate === null ? 'null' : `"${plate}"`},"confidence":0.94,` +
+      `"candidates":[${candidates}],"jurisdiction":${jurisdiction},` +
+      `"region":{"x":${x},"y":420.25,"width":118,"height":40.5},` +
+      `"vehicle":${colour === undefined ? 'null' : `{"colour":"${colour}","confidence":0.8}`},"frames":4,"match":null,"crop":null,` +
+      '"versions":{"software":"0.1.0","detector":"candor","reader":"candor"}}'
     if (random() < PREVIEW_SHARE && i + 1 < count) {
       i += 1
       yield { ...row, revision: 0, document: document(0, 510) }
@@ -124,13 +128,19 @@ function timeInto(share: number): number {
 function misread(plate: string, random: () => number): string {
   const at = Math.floor(random() * plate.length)
   const members = CONFUSABLE_CLASSES.find((one) => one.includes(plate.charAt(at)))
-  const other = members === undefined ? LETTERS.charAt(Math.floor(random() * LETTERS.length)) : members.charAt(Math.floor(random() * members.length))
+  const other =
+    members === undefined
+      ? LETTERS.charAt(Math.floor(random() * LETTERS.length))
+      : members.charAt(Math.floor(random() * members.length))
   return plate.slice(0, at) + other + plate.slice(at + 1)
 }
 
 /** A UUIDv7 of that millisecond. */
 function idAt(atMs: number, random: () => number): string {
   const time = atMs.toString(16).padStart(12, '0')
-  const hex = (digits: number) => Math.floor(random() * 16 ** digits).toString(16).padStart(digits, '0')
+  const hex = (digits: number) =>
+    Math.floor(random() * 16 ** digits)
+      .toString(16)
+      .padStart(digits, '0')
   return `${time.slice(0, 8)}-${time.slice(8)}-7${hex(3)}-8${hex(3)}-${hex(6)}${hex(6)}`
 }

@@ -3,8 +3,8 @@
  * rows, as the migration of an existing database does; that takes minutes where row by row would take an hour.
  */
 import { existsSync, renameSync, rmSync } from 'node:fs'
-import { openSqlite } from '../../../cloud/database/sqlite.ts'
 import { search } from '../../../cloud/database/migrations/0033-search.ts'
+import { openSqlite } from '../../../cloud/database/sqlite.ts'
 import { openDatabase, type SqliteDatabase } from '../../../shared/sqlite.ts'
 import { cityRows } from './city.ts'
 
@@ -36,7 +36,9 @@ export async function fillCity(
     connection.pragma('synchronous = OFF')
     undo(connection)
     const indexes = connection
-      .prepare("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'sightings' AND sql IS NOT NULL")
+      .prepare(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'sightings' AND sql IS NOT NULL",
+      )
       .all() as { name: string; sql: string }[]
     for (const { name } of indexes) connection.exec(`DROP INDEX ${name}`)
     insertAll(connection, rows, endMs, say)
@@ -74,7 +76,8 @@ function undo(connection: SqliteDatabase): void {
 }
 
 function insertAll(connection: SqliteDatabase, rows: number, endMs: number, say: (text: string) => void): void {
-  const insert = connection.prepare(`INSERT INTO sightings (camera_id, sighting_id, revision, payload_sha256, seen_at_ms,
+  const insert =
+    connection.prepare(`INSERT INTO sightings (camera_id, sighting_id, revision, payload_sha256, seen_at_ms,
     received_at_ms, retained_from_ms, clock_trusted, plate, confusable_key, matched, match_disagreed, crop_sha256, document)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, NULL, ?)`)
   const digest = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
@@ -83,7 +86,14 @@ function insertAll(connection: SqliteDatabase, rows: number, endMs: number, say:
   for (const row of cityRows(rows, endMs)) {
     insert.run(
       ...[row.cameraId, row.sightingId, row.revision, digest, row.seenAtMs, row.receivedAtMs],
-      ...[Math.min(row.seenAtMs, row.receivedAtMs), row.clockTrusted, row.plate, row.confusableKey, row.matched, row.document],
+      ...[
+        Math.min(row.seenAtMs, row.receivedAtMs),
+        row.clockTrusted,
+        row.plate,
+        row.confusableKey,
+        row.matched,
+        row.document,
+      ],
     )
     done += 1
     if (done % ROWS_A_TRANSACTION === 0) connection.exec('COMMIT; BEGIN')
