@@ -5,7 +5,6 @@ import * as assert from 'uvu/assert'
 import { DAY_MS, MINUTE_MS } from '../shared/clock.ts'
 import { topics } from '../shared/topics.ts'
 import { MAX_CROP_BYTES, type Sighting } from '../shared/wire/index.ts'
-import { createSearch } from './search.ts'
 import {
   AGENCY,
   codeOf,
@@ -96,8 +95,7 @@ test('on a full disk a search is refused, because its audit entry cannot be writ
   await inCloud(async (world) => {
     const certified = await world.addCamera(A)
     await fillUp(world, () => world.connectCamera(A, certified))
-    const { database, sightings, audit } = world.cloud.parts
-    const search = createSearch({ database, sightings, audit, clock: world.clock })
+    const { search } = world.cloud.parts
     const run = () =>
       search.run(
         {

@@ -41,6 +41,7 @@ import type { CloudParts } from './parts.ts'
 import { createPolicy } from './policy.ts'
 import { createQuarantine } from './quarantine.ts'
 import { type RetentionDeps, runRetention } from './retention.ts'
+import { openSearch } from './search.ts'
 import { Sessions } from './sessions.ts'
 import { createSightings, timesOf } from './sightings.ts'
 import { createSuppressions } from './suppressions.ts'
@@ -81,6 +82,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     path: paths.databaseFile,
     nowMs: clock.nowMs(),
     maxBytes: config.databaseMaxMebibytes === null ? null : config.databaseMaxMebibytes * MEBIBYTE,
+    onMigrating: (migration, step, steps) => log.info('database_migrating', { migration, count: step, limit: steps }),
   })
   const closing: (() => Promise<unknown>)[] = [() => database.close()]
   try {
@@ -137,6 +139,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     })
     const retention = () => policy.retention()
     const sightings = createSightings({ database, retention })
+    const search = openSearch({ ...paths, agency, sightings, audit, policy, clock, log })
+    closing.unshift(() => search.close())
     const quarantine = createQuarantine({ database, newId, retention })
     const sessions = new Sessions({
       database,
@@ -249,6 +253,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       suppressions,
       policy,
       sightings,
+      search,
       alerts,
       webhooks,
       alertRules,

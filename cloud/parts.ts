@@ -20,6 +20,7 @@ import type { Keys } from './keys.ts'
 import type { Metrics } from './metrics.ts'
 import type { PolicyKeeper } from './policy.ts'
 import type { Quarantine } from './quarantine.ts'
+import type { Search } from './search.ts'
 import type { Sightings } from './sightings.ts'
 import type { Suppressions } from './suppressions.ts'
 import type { Webhooks } from './webhooks.ts'
@@ -44,6 +45,7 @@ export interface CloudParts {
   readonly suppressions: Suppressions
   readonly policy: PolicyKeeper
   readonly sightings: Sightings
+  readonly search: Search
   readonly alerts: Alerts
   readonly webhooks: Webhooks
   readonly alertRules: AlertRules

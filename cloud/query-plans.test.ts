@@ -10,7 +10,7 @@ import { ALERT_STATES, type Alert } from '../shared/wire/index.ts'
 import type { Statement } from './database/database.ts'
 import type { CloudDeps } from './main.ts'
 import { PURGE_INTERVAL_MS } from './retention.ts'
-import { createSearch, ROWS_PER_SLICE } from './search.ts'
+import { type FindRequest, find } from './search/find.ts'
 import {
   AGENCY,
   collect,
@@ -27,9 +27,9 @@ import { WEBHOOK_LIMITS } from './webhooks.ts'
 const A = 'elm-st-1'
 const PLATE = 'ABC1230'
 const ACTOR = { account: 'ines', roles: ['investigator' as const], session: null, source: '127.0.0.1' }
-const SEARCH = {
-  ...{ plate: PLATE, fromMs: null, toMs: null, cameras: [], limit: 200, offset: 0 },
-  ...{ caseNumber: '24-00123', offenceType: 'burglary', reason: 'vehicle seen at the break-in' },
+const FIND = {
+  ...{ plate: null, confusable: false, fromMs: null, toMs: null, cameras: [], lists: [], jurisdiction: null },
+  ...{ colour: null, places: [], placesMet: 0, limit: 100, limitMs: 10_000 },
 }
 
 /** A statement that was run, and the lines of its plan [sqlite.org/eqp.html]. */
@@ -77,7 +77,7 @@ async function plansOf(
 /** Walked whole, and rightly so. */
 const SHORT: readonly RegExp[] = [
   // Made by the statement itself: a page, rows of VALUES.
-  /^SCAN (page:|CONSTANT|\d+ CONSTANT)/,
+  /^SCAN (page:|seen:|CONSTANT|\d+ CONSTANT)/,
   // A partial index: only what is to be published stands in it.
   /^SCAN alerts USING INDEX alerts_unpublished:/,
   // By number from the end, and ends with the first.
@@ -146,35 +146,77 @@ test('a sighting is found by its id, with and without its camera, and its pictur
   })
 })
 
-test('a search walks its rows by their key, whatever it is narrowed by and however many there are', async () => {
+test('a search by plate walks rows by their key, one by place by their camera, and neither reads another row', async () => {
   await withCamera(async (world, publish) => {
     await publish()
-    const columns = 'revision, payload_sha256, received_at_ms, retained_from_ms, clock_trusted, plate, confusable_key'
-    // Another plate with the same key, more often than a slice holds.
-    world.sql(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${ROWS_PER_SLICE + 1})
-      INSERT INTO sightings (camera_id, sighting_id, seen_at_ms, matched, match_disagreed, document, ${columns})
-      SELECT camera_id, i, seen_at_ms - i, matched, match_disagreed, document, revision, payload_sha256,
-        received_at_ms, retained_from_ms, clock_trusted, '48C123O', confusable_key FROM n, sightings`)
-    const search = createSearch(world.cloud.parts)
+    const { database, policy } = world.cloud.parts
     const nowMs = world.clock.nowMs()
-    const narrowed = { fromMs: nowMs - 60_000, toMs: nowMs + 60_000, cameras: [A, 'oak-st-2'] }
-    for (const plate of [PLATE, 'ABC12*', '*1230']) {
-      for (const change of [{}, narrowed]) {
+    const window = { fromMs: nowMs - 60_000, toMs: nowMs + 60_000 }
+    const place = { camera: A, ...window }
+    const narrowed = { ...window, cameras: [A, 'oak-st-2'], jurisdiction: null, lists: ['stolen'] }
+    const exact = { plate: { kind: 'exact', text: PLATE } } as const
+    const pattern = (text: string) => ({ plate: { kind: 'pattern', text } }) as const
+    const KEY = /^SEARCH sightings USING INDEX sightings_by_key \(confusable_key=\?/
+    const CAMERA =
+      /^SEARCH sightings USING INDEX sightings_by_camera \(camera_id=\? AND seen_at_ms>\? AND seen_at_ms<\?\)/
+    const cases: [Partial<FindRequest>, RegExp, RegExp | null][] = [
+      [exact, KEY, null],
+      [{ ...exact, confusable: true }, KEY, null],
+      [pattern('ABC12*'), KEY, /SEARCH plate_keys USING PRIMARY KEY \(confusable_key/],
+      [pattern('*230'), KEY, /SEARCH plate_suffixes USING (PRIMARY KEY|COVERING INDEX \S+) \(suffix=\?/],
+      [pattern('*BC123?'), KEY, /SEARCH plate_suffixes USING PRIMARY KEY \(suffix/],
+      [window, CAMERA, null],
+      [{ places: [place, place], placesMet: 2 }, CAMERA, null],
+    ]
+    for (const [change, sightings, keys] of cases) {
+      for (const more of change.places === undefined && change.fromMs === undefined ? [{}, narrowed] : [{}]) {
+        const request: FindRequest = { nowMs, retention: policy.retention(), ...FIND, ...change, ...more }
         const planned = await plansOf(world, async () => {
-          assert.is((await search.run({ ...SEARCH, ...change, plate }, ACTOR)).total, 1)
+          assert.is((await find(database, request, async () => true)).found.length, 1, JSON.stringify(request))
         })
-        const walked = planned.filter(({ sql }) => sql.includes('"confusable_key"'))
-        // Where the slice ends and what is in it, of the first slice and of the last one.
-        assert.is(walked.length, 4, plate)
-        const bounds = plate === PLATE ? /confusable_key=\?/ : /(confusable_key|,seen_at_ms\))>.* AND .*(_key|_ms\))</
+        const walked = planned.filter(({ sql }) => sql.includes('sightings.rowid'))
+        assert.ok(walked.length > 0)
         for (const { sql, plan } of walked) {
-          assert.match(plan[0] ?? '', /^SEARCH sightings USING (COVERING )?INDEX sightings_by_key \(/, sql)
-          assert.match(plan[0] ?? '', bounds, sql)
-          assert.is(plan[0]?.includes('seen_at_ms<'), plate === PLATE && / "seen_at_ms" < /.test(sql), sql)
+          assert.match(plan.find((line) => line.includes(' sightings ')) ?? '', sightings, sql)
+          if (keys !== null)
+            assert.ok(
+              plan.some((line) => keys.test(line)),
+              `${plan.join('\n')}\n${sql}`,
+            )
         }
         assert.equal(scans(planned), [])
       }
     }
+  })
+})
+
+test('a key comes and goes without a look at other keys', async () => {
+  await inCloud(async (world) => {
+    const connection = openDatabase(world.databaseFile)
+    const plan = (sql: string) =>
+      (connection.prepare(`EXPLAIN QUERY PLAN ${sql}`).all() as { detail: string }[]).map(({ detail }) => detail).join()
+    const triggers = connection
+      .prepare("SELECT sql FROM sqlite_master WHERE name LIKE 'plate\\_%' ESCAPE '\\' AND type = 'trigger'")
+      .pluck()
+      .all() as string[]
+    const bodies = triggers.flatMap(
+      (sql) =>
+        /BEGIN([\s\S]*)END$/
+          .exec(sql)?.[1]
+          ?.split(';')
+          .filter((one) => one.trim() !== '') ?? [],
+    )
+    assert.is(bodies.length, 4)
+    for (const body of bodies) {
+      assert.not.match(
+        plan(body.replace(/(NEW|OLD)\.confusable_key/g, "'ABC1230'")),
+        /SCAN (?!\d+-ROW|\d+ CONSTANT)/,
+        body,
+      )
+    }
+    const unseen = "SELECT 1 FROM sightings WHERE confusable_key = 'ABC1230'"
+    assert.match(plan(unseen), /^SEARCH sightings USING COVERING INDEX sightings_by_key \(confusable_key=\?\)/)
+    connection.close()
   })
 })
 

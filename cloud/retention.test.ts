@@ -17,7 +17,6 @@ import { openSqlite } from './database/sqlite.ts'
 import { createMetrics } from './metrics.ts'
 import { createQuarantine } from './quarantine.ts'
 import { PURGE_STEP_ROWS, purgeExpired } from './retention.ts'
-import { createSearch } from './search.ts'
 import { Sessions } from './sessions.ts'
 import { createSightings } from './sightings.ts'
 import { createSuppressions } from './suppressions.ts'
@@ -87,9 +86,7 @@ async function rowsOf(
 }
 
 async function searched(world: TestCloud, plate: string): Promise<number> {
-  const { database, sightings, audit } = world.cloud.parts
-  const search = createSearch({ database, sightings, audit, clock: world.clock })
-  const answer = await search.run(
+  const answer = await world.cloud.parts.search.run(
     {
       plate,
       fromMs: null,

@@ -5,17 +5,14 @@ import { DAY_MS, HOUR_MS } from '../shared/clock.ts'
 import { newId } from '../shared/ids.ts'
 import { confusableKey, MAX_PATTERN_STARS } from '../shared/plate.ts'
 import type { Sighting } from '../shared/wire/index.ts'
-import type { Database, Statement } from './database/database.ts'
 import {
-  createSearch,
   MAX_SEARCH_MATCHES,
   MAX_SEARCH_PAGE,
   MIN_REASON_CHARACTERS,
   parseQuery,
-  ROWS_PER_SLICE,
   type SearchAnswer,
   type SearchRequest,
-} from './search.ts'
+} from './search/request.ts'
 import { codeOf, inCloud, makeSighting, publishSighting, type TestCloud } from './testing.ts'
 
 const A = 'elm-st-1'
@@ -33,9 +30,8 @@ const REQUEST: SearchRequest = {
 }
 
 function searching(world: TestCloud) {
-  const { database, sightings, audit } = world.cloud.parts
-  const search = createSearch({ database, sightings, audit, clock: world.clock })
-  return (change: Partial<SearchRequest> = {}): Promise<SearchAnswer> => search.run({ ...REQUEST, ...change }, ACTOR)
+  return (change: Partial<SearchRequest> = {}): Promise<SearchAnswer> =>
+    world.cloud.parts.search.run({ ...REQUEST, ...change }, ACTOR)
 }
 
 const plates = (answer: SearchAnswer) => answer.results.map(({ kind, sighting }) => `${kind} ${sighting.plate}`)
@@ -95,9 +91,9 @@ test('what is no plate and no narrow pattern is no query', () => {
   ]) {
     assert.is(parseQuery(text), null, text)
   }
-  assert.equal(parseQuery('abc 12-30'), { kind: 'exact', plate: 'ABC1230' })
-  assert.equal(parseQuery('ab c*'), { kind: 'pattern', pattern: 'ABC*' })
-  assert.equal(parseQuery('ABC**'), { kind: 'pattern', pattern: 'ABC*' })
+  assert.equal(parseQuery('abc 12-30'), { kind: 'exact', text: 'ABC1230' })
+  assert.equal(parseQuery('ab c*'), { kind: 'pattern', text: 'ABC*' })
+  assert.equal(parseQuery('ABC**'), { kind: 'pattern', text: 'ABC*' })
   const stars = (count: number) => ['A', 'B', 'C', 'D', 'E'].slice(0, count + 1).join('*')
   assert.ok(parseQuery(stars(MAX_PATTERN_STARS)))
   assert.is(parseQuery(stars(MAX_PATTERN_STARS + 1)), null)
@@ -282,41 +278,6 @@ test('results up to the limit are whole; one more is cut and said; pages go on w
       const over = await search({ plate })
       assert.equal([over.total, over.truncated], [MAX_SEARCH_MATCHES, true], plate)
     }
-  })
-})
-
-test('no turn of a search looks at more than a slice, be it of many plates or of one that passes all day', async () => {
-  await inCloud(async (world) => {
-    await storeMany(world, 3 * ROWS_PER_SLICE, (i) => (i % 3 === 0 ? `ABD${i}` : 'ABC1230'))
-    const { database, sightings, audit } = world.cloud.parts
-    const read: number[] = []
-    const watched: Database = {
-      ...database,
-      async read<R>(query: Statement<R>) {
-        const rows = await database.read(query)
-        read.push(rows.length)
-        return rows
-      },
-    }
-    let turns = 0
-    const clock = {
-      ...world.clock,
-      async sleep() {
-        turns += 1
-      },
-    }
-    const search = createSearch({ database: watched, sightings, audit, clock })
-    // A slice ends with the row at which it was cut.
-    for (const [plate, slices] of [
-      ['ABC1230', 2],
-      ['ABC1*', 2],
-      ['*BC1*', 3],
-    ] as const) {
-      turns = 0
-      assert.is((await search.run({ ...REQUEST, plate }, ACTOR)).total, 2 * ROWS_PER_SLICE, plate)
-      assert.is(turns, slices - 1, plate)
-    }
-    assert.ok(Math.max(...read) <= ROWS_PER_SLICE + 1, String(Math.max(...read)))
   })
 })
 

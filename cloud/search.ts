@@ -1,358 +1,346 @@
 /**
- * Searching stored reads. Every search needs a case number, an offence type and a reason; it is written into the audit before
- * the first row is looked at, and how much it found before the answer leaves. No audit, no answer.
+ * Searching stored sightings, for a stated purpose and fully accounted: each search, page, opened sighting and export is an entry of
+ * the audit before anything of it is shown. No audit, no answer. The rules are in search/rules.ts, the finding runs in a worker thread.
  */
 import { timingSafeEqual } from 'node:crypto'
-import type { ExpressionBuilder, SelectQueryBuilder } from 'kysely'
 import type { Clock } from '../shared/clock.ts'
-import { AppError } from '../shared/errors.ts'
-import {
-  comparePlates,
-  confusableKey,
-  MAX_PATTERN_STARS,
-  MIN_PATTERN_CHARACTERS,
-  normalisePattern,
-  normalisePlate,
-} from '../shared/plate.ts'
-import type { Sighting } from '../shared/wire/index.ts'
-import type { Actor, AuditRecord } from './audit/entry.ts'
+import { AppError, type ErrorCode, toAppError } from '../shared/errors.ts'
+import type { Log } from '../shared/log.ts'
+import { SLUG_PATTERN } from '../shared/names.ts'
+import { sha256Hex } from '../shared/signing.ts'
+import type { Actor, AuditEntry, AuditRecord } from './audit/entry.ts'
 import type { Audit } from './audit/log.ts'
 import { withoutPlates } from './audit/plates.ts'
-import type { Database } from './database/database.ts'
-import type { Schema, SightingsTable } from './database/schema.ts'
-import type { Sightings } from './sightings.ts'
+import type { PolicyKeeper } from './policy.ts'
+import { type ExportFormat, ended, exportBody, MARK_DIGITS, type Watermark } from './search/export.ts'
+import type { Found } from './search/find.ts'
+import { type Finder, openFinder } from './search/finder.ts'
+import { createKeptSearches, type KeptSearch } from './search/kept.ts'
+import {
+  MAX_PURPOSE_CHARACTERS,
+  MAX_REASON_CHARACTERS,
+  MAX_SEARCH_MATCHES,
+  MAX_SEARCH_MS,
+  MAX_SEARCH_PAGE,
+  MIN_PLACES_MET,
+  type PlateQuery,
+  parseQuery,
+  type SearchAnswer,
+  type SearchRequest,
+  type SearchResult,
+} from './search/request.ts'
+import { refusalOf, scopeOf } from './search/rules.ts'
+import type { Sightings, StoredSighting } from './sightings.ts'
 
-export const MAX_SEARCH_PAGE = 200
-/** Sightings that one search sorts; more gives `truncated`, and the person narrows it. */
-export const MAX_SEARCH_MATCHES = 5_000
-export const MAX_SEARCH_CAMERAS = 64
-/** Letters and digits that a reason must have; "." and "investigation" are what audits elsewhere are full of. */
-export const MIN_REASON_CHARACTERS = 10
-export const MIN_REASON_WORDS = 2
-export const MAX_REASON_CHARACTERS = 500
-export const MAX_PURPOSE_CHARACTERS = 64
-/** Rows looked at in one turn of the event loop by a search; about 10 ms. */
-export const ROWS_PER_SLICE = 2_000
-
-export interface SearchRequest {
-  /** A plate, or a pattern with `*` (any number of characters) and `?` (one). */
-  plate: string
-  /** Seen from this time on, and before that. */
-  fromMs: number | null
-  toMs: number | null
-  /** Empty: all. */
-  cameras: readonly string[]
-  caseNumber: string
-  offenceType: string
-  reason: string
-  limit: number
-  offset: number
-}
-
-export interface SearchResult {
-  /** `near` is shown as ≈ and never as a fact. */
-  kind: 'exact' | 'near' | 'pattern'
-  sighting: Sighting
-  receivedAtMs: number
-  /** When the vehicle was seen: captured, or received when the camera's clock cannot be trusted. Window and order go by it. */
-  seenAtMs: number
-  clockTrusted: boolean
-  /** With it, and the search's number, the session that searched may see the evidence picture; null: there is none. */
-  pictureVoucher: string | null
-}
-
-export interface SearchAnswer {
-  /** Number of the audit entry of this search. */
+/** Where a sighting was shown: by which search, and the voucher that came with it. */
+export interface Shown {
   auditSeq: number
-  /** Newest first. */
-  results: SearchResult[]
-  /** Sightings found in all; with `truncated` at least so many. */
-  total: number
-  truncated: boolean
+  cameraId: string
+  sightingId: string
+  voucher: string
+}
+
+export interface Export {
+  /** Number of the audit entry, which every row of the file names. */
+  auditSeq: number
+  rows: number
+  text: string
+}
+
+/** What a mark in a file says, held against the audit. */
+export interface Traced {
+  mark: Watermark
+  /** The export that the mark is of; null: the mark was never made by this agency. */
+  entry: AuditEntry | null
 }
 
 export interface Search {
-  /** Throws `bad_input` without a purpose or plate (audited as refused) and `unavailable` when the audit cannot be written. */
-  run(request: SearchRequest, actor: Actor): Promise<SearchAnswer>
-  /** Did search `auditSeq` of this actor's session yield the sighting? */
-  vouchesFor(shown: { auditSeq: number; cameraId: string; sightingId: string; voucher: string }, actor: Actor): boolean
+  /**
+   * Throws `bad_input` or `forbidden` for what a rule refuses (audited with the rule), `unavailable` when the audit cannot be written
+   * or too much is searched. `signal`: nobody waits for the answer any more.
+   */
+  run(request: SearchRequest, actor: Actor, signal?: AbortSignal): Promise<SearchAnswer>
+  /** Another page of a search of this session. Throws `not_found` when it is not, or no longer, kept. */
+  page(auditSeq: number, page: { offset: number; limit: number }, actor: Actor): Promise<SearchAnswer>
+  /** A sighting that a search of this session has shown, opened. Throws `forbidden` (audited) when none has, `not_found` past its retention. */
+  view(shown: Shown, actor: Actor): Promise<StoredSighting>
+  /** Did search `auditSeq` of this actor's session show the sighting? */
+  vouchesFor(shown: Shown, actor: Actor): boolean
+  /** All that a search of this session found, marked. Throws as `page`, and `forbidden` (audited) where the scope has no exports. */
+  export(auditSeq: number, format: ExportFormat, actor: Actor): Promise<Export>
+  /** Which exports these marks are of; and whether `end` is what was written at the end of the file with this SHA-256. */
+  trace(
+    marks: readonly Watermark[],
+    end: { bodySha256: string; digest: string } | null,
+  ): Promise<{ traced: Traced[]; isUnchanged: boolean | null }>
+  close(): Promise<void>
 }
 
 export interface SearchDeps {
-  database: Database
-  sightings: Sightings
-  audit: Pick<Audit, 'append' | 'plateDigest' | 'voucher'>
+  agency: string
+  databaseFile: string
+  sightings: Pick<Sightings, 'at' | 'get'>
+  audit: Pick<Audit, 'append' | 'list' | 'plateDigest' | 'voucher'>
+  policy: Pick<PolicyKeeper, 'current' | 'retention'>
   clock: Clock
+  log: Log
 }
 
-interface Found {
-  cameraId: string
-  sightingId: string
-  seenAtMs: number
-  kind: SearchResult['kind']
-}
+export function openSearch(deps: SearchDeps): Search {
+  const { sightings, audit, policy, clock } = deps
+  const finder: Finder = openFinder(deps)
+  const kept = createKeptSearches(clock)
 
-type Query = { kind: 'exact'; plate: string } | { kind: 'pattern'; pattern: string }
-
-/** Where a slice of the index of plates ends. */
-interface Place {
-  confusableKey: string
-  seenAtMs: number
-}
-
-type Rows<O> = SelectQueryBuilder<Schema, 'sightings', O>
-
-/** How one kind of query walks the index of plates. */
-interface Walk {
-  /** Narrows `query` to what lies beyond the end of the last slice and not beyond that of this one. */
-  between<O>(query: Rows<O>, after: Place | null, last: Place | null): Rows<O>
-  /** The pattern, in SQL; null: none. */
-  like: string | null
-  /** What a plate that lies there is to the query; null: nothing. */
-  kindOf(plate: string): SearchResult['kind'] | null
-}
-
-export function createSearch(deps: SearchDeps): Search {
-  const { database, sightings, clock } = deps
-
-  const visible = (request: SearchRequest, nowMs: number) => {
-    // A preview that its final has corrected is no answer.
-    let query = sightings
-      .visible(nowMs)
-      .where(({ not, exists, selectFrom }) =>
-        not(
-          exists(
-            selectFrom('sightings as later')
-              .select('later.revision')
-              .whereRef('later.camera_id', '=', 'sightings.camera_id')
-              .whereRef('later.sighting_id', '=', 'sightings.sighting_id')
-              .whereRef('later.revision', '>', 'sightings.revision'),
-          ),
-        ),
-      )
-    if (request.cameras.length > 0) query = query.where('camera_id', 'in', [...request.cameras])
-    return inWindow(query, request)
+  async function refuse(
+    record: Omit<AuditRecord, 'outcome'>,
+    { code, rule, message, hint }: { code: ErrorCode; rule: string; message: string; hint: string },
+  ): Promise<never> {
+    const { seq } = await audit.append({ ...record, outcome: 'refused', rule })
+    throw new AppError(code, `${message} (refused, audit entry ${seq})`, { hint })
   }
 
-  /**
-   * Walks the index of plates in slices, newest first within a key, so that neither a search over millions of rows nor a plate
-   * that passes all day ever holds up the broker.
-   */
-  async function find(request: SearchRequest, { between, like, kindOf }: Walk, nowMs: number): Promise<Found[]> {
-    const found: Found[] = []
-    for (let after: Place | null = null; ; ) {
-      const index = database.build.selectFrom('sightings').select(['confusable_key', 'seen_at_ms'])
-      const [boundary]: Pick<SightingsTable, 'confusable_key' | 'seen_at_ms'>[] = await database.read(
-        between(index, after, null)
-          .orderBy('confusable_key', 'desc')
-          .orderBy('seen_at_ms', 'desc')
-          .offset(ROWS_PER_SLICE)
-          .limit(1),
-      )
-      const last: Place | null =
-        boundary?.confusable_key == null
-          ? null
-          : { confusableKey: boundary.confusable_key, seenAtMs: boundary.seen_at_ms }
-      const slice = between(visible(request, nowMs).select(FOUND_COLUMNS), after, last)
-      const rows = await database.read(like === null ? slice : slice.where('plate', 'like', like))
-      for (const row of rows) {
-        const kind = row.plate === null ? null : kindOf(row.plate)
-        if (kind !== null) found.push(toFound(row, kind))
-      }
-      if (last === null || found.length > MAX_SEARCH_MATCHES) return found
-      after = last
-      await clock.sleep(0)
-    }
-  }
+  const voucherOf = ({ auditSeq, cameraId, sightingId }: Omit<Shown, 'voucher'>, actor: Actor) =>
+    audit.voucher(['picture', auditSeq, actor.session ?? '', cameraId, sightingId])
 
-  const voucherOf = (auditSeq: number, actor: Actor, cameraId: string, sightingId: string) =>
-    deps.audit.voucher(['picture', auditSeq, actor.session ?? '', cameraId, sightingId])
+  const isVouched = (shown: Shown, actor: Actor) => equalText(shown.voucher, voucherOf(shown, actor))
 
-  async function load(
-    page: readonly Found[],
-    nowMs: number,
-    by: { auditSeq: number; actor: Actor },
-  ): Promise<SearchResult[]> {
+  /** What is still visible of `found`, in its order. */
+  async function load(found: readonly Found[], auditSeq: number, actor: Actor): Promise<SearchResult[]> {
     const results: SearchResult[] = []
-    for (const found of page) {
-      const stored = await sightings.get(found.sightingId, nowMs, found.cameraId)
-      // Purged between the two queries.
-      if (stored === null) continue
-      const { sighting, receivedAtMs, seenAtMs, clockTrusted } = stored
-      const pictureVoucher =
-        sighting.crop === null ? null : voucherOf(by.auditSeq, by.actor, found.cameraId, found.sightingId)
-      results.push({ kind: found.kind, sighting, receivedAtMs, seenAtMs, clockTrusted, pictureVoucher })
+    for (let from = 0; from < found.length; from += MAX_SEARCH_PAGE) {
+      if (from > 0) await clock.sleep(0)
+      const some = found.slice(from, from + MAX_SEARCH_PAGE)
+      const stored = await sightings.at(
+        some.map(({ row }) => row),
+        clock.nowMs(),
+      )
+      for (const one of some) {
+        const there = stored.get(one.row)
+        // Purged since, and the row perhaps given to another.
+        if (there === undefined || !isSame(one, there)) continue
+        const { sighting, receivedAtMs, seenAtMs, clockTrusted } = there
+        const { cameraId, sightingId } = sighting
+        const voucher = voucherOf({ auditSeq, cameraId, sightingId }, actor)
+        const shown = { kind: one.kind, sighting, receivedAtMs, seenAtMs, clockTrusted, placesMet: one.placesMet }
+        results.push({ ...shown, voucher, pictureVoucher: sighting.crop === null ? null : voucher })
+      }
     }
     return results
   }
 
+  const answerOf = (search: KeptSearch, results: SearchResult[]): SearchAnswer => {
+    const { auditSeq, found, vehicles, truncated, timedOut, fromMs } = search
+    return { auditSeq, results, total: found.length, vehicles, truncated, timedOut, fromMs }
+  }
+
+  const pageOf = ({ found }: KeptSearch, { offset, limit }: { offset: number; limit: number }) =>
+    found.slice(offset, offset + Math.min(limit, MAX_SEARCH_PAGE))
+
+  /** The kept search, or a refusal in the audit. */
+  async function keptOf(auditSeq: number, operation: string, actor: Actor): Promise<KeptSearch> {
+    const search = kept.get(auditSeq, actor)
+    if (search !== null) return search
+    const subject = { kind: 'search', id: String(auditSeq) }
+    return refuse(
+      { operation, actor, subject },
+      {
+        ...{ code: 'not_found', rule: 'not_own_search', message: 'this session has no such search, or not any more' },
+        hint: 'search again: what a search found is kept for a quarter of an hour',
+      },
+    )
+  }
+
   return {
-    async run(request, actor) {
-      const query = parseQuery(request.plate)
-      const sought = query?.kind === 'exact' ? query.plate : null
-      const text = (typed: string) => withoutPlates(typed, [sought], deps.audit.plateDigest)
-      const record: Omit<AuditRecord, 'outcome'> = {
-        operation: 'search.run',
-        actor,
-        caseNumber: text(request.caseNumber.slice(0, MAX_PURPOSE_CHARACTERS)) || null,
-        offenceType: text(request.offenceType.slice(0, MAX_PURPOSE_CHARACTERS)) || null,
-        reason: text(request.reason.slice(0, MAX_REASON_CHARACTERS)) || null,
-        query: {
-          plateDigest:
-            query === null ? null : deps.audit.plateDigest(query.kind === 'exact' ? query.plate : query.pattern),
-          plateKind: query?.kind ?? null,
-          fromMs: request.fromMs,
-          toMs: request.toMs,
-          cameras: [...request.cameras],
-          limit: request.limit,
-        },
-      }
-      const refusal = refuse(request, query)
-      if (refusal !== null) {
-        const { seq } = await deps.audit.append({ ...record, outcome: 'refused', rule: refusal.rule })
-        throw new AppError('bad_input', `${refusal.message} (refused, audit entry ${seq})`, { hint: refusal.hint })
-      }
-      if (query === null) throw new AppError('internal', 'a search without a plate was not refused')
-      const { seq } = await deps.audit.append({ ...record, outcome: 'allowed' })
+    async run(request, actor, signal) {
       const nowMs = clock.nowMs()
-      const walk = query.kind === 'exact' ? walkPlate(query.plate, request) : walkPattern(query.pattern)
-      const found = await find(request, walk, nowMs)
-      const truncated = found.length > MAX_SEARCH_MATCHES
-      const kept = found.sort(newestFirst).slice(0, MAX_SEARCH_MATCHES)
-      const results = await load(
-        kept.slice(request.offset, request.offset + Math.min(request.limit, MAX_SEARCH_PAGE)),
-        nowMs,
-        { auditSeq: seq, actor },
-      )
-      await deps.audit.append({
-        operation: 'search.answered',
+      const plate = request.plate == null ? null : parseQuery(request.plate)
+      const record = recordOf(request, plate, { audit, actor })
+      const scope = scopeOf(actor.roles, policy.current())
+      const refusal = refusalOf(request, { policy: policy.current(), scope, nowMs })
+      if (refusal !== null || scope === null) {
+        const rule = refusal ?? { rule: 'scope_search', message: 'your role may not search', hint: '' }
+        return refuse(record, { code: rule.rule.startsWith('scope_') ? 'forbidden' : 'bad_input', ...rule })
+      }
+      const { caseNumber = null, offenceType = null, reason = null } = record
+      const { seq: auditSeq } = await audit.append({ ...record, outcome: 'allowed' })
+      const oldestMs = scope.maxAgeMs === null ? null : nowMs - scope.maxAgeMs
+      const fromMs = request.fromMs ?? oldestMs
+      const answered = { operation: 'search.answered', actor, completes: auditSeq, caseNumber }
+      const found = await finder
+        .find(
+          {
+            ...{ nowMs, retention: policy.retention(), plate, confusable: isConfusable(request, plate), fromMs },
+            ...{ toMs: request.toMs, cameras: request.cameras, lists: request.lists ?? [] },
+            ...{ jurisdiction: request.jurisdiction ?? null, colour: request.colour ?? null },
+            ...{ places: request.places ?? [], placesMet: request.placesMet ?? request.places?.length ?? 0 },
+            ...{ limit: MAX_SEARCH_MATCHES, limitMs: MAX_SEARCH_MS },
+          },
+          signal,
+        )
+        .catch(async (thrown: unknown) => {
+          await audit.append({ ...answered, outcome: 'refused', rule: toAppError(thrown).code })
+          throw thrown
+        })
+      const search: KeptSearch = { ...found, auditSeq, purpose: { caseNumber, offenceType, reason }, fromMs }
+      kept.add(search, actor)
+      const results = await load(pageOf(search, request), auditSeq, actor)
+      const { truncated, timedOut, vehicles } = found
+      await audit.append({
+        ...answered,
         outcome: 'allowed',
-        actor,
-        completes: seq,
-        results: kept.length,
-        detail: { shown: results.length, offset: request.offset, truncated },
+        results: found.found.length,
+        detail: { shown: results.length, offset: request.offset, truncated, timedOut, vehicles },
       })
-      return { auditSeq: seq, results, total: kept.length, truncated }
+      return answerOf(search, results)
     },
-    vouchesFor: ({ auditSeq, cameraId, sightingId, voucher }, actor) =>
-      equalText(voucher, voucherOf(auditSeq, actor, cameraId, sightingId)),
-  }
-}
 
-function inWindow<O>(query: Rows<O>, { fromMs, toMs }: Pick<SearchRequest, 'fromMs' | 'toMs'>): Rows<O> {
-  const from = fromMs === null ? query : query.where('seen_at_ms', '>=', fromMs)
-  return toMs === null ? from : from.where('seen_at_ms', '<', toMs)
-}
-
-function walkPlate(plate: string, window: Pick<SearchRequest, 'fromMs' | 'toMs'>): Walk {
-  return {
-    between(query, after, last) {
-      const ofKey = inWindow(query.where('confusable_key', '=', confusableKey(plate)), window)
-      const beyond = after === null ? ofKey : ofKey.where('seen_at_ms', '<', after.seenAtMs)
-      return last === null ? beyond : beyond.where('seen_at_ms', '>=', last.seenAtMs)
+    async page(auditSeq, page, actor) {
+      const operation = 'search.page_viewed'
+      const search = await keptOf(auditSeq, operation, actor)
+      const results = await load(pageOf(search, page), auditSeq, actor)
+      await audit.append({
+        ...{ operation, outcome: 'allowed', actor, completes: auditSeq, caseNumber: search.purpose.caseNumber },
+        ...{ results: search.found.length, detail: { shown: results.length, offset: page.offset } },
+      })
+      return answerOf(search, results)
     },
-    like: null,
-    kindOf: (found) => comparePlates(found, plate),
-  }
-}
 
-function walkPattern(pattern: string): Walk {
-  // The one index of plates is by key; the key of a plate starts with the key of the plate's own start.
-  const prefix = confusableKey(/^[A-Z0-9]*/.exec(pattern)?.[0] ?? '')
-  const place = (eb: ExpressionBuilder<Schema, 'sightings'>) => eb.refTuple('confusable_key', 'seen_at_ms')
-  return {
-    between(query, after, last) {
-      // One bound on each side, or SQLite may choose the wider one and walk from the start in every slice.
-      const beyond =
-        after === null
-          ? // '~' sorts after every character of a key.
-            query.where('confusable_key', '<', `${prefix}~`)
-          : query.where((eb) => eb(place(eb), '<', eb.tuple(after.confusableKey, after.seenAtMs)))
-      return last === null
-        ? beyond.where('confusable_key', '>=', prefix)
-        : beyond.where((eb) => eb(place(eb), '>=', eb.tuple(last.confusableKey, last.seenAtMs)))
+    async view(shown, actor) {
+      const { auditSeq, cameraId, sightingId } = shown
+      const record = { operation: 'sighting.viewed', actor, subject: { kind: 'sighting', id: sightingId } }
+      if (!isVouched(shown, actor)) {
+        return refuse(record, {
+          ...{
+            code: 'forbidden',
+            rule: 'not_found_by_search',
+            message: 'no search of this session has found that sighting',
+          },
+          hint: 'sightings are opened after a search with case number, offence type and reason',
+        })
+      }
+      const stored = await sightings.get(sightingId, clock.nowMs(), cameraId)
+      if (stored === null) throw new AppError('not_found', 'there is no such sighting, or it is past its retention')
+      const { caseNumber = null } = kept.get(auditSeq, actor)?.purpose ?? {}
+      await audit.append({
+        ...record,
+        outcome: 'allowed',
+        completes: auditSeq,
+        caseNumber,
+        detail: { camera: cameraId },
+      })
+      return stored
     },
-    like: pattern.replaceAll('*', '%').replaceAll('?', '_'),
-    kindOf: () => 'pattern',
+
+    vouchesFor: isVouched,
+
+    async export(auditSeq, format, actor) {
+      const operation = 'search.exported'
+      const search = await keptOf(auditSeq, operation, actor)
+      const record = { operation, actor, completes: auditSeq, ...search.purpose }
+      if (scopeOf(actor.roles, policy.current())?.exports !== true) {
+        return refuse(record, {
+          ...{ code: 'forbidden', rule: 'scope_exports', message: 'your role may not take results out of the system' },
+          hint: 'the policy says who may export',
+        })
+      }
+      const results = await load(search.found, auditSeq, actor)
+      const { seq } = await audit.append({
+        ...record,
+        outcome: 'allowed',
+        results: results.length,
+        detail: { format, truncated: search.truncated },
+      })
+      const entry = await entryOf(seq)
+      if (entry === null) throw new AppError('internal', 'an entry of the audit that was just written is not there')
+      const facts = { ...markOf(entry), searchSeq: auditSeq, at: entry.at, account: entry.actor.account }
+      const { caseNumber, offenceType } = search.purpose
+      const body = exportBody(format, { ...facts, caseNumber, offenceType }, results)
+      const text = ended(format, body, endOf(seq, sha256Hex(Buffer.from(body))))
+      return { auditSeq: seq, rows: results.length, text }
+    },
+
+    async trace(marks, end) {
+      const traced: Traced[] = []
+      for (const mark of marks) {
+        const entry = mark.agency === deps.agency ? await entryOf(mark.auditSeq) : null
+        const isOurs =
+          entry?.operation === 'search.exported' &&
+          entry.outcome === 'allowed' &&
+          equalText(mark.digest, markOf(entry).digest)
+        traced.push({ mark, entry: isOurs ? entry : null })
+      }
+      const [only] = traced
+      const isWhole = end !== null && traced.length === 1 && only !== undefined && only.entry !== null
+      return {
+        traced,
+        isUnchanged: isWhole ? equalText(end.digest, endOf(only.mark.auditSeq, end.bodySha256)) : null,
+      }
+    },
+
+    close: () => finder.close(),
+  }
+
+  async function entryOf(seq: number): Promise<AuditEntry | null> {
+    const [entry] = await audit.list({ before: seq + 1, limit: 1 })
+    return entry?.seq === seq ? entry : null
+  }
+
+  /** Only from what the entry itself says, so that it can be made again for as long as the entry is there. */
+  function markOf({ agency, seq, at, completes, actor }: AuditEntry): Watermark {
+    const digest = audit.voucher(['export', agency, seq, at, completes ?? 0, actor.account ?? ''])
+    return { agency, auditSeq: seq, digest: digest.slice(0, MARK_DIGITS) }
+  }
+
+  function endOf(seq: number, bodySha256: string): string {
+    return audit.voucher(['export end', seq, bodySha256])
   }
 }
 
-const FOUND_COLUMNS = ['camera_id', 'sighting_id', 'seen_at_ms', 'plate'] as const
+const isConfusable = ({ match }: SearchRequest, plate: PlateQuery | null) =>
+  match == null ? plate?.kind === 'exact' : match === 'confusable'
 
-function toFound(
-  row: { camera_id: string; sighting_id: string; seen_at_ms: number },
-  kind: SearchResult['kind'],
-): Found {
+/** What the audit keeps of a request: a plate or a pattern as its digest alone, also where somebody wrote it into a text. */
+function recordOf(
+  request: SearchRequest,
+  plate: PlateQuery | null,
+  { audit, actor }: { audit: Pick<Audit, 'plateDigest'>; actor: Actor },
+): Omit<AuditRecord, 'outcome'> {
+  const { purpose = null, jurisdiction = null, colour = null, lists = [], places = [], fromMs, toMs, limit } = request
+  const sought = plate?.kind === 'exact' ? plate.text : null
+  const text = (typed: string, most: number) => withoutPlates(typed.slice(0, most), [sought], audit.plateDigest) || null
+  const asks = request.plate != null
   return {
-    cameraId: row.camera_id,
-    sightingId: row.sighting_id,
-    seenAtMs: row.seen_at_ms,
-    kind,
+    operation: 'search.run',
+    actor,
+    caseNumber: text(request.caseNumber, MAX_PURPOSE_CHARACTERS),
+    offenceType: text(request.offenceType, MAX_PURPOSE_CHARACTERS),
+    reason: text(request.reason, MAX_REASON_CHARACTERS),
+    query: {
+      plateDigest: plate === null ? null : audit.plateDigest(plate.text),
+      plateKind: plate?.kind ?? (asks ? null : 'any'),
+      ...{ fromMs, toMs, limit },
+      cameras: places.length > 0 ? [...new Set(places.map(({ camera }) => camera))] : [...request.cameras],
+      ...(purpose !== null && SLUG_PATTERN.test(purpose) ? { purpose } : {}),
+      ...(jurisdiction === null ? {} : { jurisdiction }),
+      ...(colour === null ? {} : { colour }),
+      ...(lists.length === 0 ? {} : { lists: [...lists] }),
+      ...(places.length < MIN_PLACES_MET
+        ? {}
+        : { places: places.length, placesMet: Math.max(MIN_PLACES_MET, request.placesMet ?? places.length) }),
+    },
+    detail: {
+      match: isConfusable(request, plate) ? 'confusable' : 'exact',
+      ...(places.length === 0 ? {} : { places: places.map((one) => `${one.camera} ${one.fromMs} ${one.toMs}`) }),
+    },
   }
 }
 
-function newestFirst(a: Found, b: Found): number {
-  return b.seenAtMs - a.seenAtMs || (a.sightingId < b.sightingId ? 1 : -1)
-}
-
-/** What is looked for, or null when it is neither a plate nor a pattern narrow enough. */
-export function parseQuery(text: string): Query | null {
-  if (!/[*?]/.test(text)) {
-    const plate = normalisePlate(text)
-    return plate === null ? null : { kind: 'exact', plate }
-  }
-  const pattern = normalisePattern(text)
-  return pattern === null ? null : { kind: 'pattern', pattern }
-}
-
-interface SearchRefusal {
-  rule: string
-  message: string
-  hint: string
+function isSame({ cameraId, seenAtMs, plate }: Found, { sighting, seenAtMs: seen }: StoredSighting): boolean {
+  return sighting.cameraId === cameraId && seen === seenAtMs && sighting.plate === plate
 }
 
 /** In a time that tells nothing of where they differ. */
 function equalText(a: string, b: string): boolean {
   const [left, right] = [Buffer.from(a), Buffer.from(b)]
   return left.length === right.length && timingSafeEqual(left, right)
-}
-
-const count = (text: string) => (text.match(/[\p{L}\p{N}]/gu) ?? []).length
-
-/** The first rule that the search breaks, or null. */
-function refuse(request: SearchRequest, query: Query | null): SearchRefusal | null {
-  const purpose = 'every search needs a case number, an offence type and a reason'
-  if (count(request.caseNumber) < 2) {
-    return { rule: 'case_number_missing', message: 'a case number is missing', hint: purpose }
-  }
-  if (count(request.offenceType) < 3) {
-    return { rule: 'offence_type_missing', message: 'an offence type is missing', hint: purpose }
-  }
-  if (count(request.reason) === 0) return { rule: 'reason_missing', message: 'a reason is missing', hint: purpose }
-  const words = request.reason
-    .trim()
-    .split(/\s+/)
-    .filter((word) => count(word) > 0)
-  if (
-    count(request.reason) < MIN_REASON_CHARACTERS ||
-    words.length < MIN_REASON_WORDS ||
-    new Set(request.reason).size < 5
-  ) {
-    return {
-      rule: 'reason_vague',
-      message: 'the reason says too little',
-      hint: `say in at least ${MIN_REASON_WORDS} words and ${MIN_REASON_CHARACTERS} letters what the search is for`,
-    }
-  }
-  if (query === null) {
-    return {
-      rule: 'plate_unusable',
-      message: 'that is no plate and no pattern that is narrow enough',
-      hint: `2-12 letters and digits; with * or ?, at least ${MIN_PATTERN_CHARACTERS} of them and at most ${MAX_PATTERN_STARS} *`,
-    }
-  }
-  if (request.fromMs !== null && request.toMs !== null && request.toMs <= request.fromMs) {
-    return { rule: 'window_empty', message: 'the time window ends before it begins', hint: 'exchange from and to' }
-  }
-  return null
 }

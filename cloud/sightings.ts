@@ -2,7 +2,7 @@
  * Stored sightings and their evidence crops: the inserts that ingest runs, and the only queries that read them, none of which
  * ever yields a row past its retention. Owns tables sightings and crops.
  */
-import type { CompiledQuery, SelectQueryBuilder } from 'kysely'
+import { type CompiledQuery, type SelectQueryBuilder, sql } from 'kysely'
 import { seenAt } from '../shared/seen.ts'
 import type { Sighting } from '../shared/wire/index.ts'
 import type { Database, Statement } from './database/database.ts'
@@ -79,6 +79,8 @@ export interface Sightings {
   get(sightingId: string, nowMs: number, cameraId?: string): Promise<StoredSighting | null>
   /** The evidence picture of a visible sighting, or null when it has not arrived or is past its own retention. */
   crop(cameraId: string, sightingId: string, nowMs: number): Promise<{ jpeg: Buffer; sha256: string } | null>
+  /** Those of these rows that are visible, by row. A row may be another sighting's by now: the caller compares. */
+  at(rows: readonly number[], nowMs: number): Promise<ReadonlyMap<number, StoredSighting>>
   /** Deletes at most `limit` expired rows of each kind. */
   purge(nowMs: number, limit: number): Promise<{ sightings: number; crops: number }>
   counts(): Promise<{ sightings: number; crops: number }>
@@ -177,6 +179,16 @@ export function createSightings(deps: { database: Database; retention: () => Ret
           .limit(1),
       )
       return row ?? null
+    },
+    async at(rows, nowMs) {
+      const row = sql<number>`sightings.rowid`
+      const found = await database.read(
+        visible(nowMs)
+          .selectAll()
+          .select(row.as('row'))
+          .where(row, 'in', [...rows]),
+      )
+      return new Map(found.map((one) => [one.row, toStored(one)]))
     },
     async purge(nowMs, limit) {
       const { unmatchedMs, matchedMs, cropMs } = deps.retention()

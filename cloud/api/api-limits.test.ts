@@ -3,7 +3,12 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Alert, MAX_STEP_TEXT } from '../../shared/wire/index.ts'
 import { MAX_ALERT_PAGE } from '../alerts.ts'
-import { MAX_PURPOSE_CHARACTERS, MAX_REASON_CHARACTERS, MAX_SEARCH_CAMERAS, MAX_SEARCH_PAGE } from '../search.ts'
+import {
+  MAX_PURPOSE_CHARACTERS,
+  MAX_REASON_CHARACTERS,
+  MAX_SEARCH_CAMERAS,
+  MAX_SEARCH_PAGE,
+} from '../search/request.ts'
 import { eachAlone, inCloud, makeSighting, publishSighting, type TestCloud } from '../testing.ts'
 import { MAX_REQUESTS_PER_MINUTE } from './api.ts'
 

@@ -3,18 +3,25 @@ import { AppError } from '../../shared/errors.ts'
 import type { SqliteDatabase } from '../../shared/sqlite.ts'
 import { MIGRATIONS } from './migrations/index.ts'
 
-/** `number` counts up without need of being dense; `sql` runs once, in the transaction that records it. */
+/**
+ * `number` counts up without need of being dense; `sql` runs once, in the transaction that records it. One that takes long on a large
+ * database is given in steps.
+ */
 export interface Migration {
   number: number
   name: string
-  sql: string
+  sql: string | readonly string[]
 }
+
+/** Told before each step of a migration that has several: a start that takes minutes must say what it does. `step` counts from 1. */
+export type OnMigrating = (migration: string, step: number, steps: number) => void
 
 /** Runs what is missing, each in its own transaction. Throws `configuration` when the file was made by a newer Candor. */
 export function migrate(
   connection: SqliteDatabase,
   nowMs: number,
   migrations: readonly Migration[] = MIGRATIONS,
+  onMigrating: OnMigrating = () => {},
 ): void {
   connection.exec(
     'CREATE TABLE IF NOT EXISTS schema_migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at_ms INTEGER NOT NULL) STRICT',
@@ -31,7 +38,11 @@ export function migrate(
   for (const migration of [...migrations].sort((a, b) => a.number - b.number)) {
     if (applied.has(migration.number)) continue
     connection.transaction(() => {
-      connection.exec(migration.sql)
+      const steps = typeof migration.sql === 'string' ? [migration.sql] : migration.sql
+      for (const [i, sql] of steps.entries()) {
+        if (steps.length > 1) onMigrating(migration.name, i + 1, steps.length)
+        connection.exec(sql)
+      }
       record.run(migration.number, migration.name, nowMs)
     })()
   }

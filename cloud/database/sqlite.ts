@@ -9,7 +9,7 @@ import {
   toStorageError,
 } from '../../shared/sqlite.ts'
 import type { Database, Statement, Written } from './database.ts'
-import { migrate } from './migrate.ts'
+import { migrate, type OnMigrating } from './migrate.ts'
 import { keepPrepared } from './prepared.ts'
 import type { Schema } from './schema.ts'
 
@@ -18,7 +18,11 @@ export interface SqliteOptions {
   nowMs: number
   /** Ceiling of the file's size, bytes; null: the disk decides. */
   maxBytes?: number | null
+  onMigrating?: OnMigrating
 }
+
+/** Pages that a reader keeps, KiB: the upper levels of the indexes of some millions of sightings. */
+const READER_CACHE_KIBIBYTES = 64 * 1024
 
 /** Kysely without a database behind it: builds and compiles for SQLite. */
 export function createBuilder(): Kysely<Schema> {
@@ -36,11 +40,18 @@ export function createBuilder(): Kysely<Schema> {
 export function openSqlite(options: SqliteOptions): Database {
   const connection = openDatabase(options.path, { maxBytes: options.maxBytes ?? null })
   try {
-    migrate(connection, options.nowMs)
+    migrate(connection, options.nowMs, undefined, options.onMigrating)
   } catch (thrown) {
     connection.close()
     throw toStorageError(thrown, options.path)
   }
+  return wrap(connection)
+}
+
+/** A second connection for a worker thread: sees each commit of the first, waits for none, and writes nothing. */
+export function openSqliteReader(path: string): Pick<Database, 'build' | 'read' | 'close'> {
+  const connection = openDatabase(path, { readonly: true })
+  connection.pragma(`cache_size = -${READER_CACHE_KIBIBYTES}`)
   return wrap(connection)
 }
 

@@ -2,7 +2,8 @@
 import { type Command, Option } from 'commander'
 import type { MatchingOptions } from '../bench/matching.ts'
 import type { ReadingOptions } from '../bench/reading.ts'
-import { wholeNumber } from './options.ts'
+import type { SearchOptions } from '../bench/search.ts'
+import { usageError, wholeNumber } from './options.ts'
 
 export function register(program: Command): void {
   const bench = program.command('bench').description('measure this machine and this version')
@@ -47,6 +48,22 @@ export function register(program: Command): void {
     .option('--json', 'one JSON document')
     .action(async (options: { seconds: number; cameras: number; json?: boolean }) => {
       const { run } = await import('../bench/ingest.ts')
+      await run(options)
+    })
+
+  bench
+    .command('search')
+    .description(
+      'how long searches of every kind take among millions of sightings, what that costs, and what others would take',
+    )
+    .option('--rows <counts>', 'sightings, several with commas', '2000000')
+    .option('--keep <folder>', 'keeps the databases there, and uses those that are there already')
+    .option('--only <parts>', 'some of kinds,peers,ingest')
+    .option('--json', 'one JSON document')
+    .action(async (options: SearchOptions) => {
+      if (!/^[1-9]\d{2,8}(,[1-9]\d{2,8})*$/.test(options.rows))
+        throw usageError('--rows: 100 to 999999999, with commas')
+      const { run } = await import('../bench/search.ts')
       await run(options)
     })
 }

@@ -4,6 +4,7 @@ import { softwareVersion } from '../../shared/version.ts'
 import { register as registerAccount } from './account.ts'
 import { register as registerAlert } from './alert.ts'
 import { register as registerAudit } from './audit.ts'
+import { register as registerAuditTrace } from './audit-trace.ts'
 import { register as registerBackup } from './backup.ts'
 import { register as registerBench } from './bench.ts'
 import { register as registerCamera } from './camera.ts'
@@ -32,6 +33,7 @@ const REGISTRATIONS = [
   registerWebhook,
   registerSearch,
   registerAudit,
+  registerAuditTrace,
   registerBackup,
   registerContract,
   registerDoctor,

@@ -17,6 +17,7 @@ import { alertFlow } from './0022-alert-flow.ts'
 import { listMappings } from './0024-list-mappings.ts'
 import { alertHolders } from './0025-alert-holders.ts'
 import { auditTree } from './0030-audit-tree.ts'
+import { search } from './0033-search.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -36,4 +37,5 @@ export const MIGRATIONS: readonly Migration[] = [
   alertFlow,
   alertHolders,
   auditTree,
+  search,
 ]
