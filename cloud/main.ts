@@ -27,6 +27,7 @@ import { accountOf, cutOffWithTheirRights } from './cut-off.ts'
 import { openSqlite } from './database/sqlite.ts'
 import { createDenialAudit, type Denied } from './denials.ts'
 import { createFirstRun } from './first-run.ts'
+import { createHolds } from './holds.ts'
 import { createListMappings } from './hotlists/mappings.ts'
 import { openPastCheck } from './hotlists/past.ts'
 import { createHotlists } from './hotlists.ts'
@@ -172,6 +173,10 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       publish: (group, alert) =>
         broker.publish(topics.alerts(agency, group), Buffer.from(JSON.stringify(alert)), { qos: 1, retain: false }),
     })
+    const holds = createHolds({
+      ...{ database, clock, newId, sightings, getAlert: alerts.get, plateDigest: audit.plateDigest },
+      policy: policy.current,
+    })
     const pastCheck = openPastCheck({
       ...{ database, clock, newId, log, audit, sightings, match: hotlists.match },
       raise: (found) => raiseHistorical({ database, clock, alerts, sightings }, found),
@@ -248,6 +253,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       policy,
       sightings,
       alerts,
+      holds,
       webhooks,
       alertRules,
       outcomes: createOutcomes({ database, clock }),
@@ -290,6 +296,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       quarantine,
       sessions,
       entries: hotlists.entries,
+      holds,
       retention,
       async upkeep() {
         await renewCertificate()
