@@ -43,14 +43,14 @@ export interface HoldRequest {
   caseNumber: string
   basis: string
   untilMs: number
-  selection: HoldSelection
+  selected: Selected
   by: string
 }
 
 export interface Holds extends Content {
   /** What would be held. Throws `not_found`, and `too_large` when it is more than a hold may name: nothing is held by halves. */
   select(selection: HoldSelection): Promise<Selected>
-  /** Throws `bad_input` for a basis that says nothing or a time that policy does not allow, and as `select` does. */
+  /** Throws `bad_input` for a basis that says nothing or a time that policy does not allow, `too_large` when there are MAX_HOLDS. */
   add(request: HoldRequest): Promise<Hold>
   /** In force, newest first; of one case, or of all (null). */
   list(caseNumber: string | null): Promise<Hold[]>
@@ -75,7 +75,7 @@ export interface HoldsDeps {
   policy: () => Pick<Policy, 'holds'>
 }
 
-export type { HeldAlert, HeldSighting, HoldSelection }
+export type { HeldAlert, HeldSighting, HoldSelection, Selected }
 
 export function createHolds(deps: HoldsDeps): Holds {
   const { database, clock } = deps
@@ -132,7 +132,7 @@ export function createHolds(deps: HoldsDeps): Holds {
   return {
     ...content,
     select,
-    async add({ caseNumber, basis, untilMs, selection, by }) {
+    async add({ caseNumber, basis, untilMs, selected, by }) {
       checkUntil(untilMs)
       if (count(caseNumber) < 2) throw new AppError('bad_input', 'a case number is missing')
       if (count(basis) < MIN_BASIS_CHARACTERS) {
@@ -140,7 +140,6 @@ export function createHolds(deps: HoldsDeps): Holds {
           hint: `name the order, request or section, in at least ${MIN_BASIS_CHARACTERS} letters`,
         })
       }
-      const selected = await select(selection)
       const [held] = await database.read(inForce().select((eb) => eb.fn.countAll<number>().as('count')))
       if ((held?.count ?? 0) >= MAX_HOLDS) throw new AppError('too_large', `at most ${MAX_HOLDS} holds at one time`)
       const row: HoldsTable = {
