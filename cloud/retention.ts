@@ -25,10 +25,11 @@ import type { Retention, Sightings } from './sightings.ts'
 
 /** Rows of one kind deleted in the first transaction of a purge; what follows is by the time that took. */
 export const PURGE_STEP_ROWS = 200
-export const MIN_PURGE_STEP_ROWS = 10
+/** Below this a step costs what its commit costs. */
+export const MIN_PURGE_STEP_ROWS = 100
 export const MAX_PURGE_STEP_ROWS = 1_000
 /** A step aims at this, milliseconds: nothing else of the cloud runs meanwhile. */
-export const PURGE_STEP_TARGET_MS = 10
+export const PURGE_STEP_TARGET_MS = 20
 /** Between two purges. A row is invisible at once all the same. */
 export const PURGE_INTERVAL_MS = MINUTE_MS
 /** Least pause between two steps, milliseconds; after a long one as long as that took, so that ingest has half of the time or more. */
