@@ -19,6 +19,7 @@ import { createAlerts } from './alerts.ts'
 import { createApi, secureContext } from './api/api.ts'
 import { openAudit } from './audit/log.ts'
 import { openAuthority } from './authority.ts'
+import { createBackupUpkeep } from './backup/upkeep.ts'
 import { type Broker, isOwnStatus, openBroker } from './broker.ts'
 import { createCameras } from './cameras.ts'
 import { type CloudConfig, cloudPaths } from './config.ts'
@@ -40,7 +41,7 @@ import { createMetrics } from './metrics.ts'
 import type { CloudParts } from './parts.ts'
 import { createPolicy } from './policy.ts'
 import { createQuarantine } from './quarantine.ts'
-import { type RetentionDeps, runRetention } from './retention.ts'
+import { purgeExpired, type RetentionDeps, runRetention } from './retention.ts'
 import { Sessions } from './sessions.ts'
 import { createSightings, timesOf } from './sightings.ts'
 import { createSuppressions } from './suppressions.ts'
@@ -289,6 +290,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     }
 
     const ending = new AbortController()
+    const backupKeys = createBackupUpkeep({ config, paths, policy: policy.current, audit, clock })
     const retentionDeps: RetentionDeps = {
       database,
       sightings,
@@ -305,6 +307,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
         await hotlists.upkeep()
         await pastCheck.run()
         await keyRotation.upkeep()
+        await backupKeys.upkeep()
         broker.endExpired(clock.nowMs())
         await broker.publishLeftWills()
       },
@@ -313,6 +316,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       clock,
       log,
     }
+    await backupKeys.afterRestore((signal) => purgeExpired(retentionDeps, signal), ending.signal)
     const loops = [runRetention(retentionDeps, ending.signal), alerts.runDue(ending.signal)]
     closing.unshift(async () => {
       ending.abort()
