@@ -13,12 +13,14 @@ import { createLeft, type GroupsOf } from './alerts/left.ts'
 import { countOutcome } from './alerts/outcomes.ts'
 import { alertPage } from './alerts/page.ts'
 import { createPublishing } from './alerts/publishing.ts'
+import { purgeAlerts } from './alerts/purge.ts'
 import { ALERT_COLUMNS, createAlertRows } from './alerts/rows.ts'
 import type { AlertRules } from './alerts/rules.ts'
 import { type AlertActor, auditOf, planStep, suppressionOf } from './alerts/steps.ts'
 import type { AuditRecord } from './audit/entry.ts'
 import type { Database, Statement } from './database/database.ts'
 import type { ListMatch, MatchedRead } from './hotlists.ts'
+import type { PurgeStep } from './purge-receipt.ts'
 import type { Retention, StoredSighting } from './sightings.ts'
 import type { Suppressions } from './suppressions.ts'
 import type { Webhooks } from './webhooks.ts'
@@ -67,8 +69,8 @@ export interface Alerts {
   releaseLeft(groupsOf: GroupsOf): Promise<void>
   /** Escalates what nobody has taken in time and publishes what quiet hours held back, when it is due, until the signal aborts. */
   runDue(signal: AbortSignal): Promise<void>
-  /** Deletes at most `limit` expired alerts with their steps, and as many expired sightings of trails. */
-  purge(nowMs: number, limit: number): Promise<{ alerts: number; trail: number }>
+  /** Deletes at most `limit` expired alerts with their steps, and as many expired sightings of trails; what an evidence hold names is moved aside. */
+  purge(nowMs: number, limit: number): Promise<PurgeStep>
 }
 
 export interface AlertsDeps {
@@ -255,60 +257,6 @@ export function createAlerts(deps: AlertsDeps): Alerts {
         await clock.sleep(waitMs, woken.signal).catch(() => {})
       }
     },
-    async purge(nowMs, limit) {
-      const endedMs = nowMs - deps.retention().matchedMs
-      const [aged, left, alerts] = await database.writeBatch([
-        build
-          .deleteFrom('alert_sightings')
-          .where((where) =>
-            where(
-              where.refTuple('alert_id', 'camera_id', 'sighting_id'),
-              'in',
-              build
-                .selectFrom('alert_sightings')
-                .select(['alert_id', 'camera_id', 'sighting_id'])
-                .where('retained_from_ms', '<=', endedMs)
-                .limit(limit)
-                .$asTuple('alert_id', 'camera_id', 'sighting_id'),
-            ),
-          ),
-        build
-          .deleteFrom('alert_sightings')
-          .where((where) =>
-            where(
-              where.refTuple('alert_id', 'camera_id', 'sighting_id'),
-              'in',
-              build
-                .selectFrom('alert_sightings')
-                .innerJoin('alerts', 'alerts.alert_id', 'alert_sightings.alert_id')
-                .select(['alert_sightings.alert_id', 'alert_sightings.camera_id', 'alert_sightings.sighting_id'])
-                .where('alerts.retained_from_ms', '<=', endedMs)
-                .limit(limit)
-                .$asTuple('alert_id', 'camera_id', 'sighting_id'),
-            ),
-          ),
-        build.deleteFrom('alerts').where(
-          'alert_id',
-          'in',
-          build
-            .selectFrom('alerts')
-            .select('alert_id')
-            .where('retained_from_ms', '<=', endedMs)
-            // Its trail first, in steps of its own: deleting an alert deletes what hangs on it.
-            .where(({ not, exists, selectFrom }) =>
-              not(
-                exists(
-                  selectFrom('alert_sightings')
-                    .select('alert_sightings.alert_id')
-                    .whereRef('alert_sightings.alert_id', '=', 'alerts.alert_id'),
-                ),
-              ),
-            )
-            .limit(limit),
-        ),
-      ])
-      // What belonged to expired alerts keeps the purge going until those can follow.
-      return { alerts: alerts?.changes ?? 0, trail: (aged?.changes ?? 0) + (left?.changes ?? 0) }
-    },
+    purge: (nowMs, limit) => purgeAlerts(database, deps.retention().matchedMs, nowMs, limit),
   }
 }

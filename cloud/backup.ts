@@ -1,28 +1,35 @@
 /**
- * Backup and restore of everything that makes a cloud: database, authority, keys, audit head and configuration. Runs on the
- * host, also while the cloud runs. A backup is a folder with a manifest of digests; whoever has it can be the cloud, so it is
- * readable by its owner only and belongs on encrypted storage.
+ * Backup and restore of everything that makes a cloud: database, authority, keys, audit head and configuration. Runs on the host, also
+ * while the cloud runs. A backup is one file, encrypted with the key of its day (backup/day-keys.ts), which is not in it: when that key is
+ * destroyed, nobody can read the backup any more.
  */
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { chmod, copyFile, mkdir, readdir, readFile, stat } from 'node:fs/promises'
-import { dirname, join, relative } from 'node:path'
+import { createWriteStream } from 'node:fs'
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import { z } from 'zod'
 import type { Clock } from '../shared/clock.ts'
 import { AppError, systemCode } from '../shared/errors.ts'
-import { slugSchema } from '../shared/names.ts'
 import { softwareVersion } from '../shared/version.ts'
-import { sha256Schema } from '../shared/wire/index.ts'
 import { openAuditLock } from './audit/lock.ts'
 import { verifyAudit } from './audit/verify.ts'
+import {
+  type ArchiveFile,
+  type ArchiveHeader,
+  type ArchiveTrailer,
+  readArchive,
+  readHeader,
+  writeArchive,
+} from './backup/archive.ts'
+import { type DayKey, expiryOf, listKeys } from './backup/day-keys.ts'
 import { type CloudConfig, cloudPaths } from './config.ts'
 import { type Snapshot, takeSnapshot } from './database/copy.ts'
 import { KEY_FILES } from './keys.ts'
-import { SECRET_MODE, writeFileDurably } from './secret-file.ts'
+import { readFileIfThere, removeIfThere, SECRET_MODE, writeFileDurably } from './secret-file.ts'
 import { openSigningKeys } from './signing-keys.ts'
 
 const FOLDER_MODE = 0o700
-const MANIFEST = 'manifest.json'
+const ENDING = '.candor-backup'
 const DATABASE = 'candor.db'
 const HEAD = 'audit-head.json'
 const CONFIG = 'cloud.json'
@@ -30,75 +37,93 @@ const AUTHORITY = 'authority'
 const KEYS = 'keys'
 /** Files in authority and keys together; there are about eight. */
 const MAX_FILES = 64
+/** Of each of them but the database, bytes. */
+const MAX_FILE_BYTES = 1024 * 1024
+const NAMED = new RegExp(`^(?:${AUTHORITY}|${KEYS})/[A-Za-z0-9][A-Za-z0-9._-]*$`)
+const SALT_BYTES = 32
 
-const manifestSchema = z.strictObject({
-  format: z.literal('candor-backup-1'),
-  agency: slugSchema,
-  madeAtMs: z.int(),
-  software: z.string(),
-  auditSeq: z.int().min(0),
-  files: z.array(z.strictObject({ path: z.string(), bytes: z.int(), sha256: sha256Schema })).max(MAX_FILES),
-})
-export type BackupManifest = z.infer<typeof manifestSchema>
+/** Left by a restore in the data folder, for the cloud's first start. */
+const restoredSchema = z.strictObject({ madeAtMs: z.int(), keyId: z.string(), day: z.string() })
+export type Restored = z.infer<typeof restoredSchema>
+
+export type Backup = ArchiveHeader & ArchiveTrailer
 
 export interface BackupRequest {
   config: CloudConfig
   /** Folder that the configuration's relative paths start from. */
   base: string
-  /** The backup becomes a new folder in this one. */
+  /** The backup becomes a new file in this folder. */
   into: string
+  key: DayKey
   clock: Clock
+  newSecret: (byteCount: number) => string
   onProgress: (done: number, all: number) => void
 }
 
-/** Makes a backup and checks it. Throws `integrity` when the copy's audit does not verify, `storage_full`, `not_found`. */
-export async function makeBackup(request: BackupRequest): Promise<{ folder: string; manifest: BackupManifest }> {
-  const { config, clock } = request
+/**
+ * Makes a backup, reads it back and checks the audit. Throws `integrity` when the audit does not verify or the file cannot be read back,
+ * `storage_full`, `not_found`, `conflict`.
+ */
+export async function makeBackup(request: BackupRequest): Promise<{ file: string; backup: Backup }> {
+  const { config, clock, key } = request
   const paths = cloudPaths(config, request.base)
-  const stamp = new Date(clock.nowMs()).toISOString().replace(/[-:]/g, '').replace(/\..*$/, 'Z')
-  const folder = join(request.into, `candor-backup-${config.agency}-${stamp}`)
+  const nowMs = clock.nowMs()
+  const stamp = new Date(nowMs).toISOString().replace(/[-:]/g, '').replace(/\..*$/, 'Z')
   await mkdir(request.into, { recursive: true, mode: FOLDER_MODE })
-  try {
-    await mkdir(folder, { mode: FOLDER_MODE })
-  } catch (cause) {
-    if (systemCode(cause) === 'EEXIST') throw new AppError('conflict', `${folder} is there already`, { cause })
-    throw cause
+  const file = join(request.into, `${config.agency}-${stamp}${ENDING}`)
+  if ((await stat(file).catch(() => null)) !== null) throw new AppError('conflict', `${file} is there already`)
+  const header: ArchiveHeader = {
+    format: 'candor-backup-2',
+    ...{ agency: config.agency, madeAtMs: nowMs, software: softwareVersion() },
+    ...{ day: key.day, keyId: key.keyId, salt: request.newSecret(SALT_BYTES) },
   }
 
   const { snapshot, head } = await snapshotWithHead(paths, clock)
+  let trailer: ArchiveTrailer
   try {
-    await snapshot.copyTo(join(folder, DATABASE), request.onProgress)
+    const { auditHeadFile: _head, backupKeysFolder: _keys, ...portable } = config
+    const small = [
+      ...[{ path: CONFIG, bytes: Buffer.from(`${JSON.stringify({ ...portable, dataFolder: 'data' }, null, 2)}\n`) }],
+      ...[{ path: HEAD, bytes: head }],
+      ...(await filesOf(paths.authorityFolder, AUTHORITY)),
+      ...(await filesOf(paths.keysFolder, KEYS)),
+    ]
+    async function* files(): AsyncGenerator<ArchiveFile> {
+      for (const { path, bytes } of small) yield { path, bytes: bytes.length, content: once(bytes) }
+      const onProgress = (done: number) => request.onProgress(done, snapshot.bytes)
+      yield { path: DATABASE, bytes: snapshot.bytes, content: snapshot.read(onProgress) }
+    }
+    trailer = await writeArchive(file, header, key.key, files(), async () => {
+      const verdict = await verifyAudit({
+        database: paths.databaseFile,
+        head: paths.auditHeadFile,
+        publicKeyPem: await readFile(join(paths.keysFolder, KEY_FILES.auditPublic), 'utf8'),
+      })
+      if (!verdict.ok) throw new AppError('integrity', `the audit does not verify: ${verdict.problem}`)
+      return { auditSeq: verdict.entries }
+    })
   } finally {
-    snapshot.close()
+    await snapshot.close()
   }
-  await chmod(join(folder, DATABASE), SECRET_MODE)
-  await writeFileDurably(join(folder, HEAD), head)
-  await copyFolder(paths.authorityFolder, join(folder, AUTHORITY))
-  await copyFolder(paths.keysFolder, join(folder, KEYS))
-  const { auditHeadFile: _elsewhere, ...portable } = config
-  await writeFileDurably(join(folder, CONFIG), `${JSON.stringify({ ...portable, dataFolder: 'data' }, null, 2)}\n`)
-
-  const verdict = await verifyFolder(folder)
-  const manifest: BackupManifest = {
-    format: 'candor-backup-1',
-    agency: config.agency,
-    madeAtMs: clock.nowMs(),
-    software: softwareVersion(),
-    auditSeq: verdict.entries,
-    files: await listFiles(folder),
-  }
-  await writeFileDurably(join(folder, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`)
-  return { folder, manifest }
+  await readArchive(file, key.key, async ({ content }) => {
+    for await (const _ of content);
+  })
+  return { file, backup: { ...header, ...trailer } }
 }
 
 /**
- * Restores `backup` into `target`, which must be missing or empty: `target/cloud.json` and `target/data/`. Throws `integrity`
- * for a changed or incomplete backup, and then nothing is left behind that a cloud would start from.
+ * Restores `file` into `target`, which must be missing or empty: `target/cloud.json` and `target/data/`. `keysFolder` holds the key of its
+ * day. Throws `integrity` for a changed backup or one whose audit does not verify, and then nothing is left behind that a cloud would start
+ * from; `not_found` when the day's key is not there.
  */
-export async function restoreBackup(backup: string, target: string): Promise<BackupManifest> {
-  const manifest = await readManifest(backup)
-  await checkDigests(backup, manifest)
-  await verifyFolder(backup)
+export async function restoreBackup(file: string, target: string, keysFolder: string): Promise<Backup> {
+  const header = await readHeader(file)
+  const key = (await listKeys(keysFolder)).find(({ keyId }) => keyId === header.keyId)
+  if (key === undefined) {
+    throw new AppError('not_found', `the key of ${header.day} (${header.keyId}) is not in ${keysFolder}`, {
+      hint: 'name the folder or medium that has it with --keys; when it was destroyed, the backup cannot be read any more',
+    })
+  }
   await mkdir(target, { recursive: true, mode: FOLDER_MODE })
   if ((await readdir(target)).length > 0) {
     throw new AppError('conflict', `${target} is not empty`, {
@@ -106,18 +131,80 @@ export async function restoreBackup(backup: string, target: string): Promise<Bac
     })
   }
   const data = join(target, 'data')
-  const paths = cloudPaths({ dataFolder: data }, target)
-  await mkdir(dirname(paths.auditHeadFile), { recursive: true, mode: FOLDER_MODE })
-  await copySecret(join(backup, DATABASE), paths.databaseFile)
-  await copySecret(join(backup, HEAD), paths.auditHeadFile)
-  await copyFolder(join(backup, AUTHORITY), paths.authorityFolder)
-  await copyFolder(join(backup, KEYS), paths.keysFolder)
-  // Last: a folder without it was not restored to the end.
-  await copySecret(join(backup, CONFIG), join(target, CONFIG))
-  return manifest
+  try {
+    const paths = cloudPaths({ dataFolder: data }, target)
+    for (const folder of [dirname(paths.auditHeadFile), paths.authorityFolder, paths.keysFolder]) {
+      await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
+    }
+    const places: Record<string, string> = { [DATABASE]: paths.databaseFile, [HEAD]: paths.auditHeadFile }
+    let config: Buffer | null = null
+    const { trailer } = await readArchive(file, key.key, async ({ path, content }) => {
+      if (path === CONFIG) {
+        const parts: Uint8Array[] = []
+        for await (const part of content) parts.push(part)
+        config = Buffer.concat(parts)
+        return
+      }
+      const place = places[path] ?? (NAMED.test(path) ? join(data, path) : null)
+      if (place === null) throw new AppError('integrity', `${path} is no file of a backup`)
+      await pipeline(content, createWriteStream(place, { mode: SECRET_MODE, flags: 'wx' }))
+    })
+    const verdict = await verifyAudit({
+      database: paths.databaseFile,
+      head: paths.auditHeadFile,
+      publicKeyPem: await readFile(join(paths.keysFolder, KEY_FILES.auditPublic), 'utf8'),
+    })
+    if (!verdict.ok) throw new AppError('integrity', `the audit of the backup does not verify: ${verdict.problem}`)
+    await openSigningKeys(paths.keysFolder)
+    if (config === null) throw new AppError('integrity', 'the backup has no configuration')
+    const restored: Restored = { madeAtMs: header.madeAtMs, keyId: header.keyId, day: header.day }
+    await writeFileDurably(paths.restoredFile, `${JSON.stringify(restored)}\n`)
+    // Last: a folder without it was not restored to the end.
+    await writeFileDurably(join(target, CONFIG), config)
+    return { ...header, ...trailer }
+  } catch (thrown) {
+    await rm(data, { recursive: true, force: true })
+    throw thrown
+  }
 }
 
-/** The audit's head and the database at the same moment: appends wait only while the snapshot is taken, not while it is copied. */
+/** What a restore left for the first start; null: nothing. */
+export async function readRestored(file: string): Promise<Restored | null> {
+  const text = await readFileIfThere(file)
+  return text === null ? null : restoredSchema.parse(JSON.parse(text))
+}
+
+export const forgetRestored = removeIfThere
+
+export interface ListedBackup {
+  file: string
+  bytes: number
+  header: ArchiveHeader
+  /** Until when it can be read; null: its key is not there, so it cannot. */
+  readableUntilMs: number | null
+}
+
+/** The backups in a folder, oldest first, by their headers. `lifeMs`: by the policy of now; null: as their keys say. */
+export async function listBackups(folder: string, keysFolder: string, lifeMs: number | null): Promise<ListedBackup[]> {
+  const keys = new Map((await listKeys(keysFolder)).map((key) => [key.keyId, key]))
+  let names: string[]
+  try {
+    names = (await readdir(folder)).filter((name) => name.endsWith(ENDING)).sort()
+  } catch (cause) {
+    throw new AppError('not_found', `${folder} cannot be read: ${systemCode(cause) ?? ''}`, { cause })
+  }
+  const listed: ListedBackup[] = []
+  for (const name of names) {
+    const file = join(folder, name)
+    const header = await readHeader(file)
+    const key = keys.get(header.keyId)
+    const readableUntilMs = key === undefined ? null : expiryOf(key, lifeMs)
+    listed.push({ file, bytes: (await stat(file)).size, header, readableUntilMs })
+  }
+  return listed
+}
+
+/** The audit's head and the database at the same moment: appends wait only while the snapshot is taken, not while it is read. */
 async function snapshotWithHead(
   paths: ReturnType<typeof cloudPaths>,
   clock: Clock,
@@ -131,11 +218,11 @@ async function snapshotWithHead(
   const lock = openAuditLock(`${paths.auditHeadFile}.lock`, clock)
   try {
     return await lock.exclusively(async () => {
-      const snapshot = takeSnapshot(paths.databaseFile)
+      const snapshot = await takeSnapshot(paths.databaseFile, clock)
       try {
         return { snapshot, head: await readFile(paths.auditHeadFile) }
       } catch (thrown) {
-        snapshot.close()
+        await snapshot.close()
         throw thrown
       }
     })
@@ -144,72 +231,18 @@ async function snapshotWithHead(
   }
 }
 
-async function verifyFolder(folder: string): Promise<{ entries: number }> {
-  const verdict = await verifyAudit({
-    database: join(folder, DATABASE),
-    head: join(folder, HEAD),
-    publicKeyPem: await readFile(join(folder, KEYS, KEY_FILES.auditPublic), 'utf8'),
-  })
-  // A rotation may have gone on while the keys were copied: the cloud would not start with what does not belong together.
-  await openSigningKeys(join(folder, KEYS))
-  if (!verdict.ok) throw new AppError('integrity', `the audit in ${folder} does not verify: ${verdict.problem}`)
-  return verdict
-}
-
-async function readManifest(backup: string): Promise<BackupManifest> {
-  let text: string
-  try {
-    text = await readFile(join(backup, MANIFEST), 'utf8')
-  } catch (cause) {
-    throw new AppError('not_found', `${backup} is no backup: it has no ${MANIFEST}`, { cause })
-  }
-  try {
-    return manifestSchema.parse(JSON.parse(text))
-  } catch (cause) {
-    throw new AppError('integrity', `${join(backup, MANIFEST)} is damaged or of another version`, { cause })
-  }
-}
-
-/** Every file of the manifest must be there unchanged, and none besides. */
-async function checkDigests(backup: string, manifest: BackupManifest): Promise<void> {
-  const found = new Map((await listFiles(backup)).map((file) => [file.path, file]))
-  for (const file of manifest.files) {
-    const there = found.get(file.path)
-    if (there === undefined) throw new AppError('integrity', `${file.path} is missing from the backup`)
-    if (there.sha256 !== file.sha256)
-      throw new AppError('integrity', `${file.path} was changed after the backup was made`)
-    found.delete(file.path)
-  }
-  const stranger = found.keys().next().value
-  if (stranger !== undefined) throw new AppError('integrity', `${stranger} was added after the backup was made`)
-}
-
-async function listFiles(folder: string): Promise<BackupManifest['files']> {
-  const files: BackupManifest['files'] = []
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    const path = join(entry.parentPath, entry.name)
-    const name = relative(folder, path)
-    if (!entry.isFile() || name === MANIFEST || name === `${DATABASE}-wal` || name === `${DATABASE}-shm`) continue
-    files.push({ path: name, bytes: (await stat(path)).size, sha256: await digestOf(path) })
+async function filesOf(folder: string, as: string): Promise<{ path: string; bytes: Buffer }[]> {
+  const files: { path: string; bytes: Buffer }[] = []
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    if (!entry.isFile() || entry.name.endsWith('.tmp')) continue
+    const bytes = await readFile(join(folder, entry.name))
+    if (bytes.length > MAX_FILE_BYTES) throw new AppError('too_large', `${entry.name} is too large for a key`)
+    files.push({ path: `${as}/${entry.name}`, bytes })
   }
   if (files.length > MAX_FILES) throw new AppError('too_large', `more than ${MAX_FILES} files in ${folder}`)
-  return files.sort((a, b) => (a.path < b.path ? -1 : 1))
+  return files
 }
 
-async function digestOf(path: string): Promise<string> {
-  const hash = createHash('sha256')
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer)
-  return hash.digest('hex')
-}
-
-async function copyFolder(from: string, to: string): Promise<void> {
-  await mkdir(to, { recursive: true, mode: FOLDER_MODE })
-  for (const entry of await readdir(from, { withFileTypes: true })) {
-    if (entry.isFile() && !entry.name.endsWith('.tmp')) await copySecret(join(from, entry.name), join(to, entry.name))
-  }
-}
-
-async function copySecret(from: string, to: string): Promise<void> {
-  await copyFile(from, to)
-  await chmod(to, SECRET_MODE)
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
 }

@@ -4,6 +4,9 @@ import { z } from 'zod'
 import { slugSchema } from '../shared/names.ts'
 import { DEFAULT_RETENTION_DAYS, MAX_RETENTION_DAYS } from '../shared/wire/index.ts'
 
+/** What is to be kept for longer is a matter of evidence holds. */
+export const MAX_BACKUP_DAYS = 366
+
 const port = z.int().min(0).max(65_535)
 
 export const cloudConfigSchema = z.strictObject({
@@ -46,12 +49,28 @@ export const cloudConfigSchema = z.strictObject({
     .min(1)
     .optional()
     .describe('certificates of authorities (PEM) that receivers of webhooks may have besides the public ones'),
+  backupDays: z
+    .number()
+    .gt(0)
+    .max(MAX_BACKUP_DAYS)
+    .default(DEFAULT_RETENTION_DAYS)
+    .describe('a backup can be read for so long, and no longer than the shortest time that the policy keeps anything'),
+  backupKeysFolder: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'keys of backups, one a day; best on a medium of its own, never among the backups (default: `backup-keys` in the data folder)',
+    ),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('least severe lines to write'),
 })
 export type CloudConfig = z.infer<typeof cloudConfigSchema>
 
 /** Where everything lies. Relative paths are relative to the configuration file's folder (or `base`). */
-export function cloudPaths(config: Pick<CloudConfig, 'dataFolder' | 'auditHeadFile' | 'webhookCaFile'>, base: string) {
+export function cloudPaths(
+  config: Pick<CloudConfig, 'dataFolder' | 'auditHeadFile' | 'webhookCaFile' | 'backupKeysFolder'>,
+  base: string,
+) {
   const dataFolder = resolve(base, config.dataFolder)
   return {
     dataFolder,
@@ -61,6 +80,10 @@ export function cloudPaths(config: Pick<CloudConfig, 'dataFolder' | 'auditHeadFi
     auditHeadFile:
       config.auditHeadFile === undefined ? join(dataFolder, 'audit', 'head.json') : resolve(base, config.auditHeadFile),
     setupCodeFile: join(dataFolder, 'setup-code'),
+    backupKeysFolder:
+      config.backupKeysFolder === undefined ? join(dataFolder, 'backup-keys') : resolve(base, config.backupKeysFolder),
+    /** There after a restore, until the cloud's first start. */
+    restoredFile: join(dataFolder, 'restored.json'),
     webhookCaFile: config.webhookCaFile === undefined ? null : resolve(base, config.webhookCaFile),
   }
 }

@@ -6,12 +6,14 @@ import { systemClock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { newId, newSecret } from '../shared/ids.ts'
 import { silentLog } from '../shared/log.ts'
+import type { Policy } from '../shared/wire/index.ts'
 import { type Account, type Accounts, createAccounts } from './accounts.ts'
 import type { Actor, AuditRecord } from './audit/entry.ts'
 import { type Audit, openAudit } from './audit/log.ts'
 import { type CloudConfig, cloudPaths } from './config.ts'
 import { openSqlite } from './database/sqlite.ts'
 import { openKeys } from './keys.ts'
+import { createPolicy } from './policy.ts'
 import { removeIfThere } from './secret-file.ts'
 
 const HOST_ACTOR: Actor = { account: null, roles: [], session: null, source: 'host' }
@@ -22,6 +24,9 @@ export interface Host {
   listAudit: Audit['list']
   /** Writes down that entries of the audit were taken out, before they are. */
   noteAuditTaken(operation: string): Promise<void>
+  readonly policy: Policy
+  /** Writes it down, then does it; and that it failed, if so. */
+  audited<T>(record: Pick<AuditRecord, 'operation' | 'subject' | 'detail'>, work: () => Promise<T>): Promise<T>
   close(): Promise<void>
 }
 
@@ -31,9 +36,15 @@ export async function openHost(config: CloudConfig, base: string, user: string):
   const database = openSqlite({ path: paths.databaseFile, nowMs: systemClock.nowMs() })
   let audit: Audit
   let accounts: Accounts
+  let policy: Policy
   try {
     const keys = await openKeys({ folder: paths.keysFolder, newSecret })
     accounts = await createAccounts({ database, clock: systemClock, newId, newSecret, log: silentLog })
+    const keeper = await createPolicy({
+      ...{ database, agency: config.agency, signer: keys.lists, trusted: () => keys.signing.trusted },
+      ...{ clock: systemClock, retentionDays: config.retentionDays, upload: config.upload },
+    })
+    policy = keeper.current()
     audit = await openAudit({
       database,
       agency: config.agency,
@@ -65,6 +76,8 @@ export async function openHost(config: CloudConfig, base: string, user: string):
   }
 
   return {
+    policy,
+    audited,
     firstAdministrator: (first) =>
       audited({ operation: 'account.first', subject: { kind: 'account', id: first.account } }, async () => {
         const account = await accounts.addFirst(first)

@@ -16,7 +16,7 @@ import type { PlannedAlerts } from './alerts/grouping.ts'
 import type { Alerts } from './alerts.ts'
 import type { Database, Statement } from './database/database.ts'
 import type { ListMatch, MatchedRead } from './hotlists.ts'
-import { MAX_QUARANTINED_ROWS, type Quarantine, type QuarantineReason } from './quarantine.ts'
+import type { Quarantine, QuarantineReason } from './quarantine.ts'
 import { type ReportDeps, recordReport } from './reports.ts'
 import { type Retention, type Sightings, timesOf } from './sightings.ts'
 
@@ -44,7 +44,7 @@ export interface Arrival {
 export interface IngestCounters {
   outcome(kind: Topic['kind'], outcome: IngestOutcome): void
   quarantined(reason: QuarantineReason): void
-  /** Rows that left the quarantine because it was full, or past retention. */
+  /** Rows that left the quarantine because it was full. */
   quarantinePurged(count: number): void
   batch(size: number, durationMs: number): void
   failed(code: string): void
@@ -294,8 +294,7 @@ export function createIngest(deps: IngestDeps): Ingest {
     if (sinceQuarantineCheck >= QUARANTINE_CHECK_EVERY) {
       sinceQuarantineCheck = 0
       try {
-        const { expired, overflow } = await quarantine.purge(clock.nowMs(), MAX_QUARANTINED_ROWS)
-        counters.quarantinePurged(expired + overflow)
+        counters.quarantinePurged(await quarantine.bound())
       } catch (thrown) {
         log.warn('quarantine_not_purged', { error: toAppError(thrown).message })
       }

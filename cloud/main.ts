@@ -20,6 +20,7 @@ import { createApi, secureContext } from './api/api.ts'
 import { openAudit } from './audit/log.ts'
 import { createWitnesses } from './audit/witnesses.ts'
 import { openAuthority } from './authority.ts'
+import { createBackupUpkeep } from './backup/upkeep.ts'
 import { type Broker, isOwnStatus, openBroker } from './broker.ts'
 import { createCameras } from './cameras.ts'
 import { type CloudConfig, cloudPaths } from './config.ts'
@@ -28,6 +29,7 @@ import { accountOf, cutOffWithTheirRights } from './cut-off.ts'
 import { openSqlite } from './database/sqlite.ts'
 import { createDenialAudit, type Denied } from './denials.ts'
 import { createFirstRun } from './first-run.ts'
+import { createHolds } from './holds.ts'
 import { createListMappings } from './hotlists/mappings.ts'
 import { openPastCheck } from './hotlists/past.ts'
 import { createHotlists } from './hotlists.ts'
@@ -40,7 +42,7 @@ import { createMetrics } from './metrics.ts'
 import type { CloudParts } from './parts.ts'
 import { createPolicy } from './policy.ts'
 import { createQuarantine } from './quarantine.ts'
-import { type RetentionDeps, runRetention } from './retention.ts'
+import { purgeExpired, type RetentionDeps, runRetention } from './retention.ts'
 import { openSearch } from './search.ts'
 import { Sessions } from './sessions.ts'
 import { createSightings, timesOf } from './sightings.ts'
@@ -177,6 +179,10 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       publish: (group, alert) =>
         broker.publish(topics.alerts(agency, group), Buffer.from(JSON.stringify(alert)), { qos: 1, retain: false }),
     })
+    const holds = createHolds({
+      ...{ database, clock, newId, sightings, getAlert: alerts.get, plateDigest: audit.plateDigest },
+      policy: policy.current,
+    })
     const pastCheck = openPastCheck({
       ...{ database, clock, newId, log, audit, sightings, match: hotlists.match },
       raise: (found) => raiseHistorical({ database, clock, alerts, sightings }, found),
@@ -255,6 +261,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       sightings,
       search,
       alerts,
+      holds,
       webhooks,
       alertRules,
       outcomes: createOutcomes({ database, clock }),
@@ -290,6 +297,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     }
 
     const ending = new AbortController()
+    const backupKeys = createBackupUpkeep({ config, paths, policy: policy.current, audit, clock })
     const retentionDeps: RetentionDeps = {
       database,
       sightings,
@@ -297,6 +305,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       quarantine,
       sessions,
       entries: hotlists.entries,
+      holds,
       retention,
       async upkeep() {
         await renewCertificate()
@@ -306,6 +315,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
         await hotlists.upkeep()
         await pastCheck.run()
         await keyRotation.upkeep()
+        await backupKeys.upkeep()
         broker.endExpired(clock.nowMs())
         await broker.publishLeftWills()
       },
@@ -314,6 +324,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       clock,
       log,
     }
+    await backupKeys.afterRestore((signal) => purgeExpired(retentionDeps, signal), ending.signal)
     const loops = [runRetention(retentionDeps, ending.signal), alerts.runDue(ending.signal)]
     closing.unshift(async () => {
       ending.abort()

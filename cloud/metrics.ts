@@ -2,13 +2,14 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Denial } from './denials.ts'
 import type { IngestCounters } from './ingest.ts'
+import type { PurgeClass } from './purge-receipt.ts'
 
 export interface Metrics {
   readonly ingest: IngestCounters
   denied(rule: Denial): void
   connection(change: 1 | -1, kind: 'camera' | 'person'): void
   queueDropped(count: number): void
-  purged(table: 'sightings' | 'crops' | 'alerts' | 'trail' | 'quarantine' | 'queue' | 'entries', count: number): void
+  purged(table: PurgeClass, count: number): void
   readonly webhooks: {
     attempt(outcome: 'delivered' | 'failed'): void
     dropped(count: number): void

@@ -13,6 +13,7 @@ import type { Broker } from './broker.ts'
 import type { Cameras } from './cameras.ts'
 import type { Database } from './database/database.ts'
 import type { FirstRun } from './first-run.ts'
+import type { Holds } from './holds.ts'
 import type { ListMappings } from './hotlists/mappings.ts'
 import type { Hotlists } from './hotlists.ts'
 import type { KeyRotation } from './key-rotation.ts'
@@ -47,6 +48,7 @@ export interface CloudParts {
   readonly sightings: Sightings
   readonly search: Search
   readonly alerts: Alerts
+  readonly holds: Holds
   readonly webhooks: Webhooks
   readonly alertRules: AlertRules
   readonly outcomes: Outcomes

@@ -5,6 +5,8 @@
 import type { NewId } from '../shared/ids.ts'
 import { sha256Hex } from '../shared/signing.ts'
 import type { Database, Statement } from './database/database.ts'
+import type { QuarantineTable } from './database/schema.ts'
+import type { PurgeStep } from './purge-receipt.ts'
 import type { Retention } from './sightings.ts'
 
 /** Bytes kept of one payload; its digest and length are of the whole. */
@@ -45,8 +47,10 @@ export interface Quarantine {
   /** Newest first, without payloads. */
   list(nowMs: number, limit: number): Promise<Quarantined[]>
   count(): Promise<number>
-  /** Deletes at most `limit` rows that are past retention, and what is over the bound. */
-  purge(nowMs: number, limit: number): Promise<{ expired: number; overflow: number }>
+  /** Deletes at most `limit` rows that are past retention, and as many that are over the bound. */
+  purge(nowMs: number, limit: number): Promise<PurgeStep>
+  /** Drops what is over the bound; returns how many. */
+  bound(): Promise<number>
 }
 
 export function createQuarantine(deps: { database: Database; newId: NewId; retention: () => Retention }): Quarantine {
@@ -58,6 +62,7 @@ export function createQuarantine(deps: { database: Database; newId: NewId; reten
     )
     return row?.count ?? 0
   }
+  const oldest = build.selectFrom('quarantine').select('quarantine_id').orderBy('received_at_ms')
   return {
     insert: ({ cameraId, topic, reason, detail, payload, receivedAtMs }) =>
       build.insertInto('quarantine').values({
@@ -91,19 +96,40 @@ export function createQuarantine(deps: { database: Database; newId: NewId; reten
     count,
     async purge(nowMs, limit) {
       const overflow = Math.min(limit, Math.max(0, (await count()) - MAX_QUARANTINED_ROWS))
-      const oldest = build.selectFrom('quarantine').select('quarantine_id').orderBy('received_at_ms')
       // What is over the bound first: the oldest rows are often the expired ones, and must not be taken off twice.
-      const [dropped, expired] = await database.writeBatch([
-        build.deleteFrom('quarantine').where('quarantine_id', 'in', oldest.limit(overflow)),
+      const written = await database.writeBatch([
+        build
+          .deleteFrom('quarantine')
+          .where('quarantine_id', 'in', oldest.limit(overflow))
+          .returning(['quarantine_id', 'payload_sha256', 'received_at_ms']),
         build
           .deleteFrom('quarantine')
           .where(
             'quarantine_id',
             'in',
             oldest.where('received_at_ms', '<=', nowMs - deps.retention().quarantineMs).limit(limit),
-          ),
+          )
+          .returning(['quarantine_id', 'payload_sha256', 'received_at_ms']),
       ])
-      return { expired: expired?.changes ?? 0, overflow: dropped?.changes ?? 0 }
+      const rows = written.map((one) => one.rows as QuarantineTable[])
+      return {
+        deleted: {
+          quarantine: rows.flat().map((row) => ({
+            id: row.quarantine_id,
+            sha256: row.payload_sha256,
+            retainedFromMs: row.received_at_ms,
+          })),
+        },
+        isDone: rows.every(({ length }) => length < limit),
+      }
+    },
+    async bound() {
+      const overflow = (await count()) - MAX_QUARANTINED_ROWS
+      if (overflow <= 0) return 0
+      const [dropped] = await database.writeBatch([
+        build.deleteFrom('quarantine').where('quarantine_id', 'in', oldest.limit(overflow)),
+      ])
+      return dropped?.changes ?? 0
     },
   }
 }

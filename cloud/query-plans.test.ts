@@ -365,7 +365,7 @@ test('the purge finds what is past its retention in every table by its age', asy
   await inCloud(async (world) => {
     const planned = await plansOf(world, async (ran) => {
       const first = /^select .* from "sessions" where .*"used_at_ms" <=/
-      const last = /^delete from "broker_outgoing"/
+      const last = /^select "hold_id" from "holds" where "until_ms" <=/
       await until('one has run from its begin to its end', () => {
         // Again each time: the one at the cloud's start may not be over yet, and the pause begins behind it.
         world.clock.advance(PURGE_INTERVAL_MS)
@@ -381,6 +381,10 @@ test('the purge finds what is past its retention in every table by its age', asy
       broker_outgoing: 'broker_outgoing_by_age (retained_from_ms<?)',
       broker_subscriptions: 'broker_subscriptions_by_age (seen_at_ms<?)',
       sessions: 'sessions_by_use (used_at_ms<?)',
+      holds: 'holds_by_end (until_ms<?)',
+      // Of each row that may go: is it held?
+      hold_sightings: 'hold_sightings_by_sighting (sighting_id=? AND camera_id=?)',
+      hold_alerts: 'hold_alerts_by_alert (alert_id=?)',
     }
     const lines = planned.flatMap(({ plan }) => plan)
     for (const [table, bound] of Object.entries(bounds)) {

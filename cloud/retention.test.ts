@@ -6,20 +6,28 @@ import type { MqttClient } from 'mqtt'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { DAY_MS, MINUTE_MS, systemClock } from '../shared/clock.ts'
+import { AppError } from '../shared/errors.ts'
 import { newId } from '../shared/ids.ts'
 import { silentLog } from '../shared/log.ts'
 import { openDatabase } from '../shared/sqlite.ts'
 import { topics } from '../shared/topics.ts'
 import type { Sighting } from '../shared/wire/index.ts'
-import { createAlertRules } from './alerts/rules.ts'
-import { createAlerts } from './alerts.ts'
+import type { Database } from './database/database.ts'
+import type { SightingsTable } from './database/schema.ts'
 import { openSqlite } from './database/sqlite.ts'
 import { createMetrics } from './metrics.ts'
+import { createReceipts, RECEIPT_ROWS } from './purge-receipt.ts'
 import { createQuarantine } from './quarantine.ts'
-import { PURGE_STEP_ROWS, purgeExpired } from './retention.ts'
-import { Sessions } from './sessions.ts'
-import { createSightings } from './sightings.ts'
-import { createSuppressions } from './suppressions.ts'
+import {
+  MAX_PURGE_STEP_ROWS,
+  MIN_PURGE_STEP_ROWS,
+  nextStepRows,
+  PURGE_STEP_ROWS,
+  PURGE_STEP_TARGET_MS,
+  purgeExpired,
+  type RetentionDeps,
+} from './retention.ts'
+import { createSightings, type Sightings } from './sightings.ts'
 import {
   AGENCY,
   codeOf,
@@ -167,8 +175,19 @@ test('after a purge the bytes are gone from the database file, its log and the q
     await until('the purge has left its receipt', async () => (await world.audited('retention.purged')).length === 1)
     await until('nothing is left', async () => (await rowsOf(world, 'broker_outgoing')) === 0)
     const [receipt] = await world.audited('retention.purged')
-    const purged = { sightings: 2, crops: 1, alerts: 1, trail: 0, quarantine: 1, queue: 1, entries: 0 }
-    assert.equal(receipt?.detail, purged)
+    const purged = {
+      unmatched: 1,
+      matched: 1,
+      crops: 1,
+      alerts: 1,
+      trail: 0,
+      quarantine: 1,
+      queue: 1,
+      entries: 0,
+      held: 0,
+    }
+    const told = Object.entries(receipt?.detail ?? {}).filter(([key]) => key in purged)
+    assert.equal(Object.fromEntries(told), purged)
     for (const table of ['alerts', 'alert_groups', 'alert_steps', 'quarantine'] as const) {
       assert.is(await rowsOf(world, table), 0, table)
     }
@@ -178,7 +197,7 @@ test('after a purge the bytes are gone from the database file, its log and the q
         (text) => filesWith(world.databaseFile, text).length === 0,
       ),
     )
-    assert.is(await world.counted('candor_purged_total{table="sightings"}'), 2)
+    assert.is(await world.counted('candor_purged_total{table="unmatched"}'), 1)
     assert.is(await world.counted('candor_purged_total{table="queue"}'), 1)
     assert.not.ok(JSON.stringify(receipt).includes(LISTED))
   })
@@ -238,109 +257,152 @@ test('after a new version of a list no chunk of the old one stays retained, nor 
 })
 
 test('a purge of many rows goes in steps, between which others write, and stops when asked', async () => {
+  await inPurge(async ({ deps, database, sightings, audited, atMs, onPause }) => {
+    const rows = 3 * MAX_PURGE_STEP_ROWS
+    await database.writeBatch(Array.from({ length: rows }, () => sightings.insert(sightingRow(0))))
+    atMs(DAY_MS - 1)
+    assert.is((await purgeExpired(deps, never)).unmatched, 0)
+    assert.equal(audited, [], 'nothing purged leaves no receipt')
+    atMs(DAY_MS)
+    const ending = new AbortController()
+    onPause(() => ending.abort())
+    assert.is((await purgeExpired(deps, ending.signal)).unmatched, PURGE_STEP_ROWS, 'ended after the first step')
+    assert.is((await sightings.counts()).sightings, rows - PURGE_STEP_ROWS)
+    let pauses = 0
+    onPause(() => {
+      pauses += 1
+    })
+    assert.is((await purgeExpired(deps, never)).unmatched, rows - PURGE_STEP_ROWS)
+    assert.ok(pauses >= 3, String(pauses))
+    assert.is(audited.length, 2)
+  })
+})
+
+test('a step is as large as its time allows, within bounds', () => {
+  assert.is(nextStepRows(200, PURGE_STEP_TARGET_MS), 200)
+  assert.is(nextStepRows(200, PURGE_STEP_TARGET_MS / 2), 400)
+  assert.is(nextStepRows(200, 0), 400, 'at most twice as many')
+  assert.is(nextStepRows(400, 100 * PURGE_STEP_TARGET_MS), 200, 'at least half')
+  assert.is(nextStepRows(MAX_PURGE_STEP_ROWS, 1), MAX_PURGE_STEP_ROWS)
+  assert.is(nextStepRows(MIN_PURGE_STEP_ROWS, 1_000), MIN_PURGE_STEP_ROWS)
+})
+
+test('a receipt tells number, time and digest of what went, of so many rows at most, and is not lost when the audit fails', async () => {
+  await inPurge(async ({ deps, database, sightings, audited, atMs }) => {
+    const rows = Array.from({ length: RECEIPT_ROWS + 2 * MAX_PURGE_STEP_ROWS }, (_, i) => sightingRow(i))
+    for (let i = 0; i < rows.length; i += 1_000) {
+      await database.writeBatch(rows.slice(i, i + 1_000).map((row) => sightings.insert(row)))
+    }
+    atMs(DAY_MS + rows.length)
+    const receipts = createReceipts()
+    const refusing = { ...deps, audit: { append: () => Promise.reject(new AppError('unavailable', 'full')) } }
+    assert.is(await codeOf(() => purgeExpired(refusing, never, receipts)), 'unavailable')
+    assert.is(receipts.rows, (await goneFrom(sightings, rows.length)).length, 'what went waits for its receipt')
+    await purgeExpired(deps, never, receipts)
+    const parts = audited.map((record) => (record as { detail: Record<string, number | string> }).detail)
+    assert.ok(parts.length >= 2)
+    assert.is(
+      parts.reduce((sum, part) => sum + Number(part.unmatched), 0),
+      rows.length,
+    )
+    let from = 0
+    for (const part of parts) {
+      const own = rows.slice(from, from + Number(part.unmatched))
+      from += own.length
+      assert.is(part.unmatchedFromMs, own[0]?.retained_from_ms)
+      assert.is(part.unmatchedToMs, own.at(-1)?.retained_from_ms)
+      // Made anew as the docstring says, without our code.
+      const lines = own
+        .map((row) => `${row.camera_id}/${row.sighting_id}/${row.revision} ${row.payload_sha256}\n`)
+        .sort()
+      assert.is(part.unmatchedDigest, createHash('sha256').update(lines.join('')).digest('hex'))
+      assert.ok(own.length <= RECEIPT_ROWS + MAX_PURGE_STEP_ROWS)
+    }
+  })
+})
+
+const never = new AbortController().signal
+const START_MS = 1_790_000_000_000
+
+function sightingRow(afterMs: number): SightingsTable {
+  return {
+    camera_id: A,
+    sighting_id: newId(),
+    revision: 1,
+    payload_sha256: createHash('sha256').update(String(afterMs)).digest('hex'),
+    seen_at_ms: START_MS + afterMs,
+    received_at_ms: START_MS + afterMs,
+    retained_from_ms: START_MS + afterMs,
+    clock_trusted: 1,
+    plate: PASSER_BY,
+    confusable_key: PASSER_BY,
+    matched: 0,
+    match_disagreed: 0,
+    crop_sha256: null,
+    document: '{}',
+  }
+}
+
+/** How many of `all` are not there any more. */
+async function goneFrom(sightings: Sightings, all: number): Promise<unknown[]> {
+  return Array.from({ length: all - (await sightings.counts()).sightings })
+}
+
+interface PurgeWorld {
+  deps: RetentionDeps
+  database: Database
+  sightings: Sightings
+  audited: object[]
+  /** Moves the clock to so long after START_MS. */
+  atMs(afterMs: number): void
+  onPause(call: () => void): void
+}
+
+/** The real sightings and database; of the other parts, those that have nothing to delete. */
+async function inPurge(work: (world: PurgeWorld) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'candor-retention-'))
-  const startMs = 1_790_000_000_000
-  let nowMs = startMs
+  let nowMs = START_MS
+  let paused = () => {}
   const database = openSqlite({ path: join(folder, 'a.db'), nowMs })
   try {
-    const ending = new AbortController()
-    let pauses = 0
-    let endAfter = Number.POSITIVE_INFINITY
     const clock = {
       nowMs: () => nowMs,
-      monotonicMs: () => nowMs,
+      monotonicMs: systemClock.monotonicMs,
       sleep: async () => {
-        pauses += 1
-        if (pauses === endAfter) ending.abort()
+        paused()
         await systemClock.sleep(0)
       },
     }
     const retention = () => ({ unmatchedMs: DAY_MS, matchedMs: DAY_MS, cropMs: DAY_MS, quarantineMs: DAY_MS })
     const sightings = createSightings({ database, retention })
     const audited: object[] = []
-    const audit = {
-      append: async (record: object) => {
-        audited.push(record)
-        return { seq: audited.length }
+    const nothing = { purge: async () => ({ deleted: {}, isDone: true }) }
+    const deps: RetentionDeps = {
+      ...{ database, sightings, retention, clock, log: silentLog, metrics: createMetrics() },
+      ...{ sessions: nothing, entries: nothing, holds: nothing },
+      alerts: { ...nothing, publishPending: async () => {} },
+      quarantine: createQuarantine({ database, newId, retention }),
+      upkeep: async () => {},
+      audit: {
+        append: async (record) => {
+          audited.push(record)
+          return { seq: audited.length }
+        },
       },
     }
-    const sessions = new Sessions({
-      database,
-      clock,
-      keptMs: () => DAY_MS,
-      retainedFrom: (_packet, at) => at,
-      mayKeep: () => true,
-      mayLeaveWill: () => true,
-      onDropped: () => {},
-      accountOf: () => null,
-      isConnected: () => false,
+    await work({
+      ...{ deps, database, sightings, audited },
+      atMs: (afterMs) => {
+        nowMs = START_MS + afterMs
+      },
+      onPause: (call) => {
+        paused = call
+      },
     })
-    await sessions.setup({ id: 'broker-1', counter: 0 })
-    const deps = {
-      entries: { purge: async () => 0 },
-      retention: () => ({ matchedMs: 0 }),
-      database,
-      sightings,
-      quarantine: createQuarantine({ database, newId, retention }),
-      alerts: createAlerts({
-        database,
-        agency: AGENCY,
-        clock,
-        log: silentLog,
-        newId,
-        retention,
-        audit: { ...audit, plateDigest: (plate) => plate },
-        suppressions: await createSuppressions({ database, clock }),
-        stored: async () => null,
-        currentMatch: () => null,
-        webhooks: { queue: () => ({ statements: [], committed: () => {} }) },
-        rules: await createAlertRules({ database, clock }),
-        publish: async () => {},
-      }),
-      sessions,
-      upkeep: async () => {},
-      audit,
-      metrics: createMetrics(),
-      clock,
-      log: silentLog,
-    }
-    const rows = 3 * PURGE_STEP_ROWS
-    await database.writeBatch(
-      Array.from({ length: rows }, () =>
-        sightings.insert({
-          camera_id: A,
-          sighting_id: newId(),
-          revision: 1,
-          payload_sha256: 'x',
-          seen_at_ms: startMs,
-          received_at_ms: startMs,
-          retained_from_ms: startMs,
-          clock_trusted: 1,
-          plate: PASSER_BY,
-          confusable_key: PASSER_BY,
-          matched: 0,
-          match_disagreed: 0,
-          crop_sha256: null,
-          document: '{}',
-        }),
-      ),
-    )
-    nowMs = startMs + DAY_MS - 1
-    assert.is((await purgeExpired(deps, ending.signal)).sightings, 0)
-    assert.equal(audited, [], 'nothing purged leaves no receipt')
-    nowMs = startMs + DAY_MS
-    endAfter = 1
-    assert.is((await purgeExpired(deps, ending.signal)).sightings, PURGE_STEP_ROWS, 'ended after the first step')
-    assert.is((await sightings.counts()).sightings, rows - PURGE_STEP_ROWS)
-    pauses = 0
-    endAfter = Number.POSITIVE_INFINITY
-    assert.is((await purgeExpired(deps, new AbortController().signal)).sightings, rows - PURGE_STEP_ROWS)
-    assert.is(pauses, 2)
-    assert.is(audited.length, 2)
   } finally {
     await database.close()
     rmSync(folder, { recursive: true })
   }
-})
+}
 
 test.run()

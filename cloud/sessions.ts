@@ -10,9 +10,10 @@ import type { Client, Subscription } from 'aedes'
 import MemoryPersistence, { type StoredPacket } from 'aedes-persistence/asyncPersistence.js'
 import { DAY_MS } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
-import { openQueues, type Queues, type QueuesDeps } from './broker/queues.ts'
+import { openQueues, type Queues, type QueuesDeps, toDeleted } from './broker/queues.ts'
 import { toBuffer } from './broker/stored-packet.ts'
 import type { Database } from './database/database.ts'
+import type { Deleted, PurgeStep } from './purge-receipt.ts'
 
 export const MAX_SUBSCRIPTIONS_PER_SESSION = 32
 /** QoS 2 publishes of a session that wait for their PUBREL, over all its connections: each holds its payload. */
@@ -147,8 +148,8 @@ export class Sessions extends MemoryPersistence {
     await super.cleanSubscriptions(client)
   }
 
-  /** Deletes what is stored of a session; returns how many queued publishes went with it. */
-  async #end(clientId: string): Promise<number> {
+  /** Deletes what is stored of a session; returns the queued publishes that went with it. */
+  async #end(clientId: string): Promise<Deleted[]> {
     const { build } = this.#database
     const [, outgoing] = await this.#database.writeBatch([
       build.deleteFrom('broker_subscriptions').where('client_id', '=', clientId),
@@ -156,7 +157,7 @@ export class Sessions extends MemoryPersistence {
     ])
     await super.cleanSubscriptions({ id: clientId })
     await this.cleanIncoming({ id: clientId })
-    return outgoing?.changes ?? 0
+    return toDeleted(outgoing?.rows ?? [])
   }
 
   /** Before a session is added. Throws `too_large` when there are too many in all, or all of the account's are in use. */
@@ -181,7 +182,7 @@ export class Sessions extends MemoryPersistence {
           throw new AppError('too_large', `at most ${MAX_SESSIONS_PER_ACCOUNT} persistent sessions an account`)
         }
         // Its alerts stay listed over HTTP.
-        const dropped = await this.#end(oldest.client_id)
+        const dropped = (await this.#end(oldest.client_id)).length
         if (dropped > 0) this.#deps.onDropped(dropped)
       }
     }
@@ -303,9 +304,9 @@ export class Sessions extends MemoryPersistence {
 
   /**
    * Deletes at most `limit` queued publishes past retention, and sessions whose client stays away by at most as many of their
-   * subscriptions. Returns how many queued publishes went, with their sessions or alone.
+   * subscriptions: their queued publishes go with them.
    */
-  async purge(limit: number): Promise<number> {
+  async purge(limit: number): Promise<PurgeStep> {
     const { build } = this.#database
     const nowMs = this.#deps.clock.nowMs()
     // DISTINCT would walk the whole table in the order of its key instead of the idle rows.
@@ -316,11 +317,15 @@ export class Sessions extends MemoryPersistence {
         .where('seen_at_ms', '<=', nowMs - SESSION_FORGOTTEN_AFTER_MS)
         .limit(limit),
     )
-    let forgotten = 0
+    const forgotten: Deleted[] = []
     for (const client_id of new Set(idle.map((row) => row.client_id))) {
       if (this.#deps.isConnected(client_id)) await this.touch(client_id)
-      else forgotten += await this.#end(client_id)
+      else forgotten.push(...(await this.#end(client_id)))
     }
-    return forgotten + (await this.#queues.purge(limit))
+    const expired = await this.#queues.purge(limit)
+    return {
+      deleted: { queue: [...forgotten, ...expired] },
+      isDone: expired.length < limit && idle.length < limit,
+    }
   }
 }

@@ -7,6 +7,8 @@ import { seenAt } from '../shared/seen.ts'
 import type { Sighting } from '../shared/wire/index.ts'
 import type { Database, Statement } from './database/database.ts'
 import type { CropsTable, Schema, SightingsTable } from './database/schema.ts'
+import type { PurgeStep } from './purge-receipt.ts'
+import { purgeSightings } from './sightings/purge.ts'
 
 /** How long each class is kept, milliseconds; from the policy in force, so that a shorter one counts at once. */
 export interface Retention {
@@ -81,8 +83,8 @@ export interface Sightings {
   crop(cameraId: string, sightingId: string, nowMs: number): Promise<{ jpeg: Buffer; sha256: string } | null>
   /** Those of these rows that are visible, by row. A row may be another sighting's by now: the caller compares. */
   at(rows: readonly number[], nowMs: number): Promise<ReadonlyMap<number, StoredSighting>>
-  /** Deletes at most `limit` expired rows of each kind. */
-  purge(nowMs: number, limit: number): Promise<{ sightings: number; crops: number }>
+  /** Deletes at most `limit` expired rows of each kind; what an evidence hold names is moved aside. */
+  purge(nowMs: number, limit: number): Promise<PurgeStep>
   counts(): Promise<{ sightings: number; crops: number }>
 }
 
@@ -190,44 +192,7 @@ export function createSightings(deps: { database: Database; retention: () => Ret
       )
       return new Map(found.map((one) => [one.row, toStored(one)]))
     },
-    async purge(nowMs, limit) {
-      const { unmatchedMs, matchedMs, cropMs } = deps.retention()
-      const expired = (matched: 0 | 1, keptMs: number) =>
-        build.deleteFrom('sightings').where((where) =>
-          where(
-            where.refTuple('camera_id', 'sighting_id', 'revision'),
-            'in',
-            build
-              .selectFrom('sightings')
-              .select(['camera_id', 'sighting_id', 'revision'])
-              .where('matched', '=', matched)
-              .where('retained_from_ms', '<=', nowMs - keptMs)
-              .limit(limit)
-              .$asTuple('camera_id', 'sighting_id', 'revision'),
-          ),
-        )
-      const crops = build.deleteFrom('crops').where((where) =>
-        where(
-          where.refTuple('camera_id', 'sighting_id', 'sha256'),
-          'in',
-          build
-            .selectFrom('crops')
-            .select(['camera_id', 'sighting_id', 'sha256'])
-            .where('retained_from_ms', '<=', nowMs - cropMs)
-            .limit(limit)
-            .$asTuple('camera_id', 'sighting_id', 'sha256'),
-        ),
-      )
-      const [unmatched, matched, pictures] = await database.writeBatch([
-        expired(0, unmatchedMs),
-        expired(1, matchedMs),
-        crops,
-      ])
-      return {
-        sightings: (unmatched?.changes ?? 0) + (matched?.changes ?? 0),
-        crops: pictures?.changes ?? 0,
-      }
-    },
+    purge: (nowMs, limit) => purgeSightings(database, deps.retention(), nowMs, limit),
     async counts() {
       const [sightings] = await database.read(
         build.selectFrom('sightings').select((eb) => eb.fn.countAll<number>().as('count')),

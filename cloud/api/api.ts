@@ -28,6 +28,7 @@ import { registerAuditLog } from './audit-log.ts'
 import { createDoor, typed } from './door.ts'
 import { registerErrors } from './errors.ts'
 import { registerFleet } from './fleet.ts'
+import { registerHolds } from './holds.ts'
 import { registerListEntries } from './list-entries.ts'
 import { registerListMappings } from './list-mappings.ts'
 import { registerLists } from './lists.ts'
@@ -122,6 +123,7 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     registerListMappings(api, parts, door)
     registerAlerts(api, parts, door)
     registerAlertRules(api, parts, door)
+    registerHolds(api, parts, door)
     registerOutcomes(api, parts, door)
     registerSearch(api, parts, door)
     registerWebhooks(api, parts, door)

@@ -1,8 +1,12 @@
 /** What waits for persistent sessions whose clients are away or have not acknowledged it. Owns the table broker_outgoing. */
 import { Readable } from 'node:stream'
 import type { StoredPacket } from 'aedes-persistence/asyncPersistence.js'
+import type { Selectable } from 'kysely'
 import type { Clock } from '../../shared/clock.ts'
+import { sha256Hex } from '../../shared/signing.ts'
 import type { Database, Statement } from '../database/database.ts'
+import type { BrokerOutgoingTable } from '../database/schema.ts'
+import type { Deleted } from '../purge-receipt.ts'
 import { createGathering } from './gathering.ts'
 import { toPacket, toRow } from './stored-packet.ts'
 
@@ -35,11 +39,11 @@ export interface Queues {
   /** Oldest first, read in steps; never a packet past its retention. */
   stream(clientId: string): Readable
   isEmpty(clientId: string): Promise<boolean>
-  /** The statement that empties it, for a transaction in which the session ends. */
+  /** The statement that empties it, for a transaction in which the session ends; its rows are for `toDeleted`. */
   emptying(clientId: string): Statement
   dropTopic(clientId: string, topic: string): Promise<void>
-  /** Deletes at most `limit` publishes past retention; returns how many. */
-  purge(limit: number): Promise<number>
+  /** Deletes at most `limit` publishes past retention. */
+  purge(limit: number): Promise<Deleted[]>
   /** Resolves when what was acknowledged until now has left its queue. */
   settled(): Promise<void>
 }
@@ -139,7 +143,7 @@ export function openQueues({ database, clock, keptMs, retainedFrom, onDropped }:
       return (await database.read(queued.limit(1))).length === 0
     },
 
-    emptying: (clientId) => build.deleteFrom('broker_outgoing').where('client_id', '=', clientId),
+    emptying: (clientId) => build.deleteFrom('broker_outgoing').where('client_id', '=', clientId).returning(QUEUED),
 
     async dropTopic(clientId, topic) {
       const queued = await database.read(
@@ -154,19 +158,33 @@ export function openQueues({ database, clock, keptMs, retainedFrom, onDropped }:
 
     async purge(limit) {
       const [deleted] = await database.writeBatch([
-        build.deleteFrom('broker_outgoing').where(
-          'position',
-          'in',
-          build
-            .selectFrom('broker_outgoing')
-            .select('position')
-            .where('retained_from_ms', '<=', clock.nowMs() - keptMs())
-            .limit(limit),
-        ),
+        build
+          .deleteFrom('broker_outgoing')
+          .where(
+            'position',
+            'in',
+            build
+              .selectFrom('broker_outgoing')
+              .select('position')
+              .where('retained_from_ms', '<=', clock.nowMs() - keptMs())
+              .limit(limit),
+          )
+          .returning(QUEUED),
       ])
-      return deleted?.changes ?? 0
+      return toDeleted(deleted?.rows ?? [])
     },
 
     settled: () => clearing.settled(),
   }
+}
+
+const QUEUED = ['position', 'retained_from_ms', 'payload'] as const
+
+/** What is written down of queued publishes that a purge deleted. */
+export function toDeleted(rows: readonly unknown[]): Deleted[] {
+  return (rows as Selectable<Pick<BrokerOutgoingTable, (typeof QUEUED)[number]>>[]).map((row) => ({
+    id: String(row.position),
+    sha256: sha256Hex(row.payload),
+    retainedFromMs: row.retained_from_ms,
+  }))
 }

@@ -11,6 +11,8 @@ export type Statement<R = unknown> = Compilable<R> | CompiledQuery<R>
 export interface Written {
   /** Rows inserted, updated or deleted. */
   changes: number
+  /** What a statement with RETURNING returned of them; empty for others. */
+  rows: readonly unknown[]
 }
 
 export interface Database {
@@ -25,5 +27,10 @@ export interface Database {
   writeBatch(statements: readonly Statement[]): Promise<Written[]>
   /** Bytes that deletes freed but the log still holds are cut away. Throws `unavailable` while a reader is in the way. */
   truncateLog(): Promise<void>
+  /**
+   * Bytes that deletes left behind within pages are overwritten, in the whole file, in small steps until the signal aborts (see
+   * residue.ts). Call `truncateLog` before. Throws `unavailable` while a reader is in the way. Returns the pages that it cleaned.
+   */
+  sweep(signal: AbortSignal): Promise<{ pages: number }>
   close(): Promise<void>
 }

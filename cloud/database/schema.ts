@@ -3,6 +3,7 @@ import type { Generated } from 'kysely'
 import type { AdministrationSchema } from './schema-administration.ts'
 import type { AuditSchema } from './schema-audit.ts'
 import type { SearchSchema } from './schema-search.ts'
+import type { HoldsSchema } from './schema-holds.ts'
 
 /** Owner: sightings.ts. `document` is the exact payload; the two times but received are `timesOf`. */
 export interface SightingsTable {
@@ -194,7 +195,7 @@ export interface WebhookDeliveriesTable {
   next_at_ms: number
 }
 
-export interface Schema extends AdministrationSchema, AuditSchema, SearchSchema {
+export interface Schema extends AdministrationSchema, AuditSchema, SearchSchema, HoldsSchema {
   sightings: SightingsTable
   crops: CropsTable
   quarantine: QuarantineTable

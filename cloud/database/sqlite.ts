@@ -11,6 +11,7 @@ import {
 import type { Database, Statement, Written } from './database.ts'
 import { migrate, type OnMigrating } from './migrate.ts'
 import { keepPrepared } from './prepared.ts'
+import { createResidue } from './residue.ts'
 import type { Schema } from './schema.ts'
 
 export interface SqliteOptions {
@@ -45,24 +46,28 @@ export function openSqlite(options: SqliteOptions): Database {
     connection.close()
     throw toStorageError(thrown, options.path)
   }
-  return wrap(connection)
+  return wrap(connection, options.path)
 }
 
 /** A second connection for a worker thread: sees each commit of the first, waits for none, and writes nothing. */
 export function openSqliteReader(path: string): Pick<Database, 'build' | 'read' | 'close'> {
   const connection = openDatabase(path, { readonly: true })
   connection.pragma(`cache_size = -${READER_CACHE_KIBIBYTES}`)
-  return wrap(connection)
+  return wrap(connection, path)
 }
 
-function wrap(connection: SqliteDatabase): Database {
+function wrap(connection: SqliteDatabase, path: string): Database {
   const build = createBuilder()
+  const residue = createResidue(connection, path)
   const prepare = keepPrepared((sql): SqliteStatement => connection.prepare(sql))
 
   const run = connection.transaction((compiled: readonly CompiledQuery[]): Written[] =>
-    compiled.map((query) => ({
-      changes: prepare(query.sql, query.parameters.length).run(...query.parameters).changes,
-    })),
+    compiled.map((query) => {
+      const statement = prepare(query.sql, query.parameters.length)
+      if (!statement.reader) return { changes: statement.run(...query.parameters).changes, rows: [] }
+      const rows = statement.all(...query.parameters)
+      return { changes: rows.length, rows }
+    }),
   )
 
   return {
@@ -96,8 +101,10 @@ function wrap(connection: SqliteDatabase): Database {
       }
       if (busy !== 0) throw new AppError('unavailable', 'a reader holds the write-ahead log')
     },
+    sweep: residue.sweep,
     async close() {
       if (connection.open) connection.close()
+      await residue.close()
     },
   }
 }

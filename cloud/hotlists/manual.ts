@@ -10,6 +10,7 @@ import { slugSchema } from '../../shared/names.ts'
 import type { Policy } from '../../shared/wire/policy.ts'
 import type { Database } from '../database/database.ts'
 import type { ManualEntriesTable } from '../database/schema-administration.ts'
+import type { PurgeStep } from '../purge-receipt.ts'
 import { isProhibited, MAX_ENTRIES_PER_PLATE } from './csv.ts'
 import { readPlate } from './list-row.ts'
 import {
@@ -48,7 +49,7 @@ export interface ManualEntries {
   /** Nothing is in the way any more: brings what waited for that into force. Never throws. */
   retry(): void
   /** Deletes at most `limit` that were over at `overBeforeMs`. */
-  purge(overBeforeMs: number, limit: number): Promise<number>
+  purge(overBeforeMs: number, limit: number): Promise<PurgeStep>
 }
 
 export interface ManualEntriesDeps {
@@ -350,8 +351,12 @@ export function createManualEntries(deps: ManualEntriesDeps): ManualEntries {
         .select('entry_id')
         .where('over_at_ms', '<=', overBeforeMs)
         .limit(limit)
-      const [deleted] = await database.writeBatch([build.deleteFrom('manual_entries').where('entry_id', 'in', page)])
-      return deleted?.changes ?? 0
+      const [deleted] = await database.writeBatch([
+        build.deleteFrom('manual_entries').where('entry_id', 'in', page).returning(['entry_id', 'over_at_ms']),
+      ])
+      const rows = (deleted?.rows ?? []) as Pick<ManualEntriesTable, 'entry_id' | 'over_at_ms'>[]
+      const gone = rows.map((row) => ({ id: row.entry_id, sha256: null, retainedFromMs: row.over_at_ms }))
+      return { deleted: { entries: gone }, isDone: gone.length < limit }
     },
   }
 }

@@ -66,4 +66,16 @@ export function register(program: Command): void {
       const { run } = await import('../bench/search.ts')
       await run(options)
     })
+
+  bench
+    .command('purge')
+    .description('whether deleting millions of expired sightings holds up ingest')
+    .option('--rows <n>', 'sightings that expire', wholeNumber(1_000, 50_000_000), 2_000_000)
+    .option('--rate <n>', 'sightings a second that arrive meanwhile', wholeNumber(1, 5_000), 100)
+    .option('--seconds <n>', 'measured before and after', wholeNumber(1, 600), 30)
+    .option('--json', 'one JSON document')
+    .action(async (options: { rows: number; rate: number; seconds: number; json?: boolean }) => {
+      const { run } = await import('../bench/purge.ts')
+      await run(options)
+    })
 }

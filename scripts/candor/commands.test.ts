@@ -385,16 +385,20 @@ test('the audit verifies on the server and from copies, and on the server the re
 
 test('a backup made while the cloud runs is restored into a folder that starts', async () => {
   await inWorld(async ({ folder, trial }) => {
-    const made = await candor([
-      'backup',
-      join(folder, 'backups'),
-      '--config',
-      join(trial.folder, 'cloud.json'),
-      '--json',
-    ])
+    const config = ['--config', join(trial.folder, 'cloud.json')]
+    const backups = join(folder, 'backups')
+    const made = await candor(['backup', backups, ...config, '--json'])
     assert.is(made.code, 0, made.err)
+    const medium = join(folder, 'medium')
+    const exported = await candor(['backup', 'key', 'export', medium, ...config])
+    assert.match(exported.out, /^1 keys copied, 0 destroyed/, exported.err)
+    const listed = await candor(['backup', backups, '--list', ...config])
+    assert.match(listed.out, /\.candor-backup$/m, listed.err)
+    assert.is(JSON.parse((await candor(['backup', 'key', 'list', ...config, '--json'])).out).length, 1)
+    assert.match((await candor(['backup', '--destroy-expired', ...config])).out, /^0 keys destroyed/)
+    assert.is((await candor(['backup', ...config])).code, 2)
     const to = join(folder, 'restored')
-    const restored = await candor(['restore', JSON.parse(made.out).folder, '--to', to])
+    const restored = await candor(['restore', JSON.parse(made.out).file, '--to', to, '--keys', medium])
     assert.is(restored.code, 0, restored.err)
     const verified = await candor(['audit', 'verify', '--config', join(to, 'cloud.json')])
     assert.is(verified.code, 0, verified.out + verified.err)

@@ -12,6 +12,7 @@ import { register as registerCloud } from './cloud.ts'
 import { register as registerContract } from './contract.ts'
 import { register as registerDoctor } from './doctor.ts'
 import { register as registerEdge } from './edge.ts'
+import { register as registerHold } from './hold.ts'
 import { register as registerHotlist } from './hotlist.ts'
 import { register as registerLogin } from './login.ts'
 import { register as registerPolicy } from './policy.ts'
@@ -32,6 +33,7 @@ const REGISTRATIONS = [
   registerAlert,
   registerWebhook,
   registerSearch,
+  registerHold,
   registerAudit,
   registerAuditTrace,
   registerBackup,

@@ -18,6 +18,7 @@ import { listMappings } from './0024-list-mappings.ts'
 import { alertHolders } from './0025-alert-holders.ts'
 import { auditTree } from './0030-audit-tree.ts'
 import { search } from './0033-search.ts'
+import { holds } from './0032-holds.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -38,4 +39,5 @@ export const MIGRATIONS: readonly Migration[] = [
   alertHolders,
   auditTree,
   search,
+  holds,
 ]

@@ -1,0 +1,86 @@
+/** Deletes sightings and crops that are past their retention, but for what is held, which is moved aside. Called by retention.ts by way of sightings.ts. */
+import { type Expression, type SqlBool, sql } from 'kysely'
+import type { Database } from '../database/database.ts'
+import { keepCrops, keepSightings } from '../holds/keeping.ts'
+import type { Deleted, PurgeStep } from '../purge-receipt.ts'
+import type { Retention } from '../sightings.ts'
+
+/** The oldest `limit` expired rows of each kind. */
+export async function purgeSightings(
+  database: Database,
+  { unmatchedMs, matchedMs, cropMs }: Retention,
+  nowMs: number,
+  limit: number,
+): Promise<PurgeStep> {
+  const { build } = database
+
+  const sightings = (matched: 0 | 1, keptMs: number) => {
+    const page = build
+      .selectFrom('sightings')
+      .select(['camera_id', 'sighting_id', 'revision'])
+      .where('matched', '=', matched)
+      .where('retained_from_ms', '<=', nowMs - keptMs)
+      .orderBy('retained_from_ms')
+      .limit(limit)
+    const onPage = within(sql`(camera_id, sighting_id, revision)`, page)
+    const { keep, mayGo, wasKept } = keepSightings(build, onPage, nowMs)
+    const remove = build
+      .deleteFrom('sightings')
+      .where(onPage)
+      .where(mayGo)
+      .returning(['camera_id', 'sighting_id', 'revision', 'payload_sha256', 'retained_from_ms', wasKept.as('kept')])
+    return [keep, remove]
+  }
+  const page = build
+    .selectFrom('crops')
+    .select(['camera_id', 'sighting_id', 'sha256'])
+    .where('retained_from_ms', '<=', nowMs - cropMs)
+    .orderBy('retained_from_ms')
+    .limit(limit)
+  const onPage = within(sql`(camera_id, sighting_id, sha256)`, page)
+  const crops = keepCrops(build, onPage, nowMs)
+  const removeCrops = build
+    .deleteFrom('crops')
+    .where(onPage)
+    .where(crops.mayGo)
+    .returning(['camera_id', 'sighting_id', 'sha256', 'retained_from_ms', crops.wasKept.as('kept')])
+
+  const written = await database.writeBatch([
+    ...sightings(0, unmatchedMs),
+    ...sightings(1, matchedMs),
+    crops.keep,
+    removeCrops,
+  ])
+  const [unmatched, matched, pictures] = [1, 3, 5].map((i) => (written[i]?.rows ?? []) as PurgedRow[]) as [
+    PurgedRow[],
+    PurgedRow[],
+    PurgedRow[],
+  ]
+  return {
+    deleted: { unmatched: gone(unmatched), matched: gone(matched), crops: gone(pictures) },
+    isDone: Math.max(unmatched.length, matched.length, pictures.length) < limit,
+  }
+}
+
+interface PurgedRow {
+  camera_id: string
+  sighting_id: string
+  revision?: number
+  payload_sha256?: string
+  sha256?: string
+  retained_from_ms: number
+  kept: 0 | 1
+}
+
+/** `camera/sighting/revision` and the payload's digest; of a crop `camera/sighting/sha256` and that. What was moved aside is not gone. */
+function gone(rows: readonly PurgedRow[]): Deleted[] {
+  return rows
+    .filter((row) => row.kept === 0)
+    .map((row) => ({
+      id: `${row.camera_id}/${row.sighting_id}/${row.revision ?? row.sha256}`,
+      sha256: row.payload_sha256 ?? row.sha256 ?? null,
+      retainedFromMs: row.retained_from_ms,
+    }))
+}
+
+const within = (key: Expression<unknown>, page: Expression<unknown>) => sql<SqlBool>`${key} in ${page}`
