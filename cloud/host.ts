@@ -1,12 +1,14 @@
 /**
- * What a command on the server itself may do without a session: the first administrator, unlocking, and reading the audit. It
+ * What a command on the server itself may do without a session: the first administrator, unlocking, taking lost second
+ * factors away, and reading the audit. It
  * works on the database beside a running cloud, and every act is in the audit with the system's user name.
  */
 import { systemClock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { newId, newSecret } from '../shared/ids.ts'
 import { silentLog } from '../shared/log.ts'
-import { type Account, type Accounts, createAccounts } from './accounts.ts'
+import { openLogin } from './accounts/opening.ts'
+import type { Account, Accounts } from './accounts.ts'
 import type { Actor, AuditRecord } from './audit/entry.ts'
 import { type Audit, openAudit } from './audit/log.ts'
 import { type CloudConfig, cloudPaths } from './config.ts'
@@ -19,6 +21,8 @@ const HOST_ACTOR: Actor = { account: null, roles: [], session: null, source: 'ho
 export interface Host {
   firstAdministrator(first: { account: string; password: string }): Promise<Account>
   unlock(account: string): Promise<Account>
+  /** Removes every second factor, so that the person can log in by password and add a new one. */
+  resetFactors(account: string): Promise<Account>
   listAudit: Audit['list']
   close(): Promise<void>
 }
@@ -31,7 +35,11 @@ export async function openHost(config: CloudConfig, base: string, user: string):
   let accounts: Accounts
   try {
     const keys = await openKeys({ folder: paths.keysFolder, newSecret })
-    accounts = await createAccounts({ database, clock: systemClock, newId, newSecret, log: silentLog })
+    // Without the provider: what is wrong with that must not keep the host out.
+    const own = { config: { ...config, oidc: undefined }, paths, database, keys, newId, newSecret }
+    // No page is served from here, and nobody logs in.
+    accounts = (await openLogin({ ...own, clock: systemClock, log: silentLog, pageOrigin: () => 'https://localhost' }))
+      .accounts
     audit = await openAudit({
       database,
       agency: config.agency,
@@ -72,6 +80,10 @@ export async function openHost(config: CloudConfig, base: string, user: string):
     unlock: (account) =>
       audited({ operation: 'account.unlock', subject: { kind: 'account', id: account } }, () =>
         accounts.unlock(account, null),
+      ),
+    resetFactors: (account) =>
+      audited({ operation: 'factor.reset', subject: { kind: 'account', id: account } }, () =>
+        accounts.resetFactors(account, null),
       ),
     listAudit: (page) => audited({ operation: 'audit.list', detail: { ...page } }, () => audit.list(page)),
     async close() {
