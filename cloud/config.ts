@@ -62,7 +62,7 @@ const fieldsSchema = z.strictObject({
     .enum(['everyone', 'account-admins'])
     .default('everyone')
     .describe('who may log in by password; `account-admins`: everybody else by `oidc`'),
-  oidc: oidcSchema.optional(),
+  oidc: oidcSchema.optional().describe('log-in by the agency’s own OpenID Connect provider'),
   retentionDays: z
     .number()
     .gt(0)
@@ -88,11 +88,12 @@ const fieldsSchema = z.strictObject({
 })
 
 export const cloudConfigSchema = fieldsSchema.superRefine((config, context) => {
-  const wrong = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message })
+  const wrong = (field: keyof typeof config, message: string) =>
+    context.addIssue({ code: 'custom', path: [field], message, input: config[field] })
   if (config.passwordLogin === 'account-admins' && config.oidc === undefined)
-    wrong(['passwordLogin'], 'needs `oidc`, or nobody else could log in')
+    wrong('passwordLogin', 'needs `oidc`, or nobody else could log in')
   if (config.secondFactor === 'required' && config.oidc !== undefined && !config.oidc.acr && !config.oidc.amr)
-    wrong(['oidc'], 'needs `acr` or `amr`: nothing else shows that the provider asks for a second factor')
+    wrong('oidc', 'needs `acr` or `amr`: nothing else shows that the provider asks for a second factor')
 })
 export type CloudConfig = z.infer<typeof cloudConfigSchema>
 

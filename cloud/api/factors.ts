@@ -87,8 +87,8 @@ export function registerFactors(app: TypedApi, parts: CloudParts, door: Door): v
   })
 
   app.route({
-    method: 'DELETE',
-    url: '/api/v1/me/factors/totp',
+    method: 'POST',
+    url: '/api/v1/me/factors/totp/remove',
     config: limited,
     onRequest: own,
     schema: { summary: 'Removes the authenticator app', body: passwordBody, response: { 204: z.null() } },
@@ -144,8 +144,8 @@ export function registerFactors(app: TypedApi, parts: CloudParts, door: Door): v
   })
 
   app.route({
-    method: 'DELETE',
-    url: '/api/v1/me/factors/keys/:name',
+    method: 'POST',
+    url: '/api/v1/me/factors/keys/:name/remove',
     config: limited,
     onRequest: own,
     schema: {
