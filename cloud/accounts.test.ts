@@ -7,6 +7,7 @@ import { type Clock, MINUTE_MS, systemClock } from '../shared/clock.ts'
 import { AppError, type ErrorCode } from '../shared/errors.ts'
 import { newId, newSecret } from '../shared/ids.ts'
 import { silentLog } from '../shared/log.ts'
+import { createFactors } from './accounts/factors.ts'
 import { MAX_GROUPS_PER_ACCOUNT } from './accounts/rights.ts'
 import {
   MAX_ENDED_AT_ONCE,
@@ -28,6 +29,15 @@ import { openSqlite } from './database/sqlite.ts'
 import { ARGON2, MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH } from './passwords.ts'
 import { FIRST_ADMINISTRATOR_ROLES, type Role } from './permissions.ts'
 
+/** Second factors as the cloud has them; none of these accounts has one. */
+function accountsOf(database: Database, clock: Clock): Promise<Accounts> {
+  const key = Buffer.alloc(32, 7)
+  const pageOrigin = () => 'https://localhost'
+  const factors = createFactors({ database, clock, newSecret, agency: 'springfield', key, pageOrigin })
+  const policy = { secondFactor: 'optional', passwordLogin: 'everyone' } as const
+  return createAccounts({ database, clock, newId, newSecret, log: silentLog, factors, ...policy })
+}
+
 const PASSWORD = 'a heron stands in the reeds'
 
 interface World {
@@ -45,7 +55,7 @@ async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
   const database = openSqlite({ path: join(folder, 'cloud.db'), nowMs: Date.now() })
   const world = { database, ended: [] as SessionEnd[], nowMs: Date.now() } as World
   const clock: Clock = { ...systemClock, nowMs: () => world.nowMs }
-  world.accounts = await createAccounts({ database, clock, newId, newSecret, log: silentLog })
+  world.accounts = await accountsOf(database, clock)
   world.accounts.onEnded((end) => world.ended.push(end))
   world.login = (account = 'bob', password = PASSWORD) =>
     world.accounts.login({ account, password, source: '192.0.2.7' })
@@ -79,7 +89,7 @@ async function rejects(work: Promise<unknown>, code: ErrorCode): Promise<AppErro
 test('the first administrator is made once, also when two set-ups run at the same time', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'candor-first-'))
   const database = openSqlite({ path: join(folder, 'cloud.db'), nowMs: Date.now() })
-  const accounts = await createAccounts({ database, clock: systemClock, newId, newSecret, log: silentLog })
+  const accounts = await accountsOf(database, systemClock)
   assert.ok(await accounts.isEmpty())
   const both = await Promise.allSettled([
     accounts.addFirst({ account: 'ada', password: PASSWORD }),

@@ -1,18 +1,19 @@
 /**
- * People's accounts and sessions: log-in with lock-out, short-lived tokens kept only as digests, and the one first-run set-up.
- * Called by the API, the broker (authenticate, onEnded) and commands on the host. Owns tables accounts, login_failures and
- * sessions. It decides; who calls it writes the audit.
+ * People's accounts and sessions: log-in with lock-out and second factor, short-lived tokens kept only as digests, and the one
+ * first-run set-up. Called by the API, the broker (authenticate, onEnded) and commands on the host. Owns tables accounts,
+ * login_failures, sessions and those of second factors. It decides; who calls it writes the audit.
  */
 import { type Clock, MINUTE_MS } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import { slugSchema } from '../shared/names.ts'
+import type { Factor, Factors, Proof } from './accounts/factors.ts'
 import { checkRights, parseRoles, type Rights } from './accounts/rights.ts'
 import { createLoginSessions, type Session, type SessionEnd } from './accounts/sessions.ts'
 import type { Database } from './database/database.ts'
 import type { AccountsTable } from './database/schema-administration.ts'
 import { checkPassword, createPasswords } from './passwords.ts'
-import { FIRST_ADMINISTRATOR_ROLES, type Role } from './permissions.ts'
+import { FIRST_ADMINISTRATOR_ROLES, may, type Role } from './permissions.ts'
 
 /** 5 failures in 15 minutes lock until an administrator acts [CJIS 5.9.5, AC-7]. */
 export const MAX_LOGIN_FAILURES = 5
@@ -31,14 +32,28 @@ export interface Account {
 }
 
 /** Why a log-in failed: for the audit. The person is told the same for all of them. */
-export type LoginRefusal = 'unknown_account' | 'wrong_password' | 'account_disabled' | 'account_locked'
+export type LoginRefusal =
+  | 'unknown_account'
+  | 'wrong_password'
+  | 'account_disabled'
+  | 'account_locked'
+  /** The agency lets this account in by its own provider only. */
+  | 'password_login_off'
+  /** The password is right, and the account has a second factor that was not shown: told to the person. */
+  | 'second_factor_missing'
+  | 'wrong_second_factor'
 
 export type LoginResult =
   | { ok: true; token: string; session: Session }
   | { ok: false; rule: LoginRefusal; locked: boolean }
 
 export interface Accounts {
-  login(attempt: { account: string; password: string; source: string }): Promise<LoginResult>
+  /** `proof`: the second factor, where the account has one. A wrong one counts as a failed log-in, as a wrong password does. */
+  login(attempt: { account: string; password: string; proof?: Proof; source: string }): Promise<LoginResult>
+  /** The first half of a log-in: null when the password is right and the account open. Throws `unavailable`. */
+  checkPassword(account: string, password: string): Promise<{ rule: LoginRefusal; locked: boolean } | null>
+  /** A session for who has been identified elsewhere: by the agency's provider, or by a code made in another session. */
+  admit(who: { account: string; source: string; factor: Factor | null }): Promise<LoginResult>
   /** The session of a token, or null for one that is unknown, ended or of a disabled account. Counts as use. */
   authenticate(token: string): Promise<Session | null>
   /** A new token for the same session; the old one is void at once. Throws `unauthenticated`. */
@@ -64,6 +79,12 @@ export interface Accounts {
   unlock(account: string, by: string | null): Promise<Account>
   /** By the person, who must know the old one (a wrong one counts as a failed log-in). Ends the account's other sessions. */
   changePassword(session: Session, change: { current: string; next: string }): Promise<void>
+  /** Throws `forbidden` for a wrong password, which counts as a failed log-in. */
+  confirmPassword(session: Session, password: string): Promise<void>
+  /** Ends the account's other sessions; this one is proved by `factor` from now on. */
+  factorsChanged(session: Session, factor: Factor | null): Promise<void>
+  /** Removes every second factor. `by` null: a command on the host. Throws `forbidden` for one's own. Ends the account's sessions. */
+  resetFactors(account: string, by: string | null): Promise<Account>
   /** By another account's administrator; throws `forbidden` for one's own. Ends the account's sessions. */
   resetPassword(account: string, next: string, by: string): Promise<Account>
 }
@@ -74,6 +95,10 @@ export interface AccountsDeps {
   newId: () => string
   newSecret: (byteCount: number) => string
   log: Log
+  factors: Pick<Factors, 'has' | 'check' | 'removeAll'>
+  secondFactor: 'required' | 'optional'
+  /** `account-admins`: everybody else comes in by the agency's provider. */
+  passwordLogin: 'everyone' | 'account-admins'
 }
 
 export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
@@ -129,10 +154,9 @@ export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
     return true
   }
 
-  async function checkLogin(
-    account: string,
-    password: string,
-  ): Promise<{ rule: LoginRefusal | null; locked: boolean }> {
+  type Checked = { rule: LoginRefusal | null; locked: boolean }
+
+  async function checkLogin(account: string, password: string): Promise<Checked> {
     const row = await find(account)
     // The same work whether the account exists or not, so that the time tells nothing.
     const fits = await passwords.matches(row?.password_hash ?? null, password)
@@ -141,6 +165,19 @@ export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
     if (row.locked_at_ms !== null) return { rule: 'account_locked', locked: true }
     if (!fits) return { rule: 'wrong_password', locked: await recordFailure(account) }
     return { rule: null, locked: false }
+  }
+
+  /** Both halves; the second is looked at only after the first, so that nobody learns of factors without the password. */
+  async function checkBoth(account: string, password: string, proof: Proof | undefined) {
+    const first = await checkLogin(account, password)
+    if (first.rule !== null) return { ...first, factor: null }
+    if (deps.passwordLogin === 'account-admins' && !may((await get(account)).roles, 'accounts.write'))
+      return { rule: 'password_login_off', locked: false, factor: null } as const
+    if (!(await deps.factors.has(account))) return { rule: null, locked: false, factor: null }
+    if (proof === undefined) return { rule: 'second_factor_missing', locked: false, factor: null } as const
+    const factor = await deps.factors.check(account, proof)
+    if (factor === null) return { rule: 'wrong_second_factor', locked: await recordFailure(account), factor } as const
+    return { rule: null, locked: false, factor }
   }
 
   /** Changes a row and ends the account's sessions in the same transaction. */
@@ -186,11 +223,26 @@ export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
   }
 
   return {
-    login({ account, password, source }) {
+    login({ account, password, proof, source }) {
+      return inTurn(account, async () => {
+        const { rule, locked, factor } = await checkBoth(account, password, proof)
+        if (rule !== null) return { ok: false, rule, locked }
+        return { ok: true, ...(await sessions.open(account, source, factor)) }
+      })
+    },
+    checkPassword(account, password) {
       return inTurn(account, async () => {
         const { rule, locked } = await checkLogin(account, password)
-        if (rule !== null) return { ok: false, rule, locked }
-        return { ok: true, ...(await sessions.open(account, source)) }
+        return rule === null ? null : { rule, locked }
+      })
+    },
+    admit({ account, source, factor }) {
+      return inTurn(account, async () => {
+        const row = await find(account)
+        if (row === null) return { ok: false, rule: 'unknown_account', locked: false }
+        if (row.disabled_at_ms !== null) return { ok: false, rule: 'account_disabled', locked: false }
+        if (row.locked_at_ms !== null) return { ok: false, rule: 'account_locked', locked: true }
+        return { ok: true, ...(await sessions.open(account, source, factor)) }
       })
     },
     authenticate: sessions.find,
@@ -283,6 +335,23 @@ export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
         const password_hash = await passwords.hash(next)
         await changeAndEnd(session.account, { password_hash, password_changed_at_ms: clock.nowMs() }, session.sessionId)
       })
+    },
+    confirmPassword({ account }, password) {
+      return inTurn(account, async () => {
+        const { rule } = await checkLogin(account, password)
+        if (rule !== null) throw new AppError('forbidden', 'the password is not right')
+      })
+    },
+    async factorsChanged({ account, sessionId }, factor) {
+      await sessions.prove(sessionId, factor)
+      await changeAndEnd(account, { account }, sessionId)
+    },
+    async resetFactors(account, by) {
+      refuseOwn(account, by, 'reset the second factor of')
+      await get(account)
+      await deps.factors.removeAll(account)
+      await changeAndEnd(account, { account }, null)
+      return get(account)
     },
     async resetPassword(account, next, by) {
       // Whoever holds a session of an account without its password must not be able to keep it.

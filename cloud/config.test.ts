@@ -25,6 +25,9 @@ function refusal(change: Record<string, unknown>): string | null {
   }
 }
 
+/** Says nothing of how strong a log-in must be, which a required second factor asks for. */
+const PROVIDER = { issuer: 'https://idp.example', clientId: 'candor', clientSecretFile: 'oidc-secret' }
+
 async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'candor-config-'))
   try {
@@ -56,6 +59,8 @@ test('agency and data folder are enough; everything else has a default', () => {
     mqttPort: 8_883,
     httpsPort: 8_443,
     hostnames: ['localhost', '127.0.0.1'],
+    secondFactor: 'required',
+    passwordLogin: 'everyone',
     retentionDays: 30,
     upload: 'all',
     databaseMaxMebibytes: null,
@@ -72,6 +77,10 @@ test('each field is refused when it is wrong, by its name and with what was ther
     ['mqttPort', [-1, 65_536, 1.5, '8883']],
     ['httpsPort', [-1, 65_536, 1.5, '8443']],
     ['hostnames', [[], [''], ['x'.repeat(254)], Array(33).fill('a'), 'localhost']],
+    ['pageOrigin', ['http://candor.example', 'candor', 1]],
+    ['secondFactor', ['never', true]],
+    ['passwordLogin', ['nobody', 'account-admins']],
+    ['oidc', ['https://idp.example', 1, { ...PROVIDER, amr: ['mfa'], issuer: 'http://idp.example' }, PROVIDER]],
     ['retentionDays', [0, -1, MAX_RETENTION_DAYS + 1, '30']],
     ['upload', ['none', true]],
     ['databaseMaxMebibytes', [0, 1.5, '100']],
@@ -93,6 +102,9 @@ test('each field is refused when it is wrong, by its name and with what was ther
     { retentionDays: MAX_RETENTION_DAYS },
     { retentionDays: 0.001 },
     { databaseMaxMebibytes: 1 },
+    { oidc: PROVIDER, secondFactor: 'optional' },
+    { oidc: { ...PROVIDER, amr: ['mfa'] }, passwordLogin: 'account-admins' },
+    { oidc: { ...PROVIDER, acr: ['x'.repeat(256)] } },
   ]) {
     assert.is(refusal(good), null)
   }

@@ -8,8 +8,31 @@ import { DEFAULT_RETENTION_DAYS, MAX_RETENTION_DAYS } from '../shared/wire/index
 export const MAX_BACKUP_DAYS = 366
 
 const port = z.int().min(0).max(65_535)
+const claimValues = z.array(z.string().min(1).max(256)).min(1).max(16)
 
-export const cloudConfigSchema = z.strictObject({
+const oidcSchema = z.strictObject({
+  issuer: z
+    .url({ protocol: /^https$/ })
+    .describe('the agency’s OpenID Connect provider, as its discovery document names it'),
+  clientId: z.string().min(1).max(256).describe('how the provider knows this cloud'),
+  clientSecretFile: z.string().min(1).describe('a file with the client’s secret in its first line'),
+  accountClaim: z
+    .string()
+    .min(1)
+    .max(64)
+    .default('preferred_username')
+    .describe('claim of the ID token that is the account’s name here; the account must exist'),
+  acr: claimValues.optional().describe('the log-in must be of one of these classes (`acr`), and is asked for so'),
+  amr: claimValues.optional().describe('the log-in must have used one of these methods (`amr`), such as `mfa`'),
+  caFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('certificates of authorities (PEM) that the provider may have besides the public ones'),
+})
+export type OidcConfig = z.infer<typeof oidcSchema>
+
+const fieldsSchema = z.strictObject({
   agency: slugSchema.describe('the agency; part of every topic and certificate'),
   dataFolder: z.string().min(1).describe('database, authority and keys; made with mode 0700'),
   auditHeadFile: z
@@ -28,6 +51,21 @@ export const cloudConfigSchema = z.strictObject({
     .max(32)
     .default(['localhost', '127.0.0.1'])
     .describe('names and addresses on the server certificate, as cameras and browsers reach it'),
+  pageOrigin: z
+    .url({ protocol: /^https$/ })
+    .optional()
+    .describe(
+      'the page as browsers reach it, such as `https://candor.example`; security keys are bound to its host name (default: first host name and `httpsPort`)',
+    ),
+  secondFactor: z
+    .enum(['required', 'optional'])
+    .default('required')
+    .describe('`required`: an account without a second factor can do nothing but add one'),
+  passwordLogin: z
+    .enum(['everyone', 'account-admins'])
+    .default('everyone')
+    .describe('who may log in by password; `account-admins`: everybody else by `oidc`'),
+  oidc: oidcSchema.optional().describe('log-in by the agency’s own OpenID Connect provider'),
   retentionDays: z
     .number()
     .gt(0)
@@ -64,11 +102,20 @@ export const cloudConfigSchema = z.strictObject({
     ),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('least severe lines to write'),
 })
+
+export const cloudConfigSchema = fieldsSchema.superRefine((config, context) => {
+  const wrong = (field: keyof typeof config, message: string) =>
+    context.addIssue({ code: 'custom', path: [field], message, input: config[field] })
+  if (config.passwordLogin === 'account-admins' && config.oidc === undefined)
+    wrong('passwordLogin', 'needs `oidc`, or nobody else could log in')
+  if (config.secondFactor === 'required' && config.oidc !== undefined && !config.oidc.acr && !config.oidc.amr)
+    wrong('oidc', 'needs `acr` or `amr`: nothing else shows that the provider asks for a second factor')
+})
 export type CloudConfig = z.infer<typeof cloudConfigSchema>
 
 /** Where everything lies. Relative paths are relative to the configuration file's folder (or `base`). */
 export function cloudPaths(
-  config: Pick<CloudConfig, 'dataFolder' | 'auditHeadFile' | 'webhookCaFile' | 'backupKeysFolder'>,
+  config: Pick<CloudConfig, 'dataFolder' | 'auditHeadFile' | 'webhookCaFile' | 'backupKeysFolder' | 'oidc'>,
   base: string,
 ) {
   const dataFolder = resolve(base, config.dataFolder)
@@ -85,6 +132,8 @@ export function cloudPaths(
     /** There after a restore, until the cloud's first start. */
     restoredFile: join(dataFolder, 'restored.json'),
     webhookCaFile: config.webhookCaFile === undefined ? null : resolve(base, config.webhookCaFile),
+    oidcSecretFile: config.oidc === undefined ? null : resolve(base, config.oidc.clientSecretFile),
+    oidcCaFile: config.oidc?.caFile === undefined ? null : resolve(base, config.oidc.caFile),
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Refused connections, publishes and subscriptions, into the audit: the first of its kind at once, repeats of the same within a
+ * Refused connections, publishes and subscriptions, and requests of nobody known, into the audit: the first of its kind at once, repeats of the same within a
  * minute as one entry with their number, so that a hostile client can neither hide nor fill the log.
  */
 import { type Clock, MINUTE_MS } from '../shared/clock.ts'
@@ -18,11 +18,14 @@ export type Denial =
   | 'camera_other_agency'
   | 'client_id'
   | 'credentials'
+  | 'second_factor_missing'
   | 'publish'
   | 'publish_mode'
   | 'subscribe'
   | 'packet_too_large'
   | 'origin'
+  /** Over HTTP; `who` is the route then. */
+  | 'unauthenticated'
 
 export interface Denied {
   rule: Denial
@@ -58,11 +61,14 @@ export function createDenialAudit(deps: {
   async function write(denied: Denied, count: number): Promise<void> {
     try {
       await deps.audit.append({
-        operation: 'broker.denied',
+        operation: denied.rule === 'unauthenticated' ? 'api.denied' : 'broker.denied',
         outcome: 'refused',
         rule: denied.rule,
         actor: { ...CLOUD_ACTOR, source: denied.address },
-        subject: { kind: 'client', id: (denied.who ?? 'unknown').slice(0, 128) },
+        subject: {
+          kind: denied.rule === 'unauthenticated' ? 'route' : 'client',
+          id: (denied.who ?? 'unknown').slice(0, 128),
+        },
         // The kind alone: a topic that somebody made up may hold a plate, and the audit is kept for ever.
         detail: { count, topic: denied.topic === null ? null : (parseTopic(denied.topic)?.kind ?? 'other') },
       })

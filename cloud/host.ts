@@ -1,5 +1,6 @@
 /**
- * What a command on the server itself may do without a session: the first administrator, unlocking, and reading the audit. It
+ * What a command on the server itself may do without a session: the first administrator, unlocking, taking lost second
+ * factors away, and reading the audit. It
  * works on the database beside a running cloud, and every act is in the audit with the system's user name.
  */
 import { systemClock } from '../shared/clock.ts'
@@ -7,7 +8,8 @@ import { AppError } from '../shared/errors.ts'
 import { newId, newSecret } from '../shared/ids.ts'
 import { silentLog } from '../shared/log.ts'
 import type { Policy } from '../shared/wire/index.ts'
-import { type Account, type Accounts, createAccounts } from './accounts.ts'
+import { openLogin } from './accounts/opening.ts'
+import type { Account, Accounts } from './accounts.ts'
 import type { Actor, AuditRecord } from './audit/entry.ts'
 import { type Audit, openAudit } from './audit/log.ts'
 import { type CloudConfig, cloudPaths } from './config.ts'
@@ -21,6 +23,8 @@ const HOST_ACTOR: Actor = { account: null, roles: [], session: null, source: 'ho
 export interface Host {
   firstAdministrator(first: { account: string; password: string }): Promise<Account>
   unlock(account: string): Promise<Account>
+  /** Removes every second factor, so that the person can log in by password and add a new one. */
+  resetFactors(account: string): Promise<Account>
   listAudit: Audit['list']
   /** Writes down that entries of the audit were taken out, before they are. */
   noteAuditTaken(operation: string): Promise<void>
@@ -39,7 +43,11 @@ export async function openHost(config: CloudConfig, base: string, user: string):
   let policy: Policy
   try {
     const keys = await openKeys({ folder: paths.keysFolder, newSecret })
-    accounts = await createAccounts({ database, clock: systemClock, newId, newSecret, log: silentLog })
+    // Without the provider: what is wrong with that must not keep the host out.
+    const own = { config: { ...config, oidc: undefined }, paths, database, keys, newId, newSecret }
+    // No page is served from here, and nobody logs in.
+    accounts = (await openLogin({ ...own, clock: systemClock, log: silentLog, pageOrigin: () => 'https://localhost' }))
+      .accounts
     const keeper = await createPolicy({
       ...{ database, agency: config.agency, signer: keys.lists, trusted: () => keys.signing.trusted },
       ...{ clock: systemClock, retentionDays: config.retentionDays, upload: config.upload },
@@ -87,6 +95,10 @@ export async function openHost(config: CloudConfig, base: string, user: string):
     unlock: (account) =>
       audited({ operation: 'account.unlock', subject: { kind: 'account', id: account } }, () =>
         accounts.unlock(account, null),
+      ),
+    resetFactors: (account) =>
+      audited({ operation: 'factor.reset', subject: { kind: 'account', id: account } }, () =>
+        accounts.resetFactors(account, null),
       ),
     listAudit: (page) => audited({ operation: 'audit.list', detail: { ...page } }, () => audit.list(page)),
     noteAuditTaken: (operation) => audited({ operation }, async () => {}),

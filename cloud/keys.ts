@@ -1,7 +1,8 @@
 /**
  * The cloud's own secrets besides the certificate authority: the key that signs lists and policy, the key that signs the
- * audit's head, the key of the plate digests in the audit, the key that opens what cameras seal, and the key that the secrets of webhooks are made of. Each is a file of its own (mode 0600) outside the database, made at first
- * start; `candor backup` takes the whole folder.
+ * audit's head, the key of the plate digests in the audit, the key that opens what cameras seal, the key that the secrets of
+ * webhooks are made of, and the key that seals the secrets of authenticator apps. Each is a file of its own (mode 0600)
+ * outside the database, made at first start; `candor backup` takes the whole folder.
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -18,11 +19,12 @@ export const KEY_FILES = {
   plateDigest: 'plate-digest.key',
   sealing: 'sealing.pem',
   webhooks: 'webhook-secrets.key',
+  factors: 'factor-secrets.key',
   /** Opened by list-keys.ts. */
   listDigest: 'list-digest.key',
 } as const
 
-/** Bytes of the HMAC-SHA256 key: as long as its output [RFC 2104, 3]. */
+/** Bytes of a key for HMAC-SHA256, as long as its output [RFC 2104, 3], and for AES-256. */
 export const DIGEST_KEY_BYTES = 32
 
 export interface Keys {
@@ -35,6 +37,8 @@ export interface Keys {
   readonly plateDigestKey: Buffer
   /** The secrets of webhooks are made of it, so that a copy of the database signs nothing. */
   readonly webhookKey: Buffer
+  /** Seals the secrets of authenticator apps (AES-256), so that a copy of the database makes no codes. */
+  readonly factorKey: Buffer
   /** Opens what cameras have sealed; they hold its public half. */
   readonly sealing: Opener
 }
@@ -48,15 +52,16 @@ export async function openKeys(options: { folder: string; newSecret: (byteCount:
   const publicPath = join(folder, KEY_FILES.auditPublic)
   if ((await readFileIfThere(publicPath)) !== audit.publicKeyPem)
     await writeFileDurably(publicPath, audit.publicKeyPem, PUBLIC_MODE)
-  const openHmacKey = async (path: string) => {
+  const openSymmetricKey = async (path: string) => {
     const key = Buffer.from(await readOrMakeSecretFile(path, () => `${newSecret(DIGEST_KEY_BYTES)}\n`), 'base64url')
     if (key.length === DIGEST_KEY_BYTES) return key
     throw new AppError('configuration', `${path}: not a key of ${DIGEST_KEY_BYTES} bytes`)
   }
-  const plateDigestKey = await openHmacKey(join(folder, KEY_FILES.plateDigest))
-  const webhookKey = await openHmacKey(join(folder, KEY_FILES.webhooks))
+  const plateDigestKey = await openSymmetricKey(join(folder, KEY_FILES.plateDigest))
+  const webhookKey = await openSymmetricKey(join(folder, KEY_FILES.webhooks))
+  const factorKey = await openSymmetricKey(join(folder, KEY_FILES.factors))
   const sealing = await openSealing(join(folder, KEY_FILES.sealing))
-  return { lists: signing.signer, signing, audit, plateDigestKey, webhookKey, sealing }
+  return { lists: signing.signer, signing, audit, plateDigestKey, webhookKey, factorKey, sealing }
 }
 
 async function openSealing(path: string): Promise<Opener> {

@@ -11,7 +11,7 @@ import { newId, newSecret, random } from '../shared/ids.ts'
 import { createLog, type Log } from '../shared/log.ts'
 import { topics } from '../shared/topics.ts'
 import type { Alert } from '../shared/wire/index.ts'
-import { createAccounts } from './accounts.ts'
+import { openLogin } from './accounts/opening.ts'
 import { raiseHistorical } from './alerts/historical.ts'
 import { createOutcomes } from './alerts/outcomes.ts'
 import { createAlertRules } from './alerts/rules.ts'
@@ -91,7 +91,9 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     const metrics = createMetrics()
     const authority = await openAuthority({ folder: paths.authorityFolder, agency, hostnames: config.hostnames, clock })
     const keys = await openKeys({ folder: paths.keysFolder, newSecret })
-    const accounts = await createAccounts({ database, clock, newId, newSecret, log })
+    const pageOrigin = () => config.pageOrigin ?? `https://${config.hostnames[0]}:${portOf(api.server)}`
+    const login = await openLogin({ config, paths, database, clock, newId, newSecret, log, keys, pageOrigin })
+    const { accounts } = login
     const auditLog = await openAudit({
       database,
       agency,
@@ -159,7 +161,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       ...{ database, clock, log, random, newId, newSecret, audit, key: keys.webhookKey, counters: metrics.webhooks },
       caFile: paths.webhookCaFile,
       limits: deps.webhookLimits ?? WEBHOOK_LIMITS,
-      pageOrigin: () => `https://${config.hostnames[0]}:${portOf(api.server)}`,
+      pageOrigin,
       getAlert: (...args) => alerts.get(...args),
     })
     const alertRules = await createAlertRules({ database, clock })
@@ -252,7 +254,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       audit,
       witnesses: createWitnesses({ database, audit, agency, clock }),
       auditFiles: { database: paths.databaseFile, head: paths.auditHeadFile },
-      accounts,
+      ...login,
+      denials,
       cameras,
       hotlists,
       listMappings: createListMappings({ database, clock }),

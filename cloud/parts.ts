@@ -2,6 +2,9 @@
 import type { Clock } from '../shared/clock.ts'
 import type { NewId } from '../shared/ids.ts'
 import type { Log } from '../shared/log.ts'
+import type { CliCodes } from './accounts/cli-codes.ts'
+import type { Factors } from './accounts/factors.ts'
+import type { Oidc } from './accounts/oidc.ts'
 import type { Accounts } from './accounts.ts'
 import type { Outcomes } from './alerts/outcomes.ts'
 import type { AlertRules } from './alerts/rules.ts'
@@ -12,6 +15,7 @@ import type { Authority } from './authority.ts'
 import type { Broker } from './broker.ts'
 import type { Cameras } from './cameras.ts'
 import type { Database } from './database/database.ts'
+import type { DenialAudit } from './denials.ts'
 import type { FirstRun } from './first-run.ts'
 import type { Holds } from './holds.ts'
 import type { ListMappings } from './hotlists/mappings.ts'
@@ -40,6 +44,13 @@ export interface CloudParts {
   readonly auditFiles: { database: string; head: string }
   readonly witnesses: Witnesses
   readonly accounts: Accounts
+  readonly factors: Factors
+  readonly cliCodes: CliCodes
+  /** null: the agency has no log-in provider. */
+  readonly oidc: Oidc | null
+  readonly secondFactor: 'required' | 'optional'
+  readonly passwordLogin: 'everyone' | 'account-admins'
+  readonly denials: DenialAudit
   readonly cameras: Cameras
   readonly hotlists: Hotlists
   readonly listMappings: ListMappings

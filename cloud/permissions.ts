@@ -14,6 +14,9 @@ export const ROLES = [
 ] as const
 export type Role = (typeof ROLES)[number]
 
+/** What an account may hold: `partner` is how another agency's cloud is known, by its certificate and never by a log-in. */
+export const PERSON_ROLES: readonly Role[] = ROLES.filter((role) => role !== 'partner')
+
 /**
  * The duties are kept apart: who searches does not read the audit of searches, who reads the audit changes nothing, and who
  * makes accounts cannot search. One account may hold several roles; nobody may change their own (accounts.ts).

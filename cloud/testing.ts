@@ -112,6 +112,7 @@ export async function inCloud(
     host: '127.0.0.1',
     mqttPort: 0,
     httpsPort: 0,
+    secondFactor: 'optional',
     logLevel: 'debug',
     ...change,
   })

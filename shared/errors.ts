@@ -8,6 +8,7 @@ export const ERROR_CODES = [
   'bad_input', // what came in can never be valid
   'too_large', // a named limit was passed
   'unauthenticated', // we do not know who asks
+  'second_factor_required', // the password is right, the second factor is still to be shown
   'forbidden', // we know who asks, and they may not
   'not_found',
   'conflict', // the state has moved on, or the same key has other content
@@ -41,6 +42,7 @@ export const HTTP_STATUS: Readonly<Record<ErrorCode, number>> = {
   bad_input: 400,
   too_large: 413,
   unauthenticated: 401,
+  second_factor_required: 401,
   forbidden: 403,
   not_found: 404,
   conflict: 409,

@@ -1,7 +1,7 @@
 /** Roles and groups as an account holds them. Called by accounts.ts and its sessions. */
 import { AppError } from '../../shared/errors.ts'
 import { slugSchema } from '../../shared/names.ts'
-import { isRole, ROLES, type Role } from '../permissions.ts'
+import { isRole, PERSON_ROLES, type Role } from '../permissions.ts'
 
 export const MAX_GROUPS_PER_ACCOUNT = 32
 
@@ -17,8 +17,10 @@ export function parseRoles(json: string): Role[] {
 /** Throws `bad_input`. */
 export function checkRights(rights: Rights): void {
   for (const role of rights.roles) {
-    if (!isRole(role))
-      throw new AppError('bad_input', `there is no role ${role}`, { hint: `roles: ${ROLES.join(', ')}` })
+    if (!isRole(role) || !PERSON_ROLES.includes(role))
+      throw new AppError('bad_input', `there is no role ${role} for a person`, {
+        hint: `roles: ${PERSON_ROLES.join(', ')}`,
+      })
   }
   for (const group of rights.groups) {
     if (!slugSchema.safeParse(group).success) throw new AppError('bad_input', 'a group must be 1-32 of a-z, 0-9 and -')

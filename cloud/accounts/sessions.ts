@@ -7,6 +7,7 @@ import { AppError } from '../../shared/errors.ts'
 import { sha256Hex } from '../../shared/signing.ts'
 import type { Database } from '../database/database.ts'
 import type { Role } from '../permissions.ts'
+import { FACTORS, type Factor } from './factors.ts'
 import { parseRoles } from './rights.ts'
 
 /** A session ends when unused for this long [CJIS 5.9.5, AC-11: 30 minutes]. */
@@ -27,6 +28,10 @@ export interface Session {
   account: string
   roles: readonly Role[]
   groups: readonly string[]
+  /** What the log-in was proved by besides the password; null: nothing. */
+  factor: Factor | null
+  /** A second factor is required and the account has none: nothing but adding one is let through, and MQTT not at all. */
+  mustEnrol: boolean
   /** The earlier of idle and absolute end; idle moves on with use. */
   expiresAtMs: number
 }
@@ -42,6 +47,7 @@ export interface LoginSessionsDeps {
   clock: Clock
   newId: () => string
   newSecret: (byteCount: number) => string
+  secondFactor: 'required' | 'optional'
 }
 
 export type LoginSessions = ReturnType<typeof createLoginSessions>
@@ -55,7 +61,11 @@ export function createLoginSessions(deps: LoginSessionsDeps) {
     for (const listener of listeners) listener(end)
   }
 
-  async function open(account: string, source: string): Promise<{ token: string; session: Session }> {
+  async function open(
+    account: string,
+    source: string,
+    factor: Factor | null,
+  ): Promise<{ token: string; session: Session }> {
     const nowMs = clock.nowMs()
     const token = deps.newSecret(TOKEN_BYTES)
     const sessionId = deps.newId()
@@ -78,6 +88,7 @@ export function createLoginSessions(deps: LoginSessionsDeps) {
         source,
         created_at_ms: nowMs,
         used_at_ms: nowMs,
+        factor,
       }),
     ])
     for (const row of old) tellEnded({ account, sessionId: row.session_id })
@@ -96,6 +107,7 @@ export function createLoginSessions(deps: LoginSessionsDeps) {
           'sessions.session_id',
           'sessions.created_at_ms',
           'sessions.used_at_ms',
+          'sessions.factor',
           'accounts.account',
           'accounts.roles',
           'accounts.alert_groups',
@@ -113,11 +125,14 @@ export function createLoginSessions(deps: LoginSessionsDeps) {
         build.updateTable('sessions').set({ used_at_ms: nowMs }).where('session_id', '=', row.session_id),
       ])
     }
+    const factor = FACTORS.find((one) => one === row.factor) ?? null
     return {
       sessionId: row.session_id,
       account: row.account,
       roles: parseRoles(row.roles),
       groups: JSON.parse(row.alert_groups) as string[],
+      factor,
+      mustEnrol: factor === null && deps.secondFactor === 'required',
       expiresAtMs: Math.min(nowMs + SESSION_IDLE_MS, row.created_at_ms + SESSION_ABSOLUTE_MS),
     }
   }
@@ -134,6 +149,10 @@ export function createLoginSessions(deps: LoginSessionsDeps) {
     find,
     end,
     tellEnded,
+    /** The session has just shown this factor; null: it is proved by the password alone from now on. */
+    async prove(sessionId: string, factor: Factor | null): Promise<void> {
+      await database.writeBatch([build.updateTable('sessions').set({ factor }).where('session_id', '=', sessionId)])
+    },
     async renew(token: string): Promise<{ token: string; session: Session }> {
       const session = await find(token)
       const next = deps.newSecret(TOKEN_BYTES)

@@ -27,11 +27,13 @@ import { registerAudit } from './audit.ts'
 import { registerAuditLog } from './audit-log.ts'
 import { createDoor, typed } from './door.ts'
 import { registerErrors } from './errors.ts'
+import { registerFactors } from './factors.ts'
 import { registerFleet } from './fleet.ts'
 import { registerHolds } from './holds.ts'
 import { registerListEntries } from './list-entries.ts'
 import { registerListMappings } from './list-mappings.ts'
 import { registerLists } from './lists.ts'
+import { registerLogin } from './login.ts'
 import { registerOutcomes } from './outcomes.ts'
 import { registerPeople } from './people.ts'
 import { registerSearch } from './search.ts'
@@ -117,6 +119,8 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     const api = typed(scope)
     const door = createDoor(parts)
     registerPeople(api, parts, door)
+    registerLogin(api, parts, door)
+    registerFactors(api, parts, door)
     registerFleet(api, parts, door)
     registerLists(api, parts, door)
     registerListEntries(api, parts, door)

@@ -1,6 +1,6 @@
 /**
- * Who asks, and may they: every route says which permission it needs, and is asked for it before its body is read. A refusal
- * of somebody who is logged in is written into the audit.
+ * Who asks, and may they: every route says which permission it needs, and is asked for it before its body is read. Every
+ * refusal is written into the audit; those of nobody known are gathered, as the broker's are (denials.ts).
  */
 import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
@@ -28,8 +28,11 @@ export function typed(app: FastifyInstance) {
 }
 
 export interface Door {
-  /** For routes that need a log-in, and, unless null, a permission. */
-  guard(permission: Permission | null): onRequestHookHandler
+  /**
+   * For routes that need a log-in, and, unless null, a permission. `mayEnrol`: open to an account that must add a second factor
+   * before it may do anything else.
+   */
+  guard(permission: Permission | null, options?: { mayEnrol: boolean }): onRequestHookHandler
   /** The guarded request's session. */
   session(request: FastifyRequest): Session
   actor(request: FastifyRequest): Actor
@@ -46,26 +49,38 @@ export interface Door {
   ): Promise<T>
 }
 
-export function createDoor(parts: Pick<CloudParts, 'accounts' | 'audit'>): Door {
+export function createDoor(parts: Pick<CloudParts, 'accounts' | 'audit' | 'denials'>): Door {
+  const routeOf = (request: FastifyRequest) => `${request.method} ${request.routeOptions.url ?? ''}`
+
+  const refused = (request: FastifyRequest, rule: string) =>
+    parts.audit.append({
+      operation: 'permission.refused',
+      outcome: 'refused',
+      rule,
+      actor: door.actor(request),
+      subject: { kind: 'route', id: routeOf(request) },
+    })
+
   const door: Door = {
-    guard: (permission) => async (request) => {
+    guard: (permission, options) => async (request) => {
       const token = /^Bearer ([A-Za-z0-9_-]{20,256})$/.exec(request.headers.authorization ?? '')?.[1]
       const session = token === undefined ? null : await parts.accounts.authenticate(token)
       if (token === undefined || session === null) {
+        parts.denials.note({ rule: 'unauthenticated', who: routeOf(request), address: request.ip, topic: null })
         throw new AppError('unauthenticated', 'you are not logged in, or the session has ended', {
           hint: 'log in again (`candor login`)',
         })
       }
       request.session = session
       request.token = token
+      if (session.mustEnrol && options?.mayEnrol !== true) {
+        await refused(request, 'second_factor_missing')
+        throw new AppError('forbidden', 'your account needs a second factor first', {
+          hint: 'add an authenticator app (`candor factor totp`, or on the page) or a security key (on the page)',
+        })
+      }
       if (permission === null || may(session.roles, permission)) return
-      await parts.audit.append({
-        operation: 'permission.refused',
-        outcome: 'refused',
-        rule: permission,
-        actor: door.actor(request),
-        subject: { kind: 'route', id: `${request.method} ${request.routeOptions.url ?? ''}` },
-      })
+      await refused(request, permission)
       requirePermission(session.roles, permission)
     },
     session(request) {

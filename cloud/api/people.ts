@@ -1,4 +1,4 @@
-/** Routes of set-up, log-in, sessions and accounts. */
+/** Routes of set-up, sessions and accounts; how a session is opened stands in login.ts. */
 import { z } from 'zod'
 import { AppError } from '../../shared/errors.ts'
 import { slugSchema } from '../../shared/names.ts'
@@ -6,7 +6,7 @@ import { timeMsSchema } from '../../shared/wire/index.ts'
 import { MAX_GROUPS_PER_ACCOUNT } from '../accounts/rights.ts'
 import type { Session } from '../accounts/sessions.ts'
 import type { CloudParts } from '../parts.ts'
-import { PERMISSIONS, permissionsOf, ROLES } from '../permissions.ts'
+import { PERMISSIONS, PERSON_ROLES, permissionsOf, ROLES } from '../permissions.ts'
 import type { Door, TypedApi } from './door.ts'
 
 /** Log-ins and set-ups from one address in a minute; the lock-out counts by account. */
@@ -14,19 +14,20 @@ export const MAX_LOGINS_PER_MINUTE = 20
 /** Longest password that is read at all, characters. */
 const MAX_PASSWORD_FIELD = 1_024
 
-const passwordSchema = z.string().max(MAX_PASSWORD_FIELD)
-const rolesSchema = z.array(z.enum(ROLES)).max(ROLES.length)
+export const passwordSchema = z.string().max(MAX_PASSWORD_FIELD)
+const rolesSchema = z.array(z.enum(PERSON_ROLES)).max(PERSON_ROLES.length)
 const groupsSchema = z.array(slugSchema).max(MAX_GROUPS_PER_ACCOUNT)
 
-const sessionSchema = z.object({
+export const sessionSchema = z.object({
   token: z.string().describe('for `Authorization: Bearer …`, and as the password of MQTT'),
   expiresAtMs: timeMsSchema,
   account: slugSchema,
   roles: z.array(z.enum(ROLES)),
   groups: groupsSchema,
+  mustEnrol: z.boolean().describe('the account has no second factor: nothing but adding one is let through'),
 })
 
-const accountSchema = z.object({
+export const accountSchema = z.object({
   account: slugSchema,
   roles: z.array(z.enum(ROLES)),
   groups: groupsSchema,
@@ -37,15 +38,16 @@ const accountSchema = z.object({
 })
 
 const accountParams = z.object({ account: slugSchema })
-const limited = { rateLimit: { max: MAX_LOGINS_PER_MINUTE, timeWindow: 60_000 } }
+export const limited = { rateLimit: { max: MAX_LOGINS_PER_MINUTE, timeWindow: 60_000 } }
 
-function describe(token: string, session: Session) {
+export function describe(token: string, session: Session) {
   return {
     token,
     expiresAtMs: session.expiresAtMs,
     account: session.account,
     roles: [...session.roles],
     groups: [...session.groups],
+    mustEnrol: session.mustEnrol,
   }
 }
 
@@ -80,38 +82,6 @@ export function registerPeople(app: TypedApi, parts: CloudParts, door: Door): vo
 
   app.route({
     method: 'POST',
-    url: '/api/v1/login',
-    config: limited,
-    schema: {
-      summary: 'Opens a session',
-      body: z.strictObject({ account: slugSchema, password: passwordSchema }),
-      response: { 200: sessionSchema },
-    },
-    async handler(request) {
-      const result = await accounts.login({ ...request.body, source: request.ip })
-      if (!result.ok) {
-        const { rule, locked } = result
-        await audit.append({
-          operation: 'session.login',
-          outcome: 'refused',
-          rule,
-          actor: door.actor(request),
-          // What was typed for an account that does not exist may be a password in the wrong field.
-          subject: rule === 'unknown_account' ? null : subject(request.body.account),
-          detail: { locked },
-        })
-        throw new AppError('unauthenticated', 'account or password is not right', {
-          hint: 'after 5 failures the account is locked until an administrator unlocks it',
-        })
-      }
-      request.session = result.session
-      await door.audit(request, { operation: 'session.login', subject: subject(result.session.account) })
-      return describe(result.token, result.session)
-    },
-  })
-
-  app.route({
-    method: 'POST',
     url: '/api/v1/token',
     onRequest: door.guard(null),
     schema: {
@@ -127,7 +97,7 @@ export function registerPeople(app: TypedApi, parts: CloudParts, door: Door): vo
   app.route({
     method: 'POST',
     url: '/api/v1/logout',
-    onRequest: door.guard(null),
+    onRequest: door.guard(null, { mayEnrol: true }),
     schema: { summary: 'Ends this session', response: { 204: z.null() } },
     async handler(request, reply) {
       await door.audit(request, { operation: 'session.logout' })
@@ -139,7 +109,7 @@ export function registerPeople(app: TypedApi, parts: CloudParts, door: Door): vo
   app.route({
     method: 'GET',
     url: '/api/v1/me',
-    onRequest: door.guard(null),
+    onRequest: door.guard(null, { mayEnrol: true }),
     schema: {
       summary: 'Who I am and what I may do',
       response: {
@@ -238,6 +208,6 @@ export function registerPeople(app: TypedApi, parts: CloudParts, door: Door): vo
   })
 }
 
-function present<T extends { roles: readonly unknown[]; groups: readonly string[] }>(account: T) {
+export function present<T extends { roles: readonly unknown[]; groups: readonly string[] }>(account: T) {
   return { ...account, roles: [...account.roles] as T['roles'][number][], groups: [...account.groups] }
 }

@@ -84,6 +84,7 @@ export async function inWorld(work: (world: World) => Promise<void>): Promise<vo
     host: '127.0.0.1',
     mqttPort: 0,
     httpsPort: 0,
+    secondFactor: 'optional',
     logLevel: 'debug',
   })
   const log = createLog({ level: 'debug', part: 'cloud', target: { write: (line) => logLines.push(line) } })

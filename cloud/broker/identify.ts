@@ -70,6 +70,7 @@ export function createIdentify(deps: IdentifyDeps): Identify {
       }
     }
     const refused = (rule: Denial): Refused => ({ rule, who: session.account })
+    if (session.mustEnrol) return refused('second_factor_missing')
     const name = parsePersonClientId(client.id)
     // An account named like the agency could otherwise take a camera's client id, and with it its session.
     if (name === null || name.account !== session.account || name.account === agency) return refused('client_id')

@@ -34,6 +34,8 @@ export interface SessionsTable {
   source: string
   created_at_ms: number
   used_at_ms: number
+  /** What it was proved by besides the password; null: nothing. */
+  factor: string | null
 }
 
 /** Owner: cameras.ts. `status` and `health` are the last documents. */

@@ -4,6 +4,7 @@ import type { AdministrationSchema } from './schema-administration.ts'
 import type { AuditSchema } from './schema-audit.ts'
 import type { SearchSchema } from './schema-search.ts'
 import type { HoldsSchema } from './schema-holds.ts'
+import type { FactorsSchema } from './schema-factors.ts'
 
 /** Owner: sightings.ts. `document` is the exact payload; the two times but received are `timesOf`. */
 export interface SightingsTable {
@@ -195,7 +196,7 @@ export interface WebhookDeliveriesTable {
   next_at_ms: number
 }
 
-export interface Schema extends AdministrationSchema, AuditSchema, SearchSchema, HoldsSchema {
+export interface Schema extends AdministrationSchema, AuditSchema, SearchSchema, HoldsSchema, FactorsSchema {
   sightings: SightingsTable
   crops: CropsTable
   quarantine: QuarantineTable

@@ -1,4 +1,4 @@
-/** `candor account`: people. `first` and `unlock` also work on the server itself, without a session. */
+/** `candor account`: people. `first`, `unlock` and `reset-factors` also work on the server itself, without a session. */
 import type { Command } from 'commander'
 import { usageError } from './options.ts'
 
@@ -79,6 +79,21 @@ export function register(program: Command): void {
     })
 
   account
+    .command('reset-factors')
+    .description(
+      'take every second factor of an account away, for who has lost them; on the server itself with --config',
+    )
+    .argument('<name>')
+    .option('--config <file>', 'configuration file of the cloud, instead of a session')
+    .action(async (name: string, options: { config?: string }) => {
+      const done = `${name} has no second factor any more.`
+      if (options.config === undefined) return change('DELETE', `${accountPath(name)}/factors`, undefined, done)
+      const { onHost } = await import('./host.ts')
+      await onHost(options.config, (host) => host.resetFactors(name))
+      process.stdout.write(`${done}\n`)
+    })
+
+  account
     .command('password')
     .description('change your own password, or with --account set another one’s')
     .option('--account <name>', 'another account (needs account-admin)')
@@ -131,10 +146,10 @@ function accountPath(name: string): string {
 
 /** `--role a b` and `--role a,b` alike. */
 async function knownRoles(values: readonly string[]): Promise<string[]> {
-  const { ROLES, isRole } = await import('../../cloud/permissions.ts')
+  const { PERSON_ROLES } = await import('../../cloud/permissions.ts')
   const roles = split(values)
-  const wrong = roles.find((role) => !isRole(role))
-  if (wrong !== undefined) throw usageError(`there is no role ${wrong}; there are: ${ROLES.join(', ')}`)
+  const wrong = roles.find((role) => !PERSON_ROLES.some((one) => one === role))
+  if (wrong !== undefined) throw usageError(`there is no role ${wrong}; there are: ${PERSON_ROLES.join(', ')}`)
   return roles
 }
 

@@ -1,7 +1,7 @@
 /**
  * The command line's way to the cloud: HTTPS that trusts exactly one authority. A session comes from `candor login` (a file
- * only its owner can read) or, for scripts, from CANDOR_CLOUD, CANDOR_CA, CANDOR_ACCOUNT and CANDOR_PASSWORD_FILE; that one is kept
- * for the next command too, or a loop of commands would soon pass the limit of log-ins.
+ * only its owner can read) or, for scripts, from CANDOR_CLOUD, CANDOR_CA, CANDOR_ACCOUNT, CANDOR_PASSWORD_FILE and, where the
+ * account has an authenticator app, CANDOR_TOTP_SECRET_FILE; that one is kept for the next command too, or a loop of commands would soon pass the limit of log-ins.
  */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import type { ClientRequest } from 'node:http'
@@ -19,7 +19,13 @@ const SEND_STEP_BYTES = 1024 * 1024
 /** Largest answer that is read, bytes. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
-const sessionSchema = z.object({ token: z.string(), expiresAtMs: z.number(), account: z.string() })
+const sessionSchema = z.object({
+  token: z.string(),
+  expiresAtMs: z.number(),
+  account: z.string(),
+  /** Nothing but adding a second factor is let through. */
+  mustEnrol: z.boolean(),
+})
 
 const savedSchema = z.object({ url: z.string(), caPem: z.string(), account: z.string(), token: z.string() })
 type Saved = z.infer<typeof savedSchema>
@@ -48,23 +54,60 @@ export interface Client {
   renew(): Promise<string>
 }
 
-/** Opens a session with account and password. */
-export async function logIn(options: {
+export interface LogIn {
   url: string
   caPem: string
   account: string
   password: string
-}): Promise<Saved> {
-  const { url, caPem, account, password } = options
-  const answer = await send({ url, caPem, token: null }, 'POST', '/api/v1/login', { json: { account, password } })
-  return { url, caPem, account, token: sessionSchema.parse(JSON.parse(answer.toString('utf8'))).token }
+  /** Holds the secret of the authenticator app, base32, in its first line: codes are made from it. */
+  totpSecretFile?: string | undefined
+  /** Asked when the account has a second factor and no file makes its codes. */
+  askCode?: () => Promise<string>
+}
+
+type Opened = Saved & { mustEnrol: boolean }
+
+async function open(to: { url: string; caPem: string }, account: string, path: string, json: unknown): Promise<Opened> {
+  const answer = await send({ ...to, token: null }, 'POST', path, { json })
+  const { token, mustEnrol } = sessionSchema.parse(JSON.parse(answer.toString('utf8')))
+  return { ...to, account, token, mustEnrol }
+}
+
+/** Opens a session with account, password and, where there is one, the second factor. */
+export async function logIn({ url, caPem, account, password, totpSecretFile, askCode }: LogIn): Promise<Opened> {
+  const attempt = (code?: string) =>
+    open({ url, caPem }, account, '/api/v1/login', { account, password, ...(code === undefined ? {} : { code }) })
+  if (totpSecretFile !== undefined) return byApp(attempt, readPasswordFile(totpSecretFile))
+  try {
+    return await attempt()
+  } catch (thrown) {
+    if (askCode === undefined || !(thrown instanceof AppError) || thrown.code !== 'second_factor_required') throw thrown
+    return attempt(await askCode())
+  }
+}
+
+/** Opens a session by a code that the page has shown. */
+export function logInByPageCode(to: { url: string; caPem: string }, account: string, code: string): Promise<Opened> {
+  return open(to, account, '/api/v1/login/cli-code', { account, code })
+}
+
+/** A code opens one session: where another log-in has just used this one, the next one is waited for, once. */
+async function byApp(attempt: (code: string) => Promise<Opened>, secret: string): Promise<Opened> {
+  const { codeAt, TOTP_PERIOD_MS } = await import('../../cloud/accounts/totp.ts')
+  try {
+    return await attempt(codeAt(secret, Date.now()))
+  } catch (thrown) {
+    if (!(thrown instanceof AppError) || thrown.code !== 'unauthenticated') throw thrown
+    await new Promise((resolve) => setTimeout(resolve, TOTP_PERIOD_MS - (Date.now() % TOTP_PERIOD_MS)))
+    return attempt(codeAt(secret, Date.now()))
+  }
 }
 
 /** Account and password of the environment, for scripts; null when they are not all there. */
 function fromEnvironment() {
   const { CANDOR_CLOUD: url, CANDOR_CA: caFile, CANDOR_ACCOUNT: account, CANDOR_PASSWORD_FILE: file } = process.env
   if (url === undefined || caFile === undefined || account === undefined || file === undefined) return null
-  return { url, caFile, account, passwordFile: file }
+  return { url, caFile, account, passwordFile: file, totpSecretFile: process.env.CANDOR_TOTP_SECRET_FILE }
 }
 
 /** The session to work with. Throws `unauthenticated` when there is none. */
@@ -74,7 +117,9 @@ export async function connect(): Promise<Client> {
   const { url, account } = given
   const caPem = readText(given.caFile)
   const logInAgain = async () => {
-    const session = await logIn({ url, caPem, account, password: readPasswordFile(given.passwordFile) })
+    const { totpSecretFile } = given
+    const password = readPasswordFile(given.passwordFile)
+    const session = await logIn({ url, caPem, account, password, totpSecretFile })
     save(session)
     return session
   }
@@ -99,7 +144,7 @@ function clientOf(saved: Saved, logInAgain: (() => Promise<Saved>) | null): Clie
       const logInOnce = again
       if (logInOnce === null || !(thrown instanceof AppError) || thrown.code !== 'unauthenticated') throw thrown
       // A wrong password in the request itself says the same, and must not be tried twice.
-      const isOver = await send(session, 'GET', '/api/v1/status').then(
+      const isOver = await send(session, 'GET', '/api/v1/me').then(
         () => false,
         () => true,
       )
@@ -139,13 +184,13 @@ export function sessionFile(): string {
   return join(dirname(own), `session-${sha256Hex(Buffer.from(`${given.account} ${given.url}`)).slice(0, 16)}.json`)
 }
 
-export function save(session: Saved): string {
+export function save({ url, caPem, account, token }: Saved): string {
   const path = sessionFile()
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   // Whole and for its owner alone from the first byte, also when two commands log in at once.
   const temporary = `${path}.${process.pid}`
   rmSync(temporary, { force: true })
-  writeFileSync(temporary, `${JSON.stringify(session)}\n`, { mode: 0o600, flag: 'wx' })
+  writeFileSync(temporary, `${JSON.stringify({ url, caPem, account, token })}\n`, { mode: 0o600, flag: 'wx' })
   renameSync(temporary, path)
   return path
 }

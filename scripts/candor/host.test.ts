@@ -82,8 +82,30 @@ test('a first configuration starts a cloud, its first administrator is made on t
       const cloudUrl = `https://localhost:${cloud.httpsPort}`
       const caFile = join(home, 'data', 'authority', 'ca.pem')
       const login = ['login', '--cloud', cloudUrl, '--ca', caFile, '--account', 'ada', '--password-file', password]
-      assert.is((await candor(login, session)).code, 0)
+      const opened = await candor(login, session)
+      assert.is(opened.code, 0, opened.err)
+      assert.match(opened.out, /needs a second factor/)
+      const listed = await candor(['account', 'list'], session)
+      assert.is(listed.code, 1)
+      assert.match(listed.err, /candor factor totp/)
+      const secret = join(folder, 'totp-secret')
+      const factor = ['factor', 'totp', '--password-file', password, '--secret-file', secret, '--json']
+      const added = await candor(factor, session)
+      assert.is(added.code, 0, added.err)
+      assert.is(JSON.parse(added.out).recoveryCodes.length, 10)
       assert.match((await candor(['account', 'list'], session)).out, /^ada +active/m)
+
+      const [recovery] = JSON.parse(added.out).recoveryCodes
+      assert.not.match(added.err, new RegExp(recovery))
+      const without = await candor(login, session)
+      assert.is(without.code, 1, 'nobody to ask for a code')
+      const again = await candor([...login, '--totp-secret-file', secret], session)
+      assert.is(again.code, 0, again.err)
+      assert.not.match(again.out, /second factor/)
+      const factors = JSON.parse((await candor(['factor', 'list', '--json'], session)).out)
+      assert.equal([factors.mustEnrol, factors.keys, factors.recoveryCodesLeft], [false, [], 10])
+      assert.is((await candor(['account', 'reset-factors', 'ada'], session)).code, 1, 'never one’s own')
+      assert.is((await candor(['account', 'reset-factors', 'ada', '--config', config])).code, 0)
     } finally {
       await cloud.close()
     }

@@ -1,6 +1,16 @@
 /** `candor login` and `candor logout`: the session that the other commands use. */
 import type { Command } from 'commander'
 
+interface Options {
+  cloud: string
+  ca: string
+  account: string
+  passwordFile?: string
+  totpSecretFile?: string
+  pageCode?: boolean
+  codeFile?: string
+}
+
 export function register(program: Command): void {
   program
     .command('login')
@@ -13,19 +23,31 @@ export function register(program: Command): void {
     )
     .requiredOption('--account <name>', 'your account', process.env.CANDOR_ACCOUNT)
     .option('--password-file <file>', 'read the password from its first line instead of asking')
-    .action(async (options: { cloud: string; ca: string; account: string; passwordFile?: string }) => {
-      const { logIn, readText, save } = await import('./client.ts')
+    .option(
+      '--totp-secret-file <file>',
+      'for scripts: make the codes of the authenticator app from the secret in its first line',
+      process.env.CANDOR_TOTP_SECRET_FILE,
+    )
+    .option('--page-code', 'log in by a one-time code that the page shows instead of a password')
+    .option('--code-file <file>', 'read that code from its first line instead of asking')
+    .action(async (options: Options) => {
+      const { logIn, logInByPageCode, readText, save } = await import('./client.ts')
       const { readPassword } = await import('./terminal.ts')
-      const session = await logIn({
-        url: options.cloud,
-        caPem: readText(options.ca),
-        account: options.account,
-        password: await readPassword(options.passwordFile, 'known'),
-      })
+      const { cloud: url, account } = options
+      const caPem = readText(options.ca)
+      const session =
+        options.pageCode === true
+          ? await logInByPageCode({ url, caPem }, account, await readPassword(options.codeFile, 'known', 'Code'))
+          : await logIn({
+              ...{ url, caPem, account, totpSecretFile: options.totpSecretFile },
+              password: await readPassword(options.passwordFile, 'known'),
+              askCode: () => readPassword(undefined, 'known', 'Code of your authenticator app, or a recovery code'),
+            })
       const path = save(session)
-      process.stdout.write(
-        `Logged in as ${options.account}. The session is kept in ${path}; it ends after 30 idle minutes.\n`,
-      )
+      process.stdout.write(`Logged in as ${account}. The session is kept in ${path}; it ends after 30 idle minutes.\n`)
+      if (session.mustEnrol) {
+        process.stdout.write('Your account needs a second factor before anything else: candor factor totp\n')
+      }
     })
 
   program

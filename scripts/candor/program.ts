@@ -13,6 +13,7 @@ import { register as registerContract } from './contract.ts'
 import { register as registerDoctor } from './doctor.ts'
 import { register as registerEdge } from './edge.ts'
 import { register as registerHold } from './hold.ts'
+import { register as registerFactor } from './factor.ts'
 import { register as registerHotlist } from './hotlist.ts'
 import { register as registerLogin } from './login.ts'
 import { register as registerPolicy } from './policy.ts'
@@ -26,6 +27,7 @@ const REGISTRATIONS = [
   registerEdge,
   registerCloud,
   registerLogin,
+  registerFactor,
   registerAccount,
   registerCamera,
   registerPolicy,

@@ -19,6 +19,7 @@ import { alertHolders } from './0025-alert-holders.ts'
 import { auditTree } from './0030-audit-tree.ts'
 import { search } from './0033-search.ts'
 import { holds } from './0032-holds.ts'
+import { secondFactors } from './0034-second-factors.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -40,4 +41,5 @@ export const MIGRATIONS: readonly Migration[] = [
   auditTree,
   search,
   holds,
+  secondFactors,
 ]

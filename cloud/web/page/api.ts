@@ -8,19 +8,24 @@ const REQUEST_TIMEOUT_MS = 15_000
 export class ApiError extends Error {
   readonly status: number
   readonly hint: string | null
-  constructor(status: number, message: string, hint: string | null) {
+  /** As the server has it; null: the request never got there. */
+  readonly code: string | null
+  constructor(status: number, message: string, hint: string | null, code: string | null = null) {
     super(message)
     this.status = status
     this.hint = hint
+    this.code = code
   }
 }
 
-const sessionSchema = z.object({
+export const sessionSchema = z.object({
   token: z.string().min(1),
   expiresAtMs: z.number(),
   account: z.string(),
   roles: z.array(z.string()),
   groups: z.array(z.string()),
+  /** Nothing but adding a second factor is let through. */
+  mustEnrol: z.boolean(),
 })
 export type PageSession = z.infer<typeof sessionSchema>
 
@@ -49,11 +54,14 @@ const errorSchema = z.object({
 async function failure(response: Response): Promise<ApiError> {
   const parsed = errorSchema.safeParse(await response.json().catch(() => null))
   if (!parsed.success) return new ApiError(response.status, `the server answered ${response.status}`, null)
-  const { message, hint } = parsed.data.error
-  return new ApiError(response.status, message, hint ?? null)
+  const { code, message, hint } = parsed.data.error
+  return new ApiError(response.status, message, hint ?? null, code)
 }
 
-async function request(path: string, options: { method?: string; token?: string; body?: unknown }): Promise<Response> {
+export async function request(
+  path: string,
+  options: { method?: string; token?: string; body?: unknown },
+): Promise<Response> {
   const headers: Record<string, string> = {}
   if (options.token !== undefined) headers.authorization = `Bearer ${options.token}`
   if (options.body !== undefined) headers['content-type'] = 'application/json'
@@ -77,11 +85,6 @@ async function request(path: string, options: { method?: string; token?: string;
 /** Makes the first administrator of a new installation. */
 export async function setUp(first: { code: string; account: string; password: string }): Promise<void> {
   await request('/api/v1/setup', { method: 'POST', body: first })
-}
-
-export async function login(account: string, password: string): Promise<PageSession> {
-  const response = await request('/api/v1/login', { method: 'POST', body: { account, password } })
-  return sessionSchema.parse(await response.json())
 }
 
 /** A new token for the same session; the old one is void. */

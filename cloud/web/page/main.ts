@@ -7,7 +7,9 @@ import type { Alert } from '../../../shared/wire/alert.ts'
 import { showAlerts } from './alerts-view.ts'
 import * as api from './api.ts'
 import { byId, duration, el } from './dom.ts'
+import { createFactorsView } from './factors-view.ts'
 import { type Link, type LinkState, openLink } from './link.ts'
+import { createLoginView } from './login-view.ts'
 import { createPicture } from './picture.ts'
 import { createSightingsView } from './sightings-view.ts'
 import { createVerifyView } from './verify-view.ts'
@@ -21,12 +23,7 @@ const RENEW_BEFORE_MS = 5 * 60_000
 const KEPT = 'candor-session'
 
 const bar = byId('bar', HTMLElement)
-const loginPage = byId('login', HTMLElement)
 const desk = byId('desk', HTMLElement)
-const loginForm = byId('login-form', HTMLFormElement)
-const loginProblem = byId('login-problem', HTMLElement)
-const accountField = byId('account', HTMLInputElement)
-const passwordField = byId('password', HTMLInputElement)
 const linkChip = byId('link', HTMLElement)
 const lists = byId('lists', HTMLElement)
 const alertList = byId('alerts', HTMLElement)
@@ -49,6 +46,25 @@ interface Desk {
 
 let open: Desk | null = null
 let lastTouchMs = Date.now()
+/** Logged in, and able to do nothing but add a second factor. */
+let enrolling: api.PageSession | null = null
+
+const login = createLoginView(start)
+const factors = createFactorsView((enrolled) => {
+  factors.clear()
+  if (open !== null) {
+    desk.hidden = false
+    return
+  }
+  const own = enrolling
+  enrolling = null
+  if (own === null) return
+  if (enrolled) void start({ ...own, mustEnrol: false }).catch(() => leave('Log in again.'))
+  else {
+    leave('')
+    api.logout(own.token).catch(() => {})
+  }
+})
 
 const picture = createPicture(async (alertId) => (open === null ? null : await api.crop(open.session.token, alertId)))
 const verify = createVerifyView({
@@ -77,17 +93,16 @@ function keep(session: api.PageSession | null): void {
 function showLogin(problem: string): void {
   bar.hidden = true
   desk.hidden = true
-  loginPage.hidden = false
-  loginProblem.textContent = problem
-  passwordField.value = ''
+  factors.clear()
   document.title = 'Candor'
-  ;(accountField.value === '' ? accountField : passwordField).focus()
+  login.show(problem)
 }
 
 /** Leaves nothing of the log-in on the page. */
 function leave(problem: string): void {
   const own = open
   open = null
+  enrolling = null
   keep(null)
   if (own !== null) {
     clearInterval(own.timer)
@@ -250,6 +265,12 @@ async function tick(own: Desk): Promise<void> {
 }
 
 async function start(session: api.PageSession): Promise<void> {
+  if (session.mustEnrol) {
+    enrolling = session
+    login.hide()
+    factors.show(session)
+    return
+  }
   const status = await api.status(session.token)
   keep(session)
   lastTouchMs = Date.now()
@@ -273,11 +294,10 @@ async function start(session: api.PageSession): Promise<void> {
   detail.hidden = !readAlerts
   desk.classList.toggle('with-live', watchSightings)
   byId('who', HTMLElement).textContent = `${session.account} · ${status.agency}`
-  loginPage.hidden = true
+  login.hide()
+  factors.clear()
   bar.hidden = false
   desk.hidden = false
-  passwordField.value = ''
-  loginProblem.textContent = ''
   showLists(status)
   render(own)
   own.link = openLink(
@@ -295,43 +315,10 @@ async function start(session: api.PageSession): Promise<void> {
   own.timer = window.setInterval(() => void tick(own), STATUS_EVERY_MS)
 }
 
-loginForm.addEventListener('submit', (submitted) => {
-  submitted.preventDefault()
-  loginProblem.textContent = ''
-  const submit = loginForm.querySelector('button')
-  if (submit !== null) submit.disabled = true
-  api
-    .login(accountField.value.trim().toLowerCase(), passwordField.value)
-    .then(start)
-    .catch((thrown: unknown) => {
-      showLogin(thrown instanceof Error ? thrown.message : 'Log-in failed.')
-    })
-    .finally(() => {
-      if (submit !== null) submit.disabled = false
-    })
-})
-
-const setupForm = byId('setup-form', HTMLFormElement)
-setupForm.addEventListener('submit', (submitted) => {
-  submitted.preventDefault()
-  const values = new FormData(setupForm)
-  const value = (name: string) => String(values.get(name) ?? '')
-  const first = {
-    code: value('code').trim(),
-    account: value('account').trim().toLowerCase(),
-    password: value('password'),
-  }
-  api
-    .setUp(first)
-    .then(() => api.login(first.account, first.password))
-    .then((session) => {
-      setupForm.reset()
-      return start(session)
-    })
-    .catch((thrown: unknown) => {
-      const hint = thrown instanceof api.ApiError && thrown.hint !== null ? ` – ${thrown.hint}` : ''
-      byId('setup-problem', HTMLElement).textContent = `${thrown instanceof Error ? thrown.message : 'failed'}${hint}`
-    })
+byId('show-factors', HTMLButtonElement).addEventListener('click', () => {
+  if (open === null) return
+  desk.hidden = true
+  factors.show(open.session)
 })
 
 byId('leave', HTMLButtonElement).addEventListener('click', () => {
@@ -351,8 +338,13 @@ setInterval(() => {
 
 /** A reload of the tab is no new log-in. */
 const kept = sessionStorage.getItem(KEPT)
-if (kept === null) showLogin('')
-else {
+if (kept === null) {
+  showLogin('')
+  login
+    .fromAddress()
+    .then((session) => (session === null ? undefined : start(session)))
+    .catch((thrown: unknown) => showLogin(thrown instanceof Error ? thrown.message : 'Log-in failed.'))
+} else {
   start(JSON.parse(kept) as api.PageSession).catch((thrown: unknown) => {
     leave(
       thrown instanceof api.ApiError && thrown.status === 401

@@ -1,0 +1,46 @@
+/** Requests to the agency's OpenID Connect provider: HTTPS only, by its authority, no redirect followed, answers bounded. Called by oidc.ts. */
+import { request } from 'node:https'
+import { AppError } from '../../shared/errors.ts'
+
+/** Of an answer, bytes: a discovery document or a set of keys is a few kilobytes. */
+export const MAX_PROVIDER_ANSWER_BYTES = 256 * 1024
+
+interface Outgoing {
+  method: string
+  headers: Record<string, string>
+  body?: unknown
+  signal?: AbortSignal
+}
+
+/** Like `fetch`, which cannot be given an authority. `caPem` null: those of Node.js. */
+export function createProviderFetch(caPem: readonly string[] | null) {
+  return (url: string, { method, headers, body, signal }: Outgoing): Promise<Response> =>
+    new Promise((resolve, reject) => {
+      const options = { method, headers, agent: false, ...(signal && { signal }), ...(caPem && { ca: [...caPem] }) }
+      const outgoing = request(url, options, (incoming) => {
+        const chunks: Buffer[] = []
+        let bytes = 0
+        incoming.on('data', (chunk: Buffer) => {
+          bytes += chunk.length
+          if (bytes > MAX_PROVIDER_ANSWER_BYTES)
+            outgoing.destroy(new AppError('too_large', 'the provider answers too much'))
+          else chunks.push(chunk)
+        })
+        incoming.once('error', reject)
+        incoming.once('end', () => {
+          const answered = new Headers()
+          for (const [name, value] of Object.entries(incoming.headers)) {
+            if (value !== undefined) answered.set(name, String(value))
+          }
+          resolve(
+            new Response(bytes === 0 ? null : Buffer.concat(chunks), {
+              status: incoming.statusCode ?? 502,
+              headers: answered,
+            }),
+          )
+        })
+      })
+      outgoing.once('error', reject)
+      outgoing.end(body === null || body === undefined ? undefined : String(body))
+    })
+}
