@@ -16,6 +16,7 @@ import { webhooks } from './0021-webhooks.ts'
 import { alertFlow } from './0022-alert-flow.ts'
 import { listMappings } from './0024-list-mappings.ts'
 import { auditTree } from './0030-audit-tree.ts'
+import { auditPurge } from './0037-audit-purge.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -34,4 +35,5 @@ export const MIGRATIONS: readonly Migration[] = [
   listMappings,
   alertFlow,
   auditTree,
+  auditPurge,
 ]
