@@ -18,6 +18,7 @@ import { createAlertRules } from './alerts/rules.ts'
 import { createAlerts } from './alerts.ts'
 import { createApi, secureContext } from './api/api.ts'
 import { openAudit } from './audit/log.ts'
+import { purgeAudit } from './audit/purge.ts'
 import { createWitnesses } from './audit/witnesses.ts'
 import { openAuthority } from './authority.ts'
 import { createBackupUpkeep } from './backup/upkeep.ts'
@@ -315,6 +316,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
         await accounts.endExpired()
         await suppressions.purge(clock.nowMs())
         await cutOff.releaseAlerts()
+        await purgeAudit({ database, audit, clock, log }, policy.current().audit.days)
         await hotlists.upkeep()
         await pastCheck.run()
         await keyRotation.upkeep()

@@ -82,6 +82,10 @@ const SHORT: readonly RegExp[] = [
   /^SCAN alerts USING INDEX alerts_unpublished:/,
   // By number from the end, and ends with the first.
   /^SCAN audit_entries: select "seq", "hash" from "audit_entries" order by "seq" desc limit \?$/,
+  // The same of checkpoints that were cosigned.
+  /^SCAN audit_checkpoints: select \* from "audit_checkpoints" order by "size" desc limit \?$/,
+  // Bounded by MAX_WITNESSES.
+  /^SCAN audit_witnesses: /,
   // A partial index: only versions whose new entries are to be held against the past stand in it.
   /^SCAN hotlist_versions USING INDEX hotlist_versions_past:/,
   // Bounded by MAX_LISTS.
@@ -330,6 +334,32 @@ test('the audit is listed from any place, and written, by its numbers', async ()
     })
     assert.is(planOf(planned, 'select "bytes"'), 'SEARCH audit_entries USING INTEGER PRIMARY KEY (rowid<?)')
     assert.equal(scans(planned), [])
+  })
+})
+
+test('tiles, proofs and cosignatures are found by their place in the log', async () => {
+  await inCloud(async (world) => {
+    const { audit, witnesses } = world.cloud.parts
+    for (let i = 0; i < 300; i++) void audit.append({ operation: 'search.run', outcome: 'allowed', actor: ACTOR })
+    await audit.append({ operation: 'search.run', outcome: 'allowed', actor: ACTOR })
+    const planned = await plansOf(world, async () => {
+      await witnesses.checkpoint()
+      await witnesses.cosigned()
+      assert.ok(await witnesses.tile('0/000'))
+      assert.ok(await witnesses.tile('1/000.p/1'))
+      await witnesses.consistency(3, 290)
+      await witnesses.proof(7)
+      await witnesses.list()
+    })
+    assert.equal(scans(planned), [])
+    const lines = planned.flatMap(({ plan }) => plan)
+    for (const wanted of [
+      'SEARCH audit_entries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)',
+      'SEARCH audit_nodes USING PRIMARY KEY (level=? AND position>? AND position<?)',
+      'SEARCH audit_cosignatures USING PRIMARY KEY (size=?)',
+    ]) {
+      assert.ok(lines.includes(wanted), `${wanted}: ${JSON.stringify(lines, null, 1)}`)
+    }
   })
 })
 

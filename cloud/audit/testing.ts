@@ -20,7 +20,7 @@ import { createFrontier } from './tree.ts'
 import { verifyAudit } from './verify.ts'
 
 export const AGENCY = 'springfield'
-const NOW_MS = Date.parse('2026-02-03T04:05:06Z')
+export const NOW_MS = Date.parse('2026-02-03T04:05:06Z')
 
 export const RECORD: AuditRecord = {
   operation: 'search.run',

@@ -1,4 +1,4 @@
-/** The tables of the audit's tree and its witnesses as Kysely sees them; part of schema.ts. */
+/** The tables of the audit's tree, its witnesses and its purges as Kysely sees them; part of schema.ts. */
 
 /** Owner: audit/nodes.ts. The Merkle hash of the `position`-th 256^level entries; level from 1 on. */
 export interface AuditNodesTable {
@@ -30,9 +30,18 @@ export interface AuditCosignaturesTable {
   received_at_ms: number
 }
 
+/** Owner: audit/purge.ts. done_at_ms: null until the last of its bytes is gone. */
+export interface AuditPurgesTable {
+  through_seq: number
+  from_seq: number
+  receipt_seq: number
+  done_at_ms: number | null
+}
+
 export interface AuditSchema {
   audit_nodes: AuditNodesTable
   audit_witnesses: AuditWitnessesTable
   audit_checkpoints: AuditCheckpointsTable
   audit_cosignatures: AuditCosignaturesTable
+  audit_purges: AuditPurgesTable
 }

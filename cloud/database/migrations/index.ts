@@ -20,6 +20,7 @@ import { auditTree } from './0030-audit-tree.ts'
 import { search } from './0033-search.ts'
 import { holds } from './0032-holds.ts'
 import { secondFactors } from './0034-second-factors.ts'
+import { auditPurge } from './0037-audit-purge.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -42,4 +43,5 @@ export const MIGRATIONS: readonly Migration[] = [
   search,
   holds,
   secondFactors,
+  auditPurge,
 ]
