@@ -1,9 +1,10 @@
-/** Log-in and second factors over the cloud's HTTP API, as the page uses them. */
-import type {
-  AuthenticationResponseJSON,
-  PublicKeyCredentialCreationOptionsJSON,
-  PublicKeyCredentialRequestOptionsJSON,
-  RegistrationResponseJSON,
+/** Log-in and second factors over the cloud's HTTP API, as the page uses them. The only importer of @simplewebauthn/browser. */
+import {
+  type AuthenticationResponseJSON,
+  type PublicKeyCredentialCreationOptionsJSON,
+  type PublicKeyCredentialRequestOptionsJSON,
+  startAuthentication,
+  startRegistration,
 } from '@simplewebauthn/browser'
 import { z } from 'zod'
 import { type PageSession, request, sessionSchema } from './api.ts'
@@ -20,10 +21,10 @@ export async function login(body: LogIn): Promise<PageSession> {
   return sessionSchema.parse(await (await request('/api/v1/login', { method: 'POST', body })).json())
 }
 
-export async function askKey(body: LogIn): Promise<PublicKeyCredentialRequestOptionsJSON> {
-  return (await (
-    await request('/api/v1/login/key', { method: 'POST', body })
-  ).json()) as PublicKeyCredentialRequestOptionsJSON
+/** The answer of one of the account's security keys; the browser asks for its touch. */
+export async function askKey(body: LogIn): Promise<AuthenticationResponseJSON> {
+  const response = await request('/api/v1/login/key', { method: 'POST', body })
+  return startAuthentication({ optionsJSON: (await response.json()) as PublicKeyCredentialRequestOptionsJSON })
 }
 
 export async function loginByProvider(code: string, verifier: string): Promise<PageSession> {
@@ -63,13 +64,12 @@ export async function startTotp(token: string, password: string): Promise<{ secr
 
 export const confirmTotp = (token: string, code: string) => change(token, 'POST', 'totp/confirm', { code })
 
-export async function startKey(token: string, password: string): Promise<PublicKeyCredentialCreationOptionsJSON> {
+/** The browser asks for the touch of the new key. */
+export async function addKey(token: string, password: string, name: string): Promise<string[] | null> {
   const response = await request(`${PATH}/keys/options`, { method: 'POST', token, body: { password } })
-  return (await response.json()) as PublicKeyCredentialCreationOptionsJSON
+  const optionsJSON = (await response.json()) as PublicKeyCredentialCreationOptionsJSON
+  return change(token, 'POST', 'keys', { name, response: await startRegistration({ optionsJSON }) })
 }
-
-export const addKey = (token: string, name: string, response: RegistrationResponseJSON) =>
-  change(token, 'POST', 'keys', { name, response })
 
 /** `name` null: the authenticator app. */
 export const remove = (token: string, password: string, name: string | null) =>

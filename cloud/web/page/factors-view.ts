@@ -2,7 +2,6 @@
  * One's own second factors: authenticator app, security keys, recovery codes, and a code for a terminal. Shown when somebody asks
  * for it, or first of all when the account must add one. Called by main.ts.
  */
-import { startRegistration } from '@simplewebauthn/browser'
 import { encode } from 'uqr'
 import { ApiError, type PageSession } from './api.ts'
 import { button, byId, el } from './dom.ts'
@@ -70,10 +69,9 @@ export function createFactorsView(onDone: (enrolled: boolean) => void): FactorsV
       return [appForm(own, secret, uri)]
     })
     addApp.id = 'add-app'
-    const addKey = act('Add a security key', async () => {
-      const optionsJSON = await api.startKey(own.token, password.value)
-      return recoveryList(await api.addKey(own.token, keyName.value.trim(), await startRegistration({ optionsJSON })))
-    })
+    const addKey = act('Add a security key', async () =>
+      recoveryList(await api.addKey(own.token, password.value, keyName.value.trim())),
+    )
     addKey.id = 'add-key'
     const forTerminal = act('Code for the command line', async () => [
       el(

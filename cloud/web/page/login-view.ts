@@ -2,7 +2,6 @@
  * The way in: password and second factor, security key, the agency's provider, and the first set-up of an installation. Hands a
  * session on; called by main.ts.
  */
-import { startAuthentication } from '@simplewebauthn/browser'
 import { ApiError, type PageSession, setUp } from './api.ts'
 import { byId } from './dom.ts'
 import * as factors from './factors-api.ts'
@@ -62,10 +61,7 @@ export function createLoginView(onSession: (session: PageSession) => Promise<voi
   })
 
   keyButton.addEventListener('click', () => {
-    void attempt(keyButton, async () => {
-      const optionsJSON = await factors.askKey(who())
-      return factors.login({ ...who(), key: await startAuthentication({ optionsJSON }) })
-    })
+    void attempt(keyButton, async () => factors.login({ ...who(), key: await factors.askKey(who()) }))
   })
 
   providerButton.addEventListener('click', () => {
