@@ -43,6 +43,7 @@ import { type RetentionDeps, runRetention } from './retention.ts'
 import { Sessions } from './sessions.ts'
 import { createSightings, timesOf } from './sightings.ts'
 import { createSuppressions } from './suppressions.ts'
+import { createUsage } from './usage.ts'
 import { createWebhooks, WEBHOOK_LIMITS, type WebhookLimits } from './webhooks.ts'
 
 const MEBIBYTE = 1024 ** 2
@@ -177,8 +178,10 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       raise: (found) => raiseHistorical({ database, clock, alerts, sightings }, found),
     })
     closing.unshift(() => pastCheck.close())
+    const usage = createUsage({ database, clock })
     const ingest = createIngest({
       database,
+      usage,
       sightings,
       quarantine,
       alerts,
@@ -246,6 +249,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       listMappings: createListMappings({ database, clock }),
       suppressions,
       policy,
+      usage,
       sightings,
       alerts,
       webhooks,

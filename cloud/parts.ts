@@ -21,6 +21,7 @@ import type { PolicyKeeper } from './policy.ts'
 import type { Quarantine } from './quarantine.ts'
 import type { Sightings } from './sightings.ts'
 import type { Suppressions } from './suppressions.ts'
+import type { Usage } from './usage.ts'
 import type { Webhooks } from './webhooks.ts'
 
 export interface CloudParts {
@@ -41,6 +42,7 @@ export interface CloudParts {
   readonly listMappings: ListMappings
   readonly suppressions: Suppressions
   readonly policy: PolicyKeeper
+  readonly usage: Usage
   readonly sightings: Sightings
   readonly alerts: Alerts
   readonly webhooks: Webhooks
