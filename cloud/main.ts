@@ -40,6 +40,7 @@ import type { CloudParts } from './parts.ts'
 import { createPolicy } from './policy.ts'
 import { createQuarantine } from './quarantine.ts'
 import { type RetentionDeps, runRetention } from './retention.ts'
+import { createReview } from './review.ts'
 import { Sessions } from './sessions.ts'
 import { createSightings, timesOf } from './sightings.ts'
 import { createSuppressions } from './suppressions.ts'
@@ -179,6 +180,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     })
     closing.unshift(() => pastCheck.close())
     const usage = createUsage({ database, clock })
+    const review = createReview({ database, usage, policy, clock, log, newId, onStatus: metrics.reviewOpen })
     const ingest = createIngest({
       database,
       usage,
@@ -250,6 +252,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       suppressions,
       policy,
       usage,
+      review,
       sightings,
       alerts,
       webhooks,
@@ -302,6 +305,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
         await hotlists.upkeep()
         await pastCheck.run()
         await keyRotation.upkeep()
+        await review.upkeep()
         broker.endExpired(clock.nowMs())
         await broker.publishLeftWills()
       },

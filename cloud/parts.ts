@@ -19,6 +19,7 @@ import type { Keys } from './keys.ts'
 import type { Metrics } from './metrics.ts'
 import type { PolicyKeeper } from './policy.ts'
 import type { Quarantine } from './quarantine.ts'
+import type { Review } from './review.ts'
 import type { Sightings } from './sightings.ts'
 import type { Suppressions } from './suppressions.ts'
 import type { Usage } from './usage.ts'
@@ -43,6 +44,7 @@ export interface CloudParts {
   readonly suppressions: Suppressions
   readonly policy: PolicyKeeper
   readonly usage: Usage
+  readonly review: Review
   readonly sightings: Sightings
   readonly alerts: Alerts
   readonly webhooks: Webhooks

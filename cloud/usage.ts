@@ -133,7 +133,12 @@ export function createUsage({ database, clock }: { database: Database; clock: Cl
     const rows =
       people.size === 0
         ? []
-        : await database.read(build.selectFrom('usage_last_acts').selectAll().where('who', 'in', [...people]))
+        : await database.read(
+            build
+              .selectFrom('usage_last_acts')
+              .selectAll()
+              .where('who', 'in', [...people]),
+          )
     const last = new Map(rows.map((row) => [row.who, row]))
     return {
       take({ seq, actor }: AuditEntry, atMs: number): Statement[] {

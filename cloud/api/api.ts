@@ -32,6 +32,7 @@ import { registerListMappings } from './list-mappings.ts'
 import { registerLists } from './lists.ts'
 import { registerOutcomes } from './outcomes.ts'
 import { registerPeople } from './people.ts'
+import { registerReview } from './review.ts'
 import { registerSearch } from './search.ts'
 import { registerWebhooks } from './webhooks.ts'
 
@@ -125,6 +126,7 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     registerSearch(api, parts, door)
     registerWebhooks(api, parts, door)
     registerAudit(api, parts, door)
+    registerReview(api, parts, door)
   })
 
   app.get('/api/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger())

@@ -27,7 +27,9 @@ export function createCameraDays({ database, clock }: { database: Database; cloc
   const { build } = database
 
   async function lastSign(cameraId: string): Promise<UsageCameraSignsTable | null> {
-    const [sign] = await database.read(build.selectFrom('usage_camera_signs').selectAll().where('camera_id', '=', cameraId))
+    const [sign] = await database.read(
+      build.selectFrom('usage_camera_signs').selectAll().where('camera_id', '=', cameraId),
+    )
     return sign ?? null
   }
 

@@ -73,7 +73,8 @@ export function countEntry(counts: Counts, entry: AuditEntry): void {
   if (operation === 'permission.refused' && rule?.startsWith('search.')) addTo(counts, 'searches_refused', 'permission')
   if (operation === 'broker.denied') addTo(counts, 'denied', rule ?? 'other', numberOf(detail.count))
   if (operation === 'retention.purged') {
-    for (const [kind, count] of Object.entries(detail)) if (numberOf(count) > 0) addTo(counts, 'purged', kind, numberOf(count))
+    for (const [kind, count] of Object.entries(detail))
+      if (numberOf(count) > 0) addTo(counts, 'purged', kind, numberOf(count))
   }
   if (operation.startsWith('hold.') && outcome === 'allowed') addTo(counts, 'holds', operation.slice('hold.'.length))
 }

@@ -31,7 +31,7 @@ export function register(program: Command): void {
       }
       const entries = await (options.config === undefined ? remote() : local(options.config))
       for (const entry of entries) {
-        process.stdout.write(options.json === true ? `${JSON.stringify(entry)}\n` : `${describe(entry)}\n`)
+        process.stdout.write(options.json === true ? `${JSON.stringify(entry)}\n` : `${describeEntry(entry)}\n`)
       }
     })
 
@@ -83,7 +83,7 @@ export function register(program: Command): void {
     })
 }
 
-function describe(entry: {
+export function describeEntry(entry: {
   seq: number
   at: string
   operation: string

@@ -15,6 +15,7 @@ import { register as registerHotlist } from './hotlist.ts'
 import { register as registerLogin } from './login.ts'
 import { register as registerPolicy } from './policy.ts'
 import { register as registerRead } from './read.ts'
+import { register as registerReview } from './review.ts'
 import { register as registerSearch } from './search.ts'
 import { register as registerWebhook } from './webhook.ts'
 
@@ -32,6 +33,7 @@ const REGISTRATIONS = [
   registerWebhook,
   registerSearch,
   registerAudit,
+  registerReview,
   registerBackup,
   registerContract,
   registerDoctor,
