@@ -44,6 +44,8 @@ import { createReview } from './review.ts'
 import { Sessions } from './sessions.ts'
 import { createSightings, timesOf } from './sightings.ts'
 import { createSuppressions } from './suppressions.ts'
+import { currentCheckpoint } from './transparency/checkpoint.ts'
+import { createTransparency } from './transparency.ts'
 import { createUsage } from './usage.ts'
 import { createWebhooks, WEBHOOK_LIMITS, type WebhookLimits } from './webhooks.ts'
 
@@ -181,6 +183,12 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     closing.unshift(() => pastCheck.close())
     const usage = createUsage({ database, clock })
     const review = createReview({ database, usage, policy, clock, log, newId, onStatus: metrics.reviewOpen })
+    const outcomes = createOutcomes({ database, clock })
+    const transparency = createTransparency({
+      ...{ database, agency, usage, review, policy, outcomes, hotlists, audit, signer: keys.audit, clock, log },
+      checkpoint: () => currentCheckpoint(paths.auditHeadFile, keys.audit.publicKeyPem),
+      organisations: async () => [],
+    })
     const ingest = createIngest({
       database,
       usage,
@@ -253,11 +261,12 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       policy,
       usage,
       review,
+      transparency,
       sightings,
       alerts,
       webhooks,
       alertRules,
-      outcomes: createOutcomes({ database, clock }),
+      outcomes,
       quarantine,
       broker,
       metrics,
@@ -306,6 +315,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
         await pastCheck.run()
         await keyRotation.upkeep()
         await review.upkeep()
+        await transparency.upkeep()
         broker.endExpired(clock.nowMs())
         await broker.publishLeftWills()
       },

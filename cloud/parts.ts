@@ -22,6 +22,7 @@ import type { Quarantine } from './quarantine.ts'
 import type { Review } from './review.ts'
 import type { Sightings } from './sightings.ts'
 import type { Suppressions } from './suppressions.ts'
+import type { Transparency } from './transparency.ts'
 import type { Usage } from './usage.ts'
 import type { Webhooks } from './webhooks.ts'
 
@@ -45,6 +46,7 @@ export interface CloudParts {
   readonly policy: PolicyKeeper
   readonly usage: Usage
   readonly review: Review
+  readonly transparency: Transparency
   readonly sightings: Sightings
   readonly alerts: Alerts
   readonly webhooks: Webhooks

@@ -34,6 +34,7 @@ import { registerOutcomes } from './outcomes.ts'
 import { registerPeople } from './people.ts'
 import { registerReview } from './review.ts'
 import { registerSearch } from './search.ts'
+import { registerPublicPages, registerTransparency } from './transparency.ts'
 import { registerWebhooks } from './webhooks.ts'
 
 /** Body of every request but a list file, bytes. */
@@ -127,6 +128,7 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     registerWebhooks(api, parts, door)
     registerAudit(api, parts, door)
     registerReview(api, parts, door)
+    registerTransparency(api, parts, door)
   })
 
   app.get('/api/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger())
@@ -144,6 +146,7 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     const { contentType, text } = await parts.metrics.render()
     return reply.header('content-type', contentType).send(text)
   })
+  registerPublicPages(app, parts)
   try {
     await registerPages(app)
   } catch (thrown) {
