@@ -1,6 +1,6 @@
 /** The figures of a period, from the daily counts and what other parts know; small counts protected. Called by transparency.ts. */
 
-import { ALERT_OUTCOMES } from '../../shared/wire/index.ts'
+import type { AlertOutcome } from '../../shared/wire/index.ts'
 import type { OutcomeFigures } from '../alerts/outcomes.ts'
 import { wilson } from '../alerts/outcomes.ts'
 import { type Figure, NO_PURPOSE } from '../usage/figures.ts'
@@ -162,19 +162,20 @@ export function searchSection({ usage, bound, labels }: Counted): Section {
   }
 }
 
-const OUTCOME_WORDS: Readonly<Record<(typeof ALERT_OUTCOMES)[number], string>> = {
-  misread: 'misread: another plate',
+/** In this order: of those that are not small the first may be withheld, and misreads are what matters most. */
+const OUTCOME_WORDS: Readonly<Record<AlertOutcome, string>> = {
   cleared: 'cleared: no reason to act',
   stale: 'the entry was out of date',
   wrong_jurisdiction: 'the plate of another state',
-  located: 'the vehicle was found',
   not_located: 'the vehicle was not found',
+  located: 'the vehicle was found',
+  misread: 'misread: another plate',
 }
 
 export function alertSection({ usage, lists, bound }: Counted): Section {
-  const outcomes = ALERT_OUTCOMES.map((outcome) => ({
+  const outcomes = (Object.keys(OUTCOME_WORDS) as AlertOutcome[]).map((outcome) => ({
     label: OUTCOME_WORDS[outcome],
-    count: lists.reduce((sum, list) => sum + (list.outcomes[outcome] ?? 0), 0),
+    count: lists.reduce((all, list) => all + (list.outcomes[outcome] ?? 0), 0),
   }))
   const closed = outcomes.reduce((sum, { count }) => sum + count, 0)
   const table = breakdown(
@@ -186,7 +187,7 @@ export function alertSection({ usage, lists, bound }: Counted): Section {
     outcomes,
     bound,
   )
-  const misread = table.rows[0]?.values[0]
+  const misread = table.rows.at(-1)?.values[0]
   const knownMisread = misread !== undefined && 'count' in misread ? misread.count : null
   const rate = knownMisread === null ? null : wilson(knownMisread, closed)
   return {

@@ -17,6 +17,7 @@ import { register as registerPolicy } from './policy.ts'
 import { register as registerRead } from './read.ts'
 import { register as registerReview } from './review.ts'
 import { register as registerSearch } from './search.ts'
+import { register as registerSimulate } from './simulate.ts'
 import { register as registerWebhook } from './webhook.ts'
 
 /** In the order in which a newcomer meets them; `--help` prints them so. */
@@ -38,6 +39,7 @@ const REGISTRATIONS = [
   registerContract,
   registerDoctor,
   registerBench,
+  registerSimulate,
 ]
 
 export function createProgram(): Command {
