@@ -36,6 +36,29 @@ export function register(program: Command): void {
     })
 
   audit
+    .command('searched')
+    .description('was exactly this plate searched? For whoever asks about their own; the question is audited')
+    .argument('<plate>')
+    .option('--reason <text>', 'whose request it is', '')
+    .option('--json', 'one JSON document')
+    .action(async (plate: string, options: { reason: string; json?: boolean }) => {
+      const { z } = await import('zod')
+      const { entrySchema } = await import('../../cloud/audit/entry.ts')
+      const { withClient } = await import('./client.ts')
+      const { printable, printJson } = await import('./terminal.ts')
+      const schema = z.object({ auditSeq: z.int(), total: z.int(), entries: z.array(entrySchema) })
+      const json = { plate, reason: options.reason }
+      const answer = await withClient((client) => client.call(schema, 'POST', '/api/v1/audit/searched', { json }))
+      if (options.json === true) return printJson(answer)
+      const { total, entries, auditSeq } = answer
+      for (const entry of entries) process.stdout.write(`${printable(describeEntry(entry))}\n`)
+      const more = total > entries.length ? ` (the newest ${entries.length} are shown)` : ''
+      process.stdout.write(
+        `${total} searches for exactly this plate${more}. Searches by a pattern, or for a plate that looks like it, may have found it too and cannot be told apart. Audit entry ${auditSeq}.\n`,
+      )
+    })
+
+  audit
     .command('verify')
     .description('check every entry and the signed head; works on copies of the files, without the cloud')
     .option('--config <file>', 'configuration file of the cloud, on its server')

@@ -18,6 +18,7 @@ import { register as registerRead } from './read.ts'
 import { register as registerReview } from './review.ts'
 import { register as registerSearch } from './search.ts'
 import { register as registerSimulate } from './simulate.ts'
+import { register as registerTransparency } from './transparency.ts'
 import { register as registerWebhook } from './webhook.ts'
 
 /** In the order in which a newcomer meets them; `--help` prints them so. */
@@ -35,6 +36,7 @@ const REGISTRATIONS = [
   registerSearch,
   registerAudit,
   registerReview,
+  registerTransparency,
   registerBackup,
   registerContract,
   registerDoctor,
