@@ -24,6 +24,9 @@ th, td { text-align: left; vertical-align: top; padding: .45rem .75rem .45rem 0;
 thead th { border-top: 0; color: var(--soft); font-weight: 600; }
 tbody th { font-weight: 600; }
 td.number { white-space: nowrap; font-weight: 700; }
+.figures caption { color: var(--soft); font-size: .9375rem; font-weight: 400; }
+.source { display: block; }
+@media (min-width: 48rem) { thead th:first-child { width: 17rem; } .figures thead th:nth-child(2) { width: 11rem; } }
 .note, .source { color: var(--soft); font-size: .9375rem; }
 .draft { border: 3px solid var(--ink); padding: .75rem 1rem; font-weight: 700; }
 code { overflow-wrap: anywhere; }
@@ -92,11 +95,11 @@ const scrolled = (label: string, table: string) =>
 function figuresOf(title: string, figures: readonly FigureShown[]): string {
   const rows = figures.map(
     ({ label, value, explanation, source }) =>
-      `<tr><th scope="row">${escaped(label)}</th>${cell(value)}<td>${escaped(explanation)} <span class="source">Source: ${escaped(source)}.</span></td></tr>`,
+      `<tr><th scope="row">${escaped(label)}</th>${cell(value)}<td>${escaped(explanation)}. <span class="source">Source: ${escaped(source)}.</span></td></tr>`,
   )
   return scrolled(
     `${title}: figures`,
-    `<table>
+    `<table class="figures">
 <caption>${escaped(title)}: figures</caption>
 <thead><tr><th scope="col">Figure</th><th scope="col">Value</th><th scope="col">What it means</th></tr></thead>
 <tbody>
