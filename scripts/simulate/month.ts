@@ -8,21 +8,23 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cloudConfigSchema } from '../../cloud/config.ts'
 import { type RunningCloud, runCloud } from '../../cloud/main.ts'
-import { FILES, reportSchema } from '../../cloud/transparency/document.ts'
+import { FILES, type Report, reportSchema } from '../../cloud/transparency/document.ts'
 import type { ReportFile } from '../../cloud/transparency.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import { createLog, type Log } from '../../shared/log.ts'
 import { createCity, LISTS } from './city.ts'
 import { createMovedClock, type MovedClock } from './clock.ts'
-import { compare, type Line } from './compare.ts'
+import { compare, type FromLog, type Line } from './compare.ts'
 import { Tally } from './tally.ts'
 
 /** Published by the reference city for 30 days, September 2024. */
 export const REFERENCE = { cameras: 95, vehicles: 2_077_502, hits: 86_069, searches: 1_436 } as const
 const REFUSED = 60
-const DAYS = 30
-const RETENTION_DAYS = 21
+/** Of the reference figures; fewer are simulated with the same traffic a day. */
+const MONTH_DAYS = 30
+/** Of the days that are simulated, so many are kept: 21 of 30. */
+const KEPT_SHARE = 0.7
 const START_MS = Date.UTC(2026, 9, 1)
 const BATCHES_AN_HOUR = 6
 const WAKE_EVERY_MS = 6 * HOUR_MS
@@ -32,6 +34,7 @@ export interface MonthOptions {
   /** 1: as the reference city. */
   scale: number
   seed: number
+  days: number
   /** Keeps the published files there; null: nowhere. */
   out: string | null
   onDay?: (day: number) => void
@@ -39,15 +42,22 @@ export interface MonthOptions {
 
 export interface MonthResult {
   lines: Line[]
+  /** What was compared. */
+  report: Report
+  tally: Tally
+  fromLog: FromLog
+  purgedBeforeMs: number
   elapsedMs: number
 }
 
 export async function simulateMonth(options: MonthOptions): Promise<MonthResult> {
   const startedMs = performance.now()
+  const { days } = options
+  const keptDays = Math.floor(days * KEPT_SHARE)
   const folder = await mkdtemp(join(tmpdir(), 'candor-month-'))
   const clock = createMovedClock(START_MS - HOUR_MS, WAKE_EVERY_MS)
   const log = createLog({ level: 'warn', part: 'month' })
-  let cloud = await start(folder, clock, log)
+  let cloud = await start(folder, clock, log, keptDays)
   try {
     const tally = new Tally()
     const plates = await importLists(cloud, options.scale)
@@ -59,33 +69,39 @@ export async function simulateMonth(options: MonthOptions): Promise<MonthResult>
     for (const camera of city.cameras) await city.health(camera, false)
     tally.onlineMs.counts.clear()
 
-    const share = createShares(options.scale)
+    const share = createShares(options.scale, days)
+    // Hits for which too few vehicles passed: they come with the next.
+    let owed = 0
     const offlineUntil = new Map<string, number>()
-    for (let hour = 0; hour < DAYS * 24; hour += 1) {
+    for (let hour = 0; hour < days * 24; hour += 1) {
       const hourMs = START_MS + hour * HOUR_MS
       await clock.moveTo(hourMs)
       if (hour % 24 === 0) options.onDay?.(hour / 24)
       if (hour > 0) for (const camera of city.cameras) await city.health(camera)
-      if (hour === 10 * 24) await leaveOne(city, tally)
-      if (hour === 20 * 24) await changePolicy(cloud, tally)
+      if (hour === Math.floor(days / 3) * 24) await leaveOne(city, tally)
+      if (hour === Math.floor((days * 2) / 3) * 24) await changePolicy(cloud, tally)
       if (hour % 24 === 9) await city.review()
       for (let batch = 0; batch < BATCHES_AN_HOUR; batch += 1) {
         await clock.moveTo(hourMs + (batch * 9 + 3) * MINUTE_MS)
-        await city.traffic(share('vehicles', hour), share('hits', hour))
+        const vehicles = share('vehicles', hour)
+        owed += share('hits', hour)
+        const hits = Math.min(owed, vehicles)
+        owed -= hits
+        await city.traffic(vehicles, hits)
         for (let left = share('searches', hour); left > 0; left -= 1) await city.search()
         for (let left = share('refused', hour); left > 0; left -= 1) await city.refusedSearch()
       }
-      if (hour === 15 * 24 + 12) {
+      if (hour === Math.floor(days / 2) * 24 + 12) {
         await cloud.close()
         await clock.moveTo(hourMs + 56 * MINUTE_MS)
-        cloud = await start(folder, clock, log)
+        cloud = await start(folder, clock, log, keptDays)
         city.use(cloud)
         for (const camera of city.cameras) if (camera.onlineSinceMs !== null) await city.goOnline(camera)
       }
       await outages(city, hour, offlineUntil)
     }
-    const endMs = START_MS + DAYS * DAY_MS
-    const purgedBeforeMs = endMs - MINUTE_MS - RETENTION_DAYS * DAY_MS
+    const endMs = START_MS + days * DAY_MS
+    const purgedBeforeMs = endMs - MINUTE_MS - keptDays * DAY_MS
     await clock.moveTo(endMs - MINUTE_MS)
     await clock.wake()
     await clock.moveTo(endMs)
@@ -94,19 +110,14 @@ export async function simulateMonth(options: MonthOptions): Promise<MonthResult>
       tally.registeredMs.add(camera.name, endMs - Math.max(START_MS, camera.addedAtMs))
     }
     await clock.moveTo(endMs + 5 * MINUTE_MS)
-    const files = await publish(cloud)
+    const files = await publish(cloud, days)
     if (options.out !== null) await keep(options.out, files)
     const report = reportSchema.parse(JSON.parse(files.json))
-    const lines = compare(report, tally, purgedBeforeMs, await readLog(cloud, START_MS, endMs))
+    const fromLog = await readLog(cloud, START_MS, endMs)
+    const figures = report.sections.flatMap((section) => section.figures)
     return {
-      lines: [
-        ...lines,
-        ...inEachFile(
-          report.sections.flatMap(({ figures }) => figures),
-          files,
-        ),
-      ],
-      elapsedMs: performance.now() - startedMs,
+      lines: [...compare(report, tally, purgedBeforeMs, fromLog), ...inEachFile(figures, files)],
+      ...{ report, tally, fromLog, purgedBeforeMs, elapsedMs: performance.now() - startedMs },
     }
   } finally {
     await cloud.close()
@@ -114,10 +125,10 @@ export async function simulateMonth(options: MonthOptions): Promise<MonthResult>
   }
 }
 
-function start(folder: string, clock: MovedClock, log: Log): Promise<RunningCloud> {
+function start(folder: string, clock: MovedClock, log: Log, retentionDays: number): Promise<RunningCloud> {
   const config = cloudConfigSchema.parse({
     ...{ agency: 'reference', dataFolder: 'data', host: '127.0.0.1', mqttPort: 0, httpsPort: 0 },
-    ...{ retentionDays: RETENTION_DAYS, logLevel: 'warn' },
+    ...{ retentionDays, logLevel: 'warn' },
   })
   return runCloud(config, folder, { clock, log })
 }
@@ -139,22 +150,23 @@ async function importLists(cloud: RunningCloud, scale: number): Promise<Map<stri
 }
 
 /** How many of the whole are due at each call, so that all calls together make exactly the whole; fewer by night. */
-function createShares(scale: number) {
+function createShares(scale: number, days: number) {
+  const part = (whole: number) => Math.round((whole * scale * days) / MONTH_DAYS)
   const wholes = {
-    vehicles: Math.round(REFERENCE.vehicles * scale),
-    hits: Math.round(REFERENCE.hits * scale),
-    searches: Math.round(REFERENCE.searches * scale),
-    refused: Math.max(12, Math.round(REFUSED * scale)),
+    vehicles: part(REFERENCE.vehicles),
+    hits: part(REFERENCE.hits),
+    searches: part(REFERENCE.searches),
+    refused: Math.max(12, part(REFUSED)),
   }
   const weight = (hour: number) => 1 + 4 * Math.sin((Math.PI * ((hour % 24) - 4)) / 24) ** 2
-  const all = Array.from({ length: DAYS * 24 }, (_, hour) => weight(hour) * BATCHES_AN_HOUR).reduce((a, b) => a + b, 0)
+  const all = Array.from({ length: days * 24 }, (_, hour) => weight(hour) * BATCHES_AN_HOUR).reduce((a, b) => a + b, 0)
   const done = { vehicles: 0, hits: 0, searches: 0, refused: 0 }
   const passed = { vehicles: 0, hits: 0, searches: 0, refused: 0 }
   const calls = { vehicles: 0, hits: 0, searches: 0, refused: 0 }
   return (what: keyof typeof wholes, hour: number): number => {
     passed[what] += weight(hour)
     calls[what] += 1
-    const isLast = calls[what] === DAYS * 24 * BATCHES_AN_HOUR
+    const isLast = calls[what] === days * 24 * BATCHES_AN_HOUR
     const due = isLast ? wholes[what] : Math.floor((wholes[what] * passed[what]) / all)
     const now = due - done[what]
     done[what] = due
@@ -190,9 +202,9 @@ async function outages(city: City, hour: number, until: Map<string, number>): Pr
   }
 }
 
-async function publish({ parts }: RunningCloud): Promise<Record<ReportFile, string>> {
+async function publish({ parts }: RunningCloud, days: number): Promise<Record<ReportFile, string>> {
   const from = START_MS / DAY_MS
-  const { reportId } = await parts.transparency.publish({ from, to: from + DAYS - 1 }, 'pat')
+  const { reportId } = await parts.transparency.publish({ from, to: from + days - 1 }, 'pat')
   const file = async (name: ReportFile) => (await parts.transparency.file(reportId, name)) ?? ''
   return {
     json: await file('json'),
@@ -209,7 +221,7 @@ async function keep(folder: string, files: Record<ReportFile, string>): Promise<
 }
 
 /** Entries of the month and receipts of deletion among them, page by page from the end. */
-async function readLog({ parts }: RunningCloud, fromMs: number, toMs: number) {
+async function readLog({ parts }: RunningCloud, fromMs: number, toMs: number): Promise<FromLog> {
   const found = { entries: 0, receipts: 0 }
   for (let before: number | null = null; ; ) {
     const page = await parts.audit.list({ before, limit: 500 })
