@@ -19,6 +19,8 @@ import type { ListMatch, MatchedRead } from './hotlists.ts'
 import type { Quarantine, QuarantineReason } from './quarantine.ts'
 import { type ReportDeps, recordReport } from './reports.ts'
 import { type Retention, type Sightings, timesOf } from './sightings.ts'
+import { addTo, type Counts } from './usage/figures.ts'
+import type { Usage } from './usage.ts'
 
 /** Publishes in one transaction; more wait for the next, so that none holds the event loop for long. */
 export const MAX_BATCH = 500
@@ -68,6 +70,7 @@ export interface IngestDeps extends ReportDeps {
   /** The current lists' entry for a read, or null. */
   match: (read: MatchedRead, nowMs: number) => ListMatch | null
   retention: () => Retention
+  usage: Pick<Usage, 'countSightings' | 'cameras'>
   clock: Clock
   log: Log
   counters: IngestCounters
@@ -89,6 +92,10 @@ interface Batch {
   alertsChanged: boolean
   /** `camera/sighting/sha256` of announced pictures → where their retention starts. */
   crops: Map<string, number>
+  /** Sightings, `camera/sighting`, of which a revision was stored, and whether one of them met an entry. */
+  vehicles: Map<string, boolean>
+  /** Vehicles and hits, of which nothing but the number is kept for long. */
+  usage: Counts
   /** Counted once the batch is committed. */
   afterCommit: (() => void)[]
 }
@@ -127,14 +134,16 @@ export function createIngest(deps: IngestDeps): Ingest {
     const { seenAtMs, retainedFromMs, clockTrusted } = timesOf(sighting, receivedAtMs)
     const key = `${sighting.cameraId}/${sighting.sightingId}/${sighting.revision}`
     const digest = sha256Hex(arrival.payload)
-    const digests = await sightings.storedDigests(sighting.cameraId, sighting.sightingId)
-    const stored = batch.digests.get(key) ?? digests.get(sighting.revision)
+    const revisions = await sightings.storedRevisions(sighting.cameraId, sighting.sightingId)
+    const stored = batch.digests.get(key) ?? revisions.get(sighting.revision)?.sha256
     if (stored === digest) return 'duplicate'
     if (stored !== undefined) return setAside(batch, arrived, 'conflicting_duplicate', 'sightingId')
 
     const { plate } = sighting
     const match = plate === null ? null : deps.match({ ...sighting, plate }, receivedAtMs)
-    const planned = await planAlerts(batch, { sighting, receivedAtMs, match, hasPreview: digests.has(0) })
+    // Asked before the plan, which may commit the batch and empty it.
+    const known = knownOf(batch, sighting, [...revisions.values()])
+    const planned = await planAlerts(batch, { sighting, receivedAtMs, match, hasPreview: revisions.has(0) })
     const isMatched = match !== null || planned?.isAlerted === true
     const { matchedMs, unmatchedMs } = deps.retention()
     if (retainedFromMs <= receivedAtMs - (isMatched ? matchedMs : unmatchedMs)) {
@@ -142,6 +151,7 @@ export function createIngest(deps: IngestDeps): Ingest {
     }
     if (planned !== null) takeAlerts(batch, sighting, match, planned)
     batch.digests.set(key, digest)
+    countVehicle(batch, sighting, match, known)
     if (sighting.crop !== null) {
       batch.crops.set(`${sighting.cameraId}/${sighting.sightingId}/${sighting.crop.sha256}`, retainedFromMs)
     }
@@ -247,7 +257,8 @@ export function createIngest(deps: IngestDeps): Ingest {
 
   /** Stores what the batch holds and empties it. */
   async function commit(batch: Batch): Promise<void> {
-    if (batch.statements.length > 0) await database.writeBatch(batch.statements)
+    const usage = batch.usage.size > 0 ? deps.usage.countSightings(batch.usage, clock.nowMs()) : []
+    if (batch.statements.length > 0) await database.writeBatch([...batch.statements, ...usage])
     for (const count of batch.afterCommit) count()
     // Officers are told after the acknowledgement: a slow queue must not hold up the camera.
     if (batch.alertsChanged) {
@@ -332,6 +343,29 @@ export function createIngest(deps: IngestDeps): Ingest {
   }
 }
 
+const vehicleOf = ({ cameraId, sightingId }: Sighting) => `${cameraId}/${sightingId}`
+
+/** Is a revision of the vehicle stored or about to be, and did one meet an entry? */
+function knownOf(batch: Batch, sighting: Sighting, stored: readonly { matched: boolean }[]) {
+  const planned = batch.vehicles.get(vehicleOf(sighting))
+  return {
+    isNew: stored.length === 0 && planned === undefined,
+    wasHit: planned === true || stored.some(({ matched }) => matched),
+  }
+}
+
+/** Each vehicle once, whatever its revisions, and as a hit with the first of them that meets an entry. */
+function countVehicle(
+  batch: Batch,
+  sighting: Sighting,
+  match: ListMatch | null,
+  { isNew, wasHit }: ReturnType<typeof knownOf>,
+): void {
+  if (isNew) addTo(batch.usage, 'sightings', sighting.cameraId)
+  if (match !== null && !wasHit) addTo(batch.usage, 'hits', match.list)
+  batch.vehicles.set(vehicleOf(sighting), wasHit || match !== null)
+}
+
 const newBatch = (): Batch => ({
   ...{
     statements: [],
@@ -339,6 +373,8 @@ const newBatch = (): Batch => ({
     alerted: new Set(),
     alertsChanged: false,
     crops: new Map(),
+    vehicles: new Map(),
+    usage: new Map(),
     afterCommit: [],
   },
 })

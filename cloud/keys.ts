@@ -32,7 +32,7 @@ export interface Keys {
   readonly lists: Signer
   /** The same key, and those before and after it. */
   readonly signing: SigningKeys
-  /** Signs the audit's head; never used for anything else, so that no list can pass for a head. */
+  /** Signs the audit's head and the reports that name it, each saying what it is; never a list, so that none can pass for a head. */
   readonly audit: Signer
   readonly plateDigestKey: Buffer
   /** The secrets of webhooks are made of it, so that a copy of the database signs nothing. */

@@ -44,10 +44,14 @@ import type { CloudParts } from './parts.ts'
 import { createPolicy } from './policy.ts'
 import { createQuarantine } from './quarantine.ts'
 import { purgeExpired, type RetentionDeps, runRetention } from './retention.ts'
+import { createReview } from './review.ts'
 import { openSearch } from './search.ts'
 import { Sessions } from './sessions.ts'
 import { createSightings, timesOf } from './sightings.ts'
 import { createSuppressions } from './suppressions.ts'
+import { currentCheckpoint } from './transparency/checkpoint.ts'
+import { createTransparency } from './transparency.ts'
+import { createUsage } from './usage.ts'
 import { createWebhooks, WEBHOOK_LIMITS, type WebhookLimits } from './webhooks.ts'
 
 const MEBIBYTE = 1024 ** 2
@@ -191,8 +195,17 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       raise: (found) => raiseHistorical({ database, clock, alerts, sightings }, found),
     })
     closing.unshift(() => pastCheck.close())
+    const usage = createUsage({ database, clock })
+    const review = createReview({ database, usage, policy, clock, log, newId, onStatus: metrics.reviewOpen })
+    const outcomes = createOutcomes({ database, clock })
+    const transparency = createTransparency({
+      ...{ database, agency, usage, review, policy, outcomes, hotlists, audit, signer: keys.audit, clock, log },
+      checkpoint: () => currentCheckpoint(paths.auditHeadFile, keys.audit.publicKeyPem),
+      organisations: async () => [],
+    })
     const ingest = createIngest({
       database,
+      usage,
       sightings,
       quarantine,
       alerts,
@@ -262,13 +275,16 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       listMappings: createListMappings({ database, clock }),
       suppressions,
       policy,
+      usage,
+      review,
+      transparency,
       sightings,
       search,
       alerts,
       holds,
       webhooks,
       alertRules,
-      outcomes: createOutcomes({ database, clock }),
+      outcomes,
       quarantine,
       broker,
       metrics,
@@ -321,6 +337,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
         await pastCheck.run()
         await keyRotation.upkeep()
         await backupKeys.upkeep()
+        await review.upkeep()
+        await transparency.upkeep()
         broker.endExpired(clock.nowMs())
         await broker.publishLeftWills()
       },

@@ -16,6 +16,8 @@ export interface Metrics {
     /** How many webhooks fail now. */
     failing(webhooks: number): void
   }
+  /** Findings of the review of use that nobody has decided. */
+  reviewOpen(findings: { open: number; overdue: number }): void
   auditFailed(): void
   brokerFailed(): void
   /** When the server's certificate runs out, milliseconds since 1970 UTC. */
@@ -54,6 +56,12 @@ export function createMetrics(): Metrics {
   const webhooksFailing = new Gauge({
     name: 'candor_webhooks_failing',
     help: 'webhooks with an alert that could not be delivered yet',
+    registers,
+  })
+  const findings = new Gauge({
+    name: 'candor_review_findings',
+    help: 'findings of the review of use that nobody has decided; overdue: for longer than a period',
+    labelNames: ['state'],
     registers,
   })
   const connections = new Gauge({
@@ -103,6 +111,10 @@ export function createMetrics(): Metrics {
       attempt: (outcome) => webhookAttempts.inc({ outcome }),
       dropped: (count) => webhookDropped.inc(count),
       failing: (webhooks) => webhooksFailing.set(webhooks),
+    },
+    reviewOpen: ({ open, overdue }) => {
+      findings.set({ state: 'open' }, open)
+      findings.set({ state: 'overdue' }, overdue)
     },
     auditFailed: () => auditFailures.inc(),
     brokerFailed: () => brokerFailures.inc(),

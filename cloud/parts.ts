@@ -26,8 +26,11 @@ import type { Metrics } from './metrics.ts'
 import type { PolicyKeeper } from './policy.ts'
 import type { Quarantine } from './quarantine.ts'
 import type { Search } from './search.ts'
+import type { Review } from './review.ts'
 import type { Sightings } from './sightings.ts'
 import type { Suppressions } from './suppressions.ts'
+import type { Transparency } from './transparency.ts'
+import type { Usage } from './usage.ts'
 import type { Webhooks } from './webhooks.ts'
 
 export interface CloudParts {
@@ -56,6 +59,9 @@ export interface CloudParts {
   readonly listMappings: ListMappings
   readonly suppressions: Suppressions
   readonly policy: PolicyKeeper
+  readonly usage: Usage
+  readonly review: Review
+  readonly transparency: Transparency
   readonly sightings: Sightings
   readonly search: Search
   readonly alerts: Alerts

@@ -12,12 +12,14 @@ import {
 } from '../shared/wire/index.ts'
 import type { Cameras } from './cameras.ts'
 import type { QuarantineReason } from './quarantine.ts'
+import type { CameraDays } from './usage/cameras.ts'
 
 /** Largest status, health, ack or request, bytes. */
 export const MAX_REPORT_BYTES = 16 * 1024
 
 export interface ReportDeps {
   cameras: Pick<Cameras, 'recordStatus' | 'recordHealth' | 'recordAck'>
+  usage: { cameras: CameraDays }
   /** A camera asks for the key of the lists. Nothing of it is stored, and nothing waits for the answer. */
   onListKeyRequest: (camera: string, requestId: string, keyId: string | null) => void
 }
@@ -33,13 +35,14 @@ const NOT_ITS_OWN: ReportRefusal = { reason: 'not_its_own', detail: 'cameraId' }
 /** Why it can never be valid, or null when it is recorded. */
 export async function recordReport(
   { topic, payload }: { topic: Topic & { camera: string }; payload: Buffer },
-  { cameras, onListKeyRequest }: ReportDeps,
+  { cameras, usage, onListKeyRequest }: ReportDeps,
 ): Promise<ReportRefusal | null> {
   if (topic.kind === 'status') {
     const parsed = parseWire(cameraStatusSchema, payload, MAX_REPORT_BYTES)
     if (!parsed.ok) return malformed(parsed.reason)
     if (parsed.value.cameraId !== topic.camera) return NOT_ITS_OWN
     await cameras.recordStatus(parsed.value)
+    await usage.cameras.recordStatus(parsed.value)
     return null
   }
   if (topic.kind === 'health') {
@@ -47,6 +50,7 @@ export async function recordReport(
     if (!parsed.ok) return malformed(parsed.reason)
     if (parsed.value.cameraId !== topic.camera) return NOT_ITS_OWN
     await cameras.recordHealth(parsed.value)
+    await usage.cameras.recordHealth(parsed.value)
     return null
   }
   if (topic.kind === 'request' && topic.operation === LIST_KEY) {

@@ -70,8 +70,11 @@ export interface Sightings {
   insertCrop(row: CropsTable): Statement
   /** Every revision of it is kept as a matched one from now on. */
   markMatched(cameraId: string, sightingId: string): Statement
-  /** SHA-256 of the payloads stored of this sighting, by revision. Sees expired rows: they still make a repeat a repeat. */
-  storedDigests(cameraId: string, sightingId: string): Promise<ReadonlyMap<number, string>>
+  /** What is stored of this sighting, by revision, with the SHA-256 of its payload. Sees expired rows: they still make a repeat a repeat. */
+  storedRevisions(
+    cameraId: string,
+    sightingId: string,
+  ): Promise<ReadonlyMap<number, { sha256: string; matched: boolean }>>
   /** Where the retention of a sighting starts that announced this picture, ms; null when none did. */
   announcedCrop(cameraId: string, sightingId: string, sha256: string): Promise<number | null>
   hasCrop(cameraId: string, sightingId: string, sha256: string): Promise<boolean>
@@ -100,10 +103,10 @@ export function createSightings(deps: { database: Database; retention: () => Ret
       .values(blank(CROP_COLUMNS) as unknown as CropsTable)
       .onConflict((conflict) => conflict.columns(['camera_id', 'sighting_id', 'sha256']).doNothing()),
   )
-  const digestsOf = template(
+  const revisionsOf = template(
     build
       .selectFrom('sightings')
-      .select(['revision', 'payload_sha256'])
+      .select(['revision', 'payload_sha256', 'matched'])
       .where('camera_id', '=', '')
       .where('sighting_id', '=', ''),
   )
@@ -131,12 +134,12 @@ export function createSightings(deps: { database: Database; retention: () => Ret
         .set({ matched: 1 })
         .where('camera_id', '=', cameraId)
         .where('sighting_id', '=', sightingId),
-    async storedDigests(cameraId, sightingId) {
-      const rows = (await database.read(digestsOf([cameraId, sightingId]))) as {
-        revision: number
-        payload_sha256: string
-      }[]
-      return new Map(rows.map((row) => [row.revision, row.payload_sha256]))
+    async storedRevisions(cameraId, sightingId) {
+      const rows = (await database.read(revisionsOf([cameraId, sightingId]))) as Pick<
+        SightingsTable,
+        'revision' | 'payload_sha256' | 'matched'
+      >[]
+      return new Map(rows.map((row) => [row.revision, { sha256: row.payload_sha256, matched: row.matched === 1 }]))
     },
     async announcedCrop(cameraId, sightingId, sha256) {
       const [row] = await database.read(

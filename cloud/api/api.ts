@@ -36,7 +36,9 @@ import { registerLists } from './lists.ts'
 import { registerLogin } from './login.ts'
 import { registerOutcomes } from './outcomes.ts'
 import { registerPeople } from './people.ts'
+import { registerReview } from './review.ts'
 import { registerSearch } from './search.ts'
+import { registerPublicPages, registerTransparency } from './transparency.ts'
 import { registerWebhooks } from './webhooks.ts'
 
 /** Body of every request but a list file, bytes. */
@@ -133,6 +135,8 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     registerWebhooks(api, parts, door)
     registerAudit(api, parts, door)
     registerAuditLog(api, parts, door)
+    registerReview(api, parts, door)
+    registerTransparency(api, parts, door)
   })
 
   // Made once: it is large, and anybody may ask for it.
@@ -155,6 +159,7 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     const { contentType, text } = await parts.metrics.render()
     return reply.header('content-type', contentType).send(text)
   })
+  registerPublicPages(app, parts)
   try {
     await registerPages(app)
   } catch (thrown) {

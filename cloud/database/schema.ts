@@ -5,6 +5,7 @@ import type { AuditSchema } from './schema-audit.ts'
 import type { SearchSchema } from './schema-search.ts'
 import type { HoldsSchema } from './schema-holds.ts'
 import type { FactorsSchema } from './schema-factors.ts'
+import type { UsageSchema } from './schema-usage.ts'
 
 /** Owner: sightings.ts. `document` is the exact payload; the two times but received are `timesOf`. */
 export interface SightingsTable {
@@ -196,7 +197,7 @@ export interface WebhookDeliveriesTable {
   next_at_ms: number
 }
 
-export interface Schema extends AdministrationSchema, AuditSchema, SearchSchema, HoldsSchema, FactorsSchema {
+export interface Schema extends AdministrationSchema, AuditSchema, SearchSchema, HoldsSchema, FactorsSchema, UsageSchema {
   sightings: SightingsTable
   crops: CropsTable
   quarantine: QuarantineTable

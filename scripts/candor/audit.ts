@@ -34,8 +34,31 @@ export function register(program: Command): void {
       }
       const entries = await (options.config === undefined ? remote() : local(options.config))
       for (const entry of entries) {
-        process.stdout.write(options.json === true ? `${JSON.stringify(entry)}\n` : `${describe(entry)}\n`)
+        process.stdout.write(options.json === true ? `${JSON.stringify(entry)}\n` : `${describeEntry(entry)}\n`)
       }
+    })
+
+  audit
+    .command('searched')
+    .description('was exactly this plate searched? For whoever asks about their own; the question is audited')
+    .argument('<plate>')
+    .option('--reason <text>', 'whose request it is', '')
+    .option('--json', 'one JSON document')
+    .action(async (plate: string, options: { reason: string; json?: boolean }) => {
+      const { z } = await import('zod')
+      const { entrySchema } = await import('../../cloud/audit/entry.ts')
+      const { withClient } = await import('./client.ts')
+      const { printable, printJson } = await import('./terminal.ts')
+      const schema = z.object({ auditSeq: z.int(), total: z.int(), entries: z.array(entrySchema) })
+      const json = { plate, reason: options.reason }
+      const answer = await withClient((client) => client.call(schema, 'POST', '/api/v1/audit/searched', { json }))
+      if (options.json === true) return printJson(answer)
+      const { total, entries, auditSeq } = answer
+      for (const entry of entries) process.stdout.write(`${printable(describeEntry(entry))}\n`)
+      const more = total > entries.length ? ` (the newest ${entries.length} are shown)` : ''
+      process.stdout.write(
+        `${total} searches for exactly this plate${more}. Searches by a pattern, or for a plate that looks like it, may have found it too and cannot be told apart. Audit entry ${auditSeq}.\n`,
+      )
     })
 
   audit
@@ -103,7 +126,7 @@ async function verifyTheCopy(where: string, options: VerifyOptions): Promise<Ver
   return verifyCopy({ where, key, since: options.since, witnesses: options.witness.map(readVerifierKey), caPem })
 }
 
-function describe(entry: {
+export function describeEntry(entry: {
   seq: number
   at: string
   operation: string

@@ -18,7 +18,10 @@ import { register as registerHotlist } from './hotlist.ts'
 import { register as registerLogin } from './login.ts'
 import { register as registerPolicy } from './policy.ts'
 import { register as registerRead } from './read.ts'
+import { register as registerReview } from './review.ts'
 import { register as registerSearch } from './search.ts'
+import { register as registerSimulate } from './simulate.ts'
+import { register as registerTransparency } from './transparency.ts'
 import { register as registerWebhook } from './webhook.ts'
 
 /** In the order in which a newcomer meets them; `--help` prints them so. */
@@ -38,10 +41,13 @@ const REGISTRATIONS = [
   registerHold,
   registerAudit,
   registerAuditTrace,
+  registerReview,
+  registerTransparency,
   registerBackup,
   registerContract,
   registerDoctor,
   registerBench,
+  registerSimulate,
 ]
 
 export function createProgram(): Command {

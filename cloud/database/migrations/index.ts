@@ -21,6 +21,7 @@ import { search } from './0033-search.ts'
 import { holds } from './0032-holds.ts'
 import { secondFactors } from './0034-second-factors.ts'
 import { auditPurge } from './0037-audit-purge.ts'
+import { reviewAndPublication } from './0035-review-and-publication.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -44,4 +45,5 @@ export const MIGRATIONS: readonly Migration[] = [
   holds,
   secondFactors,
   auditPurge,
+  reviewAndPublication,
 ]
