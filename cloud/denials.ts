@@ -23,8 +23,11 @@ export type Denial =
   | 'subscribe'
   | 'packet_too_large'
   | 'origin'
+  | 'partner_unknown'
 
 export interface Denied {
+  /** Where they stood; absent: at the broker. */
+  door?: 'federation'
   rule: Denial
   /** Account, camera or client id as far as known. */
   who: string | null
@@ -58,7 +61,7 @@ export function createDenialAudit(deps: {
   async function write(denied: Denied, count: number): Promise<void> {
     try {
       await deps.audit.append({
-        operation: 'broker.denied',
+        operation: denied.door === 'federation' ? 'federation.denied' : 'broker.denied',
         outcome: 'refused',
         rule: denied.rule,
         actor: { ...CLOUD_ACTOR, source: denied.address },
@@ -81,7 +84,8 @@ export function createDenialAudit(deps: {
   return {
     note(denied) {
       if (deps.clock.monotonicMs() - windowStartMs >= DENIAL_WINDOW_MS) void flush()
-      const key = counted.size < MAX_DENIAL_KINDS ? `${denied.rule} ${denied.who} ${denied.address}` : denied.rule
+      const key =
+        counted.size < MAX_DENIAL_KINDS ? `${denied.rule} ${denied.door} ${denied.who} ${denied.address}` : denied.rule
       const known = counted.get(key)
       if (known !== undefined) {
         known.repeats += 1

@@ -19,6 +19,7 @@ import type { Keys } from './keys.ts'
 import type { Metrics } from './metrics.ts'
 import type { PolicyKeeper } from './policy.ts'
 import type { Quarantine } from './quarantine.ts'
+import type { Sharing } from './sharing.ts'
 import type { Sightings } from './sightings.ts'
 import type { Suppressions } from './suppressions.ts'
 import type { Webhooks } from './webhooks.ts'
@@ -47,6 +48,7 @@ export interface CloudParts {
   readonly alertRules: AlertRules
   readonly outcomes: Outcomes
   readonly quarantine: Quarantine
+  readonly sharing: Sharing
   readonly broker: Broker
   readonly metrics: Metrics
   /** Where a browser reaches MQTT over TLS, for the camera's configuration. */
