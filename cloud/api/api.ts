@@ -33,6 +33,8 @@ import { registerLists } from './lists.ts'
 import { registerOutcomes } from './outcomes.ts'
 import { registerPeople } from './people.ts'
 import { registerSearch } from './search.ts'
+import { registerSharedSearch } from './shared-search.ts'
+import { registerSharing } from './sharing.ts'
 import { registerWebhooks } from './webhooks.ts'
 
 /** Body of every request but a list file, bytes. */
@@ -123,6 +125,8 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     registerAlertRules(api, parts, door)
     registerOutcomes(api, parts, door)
     registerSearch(api, parts, door)
+    registerSharing(api, parts, door)
+    registerSharedSearch(api, parts, door)
     registerWebhooks(api, parts, door)
     registerAudit(api, parts, door)
   })

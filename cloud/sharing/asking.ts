@@ -9,7 +9,7 @@ import { comparePlates, patternToRegExp } from '../../shared/plate.ts'
 import type { Actor, AuditRecord } from '../audit/entry.ts'
 import type { Audit } from '../audit/log.ts'
 import { type Asked, factsOf, sameText, soughtIn } from './facts.ts'
-import { askPartner, type LinkDeps, type LinkFailure } from './link.ts'
+import { askPartner, LINK_FAILURES, type LinkDeps } from './link.ts'
 import type { Partners } from './partners.ts'
 import type { SharedRecord } from './record.ts'
 import {
@@ -27,8 +27,9 @@ import {
   sharedResultSchema,
 } from './wire.ts'
 
-/** `busy`: we asked too often or too much at once; `failed`: something is wrong at one of the ends. */
-export type AskOutcome = 'answered' | 'refused' | 'busy' | 'failed' | LinkFailure
+/** `not_granted`: nothing was asked, as the partner grants nothing for this purpose; `busy`: we asked too often or too much at once; `failed`: something is wrong at one of the ends. */
+export const ASK_OUTCOMES = ['answered', 'refused', 'not_granted', 'busy', 'failed', ...LINK_FAILURES] as const
+export type AskOutcome = (typeof ASK_OUTCOMES)[number]
 
 /** What became of a search at one agency. */
 export interface AgencyAnswer {
@@ -57,9 +58,17 @@ export interface AskingDeps extends LinkDeps {
   newId: () => string
 }
 
+export interface AskedBy {
+  actor: Actor
+  /** Number of the own search. */
+  completes: number
+  /** Do not ask who grants nothing for the purpose. */
+  isOnlyGranted?: boolean
+}
+
 export interface Asking {
-  /** Never throws: what went wrong is the answer. `completes` is the number of the own search. */
-  search(partner: string, asked: Asked, by: { actor: Actor; completes: number }): Promise<AgencyAnswer>
+  /** Never throws: what went wrong is the answer. */
+  search(partner: string, asked: Asked, by: AskedBy): Promise<AgencyAnswer>
   /** The picture that a result names, for the session that searched. Throws `forbidden`, `not_found`, `unavailable`. */
   picture(shown: { partner: string; picture: string }, actor: Actor): Promise<Buffer>
   /** What the partner has granted us. Throws `unavailable`, `not_found`. */
@@ -88,6 +97,14 @@ export function createAsking(deps: AskingDeps): Asking {
       all.delete(ending)
       if (all.size === 0) sending.delete(name)
     }
+  }
+
+  async function given(partner: string): Promise<{ grants: GivenGrant[] } | { failure: AskOutcome; reason: string }> {
+    const got = await send(partner, { path: PATHS.grants, body: {}, maxBytes: MAX_ANSWER_BYTES })
+    if (!got.ok) return got
+    if (got.status !== 200) return { failure: got.status === 429 ? 'busy' : 'failed', reason: `status ${got.status}` }
+    const parsed = givenGrantsSchema.safeParse(got.json)
+    return parsed.success ? parsed.data : { failure: 'malformed', reason: 'not a list of grants' }
   }
 
   const personOf = (actor: Actor) => {
@@ -138,12 +155,18 @@ export function createAsking(deps: AskingDeps): Asking {
   }
 
   return {
-    async search(partner, asked, { actor, completes }) {
+    async search(partner, asked, { actor, completes, isOnlyGranted = false }) {
       const requestId = newId()
       const key = { partner, direction: 'asked', requestId } as const
       const facts = factsOf(asked, audit.plateDigest)
       let seq: number | null = null
       try {
+        if (isOnlyGranted) {
+          const got = await given(partner)
+          if (!('grants' in got)) return { ...NOTHING, agency: partner, outcome: got.failure, message: got.reason }
+          if (!got.grants.some(({ purposes }) => purposes.includes(asked.purpose)))
+            return { ...NOTHING, agency: partner, outcome: 'not_granted' }
+        }
         const written = await audit.append({
           operation: 'search.asked_partner',
           outcome: 'allowed',
@@ -222,10 +245,9 @@ export function createAsking(deps: AskingDeps): Asking {
     },
 
     async grants(partner) {
-      const got = await send(partner, { path: PATHS.grants, body: {}, maxBytes: MAX_ANSWER_BYTES })
-      const parsed = got.ok && got.status === 200 ? givenGrantsSchema.safeParse(got.json) : null
-      if (parsed?.success === true) return parsed.data.grants
-      throw new AppError('unavailable', `${partner}: ${got.ok ? `status ${got.status}` : got.reason}`)
+      const got = await given(partner)
+      if ('grants' in got) return got.grants
+      throw new AppError('unavailable', `${partner}: ${got.reason}`)
     },
 
     send,

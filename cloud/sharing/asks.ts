@@ -19,7 +19,12 @@ export interface Ask {
 }
 
 export interface Asks {
-  start(agencies: readonly string[], asked: Asked, by: { actor: Actor; completes: number }): Ask
+  /** `isOnlyGranted`: those that have granted nothing for the purpose are not asked. */
+  start(
+    of: { agencies: readonly string[]; isOnlyGranted: boolean },
+    asked: Asked,
+    by: { actor: Actor; completes: number },
+  ): Ask
   /** null: unknown, gone, or of another session. */
   find(askId: string, session: string | null): Ask | null
 }
@@ -29,7 +34,7 @@ export function createAsks(deps: { asking: Pick<Asking, 'search'>; clock: Clock;
   const kept = new Map<string, { ask: Ask; session: string | null; startedAtMs: number }>()
 
   return {
-    start(agencies, asked, by) {
+    start({ agencies, isOnlyGranted }, asked, by) {
       const endedMs = clock.monotonicMs() - ASK_KEPT_MS
       for (const [askId, { startedAtMs }] of kept) {
         if (startedAtMs <= endedMs || kept.size >= MAX_ASKS) kept.delete(askId)
@@ -37,7 +42,7 @@ export function createAsks(deps: { asking: Pick<Asking, 'search'>; clock: Clock;
       const ask: Ask = { askId: newId(), agencies: agencies.map((agency) => ({ agency, answer: null })) }
       kept.set(ask.askId, { ask, session: by.actor.session, startedAtMs: clock.monotonicMs() })
       for (const place of ask.agencies) {
-        void asking.search(place.agency, asked, by).then((answer) => {
+        void asking.search(place.agency, asked, { ...by, isOnlyGranted }).then((answer) => {
           place.answer = answer
         })
       }

@@ -12,15 +12,17 @@ import { agencyOf } from './identity.ts'
 import type { Partner } from './partners.ts'
 
 /** How it ended when there is no answer to look at. */
-export type LinkFailure =
-  | 'no_address' // the partner has none, and only asks
-  | 'unreachable'
-  | 'timed_out'
-  | 'not_trusted' // what answers there is not who we were paired with
-  | 'not_admitted' // the other end does not take our certificate
-  | 'too_large'
-  | 'malformed'
-  | 'ended' // the partner was revoked meanwhile, or this cloud stops
+export const LINK_FAILURES = [
+  'no_address', // the partner has none, and only asks
+  'unreachable',
+  'timed_out',
+  'not_trusted', // what answers there is not who we were paired with
+  'not_admitted', // the other end does not take our certificate
+  'too_large',
+  'malformed',
+  'ended', // the partner was revoked meanwhile, or this cloud stops
+] as const
+export type LinkFailure = (typeof LINK_FAILURES)[number]
 
 export type LinkAnswer =
   | { ok: true; status: number; json: unknown }

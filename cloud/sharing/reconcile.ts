@@ -112,8 +112,9 @@ async function allPages(
 }
 
 /** Does the entry that the row names speak of that request? */
-async function isInAudit(audit: Pick<Audit, 'list'>, { ownSeq, requestId }: RecordRow): Promise<boolean> {
+async function isInAudit(audit: Pick<Audit, 'list'>, { direction, ownSeq, requestId }: RecordRow): Promise<boolean> {
   if (ownSeq === null) return false
   const [entry] = await audit.list({ before: ownSeq + 1, limit: 1 })
-  return entry?.seq === ownSeq && entry.detail.request === requestId
+  const operation = direction === 'asked' ? 'search.asked_partner' : 'federation.searched'
+  return entry?.seq === ownSeq && entry.operation === operation && entry.detail.request === requestId
 }

@@ -18,6 +18,7 @@ import {
   makeSighting,
   publish,
   type TestCloud,
+  until,
 } from '../testing.ts'
 import type { AgencyAnswer } from './asking.ts'
 import type { Asked } from './facts.ts'
@@ -144,6 +145,13 @@ export async function lastEntry(world: TestCloud, operation: string): Promise<Au
   const [entry] = await world.audited(operation)
   if (entry === undefined) throw new Error(`no entry ${operation}`)
   return entry
+}
+
+/** Who is refused before a request is written down beside the answer, which waits for nothing. */
+export function denied(world: TestCloud, rule: string): Promise<void> {
+  return until(`${rule} is written down`, async () =>
+    (await world.audited('federation.denied')).some((entry) => entry.rule === rule),
+  )
 }
 
 export interface RawReply {

@@ -11,8 +11,10 @@ import { register as registerCloud } from './cloud.ts'
 import { register as registerContract } from './contract.ts'
 import { register as registerDoctor } from './doctor.ts'
 import { register as registerEdge } from './edge.ts'
+import { register as registerGrant } from './grant.ts'
 import { register as registerHotlist } from './hotlist.ts'
 import { register as registerLogin } from './login.ts'
+import { register as registerPartner } from './partner.ts'
 import { register as registerPolicy } from './policy.ts'
 import { register as registerRead } from './read.ts'
 import { register as registerSearch } from './search.ts'
@@ -31,6 +33,8 @@ const REGISTRATIONS = [
   registerAlert,
   registerWebhook,
   registerSearch,
+  registerPartner,
+  registerGrant,
   registerAudit,
   registerBackup,
   registerContract,
