@@ -40,6 +40,7 @@ import type { CloudParts } from './parts.ts'
 import { createPolicy } from './policy.ts'
 import { createQuarantine } from './quarantine.ts'
 import { type RetentionDeps, runRetention } from './retention.ts'
+import { createSearch } from './search.ts'
 import { Sessions } from './sessions.ts'
 import type { SharingLimits } from './sharing/wire.ts'
 import { openSharing } from './sharing.ts'
@@ -237,7 +238,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
 
     const sharing = await openSharing({
       ...{ database, agency, authority, audit, policy, sightings, config, clock, newId, log },
-      ...{ connectionLimits: limits, limits: deps.sharingLimits, onDenied },
+      ...{ search: createSearch({ database, sightings, audit, clock }), onDenied },
+      ...{ connectionLimits: limits, limits: deps.sharingLimits },
     })
     closing.unshift(() => sharing.close())
 

@@ -13,6 +13,7 @@ import type { Database } from './database/database.ts'
 import type { Denied } from './denials.ts'
 import { listen, portOf } from './listening.ts'
 import type { PolicyKeeper } from './policy.ts'
+import type { Search } from './search.ts'
 import { createAnswering } from './sharing/answering.ts'
 import { type Asking, createAsking } from './sharing/asking.ts'
 import { type Asks, createAsks } from './sharing/asks.ts'
@@ -51,6 +52,7 @@ export interface SharingDeps {
   authority: Authority
   audit: Audit
   policy: PolicyKeeper
+  search: Pick<Search, 'run'>
   sightings: Sightings
   /** Where partners are listened for; port null: nowhere. */
   config: { host: string; hostnames: readonly string[]; federationPort: number | null }
@@ -70,7 +72,15 @@ export async function openSharing(deps: SharingDeps): Promise<Sharing> {
   const grants = createGrants({ database, partners, policy, clock, newId })
   const record = createRecord({ database, clock })
   const asking = createAsking({ agency, partners, record, audit, clock, newId, own, timeoutMs: limits.timeoutMs })
-  const answering = createAnswering({ database, sightings: deps.sightings, audit, clock, policy, grants, record })
+  const answering = createAnswering({
+    search: deps.search,
+    sightings: deps.sightings,
+    audit,
+    clock,
+    policy,
+    grants,
+    record,
+  })
   let listener: Listener | null = null
   let shown = ''
 

@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { DAY_MS } from '../../shared/clock.ts'
+import { DAY_MS, MINUTE_MS } from '../../shared/clock.ts'
 import { type Policy, policySchema } from '../../shared/wire/index.ts'
 import { admit, type Wanted } from './admit.ts'
 import type { Grant } from './grants.ts'
@@ -93,12 +93,14 @@ test('the policy goes before every grant', () => {
 })
 
 test('a prohibited use is one by its name, or by a word in the reason or the offence type', () => {
-  const prohibited = [{ code: 'immigration', label: 'immigration enforcement', words: ['deportation order'] }]
+  const prohibited = [{ code: 'immigration', label: 'immigration enforcement', words: ['deportation order', 'ICE'] }]
   const policy = policyOf({ uses: { purposes: [], offenceTypes: [], prohibited } })
   assert.is(ruleOf({ policy }), 'admitted')
   assert.is(ruleOf({ policy, wanted: { purpose: 'immigration' } }), 'use_prohibited')
   assert.is(ruleOf({ policy, wanted: { reason: 'has a Deportation\n order' } }), 'use_prohibited')
   assert.is(ruleOf({ policy, wanted: { offenceType: 'DEPORTATION ORDER' } }), 'use_prohibited')
+  assert.is(ruleOf({ policy, wanted: { reason: 'asked by ice, again' } }), 'use_prohibited')
+  assert.is(ruleOf({ policy, wanted: { reason: 'burglary of an office' } }), 'admitted')
 })
 
 test('cameras are those of the grant; one that is not granted is refused, not passed over', () => {
@@ -121,7 +123,7 @@ test('a search reaches back as far as grant and policy both allow', () => {
   assert.is(fromOf({}), 10)
   assert.is(fromOf({ wanted: { fromMs: NOW_MS - 99 * DAY_MS } }), 10)
   assert.is(fromOf({ wanted: { fromMs: NOW_MS - 3 * DAY_MS } }), 3)
-  assert.is(fromOf({ policy: policyOf({ search: { scopes: [{ ...SCOPE, maxAgeDays: 2 }] } }) }), 2)
+  assert.is(fromOf({ policy: policyOf({ search: { scopes: [{ ...SCOPE, maxAgeDays: 2 }] } }) }), 2 - MINUTE_MS / DAY_MS)
   assert.is(fromOf({ wanted: { toMs: NOW_MS - 10 * DAY_MS } }), 'window_not_granted')
   assert.is(fromOf({ wanted: { toMs: NOW_MS - 10 * DAY_MS + 1 } }), 10)
 })

@@ -2,7 +2,7 @@
  * Does the owner let a partner's search through, and how much of it? By the policy of this moment and one grant. Pure; asked before a
  * shared search runs, again before its answer leaves, and before a picture does.
  */
-import { DAY_MS } from '../../shared/clock.ts'
+import { DAY_MS, MINUTE_MS } from '../../shared/clock.ts'
 import type { Policy } from '../../shared/wire/index.ts'
 import type { Grant } from './grants.ts'
 
@@ -21,6 +21,9 @@ export const ADMISSION_RULES = [
   'window_not_granted',
 ] as const
 export type AdmissionRule = (typeof ADMISSION_RULES)[number]
+
+/** Where the policy bounds the age, the owner's own rules ask for it again a moment later, when that much is too old. */
+const SCOPE_MARGIN_MS = MINUTE_MS
 
 export type SharingPolicy = Pick<Policy, 'uses' | 'search' | 'sharing'>
 
@@ -95,14 +98,19 @@ function admitUnder(policy: SharingPolicy, grant: Grant, wanted: Wanted, nowMs: 
         : wanted.cameras.filter((camera) => grant.cameras.includes(camera))
   // Nobody is told less than they asked for without knowing it: a camera that is not granted is refused, not passed over.
   if (cameras.length < wanted.cameras.length) return no('cameras_not_granted')
-  const oldestMs = Math.ceil(nowMs - oldestDays(grant, policy) * DAY_MS)
+  const marginMs = grant.maxAgeDays < oldestOfPolicy(policy) ? 0 : SCOPE_MARGIN_MS
+  const oldestMs = Math.ceil(nowMs - oldestDays(grant, policy) * DAY_MS) + marginMs
   if (wanted.toMs !== null && wanted.toMs <= oldestMs) return no('window_not_granted')
   return { ok: true, grant, cameras, fromMs: Math.max(oldestMs, wanted.fromMs ?? oldestMs) }
 }
 
 /** How old a read may be, days: what the grant says, or less by the policy. */
 export function oldestDays(grant: Grant, policy: SharingPolicy): number {
-  return Math.min(grant.maxAgeDays, partnerScope(policy)?.maxAgeDays ?? Number.POSITIVE_INFINITY)
+  return Math.min(grant.maxAgeDays, oldestOfPolicy(policy))
+}
+
+function oldestOfPolicy(policy: SharingPolicy): number {
+  return partnerScope(policy)?.maxAgeDays ?? Number.POSITIVE_INFINITY
 }
 
 function partnerScope(policy: SharingPolicy) {
@@ -120,8 +128,16 @@ export function purposeAllowed(policy: SharingPolicy, purpose: string): boolean 
 }
 
 function isProhibited({ uses }: SharingPolicy, { purpose, offenceType, reason }: Wanted): boolean {
-  const text = `${offenceType} ${reason}`.toLowerCase().replace(/\s+/g, ' ')
+  const said = ` ${wordsOf(offenceType)} | ${wordsOf(reason)} `
   return uses.prohibited.some(
-    ({ code, words }) => code === purpose || words.some((word) => text.includes(word.toLowerCase())),
+    ({ code, words }) => code === purpose || words.some((word) => said.includes(` ${wordsOf(word)} `)),
   )
+}
+
+/** Whole words: an office is not ICE. */
+function wordsOf(text: string): string {
+  return text
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]+/gu, ' ')
+    .trim()
 }

@@ -7,7 +7,7 @@ import { toAppError } from '../../shared/errors.ts'
 import type { Policy } from '../../shared/wire/index.ts'
 import type { Actor, AuditRecord } from '../audit/entry.ts'
 import type { Audit } from '../audit/log.ts'
-import { createSearch, type SearchDeps, type SearchRequest, type SearchResult } from '../search.ts'
+import type { Search, SearchRequest, SearchResult } from '../search.ts'
 import type { Sightings } from '../sightings.ts'
 import { admit, endOf, type Narrowed, oldestDays, policyRefuses, type Wanted } from './admit.ts'
 import { factsOf, sameText, soughtIn } from './facts.ts'
@@ -23,9 +23,13 @@ import {
   type SharedResult,
   type SharedSearchAnswer,
   type SharedSearchRequest,
+  sharedResultSchema,
 } from './wire.ts'
 
-export interface AnsweringDeps extends SearchDeps {
+export interface AnsweringDeps {
+  /** The owner’s own, with its own rules and its own entries in the audit. */
+  search: Pick<Search, 'run'>
+  sightings: Pick<Sightings, 'get' | 'crop'>
   audit: Audit
   clock: Clock
   policy: () => Policy
@@ -52,7 +56,7 @@ export interface Answering {
 }
 
 export function createAnswering(deps: AnsweringDeps): Answering {
-  const { audit, clock, policy, grants, record, sightings } = deps
+  const { audit, clock, policy, grants, record, search, sightings } = deps
 
   const actorOf = ({ partner, source }: Pick<Caller, 'partner' | 'source'>): Actor => ({
     account: null,
@@ -85,15 +89,25 @@ export function createAnswering(deps: AnsweringDeps): Answering {
     return admit(policy(), partner.jurisdiction, approved, wanted, clock.nowMs())
   }
 
-  /** Runs the owner's own search, with its own rules and its own entries in the audit. */
   async function run(request: SharedSearchRequest, { grant, cameras, fromMs }: Narrowed, actor: Actor) {
-    const search = createSearch({ ...deps, sightings: grant.what === 'matches' ? onlyMatched(sightings) : sightings })
     const { plate, toMs, purpose, caseNumber, offenceType, reason, limit } = request
+    const isMatchesAlone = grant.what === 'matches'
     const narrowed: SearchRequest & { purpose: string } = {
       ...{ plate, fromMs, toMs, cameras, purpose, caseNumber, offenceType, reason },
-      ...{ limit: Math.min(limit, MAX_SHARED_RESULTS), offset: 0 },
+      ...{ limit: isMatchesAlone ? MAX_SHARED_RESULTS : limit, offset: 0 },
     }
-    return search.run(narrowed, actor)
+    const answer = await search.run(narrowed, actor)
+    if (!isMatchesAlone) return answer
+    const nowMs = clock.nowMs()
+    const matched: SearchResult[] = []
+    for (const result of answer.results) {
+      const stored = await sightings.get(result.sighting.sightingId, nowMs, result.sighting.cameraId)
+      if (stored?.matched === true) matched.push(result)
+    }
+    // How many others there are is nothing that was granted.
+    const truncated = answer.total > answer.results.length || matched.length > limit
+    const results = matched.slice(0, limit)
+    return { ...answer, results, total: results.length, truncated: answer.truncated || truncated }
   }
 
   return {
@@ -245,18 +259,6 @@ const REFUSALS = {
   window_not_granted: 'the grant does not reach so far back',
 } as const
 
-/** Fails closed: a read that is not matched is neither found nor loaded. */
-function onlyMatched(sightings: Sightings): Sightings {
-  return {
-    ...sightings,
-    visible: (nowMs) => sightings.visible(nowMs).where('matched', '=', 1),
-    async get(...args) {
-      const stored = await sightings.get(...args)
-      return stored?.matched === true ? stored : null
-    },
-  }
-}
-
 function stillGiven(grant: Grant, policy: Policy, partner: Partner, nowMs: number): boolean {
   return (
     grant.partner === partner.partner &&
@@ -268,9 +270,10 @@ function stillGiven(grant: Grant, policy: Policy, partner: Partner, nowMs: numbe
   )
 }
 
-/** The part of a read that a partner sees. */
+/** The part of a read that a partner sees; null: none. */
 function share({ kind, sighting, seenAtMs, clockTrusted }: SearchResult): Omit<SharedResult, 'pictureVoucher'> | null {
   const { sightingId, cameraId, plate, confidence, jurisdiction, vehicle = null } = sighting
-  if (plate === null) return null
-  return { kind, sightingId, cameraId, seenAtMs, clockTrusted, plate, confidence, jurisdiction, vehicle }
+  const shown = { kind, sightingId, cameraId, seenAtMs, clockTrusted, plate, confidence, jurisdiction, vehicle }
+  return shownSchema.safeParse(shown).data ?? null
 }
+const shownSchema = sharedResultSchema.omit({ pictureVoucher: true })
