@@ -1,6 +1,7 @@
 /**
- * The agency's own certificate authority: made at first start, it signs the server's certificate and the cameras'. A private
- * authority, because a camera must trust this cloud and no other. Owns the files in its folder; called by main.ts and cameras.ts.
+ * The agency's own certificate authority: made at first start, it signs the server's certificate, the cameras' and the one for
+ * partners. A private authority, because a camera must trust this cloud and no other. Owns the files in its folder; called by main.ts,
+ * cameras.ts and sharing/.
  */
 // @peculiar/x509 finds its parts by decorators and refuses to load without this.
 import 'reflect-metadata'
@@ -11,7 +12,7 @@ import { join } from 'node:path'
 import * as x509 from '@peculiar/x509'
 import { type Clock, DAY_MS } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
-import { cameraClientId, cameraUrn } from '../shared/names.ts'
+import { cameraClientId, cameraUrn, partnerUrn } from '../shared/names.ts'
 import { PUBLIC_MODE, readFileIfThere, writeFileDurably } from './secret-file.ts'
 
 export const AUTHORITY_FILES = {
@@ -19,6 +20,8 @@ export const AUTHORITY_FILES = {
   ca: 'ca.pem',
   serverKey: 'server-key.pem',
   server: 'server.pem',
+  partnerKey: 'partner-key.pem',
+  partner: 'partner.pem',
 } as const
 
 /** 10 years: replacing the authority means visiting every camera. */
@@ -57,6 +60,13 @@ export interface Authority {
   readonly serverExpiresAtMs: number
   /** Makes the server's certificate anew when it nears its end. true: it is another one now, to be given to the servers. */
   renewServer(): Promise<boolean>
+  /**
+   * Key and certificate by which this cloud and those of partners know each other, on both ends of a connection; made when first
+   * asked for, and made anew with the rules of the server's.
+   */
+  partner(): Promise<{ keyPem: string; certPem: string }>
+  /** ECDSA with SHA-256 by the authority's own key, base64 of r and s [IEEE P1363]: partners pin that key. */
+  sign(bytes: Uint8Array): Promise<string>
   /** A certificate for `camera` over the key of the request; the request's own names are ignored. Throws `bad_input`. */
   issueCamera(camera: string, csrPem: string): Promise<IssuedCertificate>
 }
@@ -77,7 +87,8 @@ export async function openAuthority(deps: AuthorityDeps): Promise<Authority> {
   }
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const ca = await openCa(folder, agency, clock)
-  let server = await openServer(folder, ca, deps)
+  let server = await openCertificate(folder, ca, deps, SERVER)
+  let partner: Pair | null = null
   return {
     caPem: ca.certificate.toString('pem'),
     get serverKeyPem() {
@@ -91,8 +102,16 @@ export async function openAuthority(deps: AuthorityDeps): Promise<Authority> {
     },
     async renewServer() {
       if (expiryOf(server.certPem) - clock.nowMs() >= SERVER_RENEW_BEFORE_MS) return false
-      server = await openServer(folder, ca, deps)
+      server = await openCertificate(folder, ca, deps, SERVER)
       return true
+    },
+    async partner() {
+      if (partner === null || expiryOf(partner.certPem) - clock.nowMs() < SERVER_RENEW_BEFORE_MS)
+        partner = await openCertificate(folder, ca, deps, PARTNER)
+      return partner
+    },
+    async sign(bytes) {
+      return Buffer.from(await subtle.sign(ALGORITHM, ca.key, bytes)).toString('base64')
     },
     async issueCamera(camera, csrPem) {
       const publicKey = await checkRequest(csrPem)
@@ -100,7 +119,7 @@ export async function openAuthority(deps: AuthorityDeps): Promise<Authority> {
         publicKey,
         name: cameraClientId(agency, camera),
         alternatives: [{ type: 'url', value: cameraUrn(agency, camera) }],
-        usage: x509.ExtendedKeyUsage.clientAuth,
+        usages: [x509.ExtendedKeyUsage.clientAuth],
         lifetimeMs: CAMERA_LIFETIME_MS,
       })
       const certPem = certificate.toString('pem')
@@ -155,20 +174,50 @@ async function openCa(folder: string, agency: string, clock: Clock): Promise<Ca>
   return { certificate, key: keys.privateKey }
 }
 
-async function openServer(folder: string, ca: Ca, deps: AuthorityDeps): Promise<{ keyPem: string; certPem: string }> {
-  const keyPath = join(folder, AUTHORITY_FILES.serverKey)
-  const certPath = join(folder, AUTHORITY_FILES.server)
+interface Pair {
+  keyPem: string
+  certPem: string
+}
+
+/** A certificate of the cloud's own: its files, what it is good for, and what it says beside the host names. */
+interface Own {
+  keyFile: string
+  certFile: string
+  usages: readonly x509.ExtendedKeyUsage[]
+  urn: (agency: string) => string | null
+}
+
+const SERVER: Own = {
+  keyFile: AUTHORITY_FILES.serverKey,
+  certFile: AUTHORITY_FILES.server,
+  usages: [x509.ExtendedKeyUsage.serverAuth],
+  urn: () => null,
+}
+const PARTNER: Own = {
+  keyFile: AUTHORITY_FILES.partnerKey,
+  certFile: AUTHORITY_FILES.partner,
+  usages: [x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth],
+  urn: partnerUrn,
+}
+
+async function openCertificate(folder: string, ca: Ca, deps: AuthorityDeps, own: Own): Promise<Pair> {
+  const keyPath = join(folder, own.keyFile)
+  const certPath = join(folder, own.certFile)
   const oldKey = await readFileIfThere(keyPath)
   const oldCert = await readFileIfThere(certPath)
   if (oldKey !== null && oldCert !== null && stillGood(oldKey, oldCert, ca, deps)) {
     return { keyPem: oldKey, certPem: oldCert }
   }
   const keys = await subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
+  const urn = own.urn(deps.agency)
   const certificate = await issue(ca, deps.clock, {
     publicKey: keys.publicKey,
     name: deps.hostnames[0] ?? deps.agency,
-    alternatives: deps.hostnames.map((host) => ({ type: isIP(host) === 0 ? 'dns' : 'ip', value: host })),
-    usage: x509.ExtendedKeyUsage.serverAuth,
+    alternatives: [
+      ...(urn === null ? [] : [{ type: 'url' as const, value: urn }]),
+      ...deps.hostnames.map((host) => ({ type: isIP(host) === 0 ? ('dns' as const) : ('ip' as const), value: host })),
+    ],
+    usages: own.usages,
     lifetimeMs: SERVER_LIFETIME_MS,
   })
   const keyPem = await exportKey(keys.privateKey)
@@ -203,7 +252,7 @@ interface Request {
   publicKey: CryptoKey | x509.PublicKey
   name: string
   alternatives: x509.JsonGeneralNames
-  usage: x509.ExtendedKeyUsage
+  usages: readonly x509.ExtendedKeyUsage[]
   lifetimeMs: number
 }
 
@@ -222,7 +271,7 @@ async function issue(ca: Ca, clock: Clock, request: Request): Promise<x509.X509C
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([request.usage]),
+      new x509.ExtendedKeyUsageExtension([...request.usages]),
       new x509.SubjectAlternativeNameExtension(request.alternatives),
       await x509.SubjectKeyIdentifierExtension.create(request.publicKey),
       await x509.AuthorityKeyIdentifierExtension.create(ca.certificate.publicKey),

@@ -58,6 +58,7 @@ test('agency and data folder are enough; everything else has a default', () => {
     host: '0.0.0.0',
     mqttPort: 8_883,
     httpsPort: 8_443,
+    federationPort: null,
     hostnames: ['localhost', '127.0.0.1'],
     secondFactor: 'required',
     passwordLogin: 'everyone',
@@ -76,6 +77,7 @@ test('each field is refused when it is wrong, by its name and with what was ther
     ['host', ['', 1]],
     ['mqttPort', [-1, 65_536, 1.5, '8883']],
     ['httpsPort', [-1, 65_536, 1.5, '8443']],
+    ['federationPort', [-1, 65_536, 1.5, '8444']],
     ['hostnames', [[], [''], ['x'.repeat(254)], Array(33).fill('a'), 'localhost']],
     ['pageOrigin', ['http://candor.example', 'candor', 1]],
     ['secondFactor', ['never', true]],
@@ -98,6 +100,8 @@ test('each field is refused when it is wrong, by its name and with what was ther
   for (const good of [
     { agency: 'x'.repeat(32) },
     { mqttPort: 0, httpsPort: 65_535 },
+    { federationPort: 65_535 },
+    { federationPort: 0 },
     { hostnames: Array(32).fill('a'.repeat(253)) },
     { retentionDays: MAX_RETENTION_DAYS },
     { retentionDays: 0.001 },
@@ -167,7 +171,7 @@ test('a port in use or a folder that cannot be made stops the start with a confi
     const address = taken.address()
     const port = address !== null && typeof address === 'object' ? address.port : 0
     try {
-      for (const name of ['mqttPort', 'httpsPort']) {
+      for (const name of ['mqttPort', 'httpsPort', 'federationPort']) {
         const refused = await startRefusal({ [name]: port }, folder)
         assert.is(refused.code, 'configuration')
         assert.match(refused.message, new RegExp(`port ${port} on 127\\.0\\.0\\.1 is in use`))

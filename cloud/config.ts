@@ -45,6 +45,10 @@ const fieldsSchema = z.strictObject({
   host: z.string().min(1).default('0.0.0.0').describe('address to listen on'),
   mqttPort: port.default(8_883).describe('MQTT over TLS; 0 takes any free port'),
   httpsPort: port.default(8_443).describe('page, API and MQTT over WebSocket; 0 takes any free port'),
+  federationPort: port
+    .nullable()
+    .default(null)
+    .describe('clouds of partner agencies, over mutual TLS; null: none is listened for; 0 takes any free port'),
   hostnames: z
     .array(z.string().min(1).max(253))
     .min(1)

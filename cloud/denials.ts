@@ -26,8 +26,11 @@ export type Denial =
   | 'origin'
   /** Over HTTP; `who` is the route then. */
   | 'unauthenticated'
+  | 'partner_unknown'
 
 export interface Denied {
+  /** Where they stood; absent: at the broker. */
+  door?: 'federation'
   rule: Denial
   /** Account, camera or client id as far as known. */
   who: string | null
@@ -61,7 +64,12 @@ export function createDenialAudit(deps: {
   async function write(denied: Denied, count: number): Promise<void> {
     try {
       await deps.audit.append({
-        operation: denied.rule === 'unauthenticated' ? 'api.denied' : 'broker.denied',
+        operation:
+          denied.door === 'federation'
+            ? 'federation.denied'
+            : denied.rule === 'unauthenticated'
+              ? 'api.denied'
+              : 'broker.denied',
         outcome: 'refused',
         rule: denied.rule,
         actor: { ...CLOUD_ACTOR, source: denied.address },
@@ -87,7 +95,8 @@ export function createDenialAudit(deps: {
   return {
     note(denied) {
       if (deps.clock.monotonicMs() - windowStartMs >= DENIAL_WINDOW_MS) void flush()
-      const key = counted.size < MAX_DENIAL_KINDS ? `${denied.rule} ${denied.who} ${denied.address}` : denied.rule
+      const key =
+        counted.size < MAX_DENIAL_KINDS ? `${denied.rule} ${denied.door} ${denied.who} ${denied.address}` : denied.rule
       const known = counted.get(key)
       if (known !== undefined) {
         known.repeats += 1

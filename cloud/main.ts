@@ -47,6 +47,8 @@ import { purgeExpired, type RetentionDeps, runRetention } from './retention.ts'
 import { createReview } from './review.ts'
 import { openSearch } from './search.ts'
 import { Sessions } from './sessions.ts'
+import type { SharingLimits } from './sharing/wire.ts'
+import { openSharing } from './sharing.ts'
 import { createSightings, timesOf } from './sightings.ts'
 import { createSuppressions } from './suppressions.ts'
 import { currentCheckpoint } from './transparency/checkpoint.ts'
@@ -62,11 +64,14 @@ export interface CloudDeps {
   /** Tests bring smaller ones. */
   limits?: ConnectionLimits
   webhookLimits?: WebhookLimits
+  sharingLimits?: SharingLimits
 }
 
 export interface RunningCloud {
   readonly mqttPort: number
   readonly httpsPort: number
+  /** Where partners ask; null: nowhere. */
+  readonly federationPort: number | null
   readonly caPem: string
   readonly parts: CloudParts
   /** Ends connections and loops, then closes the database; what was acknowledged is on disk. */
@@ -225,6 +230,10 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     const rotation = { keys: keys.signing, agency, policy, hotlists, cameras, audit, clock, log }
     const keyRotation = createKeyRotation({ ...rotation, retained: (topic) => sessions.retained(topic) })
     const denials = createDenialAudit({ audit, clock, log })
+    const onDenied = (denied: Denied) => {
+      metrics.denied(denied.rule)
+      denials.note(denied)
+    }
     const broker: Broker = await openBroker({
       agency,
       tls: { key: authority.serverKeyPem, cert: authority.serverCertPem, ca: authority.caPem },
@@ -238,10 +247,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       clock,
       log,
       onFailed: metrics.brokerFailed,
-      onDenied: (denied: Denied) => {
-        metrics.denied(denied.rule)
-        denials.note(denied)
-      },
+      onDenied,
       async onWatch({ account, sessionId }) {
         const roles = (await accounts.find(account))?.roles ?? []
         const actor = { account, roles: [...roles], session: sessionId, source: null }
@@ -255,6 +261,13 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     )
 
     const cutOff = cutOffWithTheirRights({ agency, accounts, cameras, broker, sessions, alerts, log })
+
+    const sharing = await openSharing({
+      ...{ database, agency, authority, audit, policy, sightings, config, clock, newId, log },
+      ...{ search, onDenied },
+      ...{ connectionLimits: limits, limits: deps.sharingLimits },
+    })
+    closing.unshift(() => sharing.close())
 
     const parts: CloudParts = {
       agency,
@@ -286,6 +299,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       alertRules,
       outcomes,
       quarantine,
+      sharing,
       broker,
       metrics,
       mqttPort: () => portOf(broker.mqttServer),
@@ -339,6 +353,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
         await backupKeys.upkeep()
         await review.upkeep()
         await transparency.upkeep()
+        await sharing.upkeep()
         broker.endExpired(clock.nowMs())
         await broker.publishLeftWills()
       },
@@ -357,6 +372,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
 
     await listen(broker.mqttServer, config.mqttPort, config.host)
     await listen(api.server, config.httpsPort, config.host)
+    await sharing.listen()
     const mqttPort = portOf(broker.mqttServer)
     const httpsPort = portOf(api.server)
     // Only now does the address of the page, which they name, have its port.
@@ -366,7 +382,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       await deliveries
     })
     log.info('cloud_started', { port: mqttPort, url: `https://${config.hostnames[0]}:${httpsPort}/` })
-    return { mqttPort, httpsPort, caPem: authority.caPem, parts, close: () => closeAll(closing, log) }
+    const federationPort = sharing.port
+    return { mqttPort, httpsPort, federationPort, caPem: authority.caPem, parts, close: () => closeAll(closing, log) }
   } catch (thrown) {
     await closeAll(closing, log)
     throw thrown

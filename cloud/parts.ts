@@ -27,6 +27,7 @@ import type { PolicyKeeper } from './policy.ts'
 import type { Quarantine } from './quarantine.ts'
 import type { Search } from './search.ts'
 import type { Review } from './review.ts'
+import type { Sharing } from './sharing.ts'
 import type { Sightings } from './sightings.ts'
 import type { Suppressions } from './suppressions.ts'
 import type { Transparency } from './transparency.ts'
@@ -70,6 +71,7 @@ export interface CloudParts {
   readonly alertRules: AlertRules
   readonly outcomes: Outcomes
   readonly quarantine: Quarantine
+  readonly sharing: Sharing
   readonly broker: Broker
   readonly metrics: Metrics
   /** Where a browser reaches MQTT over TLS, for the camera's configuration. */

@@ -15,6 +15,10 @@ export interface PolicyChange {
   upload?: Policy['upload'] | undefined
   retention?: { [Class in keyof Policy['retention']]?: number | undefined } | undefined
   hotlists?: { [Rule in keyof HotlistRules]?: HotlistRules[Rule] | undefined } | undefined
+  uses?: Policy['uses'] | undefined
+  search?: Policy['search'] | undefined
+  sharing?: Policy['sharing'] | undefined
+  secondPerson?: boolean | undefined
 }
 
 export interface PolicyKeeper {
@@ -109,6 +113,10 @@ export async function createPolicy(deps: PolicyDeps): Promise<PolicyKeeper> {
         upload: change.upload ?? current.upload,
         retention: { ...current.retention, ...given(change.retention) },
         hotlists: { ...current.hotlists, ...given(change.hotlists) },
+        uses: change.uses ?? current.uses,
+        search: change.search ?? current.search,
+        sharing: change.sharing ?? current.sharing,
+        secondPerson: change.secondPerson ?? current.secondPerson,
       })
       if (!parsed.success) {
         const issue = parsed.error.issues[0]

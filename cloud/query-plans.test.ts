@@ -14,6 +14,7 @@ import type { Statement } from './database/database.ts'
 import type { CloudDeps } from './main.ts'
 import { PURGE_INTERVAL_MS } from './retention.ts'
 import { type FindRequest, find } from './search/find.ts'
+import { ask, giveGrant, inTwoClouds, prepare } from './sharing/testing.ts'
 import {
   AGENCY,
   collect,
@@ -448,6 +449,43 @@ test('the queue of a session is stored, bounded, delivered and cleared without a
       }
     }
     assert.equal(scans(planned), [])
+  })
+})
+
+test('a shared search, its grant and its row in the record are found without a look at the others', async () => {
+  await inTwoClouds(async (asker, owner) => {
+    await prepare(asker, owner)
+    const { sharing } = owner.cloud.parts
+    const window = { fromMs: owner.clock.nowMs() - 60_000, toMs: owner.clock.nowMs() + 60_000 }
+    const planned = await plansOf(owner, async () => {
+      const { grantId } = await giveGrant(owner)
+      assert.is((await ask(asker)).outcome, 'answered')
+      await asker.cloud.parts.sharing.reconcile('springfield', window).catch(() => {})
+      assert.equal((await sharing.reconcile('springfield', window)).differences, [])
+      await sharing.grants.list('springfield')
+      await sharing.grants.list(null)
+      await sharing.grants.revoke(grantId, 'petra')
+      await sharing.upkeep()
+      await sharing.partners.revoke('springfield', 'petra')
+    })
+    assert.equal(
+      scans(planned).filter(
+        (scan) => !/^SCAN grants: select \* from "grants" order by "grant_id" desc limit/.test(scan),
+      ),
+      [],
+    )
+    const lines = planned.flatMap(({ plan }) => plan).filter((line) => /grants|shared_searches|partners/.test(line))
+    for (const line of lines) assert.match(line, /^(SEARCH|SCAN grants$)/)
+    for (const wanted of [
+      /grants USING INDEX grants_by_partner \(partner=\? AND state=\?/,
+      /shared_searches USING INDEX shared_searches_in_order \(partner=\? AND at_ms>\? AND at_ms<\?\)/,
+      /shared_searches USING (COVERING )?INDEX shared_searches_by_age \(at_ms<\?\)/,
+    ]) {
+      assert.ok(
+        lines.some((line) => wanted.test(line)),
+        `${wanted}: ${JSON.stringify(lines, null, 1)}`,
+      )
+    }
   })
 })
 

@@ -36,6 +36,7 @@ export const LOG_FIELDS = [
   'name',
   'operation',
   'outcome',
+  'partner',
   'path',
   'pid',
   'port',

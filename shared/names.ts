@@ -16,6 +16,16 @@ export function parseCameraUrn(urn: string): { agency: string; camera: string } 
   return match?.[1] !== undefined && match[2] !== undefined ? { agency: match[1], camera: match[2] } : null
 }
 
+/** SAN of the certificate that an agency's cloud shows to those of other agencies. */
+export function partnerUrn(agency: string): string {
+  return `urn:candor:${agency}:partner`
+}
+
+/** The agency of a partner's SAN; null when it is none. */
+export function parsePartnerUrn(urn: string): string | null {
+  return /^urn:candor:([a-z0-9-]{1,32}):partner$/.exec(urn)?.[1] ?? null
+}
+
 /** MQTT client id of a camera: `{agency}.{camera}`. */
 export function cameraClientId(agency: string, camera: string): string {
   return `${agency}.${camera}`

@@ -39,6 +39,8 @@ import { registerPeople } from './people.ts'
 import { registerReview } from './review.ts'
 import { registerSearch } from './search.ts'
 import { registerPublicPages, registerTransparency } from './transparency.ts'
+import { registerSharedSearch } from './shared-search.ts'
+import { registerSharing } from './sharing.ts'
 import { registerWebhooks } from './webhooks.ts'
 
 /** Body of every request but a list file, bytes. */
@@ -132,6 +134,8 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     registerHolds(api, parts, door)
     registerOutcomes(api, parts, door)
     registerSearch(api, parts, door)
+    registerSharing(api, parts, door)
+    registerSharedSearch(api, parts, door)
     registerWebhooks(api, parts, door)
     registerAudit(api, parts, door)
     registerAuditLog(api, parts, door)

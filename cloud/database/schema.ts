@@ -6,6 +6,7 @@ import type { SearchSchema } from './schema-search.ts'
 import type { HoldsSchema } from './schema-holds.ts'
 import type { FactorsSchema } from './schema-factors.ts'
 import type { UsageSchema } from './schema-usage.ts'
+import type { SharingSchema } from './schema-sharing.ts'
 
 /** Owner: sightings.ts. `document` is the exact payload; the two times but received are `timesOf`. */
 export interface SightingsTable {
@@ -197,7 +198,7 @@ export interface WebhookDeliveriesTable {
   next_at_ms: number
 }
 
-export interface Schema extends AdministrationSchema, AuditSchema, SearchSchema, HoldsSchema, FactorsSchema, UsageSchema {
+export interface Schema extends AdministrationSchema, AuditSchema, SearchSchema, HoldsSchema, FactorsSchema, UsageSchema, SharingSchema {
   sightings: SightingsTable
   crops: CropsTable
   quarantine: QuarantineTable

@@ -14,8 +14,10 @@ import { register as registerDoctor } from './doctor.ts'
 import { register as registerEdge } from './edge.ts'
 import { register as registerHold } from './hold.ts'
 import { register as registerFactor } from './factor.ts'
+import { register as registerGrant } from './grant.ts'
 import { register as registerHotlist } from './hotlist.ts'
 import { register as registerLogin } from './login.ts'
+import { register as registerPartner } from './partner.ts'
 import { register as registerPolicy } from './policy.ts'
 import { register as registerRead } from './read.ts'
 import { register as registerReview } from './review.ts'
@@ -39,6 +41,8 @@ const REGISTRATIONS = [
   registerWebhook,
   registerSearch,
   registerHold,
+  registerPartner,
+  registerGrant,
   registerAudit,
   registerAuditTrace,
   registerReview,

@@ -7,7 +7,7 @@ import { sightingSchema } from '../../shared/wire/index.ts'
 import { withClient } from './client.ts'
 import { createProgress } from './progress.ts'
 
-const answerSchema = z.object({
+export const answerSchema = z.object({
   auditSeq: z.int(),
   total: z.int(),
   vehicles: z.int().nullable(),

@@ -23,6 +23,9 @@ interface Options {
   limit: number
   offset: number
   export?: string
+  agencies?: string[]
+  agencyCameras?: string[]
+  pictures?: string
   json?: boolean
 }
 
@@ -72,6 +75,9 @@ export function register(program: Command): void {
     .option('--limit <count>', 'results of one page, at most 200', wholeNumber(1, 200), 50)
     .option('--offset <count>', 'results to skip', wholeNumber(0), 0)
     .option('--export <file>', 'all that was found, marked, to FILE.csv or FILE.json; an entry of the audit of its own')
+    .option('--agencies <names...>', 'partners to ask as well; all: each that has a grant for the purpose')
+    .option('--agency-cameras <names...>', 'with --agencies: only these cameras of theirs')
+    .option('--pictures <folder>', 'with --agencies: save the partners’ evidence pictures there')
     .option('--json', 'one JSON document')
     .action(async (options: Options) => {
       const format = options.export === undefined ? null : /\.(csv|json)$/.exec(options.export)?.[1]
@@ -82,6 +88,11 @@ export function register(program: Command): void {
       const { searchWith } = await import('./search-call.ts')
       const { showAnswer } = await import('./search-answer.ts')
       const { printJson } = await import('./terminal.ts')
+      if (options.agencies !== undefined) {
+        const { searchAgencies } = await import('./search-agencies.ts')
+        await searchAgencies(options, queryOf(options))
+        return
+      }
       if (options.open !== undefined) {
         printJson(await searchWith((calls) => calls.open(options.of ?? 0, options.open ?? '')))
         return

@@ -22,6 +22,7 @@ import { holds } from './0032-holds.ts'
 import { secondFactors } from './0034-second-factors.ts'
 import { auditPurge } from './0037-audit-purge.ts'
 import { reviewAndPublication } from './0035-review-and-publication.ts'
+import { sharing } from './0036-sharing.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -46,4 +47,5 @@ export const MIGRATIONS: readonly Migration[] = [
   secondFactors,
   auditPurge,
   reviewAndPublication,
+  sharing,
 ]
