@@ -128,6 +128,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       clock,
       retentionDays: config.retentionDays,
       upload: config.upload,
+      profile: config.profile,
     })
     const hotlists = await createHotlists({
       ...{ database, agency, signer: keys.lists, keys: listKeys, isSuppressed: suppressions.has, clock, newId, log },

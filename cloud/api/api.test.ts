@@ -168,6 +168,11 @@ test('every route but set-up and log-in wants a session, and the right role, and
       'GET /api/v1/me',
       'POST /api/v1/me/password',
       'GET /api/v1/policy',
+      'GET /api/v1/policy/history',
+      'GET /api/v1/policy/versions/{version}',
+      'GET /api/v1/policy/diff',
+      'GET /api/v1/policy/profiles',
+      'GET /api/v1/policy/profiles/{profile}',
       'GET /api/v1/status',
     ])
     const powerless = await world.as()
@@ -335,7 +340,7 @@ test('the policy is read by everybody and changed by its administrators, in the 
     const [entry] = (await audited(world))
       .filter((one) => one.operation === 'policy.change' && one.outcome === 'allowed')
       .slice(-1)
-    assert.is(entry?.detail.unmatchedDays, 21)
+    assert.is(entry?.detail['retention.unmatchedDays'], '30 → 21')
   })
 })
 

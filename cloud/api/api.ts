@@ -32,6 +32,7 @@ import { registerListMappings } from './list-mappings.ts'
 import { registerLists } from './lists.ts'
 import { registerOutcomes } from './outcomes.ts'
 import { registerPeople } from './people.ts'
+import { registerPolicy } from './policy.ts'
 import { registerSearch } from './search.ts'
 import { registerWebhooks } from './webhooks.ts'
 
@@ -116,6 +117,7 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     const door = createDoor(parts)
     registerPeople(api, parts, door)
     registerFleet(api, parts, door)
+    registerPolicy(api, parts, door)
     registerLists(api, parts, door)
     registerListEntries(api, parts, door)
     registerListMappings(api, parts, door)

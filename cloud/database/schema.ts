@@ -1,6 +1,7 @@
 /** The tables as Kysely sees them; each has one owner file, named beside it. Columns end in their unit. */
 import type { Generated } from 'kysely'
 import type { AdministrationSchema } from './schema-administration.ts'
+import type { PolicySchema } from './schema-policy.ts'
 
 /** Owner: sightings.ts. `document` is the exact payload; the two times but received are `timesOf`. */
 export interface SightingsTable {
@@ -191,7 +192,7 @@ export interface WebhookDeliveriesTable {
   next_at_ms: number
 }
 
-export interface Schema extends AdministrationSchema {
+export interface Schema extends AdministrationSchema, PolicySchema {
   sightings: SightingsTable
   crops: CropsTable
   quarantine: QuarantineTable

@@ -15,6 +15,7 @@ import { listDeltas } from './0020-list-deltas.ts'
 import { webhooks } from './0021-webhooks.ts'
 import { alertFlow } from './0022-alert-flow.ts'
 import { listMappings } from './0024-list-mappings.ts'
+import { policyProposals } from './0031-policy-proposals.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -32,4 +33,5 @@ export const MIGRATIONS: readonly Migration[] = [
   webhooks,
   listMappings,
   alertFlow,
+  policyProposals,
 ]
