@@ -4,6 +4,7 @@
  */
 import { AppError } from '../../shared/errors.ts'
 import { type Policy, policySchema } from '../../shared/wire/policy.ts'
+import { EARLIEST_TIME_MS } from '../../shared/wire/sighting.ts'
 import type { PolicyChange, PolicyRules } from './change.ts'
 import { PROFILES } from './profiles/index.ts'
 
@@ -30,7 +31,7 @@ export interface Profile {
 
 /** Stands with every profile and every rendering of one. */
 export const NO_LEGAL_ADVICE =
-  'This is no legal advice. It is one reading of public texts, which may be wrong, incomplete or out of date; sections marked (unsure) were not confirmed in the text itself. Have your counsel check it before you rely on it.'
+  'This is no legal advice. It is one reading of public texts, which may be wrong, incomplete or out of date; sections marked (unsure) were not confirmed in the text itself, and a rule without a section is Candor’s own choice. Have your counsel check it before you rely on it.'
 
 export function profiles(): readonly Profile[] {
   return PROFILES
@@ -48,7 +49,13 @@ export const nameOf = ({ id, citation }: Profile): NonNullable<Policy['profile']
 /** Every rule of the profile. A change under it needs a second person. */
 export function rulesOf(profile: Profile): PolicyRules {
   const named = { secondPerson: true, profile: nameOf(profile) }
-  const whole = policySchema.parse({ agency: 'any', version: 1, issuedAtMs: 1, ...profile.rules, ...named })
+  const whole = policySchema.parse({
+    agency: 'any',
+    version: 1,
+    issuedAtMs: EARLIEST_TIME_MS,
+    ...profile.rules,
+    ...named,
+  })
   const { agency: _, version: __, issuedAtMs: ___, ...rules } = whole
   return rules
 }

@@ -3,6 +3,7 @@
  * that asks for it. Plain data, so that a terminal and a page can show it alike. Pure.
  */
 import type { Policy } from '../../shared/wire/policy.ts'
+import { EARLIEST_TIME_MS } from '../../shared/wire/sighting.ts'
 import { changeTo, NO_LEGAL_ADVICE, type Profile, profiles, rulesOf } from './profile.ts'
 import { POLICY_SECTIONS } from './rules.ts'
 
@@ -57,7 +58,7 @@ const basisOf = ({ id, title, citation, read }: Profile) => ({ id, title, citati
 
 /** A profile as the policy that it would make. */
 export function renderProfile(profile: Profile): Rendering {
-  const rendering = renderPolicy({ ...rulesOf(profile), agency: 'any', version: 1, issuedAtMs: 1 })
+  const rendering = renderPolicy({ ...rulesOf(profile), agency: 'any', version: 1, issuedAtMs: EARLIEST_TIME_MS })
   return { ...rendering, title: profile.title }
 }
 

@@ -19,9 +19,13 @@ export function inHours(hours: number): string {
   return hours % HOURS === 0 && hours > 0 ? inDays(hours / HOURS) : plural(hours, 'hour')
 }
 
-/** `a`, `a and b`, `a, b and c`. */
+/** `a`, `a and b`, `a, b and c`; where one has a comma itself, `a; b, c; and d`. */
 export function inWords(items: readonly string[], joint = 'and'): string {
   const last = items.at(-1)
   if (last === undefined) return 'none'
-  return items.length === 1 ? last : `${items.slice(0, -1).join(', ')} ${joint} ${last}`
+  if (items.length === 1) return last
+  const isLong = items.some((item) => item.includes(','))
+  return isLong
+    ? `${items.slice(0, -1).join('; ')}; ${joint} ${last}`
+    : `${items.slice(0, -1).join(', ')} ${joint} ${last}`
 }
