@@ -192,6 +192,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
         })
       },
       retention,
+      unmatchedInMemory: () => policy.current().unmatchedInMemory,
       clock,
       log,
       counters: metrics.ingest,

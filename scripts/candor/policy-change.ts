@@ -13,7 +13,7 @@ interface SetOptions {
   cropDays?: number
   quarantineDays?: number
   holdDays?: number
-  auditDays?: number | null
+  auditDays?: number | string
   prohibit?: string[]
   staleLists?: string
   secondPerson?: string
@@ -26,7 +26,7 @@ interface SetOptions {
   shareWith?: string[]
   grantDays?: number
   reviewDays?: number
-  publishDays?: number | null
+  publishDays?: number | string
   contact?: string
   twoPeople?: string
   reason?: string
@@ -39,8 +39,9 @@ interface ApplyOptions {
   json?: boolean
 }
 
-/** A whole number, or a word that stands for none. */
-const orWord = (word: string, least: number) => (text: string) => (text === word ? null : wholeNumber(least)(text))
+/** A whole number, or a word that stands for none; commander takes null for no value at all. */
+const orWord = (word: string, least: number) => (text: string) => (text === word ? word : wholeNumber(least)(text))
+const orNull = (value: number | string | undefined) => (typeof value === 'string' ? null : value)
 const isYes = (answer: string | undefined) => (answer === undefined ? undefined : answer === 'yes')
 const yesNo = (flags: string, description: string) => new Option(flags, description).choices(['yes', 'no'])
 
@@ -188,7 +189,7 @@ function toChange(options: SetOptions): Record<string, unknown> {
       quarantineDays: options.quarantineDays,
     },
     holds: { maxDays: options.holdDays },
-    audit: { days: options.auditDays },
+    audit: { days: orNull(options.auditDays) },
     hotlists: {
       prohibitedCategories: options.prohibit,
       staleLists: options.staleLists,
@@ -204,7 +205,7 @@ function toChange(options: SetOptions): Record<string, unknown> {
       maxGrantDays: options.grantDays,
     },
     review: { everyDays: options.reviewDays },
-    publication: { everyDays: options.publishDays, contact: options.contact },
+    publication: { everyDays: orNull(options.publishDays), contact: options.contact },
     secondPerson: isYes(options.twoPeople),
   }
   const said = (value: unknown) =>
