@@ -59,7 +59,7 @@ test('lengths of time and lists are in words, with their units', () => {
   ])
   assert.equal([1, 12, 24, 720].map(inHours), ['1 hour', '12 hours', '1 day', '30 days'])
   assert.equal(
-    [[], ['a'], ['a', 'b'], ['a', 'b', 'c']].map((items) => inWords(items)),
+    [[], ['a'], ['a', 'b'], ['a', 'b', 'c']].map((parts) => inWords(parts)),
     ['none', 'a', 'a and b', 'a, b and c'],
   )
   assert.is(inWords(['a, or b', 'c'], 'or'), 'a, or b; or c')

@@ -20,12 +20,12 @@ export function inHours(hours: number): string {
 }
 
 /** `a`, `a and b`, `a, b and c`; where one has a comma itself, `a; b, c; and d`. */
-export function inWords(items: readonly string[], joint = 'and'): string {
-  const last = items.at(-1)
+export function inWords(parts: readonly string[], joint = 'and'): string {
+  const last = parts.at(-1)
   if (last === undefined) return 'none'
-  if (items.length === 1) return last
-  const isLong = items.some((item) => item.includes(','))
+  if (parts.length === 1) return last
+  const isLong = parts.some((part) => part.includes(','))
   return isLong
-    ? `${items.slice(0, -1).join('; ')}; ${joint} ${last}`
-    : `${items.slice(0, -1).join(', ')} ${joint} ${last}`
+    ? `${parts.slice(0, -1).join('; ')}; ${joint} ${last}`
+    : `${parts.slice(0, -1).join(', ')} ${joint} ${last}`
 }
