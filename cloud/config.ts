@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { slugSchema } from '../shared/names.ts'
 import { DEFAULT_RETENTION_DAYS, MAX_RETENTION_DAYS } from '../shared/wire/index.ts'
+import { PROFILES } from './policy/profiles/index.ts'
 
 /** What is to be kept for longer is a matter of evidence holds. */
 export const MAX_BACKUP_DAYS = 366
@@ -80,6 +81,10 @@ const fieldsSchema = z.strictObject({
     .enum(['all', 'matches-only'])
     .default('all')
     .describe('in the first policy: which sightings leave a camera'),
+  profile: z
+    .enum(PROFILES.map(({ id }) => id))
+    .optional()
+    .describe('the first policy is made from this profile, and not from the two above; `candor policy profiles`'),
   databaseMaxMebibytes: z
     .int()
     .min(1)

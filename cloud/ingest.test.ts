@@ -12,7 +12,7 @@ import { createIngest, MAX_BATCH, QUARANTINE_CHECK_EVERY } from './ingest.ts'
 import { MAX_QUARANTINED_BYTES, MAX_QUARANTINED_ROWS } from './quarantine.ts'
 import { MAX_REPORT_BYTES } from './reports.ts'
 import { timesOf } from './sightings.ts'
-import { AGENCY, inCloud, makeSighting, publish, publishSighting, type TestCloud, until } from './testing.ts'
+import { AGENCY, filesWith, inCloud, makeSighting, publish, publishSighting, type TestCloud, until } from './testing.ts'
 
 const A = 'elm-st-1'
 const SIGHTINGS = topics.sightings(AGENCY, A)
@@ -162,6 +162,29 @@ test('an unmatched read past its own retention is set aside without its content,
     assert.ok((row?.payloadBytes ?? 0) > 0)
     const [kept] = await database.read(database.build.selectFrom('quarantine').select('payload'))
     assert.is(kept?.payload.length, 0, 'a read that must be forgotten is not kept under another name')
+  })
+})
+
+test('under an in-memory policy what an unaware camera sends without a match is acknowledged and touches no disk, its picture neither', async () => {
+  await withCamera(async (world, client) => {
+    const { policy } = world.cloud.parts
+    await world.importList('stolen', ['ABC1230'])
+    await policy.change(1, { upload: 'matches-only', unmatchedInMemory: true }, 'ada')
+    const picture = jpeg(2_000)
+    picture.write('a picture of WWW9999', 10)
+    for (const plate of ['WWW9999', 'ABC1230']) {
+      const sighting = makeSighting(world.clock, { plate, crop: announced(picture) })
+      assert.is(await publishSighting(client, sighting), 'acknowledged')
+      // The listed one's picture has no unlisted plate in it.
+      if (plate === 'ABC1230') continue
+      assert.is(await publish(client, topics.crop(AGENCY, A, sighting.sightingId), picture), 'acknowledged')
+    }
+    assert.is(await stored(world), 1)
+    const rows = await world.cloud.parts.quarantine.list(world.clock.nowMs(), 500)
+    assert.is(rows.length, 0)
+    assert.equal(filesWith(world.databaseFile, 'WWW9999'), [])
+    assert.is(filesWith(world.databaseFile, 'ABC1230').length > 0, true)
+    assert.equal([await outcomes(world, 'sightings', 'dropped'), await outcomes(world, 'crop', 'dropped')], [1, 1])
   })
 })
 
@@ -411,6 +434,7 @@ test('publishes of one turn are one transaction up to the limit, and one more go
       match: parts.hotlists.match,
       onListKeyRequest() {},
       retention: () => parts.policy.retention(),
+      unmatchedInMemory: () => false,
       counters: { ...parts.metrics.ingest, batch: (size) => sizes.push(size) },
     })
     const accept = async (count: number) => {

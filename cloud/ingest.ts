@@ -35,7 +35,8 @@ const CROWD = 50
 /** Quarantined publishes after which the quarantine's bound is looked at. */
 export const QUARANTINE_CHECK_EVERY = 1_000
 
-export type IngestOutcome = 'stored' | 'duplicate' | 'quarantined' | 'recorded'
+/** `dropped`: by policy no disk may hold it. */
+export type IngestOutcome = 'stored' | 'duplicate' | 'quarantined' | 'recorded' | 'dropped'
 
 export interface Arrival {
   topic: Topic & { camera: string }
@@ -71,6 +72,8 @@ export interface IngestDeps extends ReportDeps {
   match: (read: MatchedRead, nowMs: number) => ListMatch | null
   retention: () => Retention
   usage: Pick<Usage, 'countSightings' | 'cameras'>
+  /** By policy: a sighting without a match touches no disk. A camera that has not heard of it yet may still send some. */
+  unmatchedInMemory: () => boolean
   clock: Clock
   log: Log
   counters: IngestCounters
@@ -145,6 +148,7 @@ export function createIngest(deps: IngestDeps): Ingest {
     const known = knownOf(batch, sighting, [...revisions.values()])
     const planned = await planAlerts(batch, { sighting, receivedAtMs, match, hasPreview: revisions.has(0) })
     const isMatched = match !== null || planned?.isAlerted === true
+    if (!isMatched && deps.unmatchedInMemory()) return 'dropped'
     const { matchedMs, unmatchedMs } = deps.retention()
     if (retainedFromMs <= receivedAtMs - (isMatched ? matchedMs : unmatchedMs)) {
       return setAside(batch, arrived, 'clock_behind', 'capturedAtMs')
@@ -227,6 +231,8 @@ export function createIngest(deps: IngestDeps): Ingest {
     const retainedFromMs =
       batch.crops.get(`${topic.camera}/${topic.sightingId}/${digest}`) ??
       (await sightings.announcedCrop(topic.camera, topic.sightingId, digest))
+    // That of a sighting that was dropped.
+    if (retainedFromMs === null && deps.unmatchedInMemory()) return 'dropped'
     // A camera sends the sighting first; a picture that no sighting announced cannot be told from a forgery.
     if (retainedFromMs === null) return setAside(batch, arrived, 'crop_mismatch', 'no sighting announced this picture')
     batch.statements.push(

@@ -145,6 +145,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       clock,
       retentionDays: config.retentionDays,
       upload: config.upload,
+      profile: config.profile,
     })
     const hotlists = await createHotlists({
       ...{ database, agency, signer: keys.lists, keys: listKeys, isSuppressed: suppressions.has, clock, newId, log },
@@ -223,6 +224,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
         })
       },
       retention,
+      unmatchedInMemory: () => policy.current().unmatchedInMemory,
       clock,
       log,
       counters: metrics.ingest,

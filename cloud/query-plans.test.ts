@@ -523,4 +523,20 @@ test('the purge finds what is past its retention in every table by its age', asy
   })
 })
 
+test('versions of the policy and proposals are found by number, and those that wait by their version', async () => {
+  await inCloud(async (world) => {
+    const { policy } = world.cloud.parts
+    await policy.change(1, { secondPerson: true }, 'ada')
+    const planned = await plansOf(world, async () => {
+      const { number } = await policy.propose(2, { retention: { cropDays: 1 } }, 'ada', null)
+      await policy.proposals(10)
+      await policy.approve(number, 'bob')
+      await policy.history(10)
+      await policy.version(1)
+    })
+    assert.equal(scans(planned), [])
+    assert.ok(planned.some(({ plan }) => plan.join().includes('policy_proposals_waiting')))
+  })
+})
+
 test.run()

@@ -103,6 +103,12 @@ export const edgeConfigSchema = z.strictObject({
     .enum(['all', 'matches-only'])
     .default('all')
     .describe('which sightings may leave the camera until a signed policy says otherwise'),
+  unmatchedInMemory: z
+    .boolean()
+    .default(false)
+    .describe(
+      'with upload matches-only: sightings without a match touch no disk, until a signed policy says otherwise',
+    ),
   retention: z
     .strictObject({
       unmatchedDays: retentionDays.describe('sightings without a match, days'),
@@ -160,9 +166,12 @@ export function resolvePaths(config: EdgeConfig, folder: string, stateFolder: st
 /** Group members may read a private key (systemd's LoadCredential grants by an ACL that shows as group); nobody else may. */
 const KEY_MODE_FORBIDDEN = 0o027
 
-/** Throws `configuration` with one line a problem when a file that the configuration names is missing, unreadable or wrong. */
+/** Throws `configuration` with one line a problem when two fields do not go together, or a file that the configuration names is missing, unreadable or wrong. */
 export function checkFiles(config: EdgeConfig): void {
   const problems: string[] = []
+  if (config.unmatchedInMemory && config.upload !== 'matches-only') {
+    problems.push(`upload: must be matches-only with unmatchedInMemory (got ${config.upload})`)
+  }
   const pem = (field: string, file: string, label: RegExp): void => {
     try {
       accessSync(file, constants.R_OK)

@@ -4,6 +4,7 @@ import type { Log } from '../shared/log.ts'
 import { type CameraHealth, EARLIEST_TIME_MS } from '../shared/wire/index.ts'
 import type { ClockState } from './clock-state.ts'
 import type { Hotlists } from './hotlist/hotlist.ts'
+import type { Memory } from './memory.ts'
 import type { Outbox } from './outbox/outbox.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { Uplink } from './uplink/uplink.ts'
@@ -16,6 +17,7 @@ export interface HealthDeps {
   source: { readonly dropped: number; readonly rejected: number }
   vision: Pick<VisionDoor, 'restarts'>
   outbox: Pick<Outbox, 'rows' | 'bytes' | 'oldestBornAtMs' | 'counters'>
+  memory: Pick<Memory<unknown>, 'held' | 'bytes' | 'counters'>
   hotlists: Pick<Hotlists, 'status'>
   uplink: Pick<Uplink, 'sessionId' | 'publishHealth' | 'connected'>
   clockState: Pick<ClockState, 'state' | 'agingMs'>
@@ -47,6 +49,7 @@ export function cameraHealth(deps: HealthDeps): CameraHealth {
       evicted: { crops: counters.evictedCrops, sightings: counters.evictedSightings },
       expired: counters.expired,
     },
+    memory: { held: deps.memory.held, bytes: deps.memory.bytes, ...deps.memory.counters },
     hotlists: deps.hotlists.status(nowMs),
   }
 }

@@ -20,8 +20,9 @@ import { type EdgeConfig, loadEdgeConfig, readEnrolledKeys } from './config.ts'
 import { cameraHealth, type HealthDeps, reportHealth, runHealth } from './health.ts'
 import { createHotlists } from './hotlist/hotlist.ts'
 import { limitLog } from './limited-log.ts'
+import { createMemory, runMemory } from './memory.ts'
 import { openOutbox } from './outbox/outbox.ts'
-import { createPipeline, type PipelineCounters } from './pipeline.ts'
+import { createPipeline, type PipelineCounters, type Seen } from './pipeline.ts'
 import { createPolicy } from './policy.ts'
 import { createRepeats } from './repeats.ts'
 import { runRetention } from './retention.ts'
@@ -115,7 +116,7 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
     const signingKeys = createSigningKeys(trust)
     const { verifier } = signingKeys
     const signed = { database: lists, verifier, agency: config.agency, clock, log: limitLog(log, clock) }
-    const policy = createPolicy({ ...signed, defaults: { upload: config.upload, retention: config.retention } })
+    const policy = createPolicy({ ...signed, defaults: config })
     const hotlists = createHotlists({ ...signed, staleLists: () => policy.staleLists })
     const vision = await deps.openVision(config.vision, { clock, log })
     closers.push(() => vision.close())
@@ -123,6 +124,9 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
     closers.push(() => source.close())
 
     const software = softwareVersion()
+    const memory = createMemory<Seen>({ keptMs: () => policy.unmatchedMs })
+    const unmatchedMs = () => policy.unmatchedMs
+    const repeats = createRepeats({ windowMs: config.track.repeatWindowMs, unmatchedMs, sequence })
     const uplink = createUplink({ config, outbox, hotlists, policy, signingKeys, clockState, software, ...deps })
     const pipeline = createPipeline({
       sequence,
@@ -131,10 +135,11 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
       versions: { software, detector: config.vision.detector, reader: config.vision.reader },
       vision,
       tracker: createTracker({ gapMs: config.track.gapMs, sequence }, deps.newId),
-      repeats: createRepeats({ windowMs: config.track.repeatWindowMs, sequence }),
+      repeats,
       hotlists,
       policy,
       outbox,
+      memory,
       clockState,
       clock,
       random: deps.random,
@@ -142,7 +147,8 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
       onStored: () => uplink.wake(),
     })
     const healthDeps: HealthDeps = {
-      ...{ cameraId: config.cameraId, pipeline, source, vision, outbox, hotlists, uplink, clockState, clock, log },
+      ...{ cameraId: config.cameraId, pipeline, source, vision, outbox, memory, hotlists },
+      ...{ uplink, clockState, clock, log },
       startedAtMs,
     }
 
@@ -160,6 +166,7 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
       [
         uplink.run(rest.signal),
         runRetention({ outbox, hotlists, policy, clockState, clock, log }, rest.signal),
+        runMemory({ memory, repeats, pipeline, clock }, rest.signal),
         runHealth(healthDeps, config.healthIntervalMs, rest.signal),
         clockState.run(rest.signal),
       ].map((part) => part.catch(fail)),

@@ -9,14 +9,18 @@ import { silentLog } from '../shared/log.ts'
 import { sha256Hex } from '../shared/signing.ts'
 import { EARLIEST_TIME_MS, MAX_CROP_BYTES, type Sighting, sightingSchema } from '../shared/wire/index.ts'
 import type { CaptureSource, Frame } from './capture/types.ts'
-import { deliver, entry, entryId, inWorld, NOW, versionOf } from './hotlist/testing.ts'
+import type { Hotlists } from './hotlist/hotlist.ts'
+import { CAMERA, deliver, entry, entryId, inWorld, keyAnswer, NOW, sealed, versionOf } from './hotlist/testing.ts'
+import { createMemory, type Memory } from './memory.ts'
 import { type Outbox, type OutboxSighting, openOutbox } from './outbox/outbox.ts'
-import { createPipeline, MAX_BEING_NAMED, type Pipeline, type PipelineDeps } from './pipeline.ts'
+import { createPipeline, MAX_BEING_NAMED, type Pipeline, type PipelineDeps, type Seen } from './pipeline.ts'
 import { createRepeats } from './repeats.ts'
 import { createTracker } from './track.ts'
 import type { PlateRead } from './vision/types.ts'
 
 const LISTED = 'ABC1234'
+const THREE_MINUTES_MS = 180_000
+const IN_MEMORY = { policy: { upload: 'matches-only', unmatchedInMemory: true } } as const
 const ALL = { unmatchedMs: 0, matchedMs: 0, cropMs: 0, unmatchedMayLeave: true }
 const HERE = { x: 10, y: 10, width: 100, height: 40 }
 
@@ -78,9 +82,15 @@ interface World {
   /** What waits, in the order of leaving. */
   rows(): string[]
   wakes: number
+  memory: Memory<Seen>
+  hotlists: Hotlists
+  /** Beyond the time that passes by itself. */
+  time: { aheadMs: number }
 }
 
 interface Options {
+  /** The camera has its list and waits for the key. */
+  keyless?: boolean
   sequence?: 'stills' | 'video'
   gapMs?: number
   windowMs?: number
@@ -89,10 +99,13 @@ interface Options {
 }
 
 async function inPipeline(options: Options, work: (world: World) => Promise<void>): Promise<void> {
-  await inWorld(async ({ hotlists, database }) => {
-    await deliver(hotlists, versionOf(7, [entry(1, LISTED)]))
+  await inWorld(async ({ hotlists: keyed, restartWithoutKey, database }) => {
+    await deliver(keyed, versionOf(7, [entry(1, LISTED)]))
+    const hotlists = options.keyless === true ? restartWithoutKey() : keyed
+    const time = { aheadMs: 0 }
     const { sequence = 'stills', gapMs = 60_000, windowMs = 60_000, maxFileBytes = null } = options
-    const clock = { ...systemClock, nowMs: () => NOW }
+    const clock = { ...systemClock, nowMs: () => NOW, monotonicMs: () => systemClock.monotonicMs() + time.aheadMs }
+    const memory = createMemory<Seen>({ keptMs: () => THREE_MINUTES_MS })
     const file = join(database.name, '..', 'outbox.db')
     const outbox = openOutbox({ file, maxRows: 1_000, maxBytes: 100_000_000, clock, maxFileBytes })
     const rows = () => outbox.oldest(1_000, new Set(), ALL, false)
@@ -104,9 +117,10 @@ async function inPipeline(options: Options, work: (world: World) => Promise<void
         versions: { software: '0.1.0', detector: 'test', reader: 'test' },
         vision: scriptedVision,
         tracker: createTracker({ gapMs, sequence }, newId),
-        repeats: createRepeats({ windowMs, sequence }),
+        repeats: createRepeats({ windowMs, unmatchedMs: () => windowMs, sequence }),
         hotlists,
-        policy: { upload: 'all' },
+        policy: { upload: 'all', unmatchedInMemory: false },
+        memory,
         outbox,
         clockState: { state: 'synced' },
         clock,
@@ -120,6 +134,9 @@ async function inPipeline(options: Options, work: (world: World) => Promise<void
       const world: World = {
         pipeline,
         outbox,
+        memory,
+        hotlists,
+        time,
         wakes: 0,
         run: (frames, signal = new AbortController().signal) => pipeline.run(sourceOf(frames), signal),
         sightings: () =>
@@ -207,15 +224,18 @@ test('time, place and picture of a vehicle are those of its best frame', async (
 })
 
 test('a final that no longer matches still follows its preview, as urgent as that one', async () => {
-  await inPipeline({ sequence: 'video', deps: { policy: { upload: 'matches-only' } } }, async (world) => {
-    const other = read('ABC1299', { confidence: 0.85, candidates: [{ plate: 'ABC1299', confidence: 0.85 }] })
-    await world.run(each([read(LISTED)], [other], [other]))
-    const [preview, final] = world.sightings()
-    assert.equal([preview?.plate, preview?.match?.kind], [LISTED, 'exact'])
-    assert.equal([final?.plate, final?.match, final?.revision], ['ABC1299', null, 1])
-    assert.equal(world.rows(), ['matched sighting', 'matched sighting', 'matched crop'])
-    assert.equal([world.pipeline.counters.matched, world.pipeline.counters.withheld], [0, 0])
-  })
+  await inPipeline(
+    { sequence: 'video', deps: { policy: { upload: 'matches-only', unmatchedInMemory: false } } },
+    async (world) => {
+      const other = read('ABC1299', { confidence: 0.85, candidates: [{ plate: 'ABC1299', confidence: 0.85 }] })
+      await world.run(each([read(LISTED)], [other], [other]))
+      const [preview, final] = world.sightings()
+      assert.equal([preview?.plate, preview?.match?.kind], [LISTED, 'exact'])
+      assert.equal([final?.plate, final?.match, final?.revision], ['ABC1299', null, 1])
+      assert.equal(world.rows(), ['matched sighting', 'matched sighting', 'matched crop'])
+      assert.equal([world.pipeline.counters.matched, world.pipeline.counters.withheld], [0, 0])
+    },
+  )
 })
 
 test('when only matches may leave, the others are counted, not stored, and no picture is taken of them', async () => {
@@ -227,13 +247,61 @@ test('when only matches may leave, the others are counted, not stored, and no pi
       return scriptedVision.crop(...call)
     },
   }
-  await inPipeline({ deps: { vision, policy: { upload: 'matches-only' } } }, async (world) => {
+  await inPipeline(
+    { deps: { vision, policy: { upload: 'matches-only', unmatchedInMemory: false } } },
+    async (world) => {
+      await world.run(each([read('XYZ789')], [read(LISTED)], [read(null)]))
+      assert.equal(
+        world.sightings().map(({ plate, revision }) => `${plate} ${revision}`),
+        [`${LISTED} 0`, `${LISTED} 1`],
+      )
+      assert.equal([world.pipeline.counters.made, world.pipeline.counters.withheld, crops], [3, 2, 1])
+    },
+  )
+})
+
+test('what may touch no disk is held in memory with its picture, never in the outbox, and matched ones leave as ever', async () => {
+  await inPipeline({ deps: IN_MEMORY }, async (world) => {
     await world.run(each([read('XYZ789')], [read(LISTED)], [read(null)]))
     assert.equal(
       world.sightings().map(({ plate, revision }) => `${plate} ${revision}`),
       [`${LISTED} 0`, `${LISTED} 1`],
     )
-    assert.equal([world.pipeline.counters.made, world.pipeline.counters.withheld, crops], [3, 2, 1])
+    assert.equal([world.memory.held, world.memory.bytes > 2 * 2_048], [2, true])
+    const { made, matched, withheld } = world.pipeline.counters
+    assert.equal([made, matched, withheld], [3, 1, 0])
+    await world.pipeline.meetLate()
+    assert.equal([world.rows().length, world.memory.held], [3, 2])
+  })
+})
+
+test('a key or a list that comes while a sighting is held makes it one with a match: it is stored with its picture, once', async () => {
+  await inPipeline({ keyless: true, deps: IN_MEMORY }, async (world) => {
+    await world.run(each([read('XYZ789')], [read(LISTED)]))
+    assert.equal([world.rows(), world.memory.held], [[], 2])
+    assert.is(world.hotlists.takeKey(sealed(keyAnswer()), { cameraId: CAMERA, requestId: entryId(0) }), null)
+    world.time.aheadMs = THREE_MINUTES_MS / 2
+    await world.pipeline.meetLate()
+    // A run waits for what is being looked at further.
+    await world.run(each())
+    const [late] = world.sightings()
+    assert.equal([late?.plate, late?.match?.kind, late?.revision], [LISTED, 'exact', 1])
+    assert.equal(world.rows(), ['matched sighting', 'matched crop'])
+    assert.equal([world.memory.held, world.memory.counters.matchedLate, world.pipeline.counters.matched], [1, 1, 1])
+    await deliver(world.hotlists, versionOf(8, [entry(1, LISTED), entry(2, 'XYZ789')]))
+    await world.pipeline.meetLate()
+    await world.run(each())
+    assert.equal([world.sightings().length, world.memory.held], [2, 0])
+  })
+})
+
+test('a key that comes when the time of what is held is over meets nothing', async () => {
+  await inPipeline({ keyless: true, deps: IN_MEMORY }, async (world) => {
+    await world.run(each([read(LISTED)]))
+    assert.is(world.hotlists.takeKey(sealed(keyAnswer()), { cameraId: CAMERA, requestId: entryId(0) }), null)
+    world.time.aheadMs = THREE_MINUTES_MS
+    await world.pipeline.meetLate()
+    assert.equal(world.rows(), [])
   })
 })
 

@@ -21,6 +21,7 @@ import {
 } from '../shared/wire/index.ts'
 import type { CaptureSource, Frame } from './capture/types.ts'
 import type { Hotlists } from './hotlist/hotlist.ts'
+import type { Memory } from './memory.ts'
 import type { Outbox } from './outbox/outbox.ts'
 import type { CameraPolicy } from './policy.ts'
 import type { Repeats } from './repeats.ts'
@@ -54,9 +55,10 @@ export interface PipelineDeps {
   vision: Pick<VisionDoor, 'read' | 'crop' | 'jurisdiction'>
   tracker: Tracker
   repeats: Repeats
-  hotlists: Pick<Hotlists, 'match'>
-  policy: Pick<CameraPolicy, 'upload'>
+  hotlists: Pick<Hotlists, 'match' | 'revision'>
+  policy: Pick<CameraPolicy, 'upload' | 'unmatchedInMemory'>
   outbox: Pick<Outbox, 'put'>
+  memory: Memory<Seen>
   clockState: { readonly state: CameraHealth['clock'] }
   clock: Clock
   random: Random
@@ -69,10 +71,18 @@ export interface Pipeline {
   readonly counters: Readonly<PipelineCounters>
   /** Until the source ends or `signal` aborts; what was being followed then is stored. */
   run(source: CaptureSource, signal: AbortSignal): Promise<void>
+  /** Where lists have changed: what was held in memory and meets one now is stored, as any final is. Throws what ends the camera. */
+  meetLate(): Promise<void>
+}
+
+/** A vehicle that is gone, as the memory holds it. */
+export interface Seen {
+  track: Track
+  state: Followed
 }
 
 /** What the pipeline adds to a track: its picture with the frame it is of, and whether a preview has left. */
-interface Followed {
+export interface Followed {
   picture: { crop: EvidenceCrop; capturedAtMs: number; clock: 'synced' | 'unsynced'; region: Region } | null
   preview: HotlistMatch | null
   /** The picture is in the outbox; a second one under the same id would be another picture. */
@@ -87,7 +97,7 @@ export const MAX_BEING_NAMED = 8
 const VISION_BACK_OFF = { firstMs: 50, mostMs: 2 * SECOND_MS }
 
 export function createPipeline(deps: PipelineDeps): Pipeline {
-  const { vision, tracker, repeats, hotlists, policy, outbox, clock, log } = deps
+  const { vision, tracker, repeats, hotlists, policy, outbox, memory, clock, log } = deps
   const counters: PipelineCounters = {
     read: 0,
     still: 0,
@@ -103,6 +113,9 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   /** What a final that had waited could not be stored for; only what ends the camera. */
   let fault: { thrown: unknown } | null = null
   const backOff = createBackOff(VISION_BACK_OFF, deps.random)
+
+  /** Of the lists, when what is held was last held against them. */
+  let metRevision = hotlists.revision
 
   /** A camera that is told to stop stores what it has seen without waiting for the names of states. */
   const stopping = new AbortController()
@@ -198,8 +211,8 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     const match = matchOf(vote)
     // After a preview the picture is in the outbox, and another one under the same id would contradict it.
     if (state.preview !== null || repeats.isRepeat(vote.plate, track.region, match, clock.monotonicMs())) return
-    // A picture is only taken of what may leave the camera.
-    if (match === null && policy.upload !== 'all') return
+    // A picture is only taken of what may leave the camera, or may yet meet a list.
+    if (match === null && policy.upload !== 'all' && !policy.unmatchedInMemory) return
     if (improved || state.picture === null) {
       const { capturedAtMs, clock: clockThen } = time
       const crop = await cropOf(track, frame)
@@ -239,20 +252,46 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       const match = matchOf(vote)
       const isRepeat = state.preview === null && repeats.isRepeat(plate, track.region, match, clock.monotonicMs())
       repeats.saw(plate, track.region, match ?? state.preview, clock.monotonicMs())
-      if (isRepeat) counters.repeats += 1
-      else if (mayBeNamed(track, state, match)) nameAndStore(track, state, match)
-      else store(track, state, match, 1)
+      if (isRepeat) {
+        counters.repeats += 1
+        continue
+      }
+      counters.made += 1
+      if (match !== null) counters.matched += 1
+      // A final corrects the preview before it, so it leaves as that one did, whatever it says.
+      if (match !== null || state.preview !== null) finish(track, state, match)
+      else if (policy.unmatchedInMemory) hold(track, state)
+      else if (policy.upload === 'all') finish(track, state, match)
+      else counters.withheld += 1
     }
   }
 
-  /** Only what leaves the camera is looked at further, and only so much at a time: the frames come first. */
-  function mayBeNamed(track: Track, state: Followed, match: HotlistMatch | null): boolean {
+  function finish(track: Track, state: Followed, match: HotlistMatch | null): void {
+    if (mayBeNamed(track, state)) nameAndStore(track, state, match)
+    else store(track, state, match, 1)
+  }
+
+  function hold(track: Track, state: Followed): void {
+    const held = { bornAtMs: track.openedAtMs, picture: state.picture?.crop.jpeg ?? null, sighting: { track, state } }
+    memory.put(held, clock.monotonicMs())
+  }
+
+  async function meetLate(): Promise<void> {
+    if (fault !== null) throw fault.thrown
+    if (hotlists.revision === metRevision) return
+    metRevision = hotlists.revision
+    const meets = ({ track }: Seen) => matchOf(track.vote()) !== null
+    for await (const { track, state } of memory.take(meets, () => clock.monotonicMs())) {
+      counters.matched += 1
+      finish(track, state, matchOf(track.vote()))
+    }
+  }
+
+  /** Only so much at a time is looked at further: the frames come first. */
+  function mayBeNamed(track: Track, state: Followed): boolean {
     if (stopping.signal.aborted) return false
     const { plate, jurisdiction } = track.vote()
-    const leaves = match !== null || state.preview !== null || policy.upload === 'all'
-    return (
-      leaves && plate !== null && jurisdiction === null && state.picture !== null && beingNamed.size < MAX_BEING_NAMED
-    )
+    return plate !== null && jurisdiction === null && state.picture !== null && beingNamed.size < MAX_BEING_NAMED
   }
 
   /** The final waits until the plate's state has been read, while the next frames are looked at. */
@@ -281,14 +320,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   }
 
   function store(track: Track, state: Followed, match: HotlistMatch | null, revision: 0 | 1): void {
-    // A final corrects the preview before it, so it leaves as that one did, whatever it says.
     const isMatched = match !== null || state.preview !== null
-    if (revision === 1) counters.made += 1
-    if (revision === 1 && match !== null) counters.matched += 1
-    if (!isMatched && policy.upload !== 'all') {
-      counters.withheld += 1
-      return
-    }
     const sighting = sightingOf(track, state, match, revision)
     const checked = sightingSchema.safeParse(sighting)
     if (!checked.success) {
@@ -349,7 +381,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     }
   }
 
-  return { counters, run }
+  return { counters, run, meetLate }
 }
 
 /** A camera that starts without a clock must still make sightings that the wire takes; they are marked as unsynced. */

@@ -7,7 +7,7 @@ import { openDatabase, type SqliteDatabase } from '../shared/sqlite.ts'
 import {
   EARLIEST_TIME_MS,
   hotlistRulesSchema,
-  MAX_MANIFEST_BYTES,
+  MAX_POLICY_BYTES,
   MAX_RETENTION_DAYS,
   type Policy,
   policyAckSchema,
@@ -15,7 +15,11 @@ import {
 import { type CameraPolicy, createPolicy, type PolicyDefaults } from './policy.ts'
 
 const NOW = 1_790_000_000_000
-const DEFAULTS: PolicyDefaults = { upload: 'all', retention: { unmatchedDays: 30, matchedDays: 60, cropDays: 10 } }
+const DEFAULTS: PolicyDefaults = {
+  upload: 'all',
+  unmatchedInMemory: false,
+  retention: { unmatchedDays: 30, matchedDays: 60, cropDays: 10 },
+}
 const signer = createSigner(newSigningKeyPem().privateKeyPem)
 const stranger = createSigner(newSigningKeyPem().privateKeyPem)
 
@@ -133,7 +137,7 @@ test('what is tampered with, of a foreign key, of another agency, or no policy a
       /matchedDays/,
     ],
     'a field that nobody knows': [sealed({ ...policyOf(), more: 1 }), /more/],
-    'more bytes than taken': [Buffer.alloc(MAX_MANIFEST_BYTES + 1, ' '), /more than 8192 bytes/],
+    'more bytes than taken': [Buffer.alloc(MAX_POLICY_BYTES + 1, ' '), /more than 65536 bytes/],
   }
   withPolicy((policy, database) => {
     for (const [what, [bytes, reason]] of Object.entries(bad)) {
@@ -151,7 +155,7 @@ test('the longest retention and the largest document are taken', () => {
     const most = MAX_RETENTION_DAYS
     const retention = { unmatchedDays: most, matchedDays: most, cropDays: most, quarantineDays: most }
     const bytes = sealed(policyOf({ retention }))
-    const padded = Buffer.concat([bytes, Buffer.alloc(MAX_MANIFEST_BYTES - bytes.length, ' ')])
+    const padded = Buffer.concat([bytes, Buffer.alloc(MAX_POLICY_BYTES - bytes.length, ' ')])
     assert.is(policy.take(padded).result, 'applied')
     assert.is(policy.cutoffs(NOW).matchedMs, NOW - most * DAY_MS)
   })

@@ -1,18 +1,22 @@
 /**
  * What may leave the camera and how long it is kept: the agency's signed policy, or the configuration until one has come.
- * Owns table policy; asked by pipeline, uplink and retention.
+ * Owns table policy; asked by pipeline, memory, uplink and retention.
  */
 import { type Clock, DAY_MS } from '../shared/clock.ts'
 import { toAppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import type { Verifier } from '../shared/signing.ts'
 import { type SqliteDatabase, toStorageError } from '../shared/sqlite.ts'
-import { EARLIEST_TIME_MS, type Policy, type PolicyAck, policySchema } from '../shared/wire/index.ts'
+import { EARLIEST_TIME_MS, MAX_POLICY_BYTES, type Policy, type PolicyAck, policySchema } from '../shared/wire/index.ts'
 import { openSigned } from './hotlist/manifest.ts'
 import type { Cutoffs } from './outbox/outbox.ts'
 
 export interface CameraPolicy {
   readonly upload: Policy['upload']
+  /** A sighting without a match touches no disk; it never leaves then either. */
+  readonly unmatchedInMemory: boolean
+  /** How long a sighting without a match is known at all, milliseconds. */
+  readonly unmatchedMs: number
   /** Do lists past their age limit match? */
   readonly staleLists: Policy['hotlists']['staleLists']
   /** 0 until a signed policy has come. */
@@ -26,6 +30,7 @@ export interface CameraPolicy {
 /** In force until the first signed policy. */
 export interface PolicyDefaults {
   upload: Policy['upload']
+  unmatchedInMemory: boolean
   retention: { unmatchedDays: number; matchedDays: number; cropDays: number }
 }
 
@@ -67,6 +72,12 @@ export function createPolicy(deps: PolicyDeps): CameraPolicy {
     get upload() {
       return signed?.upload ?? deps.defaults.upload
     },
+    get unmatchedInMemory() {
+      return signed?.unmatchedInMemory ?? deps.defaults.unmatchedInMemory
+    },
+    get unmatchedMs() {
+      return (signed?.retention ?? deps.defaults.retention).unmatchedDays * DAY_MS
+    },
     get staleLists() {
       return signed?.hotlists.staleLists ?? 'mark'
     },
@@ -85,7 +96,7 @@ export function createPolicy(deps: PolicyDeps): CameraPolicy {
     take(envelope) {
       let received: { value: Policy; payload: Buffer }
       try {
-        received = openSigned(deps.verifier, policySchema, envelope)
+        received = openSigned(deps.verifier, policySchema, envelope, MAX_POLICY_BYTES)
       } catch (thrown) {
         return ack(0, toAppError(thrown).message.slice(0, 200))
       }

@@ -6,7 +6,7 @@ import { createRepeats, MAX_REMEMBERED_PLACES, MAX_REMEMBERED_PLATES } from './r
 const WINDOW_MS = 60_000
 const HERE = { x: 0, y: 0, width: 100, height: 50 }
 const place = (n: number) => ({ ...HERE, x: n * 200 })
-const video = () => createRepeats({ windowMs: WINDOW_MS, sequence: 'video' })
+const video = () => createRepeats({ windowMs: WINDOW_MS, unmatchedMs: () => WINDOW_MS, sequence: 'video' })
 
 const matchOf = (kind: HotlistMatch['kind']): HotlistMatch => ({
   list: 'stolen',
@@ -71,13 +71,13 @@ test('an unreadable plate is known by its place in video, and never in stills', 
   assert.ok(repeats.isRepeat(null, { ...HERE, x: 30 }, null, 1))
   assert.not(repeats.isRepeat(null, { ...HERE, x: 40 }, null, 1), 'less than half of it is shared')
   assert.not(repeats.isRepeat(null, HERE, null, WINDOW_MS))
-  const stills = createRepeats({ windowMs: WINDOW_MS, sequence: 'stills' })
+  const stills = createRepeats({ windowMs: WINDOW_MS, unmatchedMs: () => WINDOW_MS, sequence: 'stills' })
   stills.saw(null, HERE, null, 0)
   assert.not(stills.isRepeat(null, HERE, null, 1))
 })
 
 test('a window of 0 makes nothing a repeat and remembers nothing', () => {
-  const repeats = createRepeats({ windowMs: 0, sequence: 'video' })
+  const repeats = createRepeats({ windowMs: 0, unmatchedMs: () => WINDOW_MS, sequence: 'video' })
   repeats.saw('ABC123', HERE, null, 0)
   repeats.saw(null, HERE, null, 0)
   assert.not(repeats.isRepeat('ABC123', HERE, null, 0))
@@ -111,6 +111,24 @@ test('places are remembered up to their limit; one more forgets the oldest', () 
   assert.not(repeats.isRepeat(null, place(0), null, 2))
   assert.ok(repeats.isRepeat(null, place(1), null, 2))
   assert.ok(repeats.isRepeat(null, place(MAX_REMEMBERED_PLACES), null, 2))
+})
+
+test('a plate that met no list is remembered for no longer than policy lets it be known, a listed one for the window', () => {
+  let unmatchedMs = WINDOW_MS
+  const repeats = createRepeats({ windowMs: WINDOW_MS, unmatchedMs: () => unmatchedMs, sequence: 'stills' })
+  const match = matchOf('exact')
+  repeats.saw('ABC1230', HERE, null, 0)
+  repeats.saw('KLH4N93', HERE, match, 0)
+  unmatchedMs = 10
+  assert.is(repeats.isRepeat('ABC1230', HERE, null, 9), true)
+  assert.is(repeats.isRepeat('ABC1230', HERE, null, 10), false)
+  assert.is(repeats.isRepeat('KLH4N93', HERE, match, WINDOW_MS - 1), true)
+  repeats.forget(9)
+  assert.is(repeats.remembered, 2)
+  repeats.forget(10)
+  assert.is(repeats.remembered, 1)
+  repeats.forget(WINDOW_MS)
+  assert.is(repeats.remembered, 0)
 })
 
 test.run()

@@ -20,12 +20,16 @@ export interface Repeats {
   isRepeat(plate: string | null, region: Region, match: HotlistMatch | null, nowMs: number): boolean
   /** The vehicle was seen: the window starts again. */
   saw(plate: string | null, region: Region, match: HotlistMatch | null, nowMs: number): void
+  /** Lets go of what is past its time. */
+  forget(nowMs: number): void
   readonly remembered: number
 }
 
 export interface RepeatsConfig {
   /** Milliseconds since a vehicle was last seen; 0: nothing is a repeat. */
   windowMs: number
+  /** By policy: a plate that met no list is remembered for no longer, milliseconds. */
+  unmatchedMs: () => number
   sequence: 'stills' | 'video'
 }
 
@@ -37,6 +41,8 @@ export function createRepeats(config: RepeatsConfig): Repeats {
   const plates = new Map<string, { atMs: number; strength: Strength }>()
   let places: { atMs: number; region: Region }[] = []
   const recent = (atMs: number, nowMs: number) => nowMs - atMs < config.windowMs
+  const remembers = ({ atMs, strength }: { atMs: number; strength: Strength }, nowMs: number) =>
+    recent(atMs, nowMs) && (strength > 0 || nowMs - atMs < config.unmatchedMs())
 
   return {
     isRepeat(plate, region, match, nowMs) {
@@ -46,7 +52,7 @@ export function createRepeats(config: RepeatsConfig): Repeats {
         return places.some((place) => recent(place.atMs, nowMs) && overlap(place.region, region) >= SAME_PLACE_OVERLAP)
       }
       const before = plates.get(confusableKey(plate))
-      return before !== undefined && recent(before.atMs, nowMs) && strengthOf(match) <= before.strength
+      return before !== undefined && remembers(before, nowMs) && strengthOf(match) <= before.strength
     },
     saw(plate, region, match, nowMs) {
       if (config.windowMs === 0) return
@@ -60,13 +66,17 @@ export function createRepeats(config: RepeatsConfig): Repeats {
       }
       const key = confusableKey(plate)
       const before = plates.get(key)
-      const kept = before !== undefined && recent(before.atMs, nowMs) ? before.strength : 0
+      const kept = before !== undefined && remembers(before, nowMs) ? before.strength : 0
       plates.delete(key)
       plates.set(key, { atMs: nowMs, strength: Math.max(kept, strengthOf(match)) as Strength })
       for (const [oldest, { atMs }] of plates) {
         if (plates.size <= MAX_REMEMBERED_PLATES && recent(atMs, nowMs)) break
         plates.delete(oldest)
       }
+    },
+    forget(nowMs) {
+      places = places.filter(({ atMs }) => recent(atMs, nowMs))
+      for (const [key, seen] of plates) if (!remembers(seen, nowMs)) plates.delete(key)
     },
     get remembered() {
       return plates.size

@@ -64,6 +64,8 @@ export interface Vote {
 export interface Track {
   readonly sightingId: string
   readonly evidence: Evidence
+  /** When the first frame that showed it was taken up, monotonic milliseconds. */
+  readonly openedAtMs: number
   vote(): Vote
   /** Where the vehicle was last. */
   readonly region: Region
@@ -97,7 +99,6 @@ export interface TrackerConfig {
 }
 
 interface OpenTrack extends Track {
-  readonly openedAtMs: number
   evidence: Evidence
   region: Region
   /** Of the plate's centre, px a frame; null until it was seen twice. */

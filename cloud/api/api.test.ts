@@ -300,7 +300,7 @@ test('the policy is read by everybody and changed by its administrators, in the 
     const [entry] = (await audited(world))
       .filter((one) => one.operation === 'policy.change' && one.outcome === 'allowed')
       .slice(-1)
-    assert.is(entry?.detail.unmatchedDays, 21)
+    assert.is(entry?.detail['retention.unmatchedDays'], '30 → 21')
   })
 })
 

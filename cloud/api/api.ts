@@ -37,6 +37,7 @@ import { registerLogin } from './login.ts'
 import { registerOutcomes } from './outcomes.ts'
 import { registerPeople } from './people.ts'
 import { registerReview } from './review.ts'
+import { registerPolicy } from './policy.ts'
 import { registerSearch } from './search.ts'
 import { registerPublicPages, registerTransparency } from './transparency.ts'
 import { registerSharedSearch } from './shared-search.ts'
@@ -126,6 +127,7 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     registerLogin(api, parts, door)
     registerFactors(api, parts, door)
     registerFleet(api, parts, door)
+    registerPolicy(api, parts, door)
     registerLists(api, parts, door)
     registerListEntries(api, parts, door)
     registerListMappings(api, parts, door)

@@ -1,19 +1,11 @@
-/** Routes of cameras, the policy, and what everybody may know about the state of things. */
+/** Routes of cameras, and of what everybody may know about the state of things. */
 import { z } from 'zod'
 import { slugSchema } from '../../shared/names.ts'
-import {
-  cameraHealthSchema,
-  cameraStatusSchema,
-  hotlistRulesChangeSchema,
-  policySchema,
-  timeMsSchema,
-} from '../../shared/wire/index.ts'
+import { cameraHealthSchema, cameraStatusSchema, policySchema, timeMsSchema } from '../../shared/wire/index.ts'
 import { MAX_CSR_CHARACTERS } from '../authority.ts'
 import type { CloudParts } from '../parts.ts'
 import { PERMISSIONS, permissionsOf } from '../permissions.ts'
 import type { Door, TypedApi } from './door.ts'
-
-const MAX_POLICY_HISTORY = 100
 
 const ackSchema = z.object({
   subject: z.string(),
@@ -48,10 +40,16 @@ const issuedSchema = z.object({
   listKeysPem: z.string().describe('public keys trusted for lists and policy'),
   sealingPem: z.string().describe('public key to which the camera seals what waits on it'),
   mqttPort: z.int(),
+  policy: z
+    .object({
+      upload: policySchema.shape.upload,
+      unmatchedInMemory: z.boolean(),
+      retention: policySchema.shape.retention,
+    })
+    .describe('what the camera obeys until it has been sent the signed policy'),
 })
 
 const csrSchema = z.string().max(MAX_CSR_CHARACTERS).describe('certificate request, PKCS #10 PEM, P-256')
-const days = z.number().optional()
 
 export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): void {
   const { cameras, policy, agency } = parts
@@ -68,6 +66,7 @@ export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): voi
     listKeysPem: parts.keys.signing.enrolmentPem,
     sealingPem: parts.keys.sealing.publicKeyPem,
     mqttPort: parts.mqttPort(),
+    policy: policy.current(),
   })
 
   app.route({
@@ -133,53 +132,6 @@ export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): voi
         cameras.revoke(camera, by(request)),
       )
       return reply.code(204).send(null)
-    },
-  })
-
-  app.route({
-    method: 'GET',
-    url: '/api/v1/policy',
-    onRequest: door.guard(null),
-    schema: {
-      summary: 'The policy in force and the ones before; whoever is logged in may know it',
-      response: {
-        200: z.object({
-          policy: policySchema,
-          history: z.array(z.object({ policy: policySchema, issuedBy: slugSchema.nullable() })),
-        }),
-      },
-    },
-    handler: async () => ({ policy: policy.current(), history: await policy.history(MAX_POLICY_HISTORY) }),
-  })
-
-  app.route({
-    method: 'PATCH',
-    url: '/api/v1/policy',
-    onRequest: door.guard('policy.write'),
-    schema: {
-      summary: 'A new version of the policy',
-      body: z.strictObject({
-        version: z.int().describe('the version that was seen'),
-        upload: policySchema.shape.upload.optional(),
-        retention: z
-          .strictObject({ unmatchedDays: days, matchedDays: days, cropDays: days, quarantineDays: days })
-          .optional(),
-        hotlists: hotlistRulesChangeSchema.optional(),
-      }),
-      response: { 200: policySchema },
-    },
-    async handler(request) {
-      const { version, ...change } = request.body
-      const detail: Record<string, string | number | boolean | string[] | null> = { version }
-      if (change.upload !== undefined) detail.upload = change.upload
-      for (const [name, value] of Object.entries({ ...change.retention, ...change.hotlists })) {
-        if (value === undefined) continue
-        const isPlain = value === null || typeof value !== 'object' || Array.isArray(value)
-        detail[name] = isPlain ? value : JSON.stringify(value)
-      }
-      return door.audited(request, { operation: 'policy.change', detail }, () =>
-        policy.change(version, change, by(request)),
-      )
     },
   })
 

@@ -1,4 +1,4 @@
-/** The tables of people, cameras, lists, policy and audit as Kysely sees them; part of schema.ts. */
+/** The tables of people, cameras, lists and audit as Kysely sees them; part of schema.ts. */
 
 /** Owner: audit/log.ts. */
 export interface AuditEntriesTable {
@@ -179,14 +179,6 @@ export interface ListMappingUsesTable {
   mapping: string
 }
 
-/** Owner: policy.ts. */
-export interface PoliciesTable {
-  version: number
-  envelope: string
-  issued_at_ms: number
-  issued_by: string | null
-}
-
 export interface AdministrationSchema {
   audit_entries: AuditEntriesTable
   accounts: AccountsTable
@@ -202,5 +194,4 @@ export interface AdministrationSchema {
   suppressions: SuppressionsTable
   list_mappings: ListMappingsTable
   list_mapping_uses: ListMappingUsesTable
-  policies: PoliciesTable
 }

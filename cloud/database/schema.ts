@@ -7,6 +7,7 @@ import type { HoldsSchema } from './schema-holds.ts'
 import type { FactorsSchema } from './schema-factors.ts'
 import type { UsageSchema } from './schema-usage.ts'
 import type { SharingSchema } from './schema-sharing.ts'
+import type { PolicySchema } from './schema-policy.ts'
 
 /** Owner: sightings.ts. `document` is the exact payload; the two times but received are `timesOf`. */
 export interface SightingsTable {
@@ -198,7 +199,7 @@ export interface WebhookDeliveriesTable {
   next_at_ms: number
 }
 
-export interface Schema extends AdministrationSchema, AuditSchema, SearchSchema, HoldsSchema, FactorsSchema, UsageSchema, SharingSchema {
+export interface Schema extends AdministrationSchema, AuditSchema, SearchSchema, HoldsSchema, FactorsSchema, UsageSchema, SharingSchema, PolicySchema {
   sightings: SightingsTable
   crops: CropsTable
   quarantine: QuarantineTable

@@ -58,10 +58,15 @@ const letters = (text: string) => (text.match(/[\p{L}\p{N}]/gu) ?? []).length
 /** Throws `bad_input`. By the shift, but never longer than the policy allows. */
 export function expiryOf(
   expires: ManualRequest['expires'],
-  { shifts, manualMaxHours }: HotlistRules,
+  { shifts, manualMaxHours, manualEndsWithShift }: HotlistRules,
   nowMs: number,
 ): number {
   const latestMs = nowMs + manualMaxHours * HOUR_MS
+  if (manualEndsWithShift && shifts !== null && expires !== 'end-of-shift' && expires > nextShiftEnd(shifts, nowMs)) {
+    throw new AppError('bad_input', 'expires: by policy an entry made by hand ends with the shift', {
+      hint: 'say that it ends with the shift, and enter it again in the next one if it is still needed',
+    })
+  }
   if (expires === 'end-of-shift') {
     if (shifts === null) {
       throw new AppError('bad_input', 'the policy does not say when shifts end', { hint: 'say a time of expiry' })

@@ -49,6 +49,8 @@ export interface MatchedRead {
 export interface Hotlists {
   /** The best entry in force at `nowMs`, in the order of match-order.ts; null also while the key is missing. */
   match(read: MatchedRead, nowMs: number): HotlistMatch | null
+  /** Grows whenever a read that met nothing may meet something now: another version is in force, or a key has come. */
+  readonly revision: number
   /** Names of the keys that are needed and not there, that of the download first. */
   readonly missingKeys: readonly string[]
   /** The cloud's answer to this camera's request; the reason why it is not taken, or null. */
@@ -92,6 +94,7 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
   let download: Download | null = null
   let lastProgressMs = 0
   let applying = false
+  let revision = 0
   /** Deltas that did not fit, by list. */
   const failedDeltas = new Map<string, number>()
 
@@ -224,6 +227,7 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
       }
       tables.swap(whole, before)
       remember(list)
+      revision += 1
       download = null
       // A key that was replaced is of no use to anybody but a thief.
       for (const keyId of keys.keys()) if (!neededKeys().includes(keyId)) keys.delete(keyId)
@@ -242,6 +246,9 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
       const exact = best([{ plate: read.plate, score: 1 }], 'exact', read, nowMs)
       return exact ?? best(nearVariants(read.plate, read.candidates), 'near', read, nowMs)
     },
+    get revision() {
+      return revision
+    },
     get missingKeys() {
       return neededKeys().filter((keyId) => !keys.has(keyId))
     },
@@ -253,6 +260,7 @@ export function createHotlists(deps: HotlistDeps): Hotlists {
         const key = createListKey(Buffer.from(value.key, 'base64'))
         if (key.keyId !== value.keyId) return 'the list key is not the one it is called'
         keys.set(key.keyId, key)
+        revision += 1
         log.info('list_key_taken', { keyId: key.keyId })
         return null
       } catch (thrown) {

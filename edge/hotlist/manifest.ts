@@ -20,8 +20,9 @@ export function openSigned<T>(
   verifier: Verifier,
   schema: Parameters<typeof parseWire<T>>[0],
   bytes: Uint8Array,
+  maxBytes = MAX_MANIFEST_BYTES,
 ): { value: T; payload: Buffer } {
-  if (bytes.length > MAX_MANIFEST_BYTES) throw new AppError('too_large', `more than ${MAX_MANIFEST_BYTES} bytes`)
+  if (bytes.length > maxBytes) throw new AppError('too_large', `more than ${maxBytes} bytes`)
   let envelope: unknown
   try {
     envelope = JSON.parse(Buffer.from(bytes).toString('utf8'))
@@ -29,7 +30,7 @@ export function openSigned<T>(
     throw new AppError('bad_input', 'not JSON', { cause })
   }
   const payload = verifier.open(envelope)
-  const parsed = parseWire(schema, payload, MAX_MANIFEST_BYTES)
+  const parsed = parseWire(schema, payload, maxBytes)
   if (!parsed.ok) throw new AppError('bad_input', parsed.reason)
   return { value: parsed.value, payload }
 }

@@ -7,6 +7,7 @@ import { LIST_KEY, parseTopic, topics } from '../../shared/topics.ts'
 import {
   type HotlistAck,
   MAX_MANIFEST_BYTES,
+  MAX_POLICY_BYTES,
   type PolicyAck,
   type SigningKeysAck,
   SNAPSHOT_CHUNK_BYTES,
@@ -164,12 +165,14 @@ export function createInbox(deps: InboxDeps): Inbox {
     const topic = parseTopic(topicName)
     if (topic === null || topic.agency !== agency) return 'not a topic of this agency'
     const isChunk = topic.kind === 'snapshot' || topic.kind === 'delta'
-    if (payload.length > (isChunk ? SNAPSHOT_CHUNK_BYTES : MAX_MANIFEST_BYTES)) return `${topic.kind} too long`
+    const isPolicy = topic.kind === 'policy'
+    const most = isChunk ? SNAPSHOT_CHUNK_BYTES : isPolicy ? MAX_POLICY_BYTES : MAX_MANIFEST_BYTES
+    if (payload.length > most) return `${topic.kind} too long`
     if (payload.length === 0) return null
     if (topic.kind === 'manifest') send(`hotlists/${topic.list}`, hotlists.takeManifest(topic.list, payload))
     else if (isChunk) hotlists.takeChunk(topic, topic.chunk, payload)
     else if (topic.kind === 'signing-keys') takeSigningKeys(topic.version, payload)
-    else if (topic.kind === 'policy') send('policy', policy.take(payload))
+    else if (isPolicy) send('policy', policy.take(payload))
     else if (topic.kind === 'command' && topic.operation === LIST_KEY) return takeKey(topic.id, payload)
     else if (topic.kind === 'command') return `this version knows no command ${topic.operation}`
     else return `a camera does not take ${topic.kind}`

@@ -1,6 +1,13 @@
 /** `candor cloud`: run the cloud, or write its first configuration. */
 import type { Command } from 'commander'
 
+interface InitOptions {
+  agency: string
+  dataFolder: string
+  hostname?: string[]
+  profile?: string
+}
+
 export function register(program: Command): void {
   const cloud = program
     .command('cloud')
@@ -44,7 +51,8 @@ export function register(program: Command): void {
     .requiredOption('--agency <name>', 'name of the agency: a-z, 0-9 and -')
     .option('--data-folder <folder>', 'database, authority and keys; relative to FOLDER', 'data')
     .option('--hostname <name...>', 'names and addresses that cameras and browsers reach the server by')
-    .action(async (folder: string, options: { agency: string; dataFolder: string; hostname?: string[] }) => {
+    .option('--profile <id>', 'make the first policy from one of `candor policy profiles`')
+    .action(async (folder: string, options: InitOptions) => {
       const { mkdir, writeFile } = await import('node:fs/promises')
       const { join } = await import('node:path')
       const { checkConfig } = await import('../../shared/config.ts')
@@ -55,6 +63,7 @@ export function register(program: Command): void {
           agency: options.agency,
           dataFolder: options.dataFolder,
           ...(options.hostname === undefined ? {} : { hostnames: options.hostname }),
+          ...(options.profile === undefined ? {} : { profile: options.profile }),
         },
         cloudConfigSchema,
         'options',

@@ -16,6 +16,11 @@ const issuedSchema = z.object({
   listKeysPem: z.string(),
   sealingPem: z.string(),
   mqttPort: z.int(),
+  policy: z.object({
+    upload: z.string(),
+    unmatchedInMemory: z.boolean(),
+    retention: z.object({ unmatchedDays: z.number(), matchedDays: z.number(), cropDays: z.number() }),
+  }),
 })
 
 /** Throws `conflict` when the folder holds a camera already. A key whose certificate is refused is removed again. */
@@ -48,6 +53,8 @@ export async function enrol(
       cameraId: name,
       broker: { url },
       source: { kind: 'replay', path: options.frames },
+      // From its first frame on, and not only once it has been sent the signed one.
+      ...issued.policy,
     }
     // Found out here and not on a pole.
     checkConfig(config, edgeConfigSchema, 'edge.json')

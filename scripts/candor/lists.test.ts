@@ -12,17 +12,17 @@ test('the policy is shown and changed one rule at a time', async () => {
     const times = ['--shifts', '06:00,14:00,22:00', '--time-zone', 'America/Los_Angeles', '--manual-hours', '12']
     assert.is((await asAdministrator('policy', 'set', ...times)).code, 0)
     const shown = (await asAdministrator('policy', 'show')).out
-    assert.match(shown, /immigration, toll debt, parking/)
+    assert.match(shown, /immigration, toll debt and parking/)
     assert.match(shown, /matches nothing/)
     assert.match(shown, /at most 12 hours/)
-    assert.match(shown, /06:00, 14:00, 22:00 in America\/Los_Angeles/)
+    assert.match(shown, /06:00, 14:00 and 22:00 in America\/Los_Angeles/)
     assert.is((await asAdministrator('policy', 'set')).code, 2)
     assert.is((await asAdministrator('policy', 'set', '--shifts', '06:00')).code, 2)
     const zone = await asAdministrator('policy', 'set', '--shifts', '06:00', '--time-zone', 'Springfield')
     assert.is(zone.code, 1)
     assert.match(zone.err, /not a time zone/)
     assert.is((await asAdministrator('policy', 'set', '--shifts', 'none')).code, 0)
-    assert.match((await asAdministrator('policy', 'show')).out, /shifts end: not said/)
+    assert.match((await asAdministrator('policy', 'show')).out, /When shifts end is not said/)
   })
 })
 

@@ -1,102 +1,115 @@
-/** `candor policy`: what is kept and for how long, what leaves a camera, and what may be on a hotlist. */
-import { type Command, Option } from 'commander'
-import { positiveNumber, usageError, wholeNumber } from './options.ts'
+/** `candor policy`: the agency's signed policy in words, its versions, and the profiles that it can be made from. */
+import type { Command } from 'commander'
+import { wholeNumber } from './options.ts'
+import { PATH, registerChanges } from './policy-change.ts'
 
-interface SetOptions {
-  upload?: string
-  unmatchedDays?: number
-  matchedDays?: number
-  cropDays?: number
-  quarantineDays?: number
-  prohibit?: string[]
-  staleLists?: string
-  secondPerson?: string
-  manualHours?: number
-  shifts?: string
-  timeZone?: string
-  checkPast?: number
+interface ShowOptions {
+  version?: number
+  json?: boolean
+  text?: boolean
 }
-
-const PATH = '/api/v1/policy'
 
 export function register(program: Command): void {
   const policy = program.command('policy').description('the agency’s signed policy')
 
   policy
     .command('show')
-    .description('the policy in force')
-    .option('--json', 'one JSON document')
-    .action(async (options: { json?: boolean }) => {
+    .description('the policy in force, or a version before it, in words')
+    .option('--version <n>', 'this version', wholeNumber(1))
+    .option('--json', 'the document')
+    .option('--text', 'in words; the default')
+    .action(async ({ version, json }: ShowOptions) => {
+      const { z } = await import('zod')
       const { withClient } = await import('./client.ts')
       const { printJson, time } = await import('./terminal.ts')
-      const { policy: current } = await withClient(async (client) => client.call(await policyReply(), 'GET', PATH))
-      if (options.json === true) return printJson(current)
-      const { retention, hotlists, upload, version, issuedAtMs } = current
-      const { shifts } = hotlists
-      const lines = [
-        `version ${version}, of ${time(issuedAtMs)}`,
-        `leaves a camera: ${upload === 'all' ? 'every sighting' : 'matches only'}`,
-        `kept, days: unmatched ${retention.unmatchedDays}, matched ${retention.matchedDays}, pictures ${retention.cropDays}, quarantine ${retention.quarantineDays}`,
-        `prohibited on lists: immigration${hotlists.prohibitedCategories.map((one) => `, ${one}`).join('')}`,
-        `a list past its age limit: ${hotlists.staleLists === 'mark' ? 'still matches, its alerts say so' : 'matches nothing'}`,
-        `entries by hand: at most ${hotlists.manualMaxHours} hours${hotlists.manualNeedsSecondPerson ? ', after a second person’s approval' : ''}`,
-        `shifts end: ${shifts === null ? 'not said' : `${shifts.ends.join(', ')} in ${shifts.timeZone}`}`,
-        `new entries against stored sightings: ${hotlists.checkPastHours === 0 ? 'not checked' : `${hotlists.checkPastHours} hours back`}`,
-      ]
-      process.stdout.write(`${lines.join('\n')}\n`)
+      const { renderingSchema, renderingText } = await import('./policy-text.ts')
+      const schema = z.object({ policy: z.looseObject({ issuedAtMs: z.int() }), rendering: renderingSchema })
+      const path = version === undefined ? PATH : `${PATH}/versions/${version}`
+      const shown = await withClient((client) => client.call(schema, 'GET', path))
+      if (json === true) return printJson(shown.policy)
+      process.stdout.write(renderingText(shown.rendering))
+      process.stdout.write(`Issued ${time(shown.policy.issuedAtMs)}.\n`)
     })
 
   policy
-    .command('set')
-    .description('change some of it, as a new version; the rest stays')
-    .addOption(new Option('--upload <what>', 'which sightings leave a camera').choices(['all', 'matches-only']))
-    .option('--unmatched-days <n>', 'sightings without a match are kept so long', positiveNumber)
-    .option('--matched-days <n>', 'sightings with a match, and their alerts', positiveNumber)
-    .option('--crop-days <n>', 'evidence pictures', positiveNumber)
-    .option('--quarantine-days <n>', 'publishes that could never be valid', positiveNumber)
-    .option('--prohibit <category...>', 'categories dropped at import, beside immigration; replaces those named before')
-    .addOption(new Option('--stale-lists <what>', 'lists past their age limit').choices(['mark', 'stop']))
-    .addOption(new Option('--second-person <yes|no>', 'for entries made by hand').choices(['yes', 'no']))
-    .option('--manual-hours <n>', 'longest life of an entry made by hand', wholeNumber(1))
-    .option('--shifts <times>', 'when shifts end, such as 06:00,14:00,22:00; `none`; with --time-zone')
-    .option('--time-zone <name>', 'of the shifts, such as America/Los_Angeles')
-    .option('--check-past <hours>', 'hold new entries against sightings so far back; 0: not at all', wholeNumber(0))
-    .action(async (options: SetOptions) => {
+    .command('history')
+    .description('versions, newest first: by whom, approved by whom, and what each changed')
+    .option('--json', 'one JSON document')
+    .action(async ({ json }: { json?: boolean }) => {
+      const { z } = await import('zod')
       const { withClient } = await import('./client.ts')
-      const isNone = options.shifts === 'none'
-      if (!isNone && (options.shifts === undefined) !== (options.timeZone === undefined)) {
-        throw usageError('--shifts and --time-zone belong together')
-      }
-      const ends = options.shifts?.split(',').map((end) => end.trim())
-      const retention = {
-        unmatchedDays: options.unmatchedDays,
-        matchedDays: options.matchedDays,
-        cropDays: options.cropDays,
-        quarantineDays: options.quarantineDays,
-      }
-      const hotlists = {
-        prohibitedCategories: options.prohibit,
-        staleLists: options.staleLists,
-        manualNeedsSecondPerson: options.secondPerson === undefined ? undefined : options.secondPerson === 'yes',
-        manualMaxHours: options.manualHours,
-        shifts: isNone ? null : ends === undefined ? undefined : { timeZone: options.timeZone, ends },
-        checkPastHours: options.checkPast,
-      }
-      if ([options.upload, ...Object.values(retention), ...Object.values(hotlists)].every((one) => one === undefined)) {
-        throw usageError('nothing to change; add --help')
-      }
-      const version = await withClient(async (client) => {
-        const { policy: current } = await client.call(await policyReply(), 'GET', PATH)
-        const json = { version: current.version, upload: options.upload, retention, hotlists }
-        const { policySchema } = await import('../../shared/wire/index.ts')
-        return (await client.call(policySchema, 'PATCH', PATH, { json })).version
+      const { printJson, table, time } = await import('./terminal.ts')
+      const { differencesSchema } = await import('./policy-text.ts')
+      const schema = z.object({
+        versions: z.array(
+          z.object({
+            version: z.int(),
+            issuedAtMs: z.int(),
+            issuedBy: z.string().nullable(),
+            approvedBy: z.string().nullable(),
+            differences: differencesSchema,
+          }),
+        ),
       })
-      process.stdout.write(`The policy is at version ${version}.\n`)
+      const { versions } = await withClient((client) => client.call(schema, 'GET', `${PATH}/history`))
+      if (json === true) return printJson(versions)
+      const rows = versions.map(({ version, issuedAtMs, issuedBy, approvedBy, differences }) => [
+        String(version),
+        time(issuedAtMs),
+        issuedBy ?? 'first start',
+        approvedBy ?? '',
+        differences.map(({ field, loosens }) => `${field}${loosens ? ' (looser)' : ''}`).join(', '),
+      ])
+      process.stdout.write(table(['version', 'issued', 'by', 'approved by', 'changed'], rows))
     })
-}
 
-async function policyReply() {
-  const { z } = await import('zod')
-  const { policySchema } = await import('../../shared/wire/index.ts')
-  return z.object({ policy: policySchema })
+  policy
+    .command('diff')
+    .description('what differs between two versions, rule by rule')
+    .argument('<from>', 'version', wholeNumber(1))
+    .argument('<to>', 'version', wholeNumber(1))
+    .option('--json', 'one JSON document')
+    .action(async (from: number, to: number, { json }: { json?: boolean }) => {
+      const { z } = await import('zod')
+      const { withClient } = await import('./client.ts')
+      const { printJson } = await import('./terminal.ts')
+      const { differencesSchema, differencesText } = await import('./policy-text.ts')
+      const schema = z.object({ differences: differencesSchema })
+      const path = `${PATH}/diff?from=${from}&to=${to}`
+      const { differences } = await withClient((client) => client.call(schema, 'GET', path))
+      if (json === true) return printJson(differences)
+      process.stdout.write(differencesText(differences))
+    })
+
+  registerChanges(policy)
+
+  policy
+    .command('profiles')
+    .description('profiles of statutes and published policies that a policy can be made from')
+    .option('--json', 'one JSON document')
+    .action(async ({ json }: { json?: boolean }) => {
+      const { NO_LEGAL_ADVICE, profiles } = await import('../../cloud/policy/profile.ts')
+      const { printJson, table } = await import('./terminal.ts')
+      const listed = profiles().map(({ id, title, citation, read }) => ({ id, title, citation, read }))
+      if (json === true) return printJson({ profiles: listed, notice: NO_LEGAL_ADVICE })
+      const rows = listed.map(({ id, title, citation }) => [id, title, citation])
+      process.stdout.write(`${table(['profile', 'title', 'source'], rows)}\n${NO_LEGAL_ADVICE}\n`)
+    })
+
+  policy
+    .command('profile')
+    .description('a profile')
+    .command('show')
+    .description('its rules in words, each with its section, and what the agency must see to itself')
+    .argument('<id>', 'one of `candor policy profiles`')
+    .option('--json', 'its rules as a document')
+    .action(async (id: string, { json }: { json?: boolean }) => {
+      const { getProfile, rulesOf } = await import('../../cloud/policy/profile.ts')
+      const { renderProfile } = await import('../../cloud/policy/render.ts')
+      const { printJson } = await import('./terminal.ts')
+      const { renderingText } = await import('./policy-text.ts')
+      const profile = getProfile(id)
+      if (json === true) return printJson(rulesOf(profile))
+      process.stdout.write(renderingText(renderProfile(profile)))
+    })
 }

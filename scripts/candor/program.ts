@@ -58,6 +58,8 @@ export function createProgram(): Command {
   const program = new Command('candor')
     .description('Licence-plate reading that can prove to outsiders how it is used')
     .version(softwareVersion())
+    // `policy show --version 3` asks for a version of the policy.
+    .enablePositionalOptions()
     .showHelpAfterError('(add --help for the options)')
     .exitOverride()
   for (const register of REGISTRATIONS) register(program)

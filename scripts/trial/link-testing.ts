@@ -153,7 +153,7 @@ export async function withCamera(
   const signingKeys = createSigningKeys({ database, enrolled, agency: AGENCY, clock, log: silentLog })
   const signed = { database, verifier: signingKeys.verifier, agency: AGENCY, clock, log: silentLog }
   const retention = { unmatchedDays: 30, matchedDays: 30, cropDays: 30 }
-  const policy = createPolicy({ ...signed, defaults: { upload: 'all', retention } })
+  const policy = createPolicy({ ...signed, defaults: { upload: 'all', unmatchedInMemory: false, retention } })
   const hotlists = createHotlists({ ...signed, staleLists: () => policy.staleLists })
   const uplink = createUplink({
     config: {

@@ -43,6 +43,16 @@ export const cameraHealthSchema = z.strictObject({
     evicted: z.strictObject({ crops: counter, sightings: counter }),
     expired: counter,
   }),
+  memory: z
+    .strictObject({
+      held: counter.default(0),
+      bytes: counter.default(0),
+      expired: counter.default(0).describe('gone unmatched at the end of their time'),
+      dropped: counter.default(0).describe('gone before, because there was no room'),
+      matchedLate: counter.default(0).describe('met by a list that changed while they were held'),
+    })
+    .prefault({})
+    .describe('sightings without a match that may touch no disk, by policy'),
   hotlists: z
     .array(
       z.strictObject({

@@ -21,6 +21,8 @@ export const MAX_OFFENCE_TYPES = 200
 export const MAX_PROHIBITED_WORDS = 32
 export const MAX_SEARCH_SCOPES = 4
 export const MAX_JURISDICTIONS = 64
+/** The signed document as it is published, bytes. */
+export const MAX_POLICY_BYTES = 64 * 1024
 
 const retentionDays = z.number().gt(0).max(MAX_RETENTION_DAYS)
 
@@ -44,15 +46,15 @@ const hotlistRules = {
     })
     .nullable()
     .describe('when shifts end, local time: an entry made by hand may end with its shift'),
+  manualEndsWithShift: z
+    .boolean()
+    .describe('an entry made by hand ends with the shift in which it was made, at the latest'),
   checkPastHours: z
     .number()
     .min(0)
     .max(MAX_RETENTION_DAYS * 24)
     .describe('how far back new entries are held against stored sightings; 0: not at all'),
 }
-
-/** A change of some of the rules. */
-export const hotlistRulesChangeSchema = z.strictObject(hotlistRules).partial()
 
 /** What may be on a hotlist, and what an old one is still good for. A policy that was signed before there was a rule has its default. */
 export const hotlistRulesSchema = z.strictObject({
@@ -61,6 +63,7 @@ export const hotlistRulesSchema = z.strictObject({
   manualNeedsSecondPerson: hotlistRules.manualNeedsSecondPerson.default(false),
   manualMaxHours: hotlistRules.manualMaxHours.default(720),
   shifts: hotlistRules.shifts.default(null),
+  manualEndsWithShift: hotlistRules.manualEndsWithShift.default(false),
   checkPastHours: hotlistRules.checkPastHours.default(0),
 })
 export type HotlistRules = z.infer<typeof hotlistRulesSchema>
@@ -159,8 +162,38 @@ function isTimeZone(name: string): boolean {
   }
 }
 
-/** Signed (envelope, retained at `policy`). */
-export const policySchema = z.strictObject({
+/** What no rule says by itself: rules that do not go together, and what is named twice or not there. */
+function checkTogether(policy: Together, context: z.RefinementCtx): void {
+  const wrong = (path: string, message: string) =>
+    context.addIssue({ code: 'custom', path: path.split('.'), message, input: policy })
+  const { uses, search, hotlists } = policy
+  if (policy.unmatchedInMemory && policy.upload !== 'matches-only') {
+    wrong('upload', 'must be matches-only with unmatchedInMemory: what no disk may hold must not leave the camera')
+  }
+  if (hotlists.manualEndsWithShift && hotlists.shifts === null) {
+    wrong('hotlists.manualEndsWithShift', 'needs hotlists.shifts, which say when shifts end')
+  }
+  const codes = [...uses.purposes, ...uses.prohibited].map(({ code }) => code)
+  const named: Record<string, string[]> = { uses: codes, 'search.scopes': search.scopes.map(({ role }) => role) }
+  for (const [name, values] of Object.entries(named)) {
+    const twice = values.find((value, index) => values.indexOf(value) !== index)
+    if (twice !== undefined) wrong(name, `${twice} stands there twice`)
+  }
+  const unknown = search.scopes
+    .flatMap(({ purposes }) => purposes)
+    .find((code) => !uses.purposes.some((purpose) => purpose.code === code))
+  if (unknown !== undefined) wrong('search.scopes', `${unknown} is none of uses.purposes`)
+}
+
+interface Together {
+  upload: 'all' | 'matches-only'
+  unmatchedInMemory: boolean
+  hotlists: HotlistRules
+  uses: z.infer<typeof usesSchema>
+  search: z.infer<typeof searchRulesSchema>
+}
+
+const rulesSchema = z.strictObject({
   agency: slugSchema,
   version: z.int().min(1),
   issuedAtMs: timeMsSchema,
@@ -199,6 +232,9 @@ export const policySchema = z.strictObject({
   secondPerson: z.boolean().default(false).describe('a change of this policy waits for a second person'),
   profile: profileSchema.nullable().default(null).describe('the profile that it began as; null: none'),
 })
+
+/** Signed (envelope, retained at `policy`). */
+export const policySchema = rulesSchema.superRefine(checkTogether)
 export type Policy = z.infer<typeof policySchema>
 
 /** Published by a camera at `acks/policy`. */

@@ -23,6 +23,7 @@ import { secondFactors } from './0034-second-factors.ts'
 import { auditPurge } from './0037-audit-purge.ts'
 import { reviewAndPublication } from './0035-review-and-publication.ts'
 import { sharing } from './0036-sharing.ts'
+import { policyProposals } from './0031-policy-proposals.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -48,4 +49,5 @@ export const MIGRATIONS: readonly Migration[] = [
   auditPurge,
   reviewAndPublication,
   sharing,
+  policyProposals,
 ]
