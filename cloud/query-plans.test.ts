@@ -36,6 +36,11 @@ const FIND = {
   ...{ colour: null, places: [], placesMet: 0, limit: 100, limitMs: 10_000 },
 }
 
+const SEARCH = {
+  ...{ plate: PLATE, fromMs: null, toMs: null, cameras: [], limit: 200, offset: 0 },
+  ...{ caseNumber: '24-00123', offenceType: 'burglary', reason: 'vehicle seen at the break-in' },
+}
+
 /** A statement that was run, and the lines of its plan [sqlite.org/eqp.html]. */
 interface Planned {
   sql: string

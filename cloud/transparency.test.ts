@@ -5,7 +5,6 @@ import { DAY_MS, MINUTE_MS } from '../shared/clock.ts'
 import { newId } from '../shared/ids.ts'
 import { sha256Hex } from '../shared/signing.ts'
 import { MAX_ENTRIES_READ } from './audit/reading.ts'
-import { createSearch } from './search.ts'
 import { codeOf, inCloud, makeSighting, publishSighting, type TestCloud, until } from './testing.ts'
 import { currentCheckpoint } from './transparency/checkpoint.ts'
 import { dateOf, type Report, reportSchema } from './transparency/document.ts'
@@ -58,7 +57,7 @@ function search(world: TestCloud, plate = PLATE, change: { caseNumber?: string; 
     ...{ plate, fromMs: null, toMs: null, cameras: [], limit: 50, offset: 0, caseNumber },
     ...{ offenceType: 'burglary', reason: 'vehicle seen at the break-in' },
   }
-  return createSearch(world.cloud.parts).run(request, actor)
+  return world.cloud.parts.search.run(request, actor)
 }
 
 test('a vehicle counts once, whatever is sent of it and again, and as a hit once; the counts outlive it', async () => {

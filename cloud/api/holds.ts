@@ -13,7 +13,7 @@ import { MAX_NAMED } from '../holds/selecting.ts'
 import { type HoldSelection, MAX_BASIS_CHARACTERS, MAX_CASE_CHARACTERS, type Selected } from '../holds.ts'
 import type { CloudParts } from '../parts.ts'
 import { may, requirePermission } from '../permissions.ts'
-import { MAX_SEARCH_CAMERAS } from '../search.ts'
+import { MAX_SEARCH_CAMERAS } from '../search/request.ts'
 import type { Door, TypedApi } from './door.ts'
 
 const params = z.object({ holdId: z.uuidv7() })

@@ -2,12 +2,12 @@
 import type { Generated } from 'kysely'
 import type { AdministrationSchema } from './schema-administration.ts'
 import type { AuditSchema } from './schema-audit.ts'
-import type { SearchSchema } from './schema-search.ts'
-import type { HoldsSchema } from './schema-holds.ts'
 import type { FactorsSchema } from './schema-factors.ts'
-import type { UsageSchema } from './schema-usage.ts'
-import type { SharingSchema } from './schema-sharing.ts'
+import type { HoldsSchema } from './schema-holds.ts'
 import type { PolicySchema } from './schema-policy.ts'
+import type { SearchSchema } from './schema-search.ts'
+import type { SharingSchema } from './schema-sharing.ts'
+import type { UsageSchema } from './schema-usage.ts'
 
 /** Owner: sightings.ts. `document` is the exact payload; the two times but received are `timesOf`. */
 export interface SightingsTable {
@@ -199,7 +199,15 @@ export interface WebhookDeliveriesTable {
   next_at_ms: number
 }
 
-export interface Schema extends AdministrationSchema, AuditSchema, SearchSchema, HoldsSchema, FactorsSchema, UsageSchema, SharingSchema, PolicySchema {
+export interface Schema
+  extends AdministrationSchema,
+    AuditSchema,
+    SearchSchema,
+    HoldsSchema,
+    FactorsSchema,
+    UsageSchema,
+    SharingSchema,
+    PolicySchema {
   sightings: SightingsTable
   crops: CropsTable
   quarantine: QuarantineTable

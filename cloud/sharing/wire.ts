@@ -13,7 +13,7 @@ import {
   timeMsSchema,
   vehicleSchema,
 } from '../../shared/wire/index.ts'
-import { MAX_PURPOSE_CHARACTERS, MAX_REASON_CHARACTERS, MAX_SEARCH_CAMERAS } from '../search.ts'
+import { MAX_PURPOSE_CHARACTERS, MAX_REASON_CHARACTERS, MAX_SEARCH_CAMERAS } from '../search/request.ts'
 
 export const PATHS = {
   search: '/federation/v1/search',

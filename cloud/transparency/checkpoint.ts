@@ -1,6 +1,5 @@
 /** The place of the audit that a report is signed with: how long it was and its last entry, as its own signed head says. */
 import { AppError } from '../../shared/errors.ts'
-import { createVerifier } from '../../shared/signing.ts'
 import { openHead } from '../audit/head.ts'
 import { readFileIfThere } from '../secret-file.ts'
 
@@ -16,6 +15,6 @@ export interface Checkpoint {
 export async function currentCheckpoint(headPath: string, publicKeyPem: string): Promise<Checkpoint> {
   const text = await readFileIfThere(headPath)
   if (text === null) throw new AppError('integrity', 'the audit has no signed head')
-  const { seq, hash } = openHead(text, createVerifier([publicKeyPem]), headPath)
+  const { seq, hash } = openHead(text, publicKeyPem, headPath)
   return { entries: seq, head: hash, document: text.trim() }
 }

@@ -16,7 +16,7 @@ export function verifyReport(read: (name: string) => string, publicKeyPem: strin
         return { ok: false, problem: `${name} is not what was signed` }
     }
     const { entries, head, checkpoint } = manifest.audit
-    const signed = openHead(checkpoint, verifier, 'the checkpoint')
+    const signed = openHead(checkpoint, publicKeyPem, 'the checkpoint')
     if (signed.seq !== entries || signed.hash !== head || signed.agency !== manifest.agency) {
       return { ok: false, problem: 'the checkpoint is of another place of the audit' }
     }

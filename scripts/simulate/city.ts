@@ -6,7 +6,6 @@
 import { newCameraRequest } from '../../cloud/authority.ts'
 import { createIngest, type Ingest } from '../../cloud/ingest.ts'
 import type { RunningCloud } from '../../cloud/main.ts'
-import { createSearch } from '../../cloud/search.ts'
 import { AppError } from '../../shared/errors.ts'
 import { newId } from '../../shared/ids.ts'
 import { topics } from '../../shared/topics.ts'
@@ -253,7 +252,7 @@ export function createCity(options: {
       // One of them searches one plate again and again.
       const plate =
         number === 1 ? 'QQQ1111' : random() < 0.5 ? pick(plates.get('stolen') ?? []) : (stranger() ?? 'QQQ2222')
-      await createSearch(parts).run(
+      await parts.search.run(
         {
           ...{ plate, fromMs: null, toMs: null, cameras: [], limit: 50, offset: 0 },
           ...{ caseNumber: `26-${1_000 + searches}`, offenceType: pick(['burglary', 'robbery', 'hit and run']) },
@@ -275,12 +274,10 @@ export function createCity(options: {
         ['reason_vague', { reason: 'case' }],
         ['reason_missing', { reason: '.' }],
       ] as const)
-      const refused = await createSearch(parts)
-        .run({ ...request, ...change }, actor)
-        .then(
-          () => false,
-          () => true,
-        )
+      const refused = await parts.search.run({ ...request, ...change }, actor).then(
+        () => false,
+        () => true,
+      )
       if (!refused) throw new AppError('internal', 'a search without its purpose was answered')
       tally.refused.add(rule)
     },

@@ -17,13 +17,13 @@ import { alertFlow } from './0022-alert-flow.ts'
 import { listMappings } from './0024-list-mappings.ts'
 import { alertHolders } from './0025-alert-holders.ts'
 import { auditTree } from './0030-audit-tree.ts'
-import { search } from './0033-search.ts'
+import { policyProposals } from './0031-policy-proposals.ts'
 import { holds } from './0032-holds.ts'
+import { search } from './0033-search.ts'
 import { secondFactors } from './0034-second-factors.ts'
-import { auditPurge } from './0037-audit-purge.ts'
 import { reviewAndPublication } from './0035-review-and-publication.ts'
 import { sharing } from './0036-sharing.ts'
-import { policyProposals } from './0031-policy-proposals.ts'
+import { auditPurge } from './0037-audit-purge.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -39,15 +39,15 @@ export const MIGRATIONS: readonly Migration[] = [
   listSettings,
   listDeltas,
   webhooks,
-  listMappings,
   alertFlow,
+  listMappings,
   alertHolders,
   auditTree,
-  search,
+  policyProposals,
   holds,
+  search,
   secondFactors,
-  auditPurge,
   reviewAndPublication,
   sharing,
-  policyProposals,
+  auditPurge,
 ]
