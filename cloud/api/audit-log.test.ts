@@ -22,6 +22,7 @@ import { checkProof } from '../audit/proof.ts'
 import { isConsistent } from '../audit/tree.ts'
 import { witnessLog } from '../audit/witness.ts'
 import { MAX_WITNESSES } from '../audit/witnesses.ts'
+import { MAX_FILTERED_ENTRIES } from './audit.ts'
 import { MAX_PUBLIC_READS_PER_MINUTE } from './audit-log.ts'
 import { audited, inWorld, type World } from './testing.ts'
 
@@ -91,6 +92,37 @@ test('one address reads as much of the log in a minute as a witness needs, and n
     }
     assert.is(statuses.filter((status) => status === 200).length, MAX_PUBLIC_READS_PER_MINUTE)
     assert.is(statuses.at(-1), 429)
+  })
+})
+
+test('an auditor lists by operation, account and time, and is told where to go on', async () => {
+  await inWorld(async (world) => {
+    const { audit } = world.cloud.parts
+    const token = await world.as('auditor')
+    const by = (account: string, operation: string) =>
+      audit.append({ operation, outcome: 'allowed', actor: { ...CLOUD_ACTOR, account } })
+    const first = await by('ines', 'search.run')
+    await by('olga', 'search.answered')
+    await by('ines', 'searching')
+    await Promise.all(Array.from({ length: MAX_FILTERED_ENTRIES }, () => by('kim', 'alert.step')))
+    const list = async (query: string) => (await world.call('GET', `/api/v1/audit?${query}`, { token })).json
+    const seen = async (query: string) => {
+      const { entries } = await list(`before=${first.seq + 3}&${query}`)
+      return entries.map((entry: { operation: string }) => entry.operation)
+    }
+    assert.equal(await seen('operation=search'), ['search.answered', 'search.run'])
+    assert.equal(await seen('operation=search.run'), ['search.run'])
+    assert.equal(await seen('account=ines'), ['searching', 'search.run'])
+    assert.equal(await seen('account=ines&operation=searching'), ['searching'])
+    const nowMs = world.cloud.parts.clock.nowMs()
+    assert.equal(await seen(`operation=search&fromMs=${nowMs + 60_000}`), [])
+    assert.is((await seen(`operation=search&fromMs=${nowMs - 3_600_000}&toMs=${nowMs + 60_000}`)).length, 2)
+    // More than one listing looks at lies in between: it says where it stopped.
+    const far = await list('account=olga')
+    assert.is(far.entries.length, 0)
+    const next = await list(`account=olga&before=${far.continueBefore}`)
+    assert.equal([next.entries.length, next.continueBefore], [1, null])
+    assert.equal([(await list('limit=1')).entries.length, (await list('before=2')).continueBefore], [1, null])
   })
 })
 

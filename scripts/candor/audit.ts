@@ -1,9 +1,10 @@
 /** `candor audit`: read it, prove that it is whole, and let outsiders do the same. */
 import type { Command } from 'commander'
 import type { Verdict } from '../../cloud/audit/check.ts'
+import type { AuditEntry } from '../../cloud/audit/entry.ts'
 import { logFiles, registerPublish } from './audit-publish.ts'
 import { registerWitness } from './audit-witness.ts'
-import { collect, usageError, wholeNumber } from './options.ts'
+import { collect, timeAt, usageError, wholeNumber } from './options.ts'
 
 export function register(program: Command): void {
   const audit = program.command('audit').description('the record of who did what')
@@ -13,22 +14,38 @@ export function register(program: Command): void {
     .description('entries, newest first')
     .option('--limit <count>', 'entries of one page, at most 500', wholeNumber(1, 500), 50)
     .option('--before <number>', 'entries with a smaller number', wholeNumber(1))
+    .option('--operation <name>', 'this operation, or those below it: search, search.run')
+    .option('--account <name>', 'of this account')
+    .option('--from <time>', 'not older, such as 2026-01-31 or 2026-01-31T08:00:00Z', timeAt('start'))
+    .option('--to <time>', 'older than this', timeAt('end'))
     .option('--config <file>', 'on the server itself: configuration file of the cloud, instead of a session')
     .option('--json', 'one JSON line an entry')
-    .action(async (options: { limit: number; before?: number; config?: string; json?: boolean }) => {
+    .action(async (options: ListOptions) => {
       const { z } = await import('zod')
       const { entrySchema } = await import('../../cloud/audit/entry.ts')
       const { limit, before = null } = options
+      const filter = { operation: options.operation, account: options.account, fromMs: options.from, toMs: options.to }
+      const given = Object.entries(filter).filter(([, value]) => value !== undefined)
       const remote = async () => {
         const { withClient } = await import('./client.ts')
-        const query = new URLSearchParams({
-          limit: String(limit),
-          ...(before === null ? {} : { before: String(before) }),
+        const schema = z.object({ entries: z.array(entrySchema), continueBefore: z.int().nullable() })
+        return withClient(async (client) => {
+          const found: AuditEntry[] = []
+          // A filtered page may be empty and yet not the last one.
+          for (let next = before; ; ) {
+            const query = new URLSearchParams()
+            for (const [name, value] of given) query.set(name, String(value))
+            query.set('limit', String(limit - found.length))
+            if (next !== null) query.set('before', String(next))
+            const page = await client.call(schema, 'GET', `/api/v1/audit?${query}`)
+            found.push(...page.entries)
+            if (page.continueBefore === null || found.length >= limit) return found
+            next = page.continueBefore
+          }
         })
-        const schema = z.object({ entries: z.array(entrySchema) })
-        return (await withClient((client) => client.call(schema, 'GET', `/api/v1/audit?${query}`))).entries
       }
       const local = async (config: string) => {
+        if (given.length > 0) throw usageError('filters need a session: leave --config out')
         const { onHost } = await import('./host.ts')
         return onHost(config, (host) => host.listAudit({ before, limit }))
       }
@@ -87,6 +104,17 @@ export function register(program: Command): void {
 
   registerPublish(audit)
   registerWitness(audit)
+}
+
+interface ListOptions {
+  limit: number
+  before?: number
+  operation?: string
+  account?: string
+  from?: number
+  to?: number
+  config?: string
+  json?: boolean
 }
 
 interface VerifyOptions {
