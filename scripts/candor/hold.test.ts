@@ -51,7 +51,7 @@ test('a hold is made, listed, shown by its case, extended and released from the 
     assert.match((await ines('hold', 'list')).out, new RegExp(`^${holdId}  26-17 `, 'm'))
     for (const name of ['26-17', holdId]) {
       const shown = await ines('hold', 'show', name)
-      assert.match(shown.out, new RegExp(`north  ${PLATE}  0.90 +yes +${sightingId}`), shown.err)
+      assert.match(shown.out, new RegExp(`north +${PLATE} +0.90 +yes +${sightingId}`), shown.err)
     }
     const folder = await mkdtemp(join(tmpdir(), 'candor-hold-'))
     try {
