@@ -74,6 +74,7 @@ test('each field is refused when it is wrong, by its name and with what was ther
     ['hostnames', [[], [''], ['x'.repeat(254)], Array(33).fill('a'), 'localhost']],
     ['retentionDays', [0, -1, MAX_RETENTION_DAYS + 1, '30']],
     ['upload', ['none', true]],
+    ['profile', ['', 'atlantis', 1]],
     ['databaseMaxMebibytes', [0, 1.5, '100']],
     ['webhookCaFile', ['', 1]],
     ['logLevel', ['verbose', 3]],
@@ -92,6 +93,7 @@ test('each field is refused when it is wrong, by its name and with what was ther
     { hostnames: Array(32).fill('a'.repeat(253)) },
     { retentionDays: MAX_RETENTION_DAYS },
     { retentionDays: 0.001 },
+    { profile: 'new-hampshire' },
     { databaseMaxMebibytes: 1 },
   ]) {
     assert.is(refusal(good), null)
