@@ -182,6 +182,28 @@ test('files that are missing or hold something else are all named at once', () =
   })
 })
 
+test('what may touch no disk may not leave the camera either, until a signed policy says otherwise', () => {
+  inFolder((folder) => {
+    const file = writeCamera(folder, { unmatchedInMemory: true })
+    assert.match(
+      messageOf(() => loadEdgeConfig(file, null)) ?? '',
+      'upload: must be matches-only with unmatchedInMemory (got all)',
+    )
+    const together = writeCamera(folder, { unmatchedInMemory: true, upload: 'matches-only' })
+    assert.is(
+      messageOf(() => loadEdgeConfig(together, null)),
+      null,
+    )
+  })
+  inFolder((folder) => {
+    const file = writeCamera(folder, { unmatchedInMemory: true, upload: 'matches-only' })
+    assert.is(
+      messageOf(() => loadEdgeConfig(file, null)),
+      null,
+    )
+  })
+})
+
 test('a key that is not that of the certificate, or cannot be used, is found before anything connects', () => {
   inFolder((folder) => {
     const file = writeCamera(folder)

@@ -333,4 +333,17 @@ test('a pattern is taken only knowingly where cameras send their matches alone, 
   })
 })
 
+test('where the policy says so an entry ends with its shift: at its end it may, a millisecond later it may not', async () => {
+  await inWorld(async (world) => {
+    const minute = Math.ceil((world.nowMs + 60_000) / 60_000) * 60_000
+    const shifts = { timeZone: 'UTC', ends: [new Date(minute).toISOString().slice(11, 16)] }
+    world.rules = hotlistRulesSchema.parse({ shifts, manualEndsWithShift: true })
+    await rejects(world.hotlists.entries.add(request(world, { expires: minute + 1 })), 'bad_input')
+    const made = await world.hotlists.entries.add(request(world, { expires: minute }))
+    assert.is(made.expiresAtMs, minute)
+    world.rules = hotlistRulesSchema.parse({ shifts })
+    await world.hotlists.entries.add(request(world, { plate: 'XYZ9876', expires: minute + 1 }))
+  })
+})
+
 test.run()

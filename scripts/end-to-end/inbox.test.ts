@@ -7,7 +7,7 @@ import { MAX_REFUSALS_PER_CONNECTION } from '../../edge/uplink/inbox.ts'
 import { systemClock } from '../../shared/clock.ts'
 import { newId } from '../../shared/ids.ts'
 import { topics } from '../../shared/topics.ts'
-import { MAX_MANIFEST_BYTES } from '../../shared/wire/index.ts'
+import { MAX_POLICY_BYTES } from '../../shared/wire/index.ts'
 import { query, withCamera } from '../trial/link-testing.ts'
 
 const once = { qos: 1, retain: false } as const
@@ -25,7 +25,7 @@ test('a command that this version does not know, and a document too long, are co
         once,
       )
       await until('the command is refused', () => refused() === 1)
-      await broker.publish(topics.policy(AGENCY), Buffer.alloc(MAX_MANIFEST_BYTES + 1, 'x'), once)
+      await broker.publish(topics.policy(AGENCY), Buffer.alloc(MAX_POLICY_BYTES + 1, 'x'), once)
       await until('the document is refused', () => refused() === 2)
       await broker.publish(topics.policy(AGENCY), Buffer.alloc(0), once)
       await broker.publish(topics.policy(AGENCY), Buffer.from('not signed'), once)
