@@ -134,17 +134,18 @@ test('two people on one account are noticed by their addresses', async () => {
 test('a reviewer decides once, with a note where one is needed, never about themselves, and each decision is audited', async () => {
   await inCloud(async (world) => {
     const { review, metrics } = world.cloud.parts
-    const own = await world.addPerson('sue', ['supervisor', 'investigator'], [])
-    const other = await world.addPerson('max', ['supervisor'], [])
-    const auditor = await world.addPerson('aud', ['auditor'], [])
+    await world.addPerson('sue', ['supervisor', 'investigator'], [])
+    await world.addPerson('max', ['supervisor'], [])
+    await world.addPerson('aud', ['auditor'], [])
     await searchTimes(world, 5, { account: 'sue' })
     world.clock.advance(PERIOD_MS)
     await review.upkeep()
     const [finding] = await all(world)
     const path = `/api/v1/review/findings/${finding?.findingId}/decision`
-    const tokens = await Promise.all(['sue', 'max', 'aud'].map((account) => world.logIn(account)))
-    assert.is(tokens.length, 3, `sessions ended with the week: ${[own, other, auditor].length}`)
-    const [sue = '', max = '', aud = ''] = tokens
+    // Sessions from before have ended with the week.
+    const [sue = '', max = '', aud = ''] = await Promise.all(
+      ['sue', 'max', 'aud'].map((account) => world.logIn(account)),
+    )
     const decide = (token: string, decision: string, note = '') => call(world, token, 'POST', path, { decision, note })
 
     assert.equal(await decide(sue, 'no_concern'), { ok: false, code: 'forbidden' })
