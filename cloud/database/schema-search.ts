@@ -4,13 +4,6 @@ export interface PlateKeysTable {
   confusable_key: string
 }
 
-/** Owner: sightings.ts, as above. `head || suffix` is a key, cut at each of its places. */
-export interface PlateSuffixesTable {
-  suffix: string
-  head: string
-}
-
 export interface SearchSchema {
   plate_keys: PlateKeysTable
-  plate_suffixes: PlateSuffixesTable
 }

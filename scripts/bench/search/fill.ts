@@ -66,11 +66,11 @@ export async function fillCity(
 
 /** As it was before the migration of searches. */
 function undo(connection: SqliteDatabase): void {
-  for (const name of ['plate_key_seen', 'plate_key_added', 'plate_key_unseen', 'plate_key_removed']) {
+  for (const name of ['plate_key_seen', 'plate_key_unseen']) {
     connection.exec(`DROP TRIGGER ${name}`)
   }
   connection.exec(`
-    DROP INDEX sightings_by_key; DROP INDEX sightings_by_camera; DROP TABLE plate_keys; DROP TABLE plate_suffixes;
+    DROP INDEX sightings_by_key; DROP INDEX sightings_by_camera; DROP TABLE plate_keys;
     CREATE INDEX sightings_by_key ON sightings (confusable_key, seen_at_ms);
   `)
 }

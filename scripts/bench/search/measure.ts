@@ -175,8 +175,7 @@ export function sizesOf(path: string): SizeScore[] {
 export async function measureIngest(path: string, endMs: number, withSearch: boolean): Promise<number> {
   if (!withSearch) {
     const connection = openDatabase(path)
-    for (const name of ['plate_key_seen', 'plate_key_added', 'plate_key_unseen', 'plate_key_removed'])
-      connection.exec(`DROP TRIGGER ${name}`)
+    for (const name of ['plate_key_seen', 'plate_key_unseen']) connection.exec(`DROP TRIGGER ${name}`)
     connection.exec(`DROP INDEX sightings_by_camera; DROP INDEX sightings_by_key;
       CREATE INDEX sightings_by_key ON sightings (confusable_key, seen_at_ms);`)
     connection.close()
