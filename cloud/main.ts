@@ -10,8 +10,8 @@ import { AppError, toAppError } from '../shared/errors.ts'
 import { newId, newSecret, random } from '../shared/ids.ts'
 import { createLog, type Log } from '../shared/log.ts'
 import { topics } from '../shared/topics.ts'
-import type { Alert } from '../shared/wire/index.ts'
 import { openLogin } from './accounts/opening.ts'
+import { queuedFrom } from './alerts/document.ts'
 import { raiseHistorical } from './alerts/historical.ts'
 import { createOutcomes } from './alerts/outcomes.ts'
 import { createAlertRules } from './alerts/rules.ts'
@@ -49,7 +49,7 @@ import { openSearch } from './search.ts'
 import { Sessions } from './sessions.ts'
 import type { SharingLimits } from './sharing/wire.ts'
 import { openSharing } from './sharing.ts'
-import { createSightings, timesOf } from './sightings.ts'
+import { createSightings } from './sightings.ts'
 import { createSuppressions } from './suppressions.ts'
 import { currentCheckpoint } from './transparency/checkpoint.ts'
 import { createTransparency } from './transparency.ts'
@@ -125,15 +125,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     }
     const cameras = await createCameras({ database, authority, agency, clock })
     const listKeys = await openListKeys({
-      ...{
-        file: join(paths.keysFolder, KEY_FILES.listDigest),
-        agency,
-        newSecret,
-        signer: keys.lists,
-        audit,
-        clock,
-        log,
-      },
+      ...{ agency, newSecret, signer: keys.lists, audit, clock, log },
+      file: join(paths.keysFolder, KEY_FILES.listDigest),
       publish: (...args) => broker.publish(...args),
     })
     const suppressions = await createSuppressions({ database, clock })
@@ -207,7 +200,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     const transparency = createTransparency({
       ...{ database, agency, usage, review, policy, outcomes, hotlists, audit, signer: keys.audit, clock, log },
       checkpoint: () => currentCheckpoint(paths.auditHeadFile, keys.audit.publicKeyPem),
-      organisations: async () => [],
+      organisations: () => sharing.organisations(),
     })
     const ingest = createIngest({
       database,
@@ -390,14 +383,6 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     await closeAll(closing, log)
     throw thrown
   }
-}
-
-/** Where the retention of a queued publish starts: for an alert with the first of its sightings, for everything else now. */
-function queuedFrom({ topic, payload }: { topic: string; payload: Buffer }, nowMs: number): number {
-  if (!topic.includes('/alerts/')) return nowMs
-  const { sighting, trail = [] } = JSON.parse(payload.toString('utf8')) as Alert
-  const starts = trail.map(({ seenAtMs, receivedAtMs }) => Math.min(seenAtMs, receivedAtMs))
-  return Math.min(timesOf(sighting, sighting.receivedAtMs).retainedFromMs, ...starts)
 }
 
 function makeFolder(folder: string): void {

@@ -14,6 +14,7 @@ import type { Denied } from './denials.ts'
 import { listen, portOf } from './listening.ts'
 import type { PolicyKeeper } from './policy.ts'
 import type { Search } from './search.ts'
+import { endOf, policyRefuses } from './sharing/admit.ts'
 import { createAnswering } from './sharing/answering.ts'
 import { type Asking, createAsking } from './sharing/asking.ts'
 import { type Asks, createAsks } from './sharing/asks.ts'
@@ -37,6 +38,8 @@ export interface Sharing {
   /** What another agency imports to be our partner. */
   identity(): Promise<IdentityFile>
   reconcile(partner: string, window: { fromMs: number; toMs: number }): Promise<Reconciliation>
+  /** Full names of partners that may search here now, by a grant in force and the policy. */
+  organisations(): Promise<string[]>
   /** null: this cloud asks and is not asked. */
   readonly port: number | null
   /** Begins to listen for partners. Throws `configuration` when the port cannot be had. */
@@ -96,6 +99,16 @@ export async function openSharing(deps: SharingDeps): Promise<Sharing> {
       return makeIdentity({ agency, url, caPem: authority.caPem, issuedAtMs: clock.nowMs() }, authority.sign)
     },
     reconcile: (partner, window) => reconcile({ asking, record, audit }, partner, window),
+    async organisations() {
+      const now = clock.nowMs()
+      const names: string[] = []
+      for (const { partner, name, jurisdiction } of partners.allActive()) {
+        if (policyRefuses(policy(), jurisdiction) !== null) continue
+        const given = await grants.approved(partner)
+        if (given.some((grant) => grant.fromMs <= now && now < endOf(grant, policy()))) names.push(name)
+      }
+      return names.sort()
+    },
     get port() {
       return portNow()
     },

@@ -2,6 +2,7 @@
 import { seenAt } from '../../shared/seen.ts'
 import type { Alert, Sighting } from '../../shared/wire/index.ts'
 import type { ListMatch } from '../hotlists.ts'
+import { timesOf } from '../sightings.ts'
 
 export function describeMatch(match: ListMatch, sighting: Sighting): Alert['match'] {
   return {
@@ -37,4 +38,12 @@ export function describeSighting(sighting: Sighting, receivedAtMs: number): Aler
     region: sighting.region,
     crop: sighting.crop,
   }
+}
+
+/** Where the retention of a queued publish starts: for an alert with the first of its sightings, for everything else now. */
+export function queuedFrom({ topic, payload }: { topic: string; payload: Buffer }, nowMs: number): number {
+  if (!topic.includes('/alerts/')) return nowMs
+  const { sighting, trail = [] } = JSON.parse(payload.toString('utf8')) as Alert
+  const starts = trail.map(({ seenAtMs, receivedAtMs }) => Math.min(seenAtMs, receivedAtMs))
+  return Math.min(timesOf(sighting, sighting.receivedAtMs).retainedFromMs, ...starts)
 }

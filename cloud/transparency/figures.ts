@@ -297,7 +297,7 @@ export function deletionSection({ usage, bound }: Counted): Section {
         'each says what was deleted because its time was over',
         source,
       ]),
-      figure('purged-sightings', { count: purged?.get('sightings') ?? 0 }, [
+      figure('purged-sightings', { count: (purged?.get('unmatched') ?? 0) + (purged?.get('matched') ?? 0) }, [
         'Records of sightings deleted',
         'a vehicle may have two: an early one and a final one',
         source,

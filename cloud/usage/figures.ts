@@ -5,6 +5,7 @@
 import { DAY_MS } from '../../shared/clock.ts'
 import type { Actor, AuditEntry } from '../audit/entry.ts'
 import type { Database, Statement } from '../database/database.ts'
+import { PURGE_CLASSES } from '../purge-receipt.ts'
 
 /**
  * sightings: vehicles, by camera. hits: those that met an entry of a list, by list. acts: audit entries, by operation and outcome.
@@ -23,7 +24,7 @@ export type Figure =
   | 'holds'
 
 /** Operations that look for plates in stored reads. */
-export const SEARCH_OPERATIONS: ReadonlySet<string> = new Set(['search.run', 'search.shared'])
+export const SEARCH_OPERATIONS: ReadonlySet<string> = new Set(['search.run'])
 
 /** Without a stated purpose. */
 export const NO_PURPOSE = 'not-stated'
@@ -62,6 +63,9 @@ export function whoOf({ account, organisation }: Actor): string | null {
 export function countEntry(counts: Counts, entry: AuditEntry): void {
   const { operation, outcome, rule, actor, detail, query } = entry
   addTo(counts, 'acts', `${operation} ${outcome}`)
+  // A partner's search that our rules refuse is refused before it becomes one here; with `completes` it had, and counts there.
+  if (operation === 'federation.searched' && outcome === 'refused' && entry.completes === null)
+    addTo(counts, 'searches_refused', rule ?? 'other')
   if (SEARCH_OPERATIONS.has(operation)) {
     if (outcome === 'refused') addTo(counts, 'searches_refused', rule ?? 'other')
     else {
@@ -73,10 +77,17 @@ export function countEntry(counts: Counts, entry: AuditEntry): void {
   if (operation === 'permission.refused' && rule?.startsWith('search.')) addTo(counts, 'searches_refused', 'permission')
   if (operation === 'broker.denied') addTo(counts, 'denied', rule ?? 'other', numberOf(detail.count))
   if (operation === 'retention.purged') {
-    for (const [kind, count] of Object.entries(detail))
-      if (numberOf(count) > 0) addTo(counts, 'purged', kind, numberOf(count))
+    for (const kind of PURGE_CLASSES)
+      if (numberOf(detail[kind]) > 0) addTo(counts, 'purged', kind, numberOf(detail[kind]))
   }
-  if (operation.startsWith('hold.') && outcome === 'allowed') addTo(counts, 'holds', operation.slice('hold.'.length))
+  const hold = outcome === 'allowed' ? HOLD_OPERATIONS[operation] : undefined
+  if (hold !== undefined) addTo(counts, 'holds', hold)
+}
+
+const HOLD_OPERATIONS: Readonly<Record<string, string>> = {
+  'hold.add': 'made',
+  'hold.extend': 'extended',
+  'hold.release': 'released',
 }
 
 const numberOf = (value: unknown): number => (typeof value === 'number' && Number.isInteger(value) ? value : 0)

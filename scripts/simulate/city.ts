@@ -81,6 +81,7 @@ export function createCity(options: {
       match: cloud.parts.hotlists.match,
       onListKeyRequest() {},
       retention: () => cloud.parts.policy.retention(),
+      unmatchedInMemory: () => cloud.parts.policy.current().unmatchedInMemory,
       counters: cloud.parts.metrics.ingest,
     })
   }
@@ -221,6 +222,7 @@ export function createCity(options: {
         vision: { restarts: 0 },
         sightings: counters,
         outbox: { rows: 0, bytes: 0, oldestAgeMs: 0, evicted: { crops: 0, sightings: 0 }, expired: 0 },
+        memory: { held: 0, bytes: 0, expired: 0, dropped: 0, matchedLate: 0 },
       })
       sign(camera)
     },
