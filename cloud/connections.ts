@@ -14,12 +14,15 @@ export interface ConnectionLimits {
   maxConnections: number
   /** From one address; a department behind one router, or a bench, stays below. */
   maxPerAddress: number
+  /** Requests over HTTP from one address in a minute; a department behind one router stays below. */
+  maxRequestsPerMinute: number
 }
 
 export const CONNECTION_LIMITS: ConnectionLimits = {
   connectTimeoutMs: 10 * SECOND_MS,
   maxConnections: 5_000,
   maxPerAddress: 1_000,
+  maxRequestsPerMinute: 3_000,
 }
 
 /** TLS 1.2 and later with AES-GCM [CJIS 5.9.5, SC-8, SC-13]. */

@@ -10,7 +10,6 @@ import {
   MAX_SEARCH_PAGE,
 } from '../search/request.ts'
 import { eachAlone, inCloud, makeSighting, publishSighting, type TestCloud } from '../testing.ts'
-import { MAX_REQUESTS_PER_MINUTE } from './api.ts'
 
 const A = 'elm-st-1'
 const PLATE = 'ABC1230'
@@ -56,10 +55,12 @@ async function raise(world: TestCloud, count: number): Promise<void> {
 }
 
 test('requests of one address are answered up to the limit of a minute, and one more is not', async () => {
-  await inCloud(async (world) => {
+  // All of them must fit into the minute on a slow machine too.
+  const limit = 100
+  const work = async (world: TestCloud) => {
     const one = caller(world, null)
     const ask = async () => (await one.call('GET', '/api/v1/openapi.json')).status
-    const statuses = await Promise.all(Array.from({ length: MAX_REQUESTS_PER_MINUTE }, ask))
+    const statuses = await Promise.all(Array.from({ length: limit }, ask))
     assert.ok(statuses.every((status) => status === 200))
     const refused = await one.call('GET', '/api/v1/openapi.json')
     assert.is(refused.status, 429)
@@ -68,7 +69,8 @@ test('requests of one address are answered up to the limit of a minute, and one 
     assert.is((await other.call('GET', '/api/v1/openapi.json')).status, 200, 'another address is not touched')
     one.close()
     other.close()
-  })
+  }
+  await inCloud(work, {}, { maxRequestsPerMinute: limit })
 })
 
 test('a search takes cameras, purpose and page up to their limits and refuses one more', async () => {

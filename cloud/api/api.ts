@@ -46,8 +46,6 @@ import { registerWebhooks } from './webhooks.ts'
 
 /** Body of every request but a list file, bytes. */
 export const MAX_BODY_BYTES = 64 * 1024
-/** From one address in a minute; a department behind one router stays below. */
-export const MAX_REQUESTS_PER_MINUTE = 3_000
 /** A list of 64 MiB over a slow line. */
 const REQUEST_TIMEOUT_MS = 5 * MINUTE_MS
 const HEADERS_TIMEOUT_MS = 15 * SECOND_MS
@@ -101,7 +99,7 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
   boundConnections(app, limits, parts)
 
   await app.register(fastifyRateLimit, {
-    max: MAX_REQUESTS_PER_MINUTE,
+    max: limits.maxRequestsPerMinute,
     timeWindow: MINUTE_MS,
     cache: COUNTED_ADDRESSES,
   })
