@@ -245,6 +245,7 @@ export function createAsking(deps: AskingDeps): Asking {
     },
 
     async grants(partner) {
+      if (partners.active(partner) === null) throw new AppError('not_found', `there is no partner ${partner}`)
       const got = await given(partner)
       if ('grants' in got) return got.grants
       throw new AppError('unavailable', `${partner}: ${got.reason}`)
