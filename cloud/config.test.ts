@@ -8,7 +8,7 @@ import { checkConfig, loadConfig } from '../shared/config.ts'
 import { AppError } from '../shared/errors.ts'
 import { silentLog } from '../shared/log.ts'
 import { MAX_RETENTION_DAYS } from '../shared/wire/index.ts'
-import { cloudConfigSchema, cloudPaths, configBase } from './config.ts'
+import { cloudConfigSchema, cloudPaths, configBase, MAX_BACKUP_DAYS } from './config.ts'
 import { runCloud } from './main.ts'
 
 const LEAST = { agency: 'springfield', dataFolder: 'data' }
@@ -65,6 +65,7 @@ test('agency and data folder are enough; everything else has a default', () => {
     retentionDays: 30,
     upload: 'all',
     databaseMaxMebibytes: null,
+    backupDays: 30,
     logLevel: 'info',
   })
 })
@@ -88,6 +89,8 @@ test('each field is refused when it is wrong, by its name and with what was ther
     ['profile', ['', 'atlantis', 1]],
     ['databaseMaxMebibytes', [0, 1.5, '100']],
     ['webhookCaFile', ['', 1]],
+    ['backupDays', [0, -1, MAX_BACKUP_DAYS + 1, '30']],
+    ['backupKeysFolder', ['', 1]],
     ['logLevel', ['verbose', 3]],
   ]
   assert.equal(wrong.map(([field]) => field).sort(), Object.keys(cloudConfigSchema.shape).sort(), 'every field is here')

@@ -41,6 +41,9 @@ const SEARCH = {
   ...{ caseNumber: '24-00123', offenceType: 'burglary', reason: 'vehicle seen at the break-in' },
 }
 
+/** From its end, for one row. */
+const LAST_AUDIT_PURGE = /^SCAN audit_purges: .* order by "through_seq" desc limit \?$/
+
 /** A statement that was run, and the lines of its plan [sqlite.org/eqp.html]. */
 interface Planned {
   sql: string
@@ -405,6 +408,7 @@ test('use is counted, reviewed, published and asked for by day, person, plate an
       // From an end, for one or a page of them.
       /^SCAN transparency_reports: .* order by "report_id" desc limit \?$/,
       /^SCAN policies: .* order by "version" desc limit \?$/,
+      LAST_AUDIT_PURGE,
       /^SCAN review_findings USING INDEX review_findings_by_period: .* order by "from_ms" desc limit \? offset \?$/,
     ]
     assert.equal(
@@ -523,7 +527,10 @@ test('the purge finds what is past its retention in every table by its age', asy
       const found = lines.some((line) => line.startsWith(`SEARCH ${table} `) && line.endsWith(bound))
       assert.ok(found, `${table}: ${JSON.stringify(lines, null, 1)}`)
     }
-    assert.equal(scans(planned), [])
+    assert.equal(
+      scans(planned).filter((scan) => !LAST_AUDIT_PURGE.test(scan)),
+      [],
+    )
   })
 })
 

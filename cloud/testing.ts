@@ -38,8 +38,13 @@ export interface Certified {
 }
 
 /** The wall clock moved by `advance`; sleeps of a minute and longer end when it is moved far enough, others are real. */
+/** Retention, and what is due of alerts. */
+const LOOPS = 2
+
 export interface MovableClock extends Clock {
   advance(ms: number): void
+  /** Who sleeps for a minute or longer. */
+  readonly asleep: number
 }
 
 export function createMovableClock(): MovableClock {
@@ -52,10 +57,21 @@ export function createMovableClock(): MovableClock {
     sleep(ms, signal) {
       if (ms < MINUTE_MS) return systemClock.sleep(ms, signal)
       return new Promise((resolve, reject) => {
-        if (signal?.aborted) reject(signal.reason)
-        sleeping.push({ untilMs: nowMs() + ms, wake: resolve })
-        signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
+        if (signal?.aborted) {
+          reject(signal.reason)
+          return
+        }
+        const sleeper = { untilMs: nowMs() + ms, wake: resolve }
+        sleeping.push(sleeper)
+        const wakeUp = () => {
+          sleeping = sleeping.filter((one) => one !== sleeper)
+          reject(signal?.reason)
+        }
+        signal?.addEventListener('abort', wakeUp, { once: true })
       })
+    },
+    get asleep() {
+      return sleeping.length
     },
     advance(ms) {
       aheadMs += ms
@@ -117,7 +133,14 @@ export async function inCloud(
     ...change,
   })
   const deps = { log, clock, limits: { ...CONNECTION_LIMITS, ...limits }, ...more }
-  let cloud = await runCloud(config, folder, deps)
+  // Its loops rest before a test moves the clock: who is about to sleep would sleep past that.
+  const start = async () => {
+    const asleep = clock.asleep
+    const started = await runCloud(config, folder, deps)
+    await until('the loops of the cloud rest', () => clock.asleep >= asleep + LOOPS)
+    return started
+  }
+  let cloud = await start()
   const clients: MqttClient[] = []
 
   function open(url: string, options: IClientOptions): Promise<MqttClient> {
@@ -160,7 +183,7 @@ export async function inCloud(
     logLines,
     async restart() {
       await cloud.close()
-      cloud = await runCloud(config, folder, deps)
+      cloud = await start()
     },
     async addCamera(camera) {
       const { keyPem, csrPem } = await newCameraRequest(camera)

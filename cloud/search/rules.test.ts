@@ -11,7 +11,7 @@ const REQUEST: SearchRequest = {
   ...{ caseNumber: '24-00123', offenceType: 'burglary', reason: 'vehicle seen at the break-in' },
 }
 
-const POLICY: UsePolicy = policySchema.pick({ uses: true, search: true }).parse({})
+const POLICY: UsePolicy = { uses: policySchema.shape.uses.parse({}), search: policySchema.shape.search.parse({}) }
 
 function uses(change: Partial<UsePolicy['uses']>): UsePolicy {
   return { ...POLICY, uses: { ...POLICY.uses, ...change } }

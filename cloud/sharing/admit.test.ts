@@ -81,7 +81,12 @@ test('the policy goes before every grant', () => {
   const uses = { purposes: [{ code: 'missing', label: 'missing persons' }], offenceTypes: [], prohibited: [] }
   assert.is(ruleOf({ policy: policyOf({ uses }) }), 'purpose_not_granted')
   assert.is(
-    ruleOf({ policy: policyOf({ search: { scopes: [{ ...SCOPE, purposes: ['missing'] }] } }) }),
+    ruleOf({
+      policy: policyOf({
+        uses: { ...uses, purposes: [...uses.purposes, { code: 'stolen', label: 'stolen vehicles' }] },
+        search: { scopes: [{ ...SCOPE, purposes: ['missing'] }] },
+      }),
+    }),
     'purpose_not_granted',
   )
   const patterned = { grants: [{ ...GRANT, patterns: true }], wanted: { isPattern: true } }
