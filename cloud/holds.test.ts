@@ -278,7 +278,8 @@ test('over HTTP each hold and each look is audited, plates as digests; who may n
     const olga = await world.addPerson('olga', ['officer'], ['patrol'])
     const seen = await world.seeWithPicture(PLATE)
     const nowMs = world.clock.nowMs()
-    const plate = { kind: 'plate', plate: PLATE, fromMs: nowMs - DAY_MS, toMs: nowMs + DAY_MS }
+    const window = { fromMs: nowMs - DAY_MS, toMs: nowMs + DAY_MS }
+    const plate = { kind: 'plate', plate: PLATE, ...window, offenceType: 'burglary' }
     const body = { caseNumber: CASE, basis: `${BASIS} about held-4711`, untilMs: nowMs + 90 * DAY_MS, selection: plate }
     const add = (token: string, change: object = {}) =>
       call('POST', '/api/v1/holds', { token, json: { ...body, ...change } })
@@ -292,6 +293,22 @@ test('over HTTP each hold and each look is audited, plates as digests; who may n
     for (const token of [aude, olga]) assert.is((await add(token)).status, 403)
     for (const wrong of [{ basis: 'case' }, { caseNumber: '.' }, { untilMs: nowMs + 400 * DAY_MS }, { basis: '' }]) {
       assert.is((await add(ines, wrong)).status, 400, JSON.stringify(wrong))
+    }
+
+    // What a search by this plate would be refused for, a hold is.
+    const { policy } = world.cloud.parts
+    const scope = { role: 'investigator' as const, maxAgeDays: 7, purposes: [], patterns: true, exports: true }
+    const prohibited = [{ code: 'immigration', label: 'immigration enforcement', words: ['detainer'] }]
+    const uses = { purposes: [], offenceTypes: [], prohibited }
+    await policy.change(policy.current().version, { uses, search: { scopes: [scope] } }, 'pat')
+    const selections = [
+      [{ basis: 'a detainer of 1 June' }, 'prohibited_use'],
+      [{ selection: { ...plate, offenceType: '' } }, 'offence_type_missing'],
+      [{ selection: { ...plate, fromMs: nowMs - 8 * DAY_MS } }, 'scope_age'],
+    ] as const
+    for (const [wrong, rule] of selections) {
+      assert.is((await add(ines, wrong)).status, 400, rule)
+      assert.is((await world.audited('hold.add'))[0]?.rule, rule)
     }
 
     const path = `/api/v1/holds/${made.json.holdId}`
@@ -316,8 +333,8 @@ test('over HTTP each hold and each look is audited, plates as digests; who may n
     )
     const count = (operation: string, outcome: string) =>
       entries.filter((entry) => entry.operation === operation && entry.outcome === outcome).length
-    // Two that were made and four that were then refused; those four again, and the one by plate.
-    assert.equal([count('hold.add', 'allowed'), count('hold.add', 'refused')], [6, 5])
+    // Two that were made and one that was then refused for its end; that again, three as searches would be, by plate, and by policy.
+    assert.equal([count('hold.add', 'allowed'), count('hold.add', 'refused')], [3, 8])
     assert.equal(
       ['hold.viewed', 'hold.crop_viewed', 'hold.listed', 'hold.extend', 'hold.release'].map((one) =>
         count(one, 'allowed'),

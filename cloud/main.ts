@@ -43,7 +43,7 @@ import { createMetrics } from './metrics.ts'
 import type { CloudParts } from './parts.ts'
 import { createPolicy } from './policy.ts'
 import { createQuarantine } from './quarantine.ts'
-import { purgeExpired, type RetentionDeps, runRetention } from './retention.ts'
+import { createUpkeep, purgeExpired, type RetentionDeps, runRetention } from './retention.ts'
 import { createReview } from './review.ts'
 import { openSearch } from './search.ts'
 import { Sessions } from './sessions.ts'
@@ -149,7 +149,10 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     const sightings = createSightings({ database, retention })
     const search = openSearch({ ...paths, agency, sightings, audit, policy, clock, log })
     closing.unshift(() => search.close())
-    const quarantine = createQuarantine({ database, newId, retention })
+    const quarantine = createQuarantine({
+      ...{ database, newId, retention },
+      withoutContent: () => policy.current().unmatchedInMemory,
+    })
     const sessions = new Sessions({
       database,
       clock,
@@ -336,22 +339,25 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       entries: hotlists.entries,
       holds,
       retention,
-      async upkeep() {
-        await renewCertificate()
-        await accounts.endExpired()
-        await suppressions.purge(clock.nowMs())
-        await cutOff.releaseAlerts()
-        await purgeAudit({ database, audit, clock, log }, policy.current().audit.days)
-        await hotlists.upkeep()
-        await pastCheck.run()
-        await keyRotation.upkeep()
-        await backupKeys.upkeep()
-        await review.upkeep()
-        await transparency.upkeep()
-        await sharing.upkeep()
-        broker.endExpired(clock.nowMs())
-        await broker.publishLeftWills()
-      },
+      upkeep: createUpkeep(
+        {
+          certificate: renewCertificate,
+          accounts: accounts.endExpired,
+          suppressions: () => suppressions.purge(clock.nowMs()),
+          alerts: cutOff.releaseAlerts,
+          audit: () => purgeAudit({ database, audit, clock, log }, policy.current().audit.days),
+          hotlists: hotlists.upkeep,
+          past: pastCheck.run,
+          signingKeys: keyRotation.upkeep,
+          backupKeys: backupKeys.upkeep,
+          review: review.upkeep,
+          transparency: transparency.upkeep,
+          sharing: sharing.upkeep,
+          certificates: () => broker.endExpired(clock.nowMs()),
+          wills: broker.publishLeftWills,
+        },
+        log,
+      ),
       audit,
       metrics,
       clock,

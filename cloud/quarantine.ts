@@ -53,8 +53,14 @@ export interface Quarantine {
   bound(): Promise<number>
 }
 
-export function createQuarantine(deps: { database: Database; newId: NewId; retention: () => Retention }): Quarantine {
-  const { database } = deps
+export function createQuarantine(deps: {
+  database: Database
+  newId: NewId
+  retention: () => Retention
+  /** By policy: what met no list touches no disk, and so what cannot be read does not either. */
+  withoutContent?: () => boolean
+}): Quarantine {
+  const { database, withoutContent = () => false } = deps
   const { build } = database
   const count = async () => {
     const [row] = await database.read(
@@ -70,7 +76,9 @@ export function createQuarantine(deps: { database: Database; newId: NewId; reten
         camera_id: cameraId,
         topic,
         reason: detail === '' ? reason : `${reason}: ${detail}`,
-        payload: Buffer.from(payload.subarray(0, reason === 'clock_behind' ? 0 : MAX_QUARANTINED_BYTES)),
+        payload: Buffer.from(
+          payload.subarray(0, reason === 'clock_behind' || withoutContent() ? 0 : MAX_QUARANTINED_BYTES),
+        ),
         payload_bytes: payload.length,
         payload_sha256: sha256Hex(payload),
         received_at_ms: receivedAtMs,

@@ -1,5 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { rulesOf } from './policy/profile.ts'
+import { PROFILES } from './policy/profiles/index.ts'
 import { KEPT_CLASSES, keptAt } from './retention-testing.ts'
 
 const MINUTES = 1 / 1_440
@@ -25,6 +27,18 @@ for (const [name, days] of PERIODS) {
     for (const one of kept) {
       const { keptMs: _, class: of, ...seen } = one
       assert.equal(seen, { atLimit: true, pastLimit: false, onDiskBefore: true, onDiskAfter: false }, of)
+    }
+  })
+}
+
+for (const profile of PROFILES) {
+  test(`by the profile ${profile.id} every class is there until its last millisecond, and not a millisecond longer`, async () => {
+    const { retention, holds } = rulesOf(profile)
+    for (const one of await keptAt({ retention, holds })) {
+      const { keptMs: _, class: of, ...seen } = one
+      // A hold that ends before the row's own time takes nothing away.
+      const onDiskAfter = of === 'held' && holds.maxDays < retention.matchedDays
+      assert.equal(seen, { atLimit: true, pastLimit: false, onDiskBefore: true, onDiskAfter }, of)
     }
   })
 }

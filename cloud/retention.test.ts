@@ -27,7 +27,7 @@ import {
   purgeExpired,
   type RetentionDeps,
 } from './retention.ts'
-import { createSightings, type Sightings } from './sightings.ts'
+import { createSightings, type Retention, type Sightings } from './sightings.ts'
 import {
   AGENCY,
   codeOf,
@@ -278,6 +278,31 @@ test('a purge of many rows goes in steps, between which others write, and stops 
   })
 })
 
+test('a picture goes with its sighting, when no revision of that is left to be seen', async () => {
+  await inPurge(
+    async ({ deps, database, sightings, atMs }) => {
+      const [alone, matchedByFinal] = [sightingRow(0), sightingRow(0)]
+      const crop = ({ camera_id, sighting_id }: SightingsTable) =>
+        sightings.insertCrop({
+          ...{ camera_id, sighting_id, sha256: 'x', jpeg: Buffer.from('JPEG') },
+          ...{ received_at_ms: START_MS, retained_from_ms: START_MS },
+        })
+      const later = { ...matchedByFinal, revision: matchedByFinal.revision + 1, matched: 1 as const }
+      await database.writeBatch([
+        ...[alone, matchedByFinal, later].map((row) => sightings.insert(row)),
+        ...[crop(alone), crop(matchedByFinal)],
+      ])
+      atMs(DAY_MS)
+      const purged = await purgeExpired(deps, never)
+      assert.equal([purged.unmatched, purged.matched, purged.crops], [2, 0, 1])
+      assert.equal(await sightings.counts(), { sightings: 1, crops: 1 })
+      atMs(2 * DAY_MS)
+      assert.equal([(await purgeExpired(deps, never)).crops, (await sightings.counts()).crops], [1, 0])
+    },
+    { matchedMs: 2 * DAY_MS, cropMs: 30 * DAY_MS },
+  )
+})
+
 test('a step is as large as its time allows, within bounds', () => {
   assert.is(nextStepRows(200, PURGE_STEP_TARGET_MS), 200)
   assert.is(nextStepRows(200, PURGE_STEP_TARGET_MS / 2), 400)
@@ -359,7 +384,7 @@ interface PurgeWorld {
 }
 
 /** The real sightings and database; of the other parts, those that have nothing to delete. */
-async function inPurge(work: (world: PurgeWorld) => Promise<void>): Promise<void> {
+async function inPurge(work: (world: PurgeWorld) => Promise<void>, change: Partial<Retention> = {}): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'candor-retention-'))
   let nowMs = START_MS
   let paused = () => {}
@@ -373,7 +398,8 @@ async function inPurge(work: (world: PurgeWorld) => Promise<void>): Promise<void
         await systemClock.sleep(0)
       },
     }
-    const retention = () => ({ unmatchedMs: DAY_MS, matchedMs: DAY_MS, cropMs: DAY_MS, quarantineMs: DAY_MS })
+    const times = { unmatchedMs: DAY_MS, matchedMs: DAY_MS, cropMs: DAY_MS, quarantineMs: DAY_MS, ...change }
+    const retention = () => times
     const sightings = createSightings({ database, retention })
     const audited: object[] = []
     const nothing = { purge: async () => ({ deleted: {}, isDone: true }) }

@@ -123,6 +123,20 @@ async function leaveReceipt(deps: Pick<RetentionDeps, 'audit'>, receipts: Receip
   receipts.settled()
 }
 
+/** What else is due once a minute, one after the other; what fails is logged, and holds up neither the rest nor the purge. */
+export function createUpkeep(steps: Readonly<Record<string, () => unknown>>, log: Log): () => Promise<void> {
+  return async () => {
+    for (const [operation, step] of Object.entries(steps)) {
+      try {
+        await step()
+      } catch (thrown) {
+        const error = toAppError(thrown)
+        log.error('upkeep_failed', { operation, code: error.code, error: error.message })
+      }
+    }
+  }
+}
+
 /** Purges at every interval until the signal aborts, and sends alerts that could not be published. A failure is logged and tried again at the next interval. */
 export async function runRetention(deps: RetentionDeps, signal: AbortSignal): Promise<void> {
   const { clock, database } = deps
@@ -132,12 +146,12 @@ export async function runRetention(deps: RetentionDeps, signal: AbortSignal): Pr
   let isToSweep = true
   let sweepAtMs = Number.NEGATIVE_INFINITY
   while (!signal.aborted) {
+    await deps.upkeep()
     try {
-      await deps.upkeep()
+      const purged = await purgeExpired(deps, signal, receipts)
       // The last purge may have deleted rows and not got to the log: a reader, such as a backup, was in the way.
       if (failed) await database.truncateLog()
       failed = false
-      const purged = await purgeExpired(deps, signal, receipts)
       isToSweep ||= PURGE_CLASSES.some((one) => purged[one] > 0)
       // An alert whose publish failed, on a full disk perhaps, must not wait for the next alert.
       await deps.alerts.publishPending()

@@ -68,10 +68,11 @@ test('a period is looked at once when it is over, and a finding says why and nam
 test('turning a page of a search is no further search', async () => {
   await inCloud(async (world) => {
     const { audit, review } = world.cloud.parts
-    for (const seq of await searchTimes(world, 6)) {
+    // One more would be flagged.
+    for (const seq of await searchTimes(world, 4)) {
       const actor = searched().actor
-      const page = { operation: 'search.answered', outcome: 'allowed', actor, completes: seq, results: 1 } as const
-      await audit.append({ ...page, detail: { shown: 1, offset: seq % 2 === 0 ? 50 : 0, truncated: false } })
+      const page = { operation: 'search.page_viewed', outcome: 'allowed', actor, completes: seq, results: 1 } as const
+      await audit.append({ ...page, detail: { shown: 1, offset: 50 } })
     }
     world.clock.advance(PERIOD_MS)
     await review.upkeep()

@@ -220,7 +220,7 @@ export function openSearch(deps: SearchDeps): Search {
       }
       const stored = await sightings.get(sightingId, clock.nowMs(), cameraId)
       if (stored === null) throw new AppError('not_found', 'there is no such sighting, or it is past its retention')
-      const { caseNumber = null } = kept.get(auditSeq, actor)?.purpose ?? {}
+      const caseNumber = (kept.get(auditSeq, actor)?.purpose ?? (await entryOf(auditSeq)))?.caseNumber ?? null
       await audit.append({
         ...record,
         outcome: 'allowed',

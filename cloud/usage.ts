@@ -14,7 +14,7 @@ import {
   countEntry,
   countStatements,
   type Figure,
-  SEARCH_OPERATIONS,
+  isSearch,
   utcDay,
   whoOf,
 } from './usage/figures.ts'
@@ -111,11 +111,8 @@ export function createUsage({ database, clock }: { database: Database; clock: Cl
 
   function searchOf(entry: AuditEntry, atMs: number): Statement[] {
     const { seq, outcome, rule, query, actor } = entry
-    if (entry.operation === 'search.answered' && entry.completes !== null && Number(entry.detail.offset) > 0) {
-      return [build.updateTable('usage_searches').set({ page: 1 }).where('seq', '=', entry.completes)]
-    }
     const who = whoOf(actor)
-    if (!SEARCH_OPERATIONS.has(entry.operation) || who === null) return []
+    if (!isSearch(entry) || who === null) return []
     const digest = query?.plateDigest == null ? null : Buffer.from(query.plateDigest, 'hex')
     const search = build.insertInto('usage_searches').values({
       ...{ seq, who, at_ms: atMs, outcome, rule, plate_digest: digest },

@@ -37,9 +37,11 @@ const alertOf = async (world: HookedCloud, sightingId: string) => {
   return alert
 }
 
-/** The next step, which makes revision 1. */
-const compare = (world: HookedCloud, alertId: string) =>
-  world.cloud.parts.alerts.step(
+/** The next step, by somebody who may, which makes revision 1. */
+async function compare(world: HookedCloud, alertId: string): Promise<void> {
+  const isThere = (await world.cloud.parts.accounts.find('otto')) !== null
+  if (!isThere) await world.addPerson('otto', ['officer'], ['patrol'])
+  await world.cloud.parts.alerts.step(
     alertId,
     { step: 'image_compared', revision: 0, plateSeen: PLATE, jurisdictionSeen: null },
     {
@@ -48,6 +50,7 @@ const compare = (world: HookedCloud, alertId: string) =>
       groups: ['patrol'],
     },
   )
+}
 
 const told = ({ got }: Receiver) => got.map(({ json }) => [json.alert.alertId, json.alert.revision])
 const rows = async ({ cloud }: HookedCloud, table: 'webhooks' | 'webhook_deliveries') => {

@@ -33,6 +33,8 @@ export function cameraHealth(deps: HealthDeps): CameraHealth {
   const counters = outbox.counters()
   const bornAtMs = outbox.oldestBornAtMs()
   const { read, still, rejected, failed, made, matched, withheld } = pipeline.counters
+  // What was held in memory and met no list in its time was kept back as well.
+  const { expired, dropped } = deps.memory.counters
   return {
     cameraId: deps.cameraId,
     sessionId: deps.uplink.sessionId,
@@ -41,7 +43,7 @@ export function cameraHealth(deps: HealthDeps): CameraHealth {
     clock: deps.clockState.state,
     frames: { read, still, dropped: source.dropped, rejected: source.rejected + rejected, failed },
     vision: { restarts: deps.vision.restarts },
-    sightings: { made, matched, withheld: withheld + counters.withheld, lost: counters.lost },
+    sightings: { made, matched, withheld: withheld + counters.withheld + expired + dropped, lost: counters.lost },
     outbox: {
       rows: outbox.rows,
       bytes: outbox.bytes,

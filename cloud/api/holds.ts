@@ -13,7 +13,8 @@ import { MAX_NAMED } from '../holds/selecting.ts'
 import { type HoldSelection, MAX_BASIS_CHARACTERS, MAX_CASE_CHARACTERS, type Selected } from '../holds.ts'
 import type { CloudParts } from '../parts.ts'
 import { may, requirePermission } from '../permissions.ts'
-import { MAX_SEARCH_CAMERAS } from '../search/request.ts'
+import { MAX_PURPOSE_CHARACTERS, MAX_SEARCH_CAMERAS } from '../search/request.ts'
+import { refusalOf, scopeOf } from '../search/rules.ts'
 import type { Door, TypedApi } from './door.ts'
 
 const params = z.object({ holdId: z.uuidv7() })
@@ -43,12 +44,14 @@ const selectionSchema = z.discriminatedUnion('kind', [
     toMs: timeMsSchema.describe('seen before this time'),
     cameras: z.array(slugSchema).max(MAX_SEARCH_CAMERAS).default([]),
     near: z.boolean().default(false).describe('reads that reading may have confused with the plate, too'),
+    purpose: z.string().max(MAX_PURPOSE_CHARACTERS).nullable().default(null).describe('as of a search'),
+    offenceType: z.string().max(MAX_PURPOSE_CHARACTERS).default('').describe('as of a search'),
   }),
   z.strictObject({ kind: z.literal('alerts'), alertIds: named }),
 ])
 
 export function registerHolds(app: TypedApi, parts: CloudParts, door: Door): void {
-  const { holds, audit } = parts
+  const { holds, audit, policy, clock } = parts
   const subject = (holdId: string) => ({ kind: 'hold', id: holdId })
   const writes = door.guard('holds.write')
 
@@ -94,6 +97,7 @@ export function registerHolds(app: TypedApi, parts: CloudParts, door: Door): voi
         operation: 'hold.add',
         caseNumber: text(body.caseNumber),
         reason: text(body.basis),
+        offenceType: selection.kind === 'plate' ? text(selection.offenceType ?? '') || null : null,
         query: selection.kind === 'plate' ? queryOf(selection, audit.plateDigest) : null,
         detail: { until: new Date(body.untilMs).toISOString(), kind: selection.kind },
       })
@@ -106,6 +110,18 @@ export function registerHolds(app: TypedApi, parts: CloudParts, door: Door): voi
       if (selection.kind === 'plate' && !may(roles, 'search.run')) {
         await refused('search.run')
         requirePermission(roles, 'search.run')
+      }
+      if (selection.kind === 'plate') {
+        // It finds what a search would: the same rules go before it.
+        const { caseNumber, basis: reason } = body
+        const refusal = refusalOf(
+          { ...selection, offenceType: selection.offenceType ?? '', caseNumber, reason, limit: 1, offset: 0 },
+          { policy: policy.current(), scope: scopeOf(roles, policy.current()), nowMs: clock.nowMs() },
+        )
+        if (refusal !== null) {
+          await refused(refusal.rule)
+          throw new AppError('bad_input', refusal.message, { hint: refusal.hint })
+        }
       }
       let selected: Selected
       try {
@@ -239,10 +255,12 @@ export function registerHolds(app: TypedApi, parts: CloudParts, door: Door): voi
 
 function queryOf(selection: HoldSelection & { kind: 'plate' }, plateDigest: (plate: string) => string) {
   const { plate, fromMs, toMs, cameras } = selection
+  const purpose = slugSchema.safeParse(selection.purpose)
   return {
     plateDigest: plateDigest(normalised(plate)),
     plateKind: 'exact' as const,
     ...{ fromMs, toMs, cameras: [...cameras], limit: null },
+    ...(purpose.success ? { purpose: purpose.data } : {}),
   }
 }
 

@@ -39,12 +39,13 @@ export type DayKey = Omit<KeyFile, 'key' | 'format'> & {
 
 /**
  * How long a backup may be read, milliseconds: as configured, but no longer than the shortest time that the policy keeps anything on disk.
- * So nothing lies anywhere, encrypted or not, for more than twice its retention.
+ * So nothing lies anywhere, encrypted or not, for more than twice its retention. Where sightings without a match touch no disk, quarantine
+ * holds no content either.
  */
 export function backupLifeMs(backupDays: number, policy: Pick<Policy, 'retention' | 'unmatchedInMemory'>): number {
-  const { unmatchedDays, ...others } = policy.retention
-  const classes = policy.unmatchedInMemory ? Object.values(others) : [unmatchedDays, ...Object.values(others)]
-  return Math.min(backupDays, ...classes) * DAY_MS
+  const { unmatchedDays, quarantineDays, ...onDisk } = policy.retention
+  const classes = policy.unmatchedInMemory ? [] : [unmatchedDays, quarantineDays]
+  return Math.min(backupDays, ...classes, ...Object.values(onDisk)) * DAY_MS
 }
 
 /** The day's key, made when there is none that is still to live. */

@@ -26,6 +26,9 @@ export type HoldSelection =
       cameras: readonly string[]
       /** Reads that reading may have confused with the plate, too. */
       near: boolean
+      /** As of a search; who may search what is asked before. */
+      purpose?: string | null
+      offenceType?: string
     }
   /** With the sightings that the alerts are about, those of their trails included. `groups`: whose alerts the person may see. */
   | { kind: 'alerts'; alertIds: readonly string[]; groups: readonly string[] }

@@ -5,7 +5,7 @@ import { keepCrops, keepSightings } from '../holds/keeping.ts'
 import type { Deleted, PurgeStep } from '../purge-receipt.ts'
 import type { Retention } from '../sightings.ts'
 
-/** The oldest `limit` expired rows of each kind. */
+/** The oldest `limit` expired rows of each kind. A picture goes with its sighting, where that goes before it. */
 export async function purgeSightings(
   database: Database,
   { unmatchedMs, matchedMs, cropMs }: Retention,
@@ -24,12 +24,28 @@ export async function purgeSightings(
       .limit(limit)
     const onPage = within(sql`(camera_id, sighting_id, revision)`, page)
     const { keep, mayGo, wasKept } = keepSightings(build, onPage, nowMs)
+    const { orphans, orphansGo } = picturesOf(page)
     const remove = build
       .deleteFrom('sightings')
       .where(onPage)
       .where(mayGo)
       .returning(['camera_id', 'sighting_id', 'revision', 'payload_sha256', 'retained_from_ms', wasKept.as('kept')])
-    return [keep, remove]
+    return [orphans, orphansGo, keep, remove]
+  }
+
+  /** Of the page's sightings of which no revision is left to be seen. */
+  function picturesOf(page: Expression<unknown>) {
+    const left = sql<SqlBool>`exists (
+      select 1 from sightings as left_one where left_one.camera_id = crops.camera_id and left_one.sighting_id = crops.sighting_id
+        and left_one.retained_from_ms > ${nowMs} - case left_one.matched when 1 then ${matchedMs} else ${unmatchedMs} end)`
+    const onPage = sql<SqlBool>`((camera_id, sighting_id) in (select camera_id, sighting_id from ${page}) and not ${left})`
+    const { keep, mayGo, wasKept } = keepCrops(build, onPage, nowMs)
+    const remove = build
+      .deleteFrom('crops')
+      .where(onPage)
+      .where(mayGo)
+      .returning(['camera_id', 'sighting_id', 'sha256', 'retained_from_ms', wasKept.as('kept')])
+    return { orphans: keep, orphansGo: remove }
   }
   const page = build
     .selectFrom('crops')
@@ -51,13 +67,14 @@ export async function purgeSightings(
     crops.keep,
     removeCrops,
   ])
-  const [unmatched, matched, pictures] = [1, 3, 5].map((i) => (written[i]?.rows ?? []) as PurgedRow[]) as [
-    PurgedRow[],
-    PurgedRow[],
-    PurgedRow[],
-  ]
+  const rowsOf = (at: number) => (written[at]?.rows ?? []) as PurgedRow[]
+  const [unmatched, matched, pictures] = [rowsOf(3), rowsOf(7), rowsOf(9)] as const
   return {
-    deleted: { unmatched: gone(unmatched), matched: gone(matched), crops: gone(pictures) },
+    deleted: {
+      unmatched: gone(unmatched),
+      matched: gone(matched),
+      crops: gone([...rowsOf(1), ...rowsOf(5), ...pictures]),
+    },
     isDone: Math.max(unmatched.length, matched.length, pictures.length) < limit,
   }
 }

@@ -114,7 +114,7 @@ export function searchSection({ usage, bound, labels }: Counted): Section {
     figures: [
       figure('searches', shown(sumOf(searches), bound), [
         'Searches',
-        'that were answered, each page of their results counted as one',
+        'of stored reads, evidence holds by plate among them; turning a page is no further one',
         LOG,
       ]),
       figure('searches-refused', shown(sumOf(refused), bound), [
@@ -300,6 +300,11 @@ export function deletionSection({ usage, bound }: Counted): Section {
       figure('purged-sightings', { count: (purged?.get('unmatched') ?? 0) + (purged?.get('matched') ?? 0) }, [
         'Records of sightings deleted',
         'a vehicle may have two: an early one and a final one',
+        source,
+      ]),
+      figure('purged-held', { count: purged?.get('held') ?? 0 }, [
+        'Held records and pictures deleted',
+        'an evidence hold had kept them beyond their time, and ended',
         source,
       ]),
       figure('purged-pictures', { count: purged?.get('crops') ?? 0 }, ['Pictures deleted', 'of plates', source]),

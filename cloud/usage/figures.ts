@@ -24,7 +24,10 @@ export type Figure =
   | 'holds'
 
 /** Operations that look for plates in stored reads. */
-export const SEARCH_OPERATIONS: ReadonlySet<string> = new Set(['search.run'])
+/** A hold by plate looks for it as a search does. */
+export function isSearch({ operation, query }: Pick<AuditEntry, 'operation' | 'query'>): boolean {
+  return operation === 'search.run' || (operation === 'hold.add' && query !== null)
+}
 
 /** Without a stated purpose. */
 export const NO_PURPOSE = 'not-stated'
@@ -66,7 +69,12 @@ export function countEntry(counts: Counts, entry: AuditEntry): void {
   // A partner's search that our rules refuse is refused before it becomes one here; with `completes` it had, and counts there.
   if (operation === 'federation.searched' && outcome === 'refused' && entry.completes === null)
     addTo(counts, 'searches_refused', rule ?? 'other')
-  if (SEARCH_OPERATIONS.has(operation)) {
+  if (isSearch(entry)) {
+    // What was refused after it had been written down as allowed is no search, and is counted as refused.
+    if (outcome === 'refused' && entry.completes !== null) {
+      addTo(counts, 'searches', actor.organisation ?? '', -1)
+      addTo(counts, 'purposes', query?.purpose ?? NO_PURPOSE, -1)
+    }
     if (outcome === 'refused') addTo(counts, 'searches_refused', rule ?? 'other')
     else {
       addTo(counts, 'searches', actor.organisation ?? '')
@@ -80,8 +88,10 @@ export function countEntry(counts: Counts, entry: AuditEntry): void {
     for (const kind of PURGE_CLASSES)
       if (numberOf(detail[kind]) > 0) addTo(counts, 'purged', kind, numberOf(detail[kind]))
   }
-  const hold = outcome === 'allowed' ? HOLD_OPERATIONS[operation] : undefined
-  if (hold !== undefined) addTo(counts, 'holds', hold)
+  const hold = HOLD_OPERATIONS[operation]
+  // Written down before it is done: one that was refused after that was not.
+  if (hold !== undefined && outcome === 'allowed') addTo(counts, 'holds', hold)
+  if (hold !== undefined && outcome === 'refused' && entry.completes !== null) addTo(counts, 'holds', hold, -1)
 }
 
 const HOLD_OPERATIONS: Readonly<Record<string, string>> = {

@@ -104,7 +104,7 @@ async function logIn(page: Page, origin: string, person: Person): Promise<void> 
   await page.goto(`${origin}/`)
   await page.fill('#account', person.account)
   await page.fill('#password', person.password)
-  await page.click('#login-form button')
+  await page.click('#login-form button[type=submit]')
   await page.waitForSelector('#link.connected')
 }
 
@@ -136,7 +136,7 @@ browserTest('an officer logs in, sees a sighting arrive, and takes an alert thro
       await page.goto(`${trial.https.origin}/`)
       await page.fill('#account', person.account)
       await page.fill('#password', 'not the password')
-      await page.click('#login-form button')
+      await page.click('#login-form button[type=submit]')
       await page.waitForSelector('#login-problem:not(:empty)')
       assert.match(String(await page.textContent('#login-problem')), 'not right')
 
@@ -331,7 +331,7 @@ browserTest('an address that names an alert leads to it, over the log-in and on 
       await page.goto(`${trial.https.origin}/#alert=${first}`)
       await page.fill('#account', person.account)
       await page.fill('#password', person.password)
-      await page.click('#login-form button')
+      await page.click('#login-form button[type=submit]')
       await shown(first)
       await page.waitForSelector('#detail .picture img')
       for (const alertId of [second, first, first]) {

@@ -43,7 +43,7 @@ test('a hold is made, listed, shown by its case, extended and released from the 
     const until = (days: number) => new Date(nowMs + days * 86_400_000).toISOString()
     const add = ['hold', 'add', '--case', '26-17', '--basis', 'preservation letter', '--until', until(90)]
     assert.is((await ines(...add)).code, 2, 'it must say what')
-    assert.is((await ines(...add, '--plate', PLATE)).code, 2, 'and when')
+    assert.is((await ines(...add, '--plate', PLATE)).code, 2, 'and when, and for what offence')
     const made = await ines(...add, '--sighting', sightingId)
     assert.is(made.code, 0, made.err)
     const [holdId = ''] = made.out.split('\n')

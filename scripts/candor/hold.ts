@@ -15,6 +15,8 @@ interface AddOptions {
   to?: number
   camera?: string[]
   near?: boolean
+  purpose?: string
+  offence?: string
   json?: boolean
 }
 
@@ -34,6 +36,8 @@ export function register(program: Command): void {
     .option('--to <time>', 'with --plate: seen before; a date counts to its end', timeAt('end'))
     .option('--camera <names...>', 'with --plate: only these cameras')
     .option('--near', 'with --plate: also reads that reading may have confused with it')
+    .option('--offence <type>', 'with --plate: offence type, as of a search (required)')
+    .option('--purpose <code>', 'with --plate: one of the policy’s purposes, where it names some')
     .option('--json', 'one JSON document')
     .action(async (options: AddOptions) => {
       const selection = selectionOf(options)
@@ -124,9 +128,10 @@ function selectionOf(options: AddOptions) {
     throw usageError('say what to hold: --sighting IDs, --alert IDs, or --plate with --from and --to')
   if (options.sighting !== undefined) return { kind: 'sightings', sightingIds: options.sighting }
   if (options.alert !== undefined) return { kind: 'alerts', alertIds: options.alert }
-  const { plate, from, to, camera = [], near = false } = options
-  if (from === undefined || to === undefined) throw usageError('--plate needs --from and --to')
-  return { kind: 'plate', plate, fromMs: from, toMs: to, cameras: camera, near }
+  const { plate, from, to, camera = [], near = false, purpose = null, offence } = options
+  if (from === undefined || to === undefined || offence === undefined)
+    throw usageError('--plate needs --from, --to and --offence')
+  return { kind: 'plate', plate, fromMs: from, toMs: to, cameras: camera, near, purpose, offenceType: offence }
 }
 
 async function holdSchema() {

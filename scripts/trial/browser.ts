@@ -73,6 +73,6 @@ export async function openWindow(
   await page.goto(`${origin}/`)
   await page.fill('#account', person.account)
   await page.fill('#password', person.password)
-  await page.click('#login-form button')
+  await page.click('#login-form button[type=submit]')
   return context
 }
