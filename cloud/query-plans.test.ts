@@ -419,6 +419,7 @@ test('use is counted, reviewed, published and asked for by day, person, plate an
     for (const wanted of [
       /^SEARCH usage_days USING PRIMARY KEY \(utc_day=\?\)/,
       /^SEARCH usage_plates USING PRIMARY KEY \(plate_digest=\?\)/,
+      /^SEARCH usage_plates USING COVERING INDEX usage_plates_by_seq \(seq<\?\)/,
       /^SEARCH usage_searches USING INDEX usage_searches_by_person \(who=\? AND at_ms>\? AND at_ms<\?\)/,
       /^SEARCH audit_entries USING INTEGER PRIMARY KEY \(rowid>\?\)/,
       /^SEARCH transparency_reports USING INDEX transparency_reports_by_day \(to_day>\?\)/,

@@ -65,6 +65,23 @@ test('a period is looked at once when it is over, and a finding says why and nam
   })
 })
 
+test('the people of a partner are looked at each by themselves', async () => {
+  await inCloud(async (world) => {
+    const { review } = world.cloud.parts
+    const partner = { account: null, roles: ['partner' as const], session: null, source: '10.0.0.9' }
+    const by = (onBehalfOf: string) => ({ actor: { ...partner, organisation: 'shelby', onBehalfOf } })
+    const numbers = await searchTimes(world, 5, by('omar'))
+    await searchTimes(world, 4, by('ines'))
+    await searchTimes(world, 4)
+    world.clock.advance(PERIOD_MS)
+    await review.upkeep()
+    assert.equal(
+      (await all(world)).map(({ who, entries }) => ({ who, entries })),
+      [{ who: 'shelby/omar', entries: numbers }],
+    )
+  })
+})
+
 test('turning a page of a search is no further search', async () => {
   await inCloud(async (world) => {
     const { audit, review } = world.cloud.parts

@@ -7,6 +7,7 @@ import { type Clock, DAY_MS } from '../shared/clock.ts'
 import type { NewId } from '../shared/ids.ts'
 import type { Log } from '../shared/log.ts'
 import type { Audit } from './audit/log.ts'
+import { lastPurge } from './audit/reading.ts'
 import type { Authority } from './authority.ts'
 import type { ConnectionLimits } from './connections.ts'
 import type { Database } from './database/database.ts'
@@ -44,7 +45,7 @@ export interface Sharing {
   readonly port: number | null
   /** Begins to listen for partners. Throws `configuration` when the port cannot be had. */
   listen(): Promise<void>
-  /** A certificate that nears its end is made anew, rows past their time go. Called each minute. */
+  /** A certificate that nears its end is made anew, rows and answers past their time go. Called each minute. */
   upkeep(): Promise<void>
   close(): Promise<void>
 }
@@ -86,19 +87,23 @@ export async function openSharing(deps: SharingDeps): Promise<Sharing> {
   })
   let listener: Listener | null = null
   let shown = ''
+  const asks = createAsks({ asking, clock, newId })
 
   const portNow = () => (listener === null ? null : portOf(listener.server as Server))
   return {
     partners,
     grants,
     asking,
-    asks: createAsks({ asking, clock, newId }),
+    asks,
     identity() {
       const port = portNow()
       const url = port === null ? null : `https://${config.hostnames[0]}:${port}`
       return makeIdentity({ agency, url, caPem: authority.caPem, issuedAtMs: clock.nowMs() }, authority.sign)
     },
-    reconcile: (partner, window) => reconcile({ asking, record, audit }, partner, window),
+    reconcile(partner, window) {
+      const purgedThrough = async () => (await lastPurge(database)).throughSeq
+      return reconcile({ asking, record, audit, purgedThrough, clock }, partner, window)
+    },
     async organisations() {
       const now = clock.nowMs()
       const names: string[] = []
@@ -130,12 +135,13 @@ export async function openSharing(deps: SharingDeps): Promise<Sharing> {
       await listen(listener.server, config.federationPort, config.host)
     },
     async upkeep() {
+      asks.dropOld()
       await record.purge(clock.nowMs() - RECORD_KEPT_DAYS * DAY_MS, PURGED_AT_ONCE)
       if (listener === null) return
       const { certPem } = await own()
       if (certPem === shown) return
-      shown = certPem
       await listener.renew()
+      shown = certPem
       log.info('partner_certificate_renewed')
     },
     async close() {

@@ -161,6 +161,24 @@ test('a report is never changed: a second one of the same days corrects it, and 
   })
 })
 
+test('the audit has the digest before a report is public, and says so when it could not be stored', async () => {
+  await inCloud(async (world) => {
+    const { transparency } = world.cloud.parts
+    const day = today(world) - 1
+    const publish = () => transparency.publish({ from: day, to: day }, 'pat')
+    world.sql(`CREATE TRIGGER disk_full BEFORE INSERT ON transparency_reports BEGIN SELECT RAISE(ABORT, 'full'); END`)
+    assert.is.not(await codeOf(publish), 'none')
+    assert.equal(await transparency.list(), [])
+    const [taken, said] = await world.audited('transparency.published')
+    assert.equal([said?.outcome, taken?.outcome, taken?.completes], ['allowed', 'refused', said?.seq])
+    assert.is(taken?.detail.manifestSha256, said?.detail.manifestSha256)
+    world.sql('DROP TRIGGER disk_full')
+    const { reportId, manifestSha256 } = await publish()
+    assert.is(reportId, 1)
+    assert.is((await world.audited('transparency.published'))[0]?.detail.manifestSha256, manifestSha256)
+  })
+})
+
 test('a report is published by itself when its time has come, once, by the policy', async () => {
   await inCloud(async (world) => {
     const { parts } = world.cloud

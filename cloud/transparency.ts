@@ -9,7 +9,7 @@ import type { Log } from '../shared/log.ts'
 import { type Signer, sha256Hex } from '../shared/signing.ts'
 import type { Policy } from '../shared/wire/policy.ts'
 import type { Outcomes } from './alerts/outcomes.ts'
-import { CLOUD_ACTOR, canonicalBytes } from './audit/entry.ts'
+import { type AuditRecord, CLOUD_ACTOR, canonicalBytes } from './audit/entry.ts'
 import type { Audit } from './audit/log.ts'
 import type { Database } from './database/database.ts'
 import type { Hotlists } from './hotlists.ts'
@@ -216,18 +216,25 @@ export function createTransparency(deps: TransparencyDeps): Transparency {
     }
     const envelope = `${JSON.stringify(deps.signer.seal(canonicalBytes(manifest)))}\n`
     const madeAtMs = clock.nowMs()
-    await database.writeBatch([
-      build.insertInto('transparency_reports').values({
-        ...{ report_id: reportId, from_day: days.from, to_day: days.to, made_at_ms: madeAtMs, made_by: by },
-        ...{ manifest: envelope, ...files },
-      }),
-    ])
     const manifestSha256 = sha256Hex(envelope)
-    await deps.audit.append({
+    const entry: AuditRecord = {
       ...{ operation: 'transparency.published', outcome: 'allowed', actor: CLOUD_ACTOR },
       subject: { kind: 'report', id: String(reportId) },
       detail: { from: dateOf(days.from), to: dateOf(days.to), manifestSha256, by },
-    })
+    }
+    // First the audit: no report is public whose digest is not in it.
+    const { seq } = await deps.audit.append(entry)
+    try {
+      await database.writeBatch([
+        build.insertInto('transparency_reports').values({
+          ...{ report_id: reportId, from_day: days.from, to_day: days.to, made_at_ms: madeAtMs, made_by: by },
+          ...{ manifest: envelope, ...files },
+        }),
+      ])
+    } catch (thrown) {
+      await deps.audit.append({ ...entry, outcome: 'refused', rule: toAppError(thrown).code, completes: seq })
+      throw thrown
+    }
     return { reportId, from: dateOf(days.from), to: dateOf(days.to), madeAtMs, madeBy: by, manifestSha256 }
   }
 

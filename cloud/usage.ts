@@ -6,6 +6,7 @@
 import type { Clock } from '../shared/clock.ts'
 import type { AuditEntry } from './audit/entry.ts'
 import { parseEntry } from './audit/entry.ts'
+import { lastPurge } from './audit/reading.ts'
 import type { Database, Statement } from './database/database.ts'
 import { type CameraDays, createCameraDays } from './usage/cameras.ts'
 import {
@@ -56,7 +57,7 @@ export interface Usage {
   }>
   /** Searches for exactly this plate in the whole audit, newest first, at most `limit` of them, and how many there are. */
   searchesOf(plateDigest: string, limit: number): Promise<{ total: number; searches: PlateSearched[] }>
-  /** Deletes what reviews do not look back to any more; at most `limit` rows of each kind. */
+  /** Deletes what reviews do not look back to any more, and digests of entries that the audit let go of; at most `limit` rows of each kind. */
   purge(beforeMs: number, limit: number): Promise<number>
 }
 
@@ -83,7 +84,8 @@ export function createUsage({ database, clock }: { database: Database; clock: Cl
       const last = rows.at(-1)
       if (last === undefined) return { seq }
       await database.writeBatch([
-        ...(await statementsOf(rows.map(({ bytes }) => parseEntry(bytes)))),
+        // What went by policy has no bytes.
+        ...(await statementsOf(rows.filter(({ bytes }) => bytes.length > 0).map(({ bytes }) => parseEntry(bytes)))),
         build
           .insertInto('usage_places')
           .values({ reader: READER, seq: last.seq })
@@ -210,7 +212,21 @@ export function createUsage({ database, clock }: { database: Database; clock: Cl
         build
           .deleteFrom(table)
           .where('seq', 'in', build.selectFrom(table).select('seq').where('at_ms', '<', beforeMs).limit(limit))
-      const written = await database.writeBatch([old('usage_searches'), old('usage_switches')])
+      const { throughSeq, isDone } = await lastPurge(database)
+      const gone = (table: 'usage_searches' | 'usage_plates') =>
+        build.deleteFrom(table).where(
+          'seq',
+          'in',
+          build
+            .selectFrom(table)
+            .select('seq')
+            .where('seq', '<=', isDone ? throughSeq : 0)
+            .limit(limit),
+        )
+      const written = await database.writeBatch([
+        ...[old('usage_searches'), old('usage_switches')],
+        ...[gone('usage_searches'), gone('usage_plates')],
+      ])
       return written.reduce((sum, { changes }) => sum + changes, 0)
     },
   }

@@ -2,7 +2,19 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../shared/clock.ts'
 import { sha256Hex } from '../../shared/signing.ts'
-import { ASKED, giveGrant, inAgency, inTwoClouds, PLATE, pair, prepare, see } from '../sharing/testing.ts'
+import { EARLIEST_TIME_MS, LATEST_TIME_MS } from '../../shared/wire/sighting.ts'
+import {
+  ASKED,
+  giveGrant,
+  inAgency,
+  inTwoClouds,
+  OPEN,
+  PLATE,
+  pair,
+  prepare,
+  see,
+  setPolicy,
+} from '../sharing/testing.ts'
 import { SHARING_LIMITS } from '../sharing/wire.ts'
 import { type TestCloud, until } from '../testing.ts'
 import { callerOf } from './testing.ts'
@@ -54,6 +66,12 @@ test('an investigator sees own results at once, those of a partner as they come,
     )
     assert.is((await picture(await asker.logIn('ines'))).status, 403)
     assert.is((await picture(ines, first.picture.replace(sightingId, second.sightingId))).status, 403)
+    const scope = { role: 'partner' as const, maxAgeDays: null, patterns: true, exports: false }
+    await setPolicy(owner, { ...OPEN, search: { scopes: [{ ...scope, purposes: ['missing-person'] }] } })
+    assert.is((await picture(ines)).status, 403, 'no purpose of the grant is allowed any more')
+    assert.is((await owner.audited('federation.crop_viewed'))[0]?.rule, 'no_grant')
+    await setPolicy(owner, OPEN)
+    assert.is((await picture(ines)).status, 200)
     await owner.cloud.parts.sharing.grants.revoke(grant.grantId, 'petra')
     assert.is((await picture(ines)).status, 403)
     assert.is((await owner.audited('federation.crop_viewed'))[0]?.rule, 'no_grant')
@@ -147,7 +165,7 @@ test('the two records agree; what one side lost or changed is named', async () =
     await search()
     await search({ purpose: 'missing-person' })
     await search({ plate: 'WWW9999' })
-    assert.equal(await compare(), { compared: 3, differences: [] })
+    assert.equal(await compare(), { compared: 3, untold: 0, differences: [] })
     assert.is((await call('GET', `/api/v1/partners/shelby/reconcile?${query}`, { token: ines })).status, 403)
 
     owner.sql(`UPDATE shared_searches SET results = 7 WHERE outcome = 'answered' AND results = 1`)
@@ -155,6 +173,11 @@ test('the two records agree; what one side lost or changed is named', async () =
     asker.sql(`UPDATE shared_searches SET own_seq = own_seq + 1 WHERE results = 0`)
     const problems = async () => (await compare()).differences.map(({ problem }: { problem: string }) => problem).sort()
     assert.equal(await problems(), ['missing_there', 'not_in_own_audit', 'numbers_differ', 'results_differ'])
+    asker.sql(`INSERT INTO audit_purges SELECT max(own_seq), 1, max(own_seq) + 1, NULL FROM shared_searches`)
+    assert.equal(await problems(), ['missing_there', 'numbers_differ', 'results_differ'])
+    assert.is((await compare()).untold, 1)
+    const always = `fromMs=${EARLIEST_TIME_MS}&toMs=${LATEST_TIME_MS}`
+    assert.is((await call('GET', `/api/v1/partners/shelby/reconcile?${always}`, { token: odile })).status, 200)
     asker.sql('DELETE FROM shared_searches')
     assert.equal(await problems(), ['missing_here', 'missing_here'])
     for (const world of [asker, owner]) assert.not(world.logLines.join('\n').includes(PLATE))

@@ -42,6 +42,9 @@ export const grantSchema = givenGrantSchema.extend({
 
 export const reconciliationSchema = z.object({
   compared: z.int().describe('searches that both sides know'),
+  untold: z
+    .int()
+    .describe('own rows whose audit entry went by policy, so that it cannot be told any more whether it fits'),
   differences: z.array(
     z.object({
       requestId: z.string(),

@@ -44,6 +44,8 @@ export const actorSchema = z.strictObject({
   source: z.string().max(64).nullable(),
   /** The other agency for whom it is done; absent: the own one. */
   organisation: slugSchema.optional(),
+  /** Its person for whom it is done, an account as that agency says. */
+  onBehalfOf: slugSchema.optional(),
 })
 export type Actor = z.infer<typeof actorSchema>
 

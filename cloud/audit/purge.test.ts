@@ -5,11 +5,13 @@ import { type Clock, DAY_MS, systemClock } from '../../shared/clock.ts'
 import { silentLog } from '../../shared/log.ts'
 import type { Database } from '../database/database.ts'
 import { codeOf, filesWith } from '../testing.ts'
+import { createUsage } from '../usage.ts'
 import { verifyCopy } from './copies.ts'
 import type { Audit } from './log.ts'
 import { cosign, encodeWitnessSecret, logKey, originOf, parseNote, parseWitnessSecret, verifierKey } from './note.ts'
 import { exportLog, proveEntry, publishLog } from './publish.ts'
 import { MAX_PURGED_SEGMENTS, purgeAudit } from './purge.ts'
+import { readEntries } from './reading.ts'
 import { openSource } from './source.ts'
 import { AGENCY, inLogWorld, type LogWorld, NOW_MS, RECORD } from './testing.ts'
 import { createWitnesses } from './witnesses.ts'
@@ -149,6 +151,39 @@ test('bytes that are gone without a receipt are found, and the database refuses 
     world.tamper((sqlite) => sqlite.exec("UPDATE audit_entries SET bytes = x'' WHERE seq BETWEEN 5 AND 9"))
     const verdict = await world.verify()
     assert.match(JSON.stringify(verdict), /"firstBad":5,.*no purge says so/)
+  })
+})
+
+test('with the entries go the digests of their plates, a bounded number at once, and readers leave the entries out', async () => {
+  await inLogWorld(async (world) => {
+    const plateDigest = 'ab'.repeat(32)
+    const query = { plateDigest, plateKind: 'exact', fromMs: null, toMs: null, limit: 1 } as const
+    const actor = { account: 'ines', roles: [], session: null, source: null }
+    world.fill(600, { change: (record) => ({ ...record, actor, query: { ...query, cameras: [] } }) })
+    const open = await world.open(LATER)
+    const { database } = open
+    const usage = createUsage({ database, clock: LATER })
+    await usage.follow()
+    const digests = async () => {
+      const searches = await database.read(
+        database.build.selectFrom('usage_searches').select((eb) => eb.fn.countAll<number>().as('count')),
+      )
+      return [(await usage.searchesOf(plateDigest, 0)).total, searches[0]?.count]
+    }
+    await cosignNow(open)
+    assert.is(await usage.purge(0, 500), 0)
+    assert.equal(await digests(), [600, 600], 'nothing has gone from the audit')
+    assert.is(await purge(open), 512)
+    assert.equal(
+      (await readEntries(database, [512, 513])).map(({ seq }) => seq),
+      [513],
+    )
+    assert.is(await usage.purge(0, 511), 1_022)
+    assert.equal(await digests(), [89, 89])
+    assert.is(await usage.purge(0, 511), 2)
+    assert.is(await usage.purge(0, 511), 0)
+    assert.equal(await digests(), [88, 88])
+    await open.close()
   })
 })
 

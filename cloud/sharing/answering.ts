@@ -10,7 +10,7 @@ import type { Audit } from '../audit/log.ts'
 import type { SearchRequest, SearchResult } from '../search/request.ts'
 import type { Search } from '../search.ts'
 import type { Sightings } from '../sightings.ts'
-import { admit, endOf, type Narrowed, oldestDays, policyRefuses, type Wanted } from './admit.ts'
+import { admit, endOf, type Narrowed, oldestDays, policyRefuses, purposeAllowed, type Wanted } from './admit.ts'
 import { factsOf, sameText, soughtIn } from './facts.ts'
 import type { Grant, Grants } from './grants.ts'
 import type { Partner } from './partners.ts'
@@ -59,12 +59,13 @@ export interface Answering {
 export function createAnswering(deps: AnsweringDeps): Answering {
   const { audit, clock, policy, grants, record, search, sightings } = deps
 
-  const actorOf = ({ partner, source }: Pick<Caller, 'partner' | 'source'>): Actor => ({
+  const actorOf = ({ partner, source }: Pick<Caller, 'partner' | 'source'>, account?: string): Actor => ({
     account: null,
     roles: ['partner'],
     session: null,
     source,
     organisation: partner.partner,
+    ...(account === undefined ? {} : { onBehalfOf: account }),
   })
 
   const voucherOf = (
@@ -83,11 +84,14 @@ export function createAnswering(deps: AnsweringDeps): Answering {
     return { refused: { auditSeq: entry.completes ?? seq, rule, message } }
   }
 
-  async function admitted(wanted: Wanted, { partner, isActive }: Caller) {
+  /** `grantId`: by that grant alone. */
+  async function admitted(wanted: Wanted, { partner, isActive }: Caller, grantId: string | null = null) {
     const approved = await grants.approved(partner.partner)
     // Asked behind the last await: what was decided meanwhile counts.
     if (!isActive()) return { ok: false, rule: 'partner_revoked' } as const
-    return admit(policy(), partner.jurisdiction, approved, wanted, clock.nowMs())
+    const given = approved.filter((grant) => grantId === null || grant.grantId === grantId)
+    const atMs = clock.nowMs()
+    return { ...admit(policy(), partner.jurisdiction, given, wanted, atMs), atMs }
   }
 
   async function run(request: SharedSearchRequest, { grant, cameras, fromMs }: Narrowed, actor: Actor) {
@@ -114,8 +118,8 @@ export function createAnswering(deps: AnsweringDeps): Answering {
   return {
     async search(request, caller) {
       const { partner } = caller
-      const actor = actorOf(caller)
       const { requestId, person } = request
+      const actor = actorOf(caller, person.account)
       const entry: Omit<AuditRecord, 'outcome'> = {
         operation: 'federation.searched',
         actor,
@@ -157,8 +161,9 @@ export function createAnswering(deps: AnsweringDeps): Answering {
         const isRule = code === 'bad_input' || code === 'forbidden'
         return refuse(isRule ? 'search_rules' : code, isRule ? message : 'the search failed', seq)
       }
-      const still = await admitted(wanted, caller)
+      const still = await admitted(wanted, caller, grant.grantId)
       if (!still.ok) return refuse(still.rule, REFUSALS[still.rule], seq)
+      if (isNarrower(still, admission)) return refuse('window_not_granted', REFUSALS.window_not_granted, seq)
       const results = answer.results.flatMap((result) => {
         const shown = share(result)
         if (shown === null) return []
@@ -189,7 +194,7 @@ export function createAnswering(deps: AnsweringDeps): Answering {
       const { grantId, cameraId, sightingId, auditSeq, person } = request
       const entry: Omit<AuditRecord, 'outcome'> = {
         operation: 'federation.crop_viewed',
-        actor: actorOf(caller),
+        actor: actorOf(caller, person.account),
         subject: { kind: 'sighting', id: sightingId },
         detail: { account: person.account, grant: grantId },
       }
@@ -260,12 +265,20 @@ const REFUSALS = {
   window_not_granted: 'the grant does not reach so far back',
 } as const
 
+type Admitted = Narrowed & { atMs: number }
+
+/** Does it let less through than `before` did? The oldest read moves on with the clock, and is not narrower for that. */
+function isNarrower(now: Admitted, before: Admitted): boolean {
+  return now.fromMs - before.fromMs > now.atMs - before.atMs || now.cameras.join() !== before.cameras.join()
+}
+
 function stillGiven(grant: Grant, policy: Policy, partner: Partner, nowMs: number): boolean {
   return (
     grant.partner === partner.partner &&
     grant.state === 'active' &&
     grant.crops &&
     policyRefuses(policy, partner.jurisdiction) === null &&
+    grant.purposes.some((purpose) => purposeAllowed(policy, purpose)) &&
     nowMs >= grant.fromMs &&
     nowMs < endOf(grant, policy)
   )

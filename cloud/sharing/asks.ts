@@ -9,8 +9,10 @@ import type { Asked } from './facts.ts'
 
 /** Answers are kept so long; whoever comes later searches again. */
 export const ASK_KEPT_MS = 10 * MINUTE_MS
-/** Kept at once; each has at most 200 results of each of 64 partners, and most have a handful. The oldest goes first. */
+/** Kept at once. The oldest goes first. */
 export const MAX_ASKS = 256
+/** Results kept in all; more than the 12 800 that one search can have. The oldest searches make room. */
+export const MAX_KEPT_RESULTS = 20_000
 
 export interface Ask {
   askId: string
@@ -27,23 +29,44 @@ export interface Asks {
   ): Ask
   /** null: unknown, gone, or of another session. */
   find(askId: string, session: string | null): Ask | null
+  /** Lets go of those past their time. Called each minute. */
+  dropOld(): void
 }
 
 export function createAsks(deps: { asking: Pick<Asking, 'search'>; clock: Clock; newId: () => string }): Asks {
   const { asking, clock, newId } = deps
-  const kept = new Map<string, { ask: Ask; session: string | null; startedAtMs: number }>()
+  const kept = new Map<string, { ask: Ask; session: string | null; startedAtMs: number; results: number }>()
+  let results = 0
+
+  /** Of the oldest. */
+  function dropWhile(isToGo: (startedAtMs: number) => boolean): void {
+    for (const [askId, one] of kept) {
+      if (!isToGo(one.startedAtMs)) return
+      kept.delete(askId)
+      results -= one.results
+    }
+  }
+
+  function dropOld(): void {
+    const endedMs = clock.monotonicMs() - ASK_KEPT_MS
+    dropWhile((startedAtMs) => startedAtMs <= endedMs)
+  }
 
   return {
+    dropOld,
     start({ agencies, isOnlyGranted }, asked, by) {
-      const endedMs = clock.monotonicMs() - ASK_KEPT_MS
-      for (const [askId, { startedAtMs }] of kept) {
-        if (startedAtMs <= endedMs || kept.size >= MAX_ASKS) kept.delete(askId)
-      }
+      dropOld()
+      dropWhile(() => kept.size >= MAX_ASKS)
       const ask: Ask = { askId: newId(), agencies: agencies.map((agency) => ({ agency, answer: null })) }
-      kept.set(ask.askId, { ask, session: by.actor.session, startedAtMs: clock.monotonicMs() })
+      const one = { ask, session: by.actor.session, startedAtMs: clock.monotonicMs(), results: 0 }
+      kept.set(ask.askId, one)
       for (const place of ask.agencies) {
         void asking.search(place.agency, asked, { ...by, isOnlyGranted }).then((answer) => {
+          if (kept.get(ask.askId) !== one) return
           place.answer = answer
+          one.results += answer.results.length
+          results += answer.results.length
+          dropWhile(() => results > MAX_KEPT_RESULTS)
         })
       }
       return ask

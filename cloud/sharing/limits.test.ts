@@ -5,7 +5,7 @@ import { DAY_MS } from '../../shared/clock.ts'
 import { newId } from '../../shared/ids.ts'
 import { codeOf, createMovableClock, inCloud, until } from '../testing.ts'
 import type { AgencyAnswer } from './asking.ts'
-import { ASK_KEPT_MS, createAsks, MAX_ASKS } from './asks.ts'
+import { ASK_KEPT_MS, createAsks, MAX_ASKS, MAX_KEPT_RESULTS } from './asks.ts'
 import { MAX_KNOWN_PARTNERS, MAX_PARTNERS } from './partners.ts'
 import { MAX_RECONCILED } from './reconcile.ts'
 import { RECORD_KEPT_DAYS } from './record.ts'
@@ -96,7 +96,7 @@ test('answers of partners are kept for a while, for so many searches, and for th
   const clock = createMovableClock()
   const frozen = { ...clock, monotonicMs: () => atMs }
   let atMs = 0
-  const answered = { agency: 'shelby', outcome: 'answered' } as AgencyAnswer
+  const answered = { agency: 'shelby', outcome: 'answered', results: [] as unknown[] } as AgencyAnswer
   const asks = createAsks({ asking: { search: async () => answered }, clock: frozen, newId })
   const start = () => asks.start({ agencies: ['shelby'], isOnlyGranted: false }, ASKED, { actor: INES, completes: 1 })
   const first = start()
@@ -114,6 +114,31 @@ test('answers of partners are kept for a while, for so many searches, and for th
   assert.ok(asks.find(second.askId, 's-1'))
   const last = start()
   assert.equal([asks.find(second.askId, 's-1'), asks.find(last.askId, 's-1')?.askId], [null, last.askId])
+})
+
+test('of the results of partners so many are kept in all, and the oldest searches make room', async () => {
+  const half = { results: new Array(MAX_KEPT_RESULTS / 2) } as AgencyAnswer
+  const one = { results: new Array(1) } as AgencyAnswer
+  let atMs = 0
+  const clock = { ...createMovableClock(), monotonicMs: () => atMs }
+  const asking = { search: async (agency: string) => (agency === 'shelby' ? half : one) }
+  const asks = createAsks({ asking, clock, newId })
+  const start = async (agency: string) => {
+    const { askId } = asks.start({ agencies: [agency], isOnlyGranted: false }, ASKED, { actor: INES, completes: 1 })
+    await clock.sleep(0)
+    return askId
+  }
+  const started = [await start('shelby'), await start('shelby')]
+  const kept = () => started.map((askId) => asks.find(askId, 's-1') !== null)
+  assert.equal(kept(), [true, true])
+  started.push(await start('ogdenville'))
+  assert.equal(kept(), [false, true, true])
+  started.push(await start('shelby'))
+  assert.equal(kept(), [false, false, true, true])
+  atMs = ASK_KEPT_MS
+  asks.dropOld()
+  atMs = 0
+  assert.equal(kept(), [false, false, false, false], 'upkeep has let go of them')
 })
 
 test('the record of a search goes when its time is over', async () => {

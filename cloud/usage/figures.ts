@@ -58,8 +58,8 @@ export function countStatements(build: Database['build'], day: number, counts: C
 }
 
 /** Who acts, as reviews name them: an account, or one of another organisation as `organisation/account`. Null: no person. */
-export function whoOf({ account, organisation }: Actor): string | null {
-  if (organisation !== undefined) return `${organisation}/${account ?? ''}`
+export function whoOf({ account, organisation, onBehalfOf }: Actor): string | null {
+  if (organisation !== undefined) return `${organisation}/${onBehalfOf ?? account ?? ''}`
   return account
 }
 

@@ -126,8 +126,9 @@ export function register(program: Command): void {
       const { withClient } = await import('./client.ts')
       const { printJson, table, time } = await import('./terminal.ts')
       const path = `${of(name)}/reconcile?fromMs=${options.from}&toMs=${options.to}`
-      const { compared, differences } = await withClient((client) => client.call(reconciliationSchema, 'GET', path))
-      if (options.json === true) printJson({ compared, differences })
+      const found = await withClient((client) => client.call(reconciliationSchema, 'GET', path))
+      const { compared, untold, differences } = found
+      if (options.json === true) printJson(found)
       else {
         const said = (row: (typeof differences)[number]['here']) =>
           row === null ? '' : `${row.ownSeq ?? 'none'}, ${row.outcome}${row.results === null ? '' : ` ${row.results}`}`
@@ -136,6 +137,8 @@ export function register(program: Command): void {
         ])
         if (rows.length > 0) process.stdout.write(table(['at', 'asked by', 'problem', 'ours', 'theirs'], rows))
         process.stdout.write(`${compared} searches compared, ${differences.length} differences.\n`)
+        if (untold > 0)
+          process.stdout.write(`For ${untold} our audit cannot tell any more: their entries went by the policy.\n`)
       }
       if (differences.length > 0) throw new AppError('integrity', `our record and that of ${name} differ`)
     })

@@ -24,6 +24,7 @@ import { secondFactors } from './0034-second-factors.ts'
 import { reviewAndPublication } from './0035-review-and-publication.ts'
 import { sharing } from './0036-sharing.ts'
 import { auditPurge } from './0037-audit-purge.ts'
+import { usagePlatesByNumber } from './0038-usage-plates-by-number.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -50,4 +51,5 @@ export const MIGRATIONS: readonly Migration[] = [
   reviewAndPublication,
   sharing,
   auditPurge,
+  usagePlatesByNumber,
 ]
