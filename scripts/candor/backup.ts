@@ -14,11 +14,14 @@ export function register(program: Command): void {
     .command('backup')
     .description('copy database, authority, keys and audit head into an encrypted file, also while the cloud runs')
     .argument('[folder]', 'where the backup becomes a new file')
-    .requiredOption('--config <file>', 'configuration file of the cloud')
+    // Required, but not of `backup key`, which has its own.
+    .option('--config <file>', 'configuration file of the cloud (required)')
     .option('--list', 'list the backups in the folder, and until when each can be read')
     .option('--destroy-expired', 'destroy the keys of backups whose time is over, as the cloud does by itself')
     .option('--json', 'one JSON document')
-    .action(async (folder: string | undefined, options: BackupOptions) => {
+    .action(async (folder: string | undefined, { config, ...given }: Partial<BackupOptions>) => {
+      if (config === undefined) throw usageError('--config FILE: the configuration file of the cloud')
+      const options = { ...given, config }
       if (options.destroyExpired === true) return destroyExpired(options.config, options.json === true)
       if (folder === undefined) throw usageError('name the folder of the backups')
       return options.list === true ? list(folder, options) : make(folder, options)
