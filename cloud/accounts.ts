@@ -42,6 +42,8 @@ export type LoginRefusal =
   /** The password is right, and the account has a second factor that was not shown: told to the person. */
   | 'second_factor_missing'
   | 'wrong_second_factor'
+  /** The session by which this one should have been opened is no more. */
+  | 'session_ended'
 
 export type LoginResult =
   | { ok: true; token: string; session: Session }
@@ -52,8 +54,10 @@ export interface Accounts {
   login(attempt: { account: string; password: string; proof?: Proof; source: string }): Promise<LoginResult>
   /** The first half of a log-in: null when the password is right and the account open. Throws `unavailable`. */
   checkPassword(account: string, password: string): Promise<{ rule: LoginRefusal; locked: boolean } | null>
-  /** A session for who has been identified elsewhere: by the agency's provider, or by a code made in another session. */
-  admit(who: { account: string; source: string; factor: Factor | null }): Promise<LoginResult>
+  /** A session for who has been identified elsewhere: by the agency's provider, or in the session `sessionId`, which it ends with. */
+  admit(
+    who: { account: string; source: string } & ({ factor: Factor | null } | { sessionId: string }),
+  ): Promise<LoginResult>
   /** The session of a token, or null for one that is unknown, ended or of a disabled account. Counts as use. */
   authenticate(token: string): Promise<Session | null>
   /** A new token for the same session; the old one is void at once. Throws `unauthenticated`. */
@@ -236,13 +240,15 @@ export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
         return rule === null ? null : { rule, locked }
       })
     },
-    admit({ account, source, factor }) {
+    admit({ account, source, ...by }) {
       return inTurn(account, async () => {
         const row = await find(account)
         if (row === null) return { ok: false, rule: 'unknown_account', locked: false }
         if (row.disabled_at_ms !== null) return { ok: false, rule: 'account_disabled', locked: false }
         if (row.locked_at_ms !== null) return { ok: false, rule: 'account_locked', locked: true }
-        return { ok: true, ...(await sessions.open(account, source, factor)) }
+        if ('factor' in by) return { ok: true, ...(await sessions.open(account, source, by.factor)) }
+        const opened = await sessions.openBeside(account, source, by.sessionId)
+        return opened === null ? { ok: false, rule: 'session_ended', locked: false } : { ok: true, ...opened }
       })
     },
     authenticate: sessions.find,

@@ -10,6 +10,7 @@ import { CLI_CODE_MS } from './cli-codes.ts'
 import { RECOVERY_CODES, readableSecret, TOTP_ENROLMENT_MS } from './factors.ts'
 import { createPending } from './pending.ts'
 import { openSecret, sealSecret } from './sealed-secret.ts'
+import { SESSION_ABSOLUTE_MS, SESSION_IDLE_MS } from './sessions.ts'
 import { codeAt, stepOfCode, TOTP_PERIOD_MS, TOTP_SECRET_BYTES } from './totp.ts'
 
 const WRONG = '000000'
@@ -342,6 +343,51 @@ test('a code of the page opens one session in a terminal, of the same factor, wi
     await world.cloud.parts.accounts.disable('bob', 'ada')
     assert.is((await take(disabled)).status, 401)
     assert.match(readableSecret(newSecret, 10), /^([0-9a-f]{4}-){4}[0-9a-f]{4}$/)
+  })
+})
+
+test('a session by a code of the page ends no later than the one it came from, needs it open, and forgives no failed log-in', async () => {
+  await inWorld(async (own) => {
+    const { call, token, world, login } = own
+    const { secret } = await own.addApp()
+    const make = async (mine = token) =>
+      (await call('POST', '/api/v1/me/cli-code', { token: mine })).json.code as string
+    const take = (code: string) => call('POST', '/api/v1/login/cli-code', { json: { account: 'bob', code } })
+    const keepUsed = async (mine: string, untilMs: number) => {
+      while (world.clock.nowMs() < untilMs) {
+        world.clock.advance(Math.min(SESSION_IDLE_MS - 5 * MINUTE_MS, untilMs - world.clock.nowMs()))
+        await call('GET', '/api/v1/me', { token: mine })
+      }
+    }
+    const endsAtMs = world.clock.nowMs() - TOTP_PERIOD_MS + SESSION_ABSOLUTE_MS
+    await keepUsed(token, endsAtMs - 2 * MINUTE_MS)
+    const late = await take(await make())
+    assert.is(late.status, 200)
+    assert.ok(late.json.expiresAtMs <= endsAtMs, 'the absolute end of the first')
+    world.clock.advance(2 * MINUTE_MS)
+    assert.is((await call('GET', '/api/v1/me', { token: late.json.token })).status, 401)
+
+    const next = (await login({ code: own.code(secret) })).json.token as string
+    for (let i = 0; i < 4; i += 1) await login({ password: 'not the password' })
+    assert.is((await take(await make(next))).status, 200)
+    const code = await make(next)
+    assert.is((await call('POST', '/api/v1/logout', { token: next })).status, 204)
+    assert.is((await take(code)).status, 401)
+    assert.is((await world.audited('session.login'))[0]?.rule, 'session_ended')
+    await login({ password: 'not the password' })
+    assert.is((await world.cloud.parts.accounts.find('bob'))?.state, 'locked', 'the fifth')
+  })
+})
+
+test('a code of the page is void when a new password has ended its session', async () => {
+  await inWorld(async (own) => {
+    const { call, token, login } = own
+    const other = (await login()).json.token as string
+    const { code } = (await call('POST', '/api/v1/me/cli-code', { token: other })).json
+    const next = `${PASSWORD} and more`
+    const json = { current: PASSWORD, next }
+    assert.is((await call('POST', '/api/v1/me/password', { token, json })).status, 204)
+    assert.is((await call('POST', '/api/v1/login/cli-code', { json: { account: 'bob', code } })).status, 401)
   })
 })
 

@@ -144,7 +144,7 @@ export function registerLogin(app: TypedApi, parts: CloudParts, door: Door): voi
       const found = cliCodes.take(account, code)
       // Not as the account's: anybody may type its name here, and a code cannot be guessed.
       if (found === null) return refuse(request, 'wrong_cli_code', null, { by: 'cli_code' })
-      const result = await accounts.admit({ account, source: request.ip, factor: found.factor })
+      const result = await accounts.admit({ account, source: request.ip, sessionId: found.sessionId })
       return opened(request, account, result, 'cli_code')
     },
   })
