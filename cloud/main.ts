@@ -339,6 +339,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       async upkeep() {
         await renewCertificate()
         await accounts.endExpired()
+        await cutOff.endLeft()
+        await denials.flush()
         await suppressions.purge(clock.nowMs())
         await cutOff.releaseAlerts()
         await purgeAudit({ database, audit, clock, log }, policy.current().audit.days)

@@ -5,7 +5,7 @@ import { MINUTE_MS } from '../../shared/clock.ts'
 import { newSecret } from '../../shared/ids.ts'
 import { callerOf, PASSWORD, type Reply } from '../api/testing.ts'
 import type { RunningCloud } from '../main.ts'
-import { codeOf, filesWith, inCloud, type TestCloud } from '../testing.ts'
+import { codeOf, filesWith, inCloud, type TestCloud, until } from '../testing.ts'
 import { CLI_CODE_MS } from './cli-codes.ts'
 import { RECOVERY_CODES, readableSecret, TOTP_ENROLMENT_MS } from './factors.ts'
 import { createPending } from './pending.ts'
@@ -388,6 +388,46 @@ test('a code of the page is void when a new password has ended its session', asy
     const json = { current: PASSWORD, next }
     assert.is((await call('POST', '/api/v1/me/password', { token, json })).status, 204)
     assert.is((await call('POST', '/api/v1/login/cli-code', { json: { account: 'bob', code } })).status, 401)
+  })
+})
+
+test('asking for a security key tells and does no more than a log-in: each try is in the audit, and no key is a wrong password', async () => {
+  await inWorld(async (own) => {
+    const key = (json: unknown) => own.call('POST', '/api/v1/login/key', { json })
+    const wrong = await key({ account: 'bob', password: 'not the password' })
+    const none = await key({ account: 'bob', password: PASSWORD })
+    assert.equal([none.status, none.json], [401, wrong.json])
+    const entries = await own.world.audited('session.login')
+    assert.equal([entries[0]?.rule, entries[0]?.subject?.id], ['no_security_key', 'bob'])
+  })
+})
+
+test('a connection whose session was ended beside the running cloud is cut off within the minute', async () => {
+  await inWorld(async (own) => {
+    const { world, token } = own
+    const other = await world.addPerson('ada', ['officer'], ['patrol'])
+    const [mine, theirs] = [await world.connectPerson('bob', token), await world.connectPerson('ada', other)]
+    // As a command on the host does, in a process of its own.
+    world.sql("DELETE FROM sessions WHERE account = 'bob'")
+    world.clock.advance(MINUTE_MS)
+    await until('bob is cut off', async () => !mine.connected)
+    assert.ok(theirs.connected)
+  })
+})
+
+test('refusals of nobody known at the log-in are gathered, and written within the minute when nobody comes any more', async () => {
+  await inWorld(async (own) => {
+    for (let i = 0; i < 5; i += 1) await own.login({ account: `nobody-${i}` })
+    const counts = async () =>
+      (await own.world.audited('session.login')).map(({ rule, detail }) => [rule, detail.count])
+    await until('the first is written', async () => (await counts()).length === 1)
+    own.world.clock.advance(MINUTE_MS)
+    await until('the repeats are written', async () => (await counts()).length === 2)
+    assert.equal(await counts(), [
+      ['unknown_account', 4],
+      ['unknown_account', 1],
+    ])
+    assert.not.match(JSON.stringify(await own.world.audited('session.login')), /nobody-/)
   })
 })
 

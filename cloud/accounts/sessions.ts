@@ -208,6 +208,15 @@ export function createLoginSessions(deps: LoginSessionsDeps) {
       if (session === null || result?.changes !== 1) throw new AppError('unauthenticated', 'the session has ended')
       return { token: next, session }
     },
+    async areOpen(sessionIds: ReadonlySet<string>): Promise<Set<string>> {
+      const rows = await database.read(
+        build
+          .selectFrom('sessions')
+          .select('session_id')
+          .where('session_id', 'in', [...sessionIds]),
+      )
+      return new Set(rows.map((row) => row.session_id))
+    },
     async endExpired(): Promise<number> {
       const nowMs = clock.nowMs()
       const rows = await database.read(
