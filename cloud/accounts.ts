@@ -8,7 +8,7 @@ import { AppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import { slugSchema } from '../shared/names.ts'
 import type { Factor, Factors, Proof } from './accounts/factors.ts'
-import { checkRights, parseRoles, type Rights } from './accounts/rights.ts'
+import { checkRights, parseRoles, type Rights, storedRights } from './accounts/rights.ts'
 import { createLoginSessions, type Session, type SessionEnd } from './accounts/sessions.ts'
 import type { Database } from './database/database.ts'
 import type { AccountsTable } from './database/schema-administration.ts'
@@ -42,6 +42,10 @@ export type LoginRefusal =
   /** The password is right, and the account has a second factor that was not shown: told to the person. */
   | 'second_factor_missing'
   | 'wrong_second_factor'
+  /** The password is right, and the second factor of the account is the provider's: told to the person. */
+  | 'provider_needed'
+  /** The session by which this one should have been opened is no more. */
+  | 'session_ended'
 
 export type LoginResult =
   | { ok: true; token: string; session: Session }
@@ -52,8 +56,10 @@ export interface Accounts {
   login(attempt: { account: string; password: string; proof?: Proof; source: string }): Promise<LoginResult>
   /** The first half of a log-in: null when the password is right and the account open. Throws `unavailable`. */
   checkPassword(account: string, password: string): Promise<{ rule: LoginRefusal; locked: boolean } | null>
-  /** A session for who has been identified elsewhere: by the agency's provider, or by a code made in another session. */
-  admit(who: { account: string; source: string; factor: Factor | null }): Promise<LoginResult>
+  /** A session for who has been identified elsewhere: by the agency's provider, or in the session `sessionId`, which it ends with. */
+  admit(
+    who: { account: string; source: string } & ({ factor: Factor | null } | { sessionId: string }),
+  ): Promise<LoginResult>
   /** The session of a token, or null for one that is unknown, ended or of a disabled account. Counts as use. */
   authenticate(token: string): Promise<Session | null>
   /** A new token for the same session; the old one is void at once. Throws `unauthenticated`. */
@@ -62,6 +68,8 @@ export interface Accounts {
   /** Ends sessions that ran out; called once a minute by the cloud's retention loop. Returns how many. */
   endExpired(): Promise<number>
   onEnded(listener: (end: SessionEnd) => void): void
+  /** Those of these sessions that have not ended, also by a command on the host, of which `onEnded` does not tell. */
+  areOpen(sessionIds: ReadonlySet<string>): Promise<Set<string>>
 
   isEmpty(): Promise<boolean>
   /** Makes the first administrator. Throws `conflict` when any account exists, also under two calls at once. */
@@ -95,7 +103,7 @@ export interface AccountsDeps {
   newId: () => string
   newSecret: (byteCount: number) => string
   log: Log
-  factors: Pick<Factors, 'has' | 'check' | 'removeAll'>
+  factors: Pick<Factors, 'has' | 'isProvided' | 'check' | 'removeAll'>
   secondFactor: 'required' | 'optional'
   /** `account-admins`: everybody else comes in by the agency's provider. */
   passwordLogin: 'everyone' | 'account-admins'
@@ -167,13 +175,21 @@ export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
     return { rule: null, locked: false }
   }
 
+  async function checkFirst(account: string, password: string): Promise<Checked> {
+    const first = await checkLogin(account, password)
+    if (first.rule !== null || deps.passwordLogin === 'everyone') return first
+    return may((await get(account)).roles, 'accounts.write') ? first : { rule: 'password_login_off', locked: false }
+  }
+
   /** Both halves; the second is looked at only after the first, so that nobody learns of factors without the password. */
   async function checkBoth(account: string, password: string, proof: Proof | undefined) {
-    const first = await checkLogin(account, password)
+    const first = await checkFirst(account, password)
     if (first.rule !== null) return { ...first, factor: null }
-    if (deps.passwordLogin === 'account-admins' && !may((await get(account)).roles, 'accounts.write'))
-      return { rule: 'password_login_off', locked: false, factor: null } as const
-    if (!(await deps.factors.has(account))) return { rule: null, locked: false, factor: null }
+    if (!(await deps.factors.has(account))) {
+      // The session would add a factor to the account of somebody whom the provider has vouched for.
+      const isOther = deps.secondFactor === 'required' && (await deps.factors.isProvided(account))
+      return { rule: isOther ? 'provider_needed' : null, locked: false, factor: null } as const
+    }
     if (proof === undefined) return { rule: 'second_factor_missing', locked: false, factor: null } as const
     const factor = await deps.factors.check(account, proof)
     if (factor === null) return { rule: 'wrong_second_factor', locked: await recordFailure(account), factor } as const
@@ -202,6 +218,12 @@ export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
     }
   }
 
+  async function setDisabled(account: string, by: string, what: string, disabled_at_ms: number | null) {
+    refuseOwn(account, by, what)
+    await changeAndEnd(account, { disabled_at_ms }, null)
+    return get(account)
+  }
+
   async function newRow(account: string, password: string, rights: Rights, by: string | null): Promise<AccountsTable> {
     if (!slugSchema.safeParse(account).success) {
       throw new AppError('bad_input', 'an account name must be 1-32 of a-z, 0-9 and -')
@@ -212,8 +234,7 @@ export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
     return {
       account,
       password_hash: await passwords.hash(password),
-      roles: JSON.stringify([...new Set(rights.roles)].sort()),
-      alert_groups: JSON.stringify([...new Set(rights.groups)].sort()),
+      ...storedRights(rights),
       created_at_ms: nowMs,
       created_by: by,
       password_changed_at_ms: nowMs,
@@ -232,17 +253,19 @@ export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
     },
     checkPassword(account, password) {
       return inTurn(account, async () => {
-        const { rule, locked } = await checkLogin(account, password)
+        const { rule, locked } = await checkFirst(account, password)
         return rule === null ? null : { rule, locked }
       })
     },
-    admit({ account, source, factor }) {
+    admit({ account, source, ...by }) {
       return inTurn(account, async () => {
         const row = await find(account)
         if (row === null) return { ok: false, rule: 'unknown_account', locked: false }
         if (row.disabled_at_ms !== null) return { ok: false, rule: 'account_disabled', locked: false }
         if (row.locked_at_ms !== null) return { ok: false, rule: 'account_locked', locked: true }
-        return { ok: true, ...(await sessions.open(account, source, factor)) }
+        if ('factor' in by) return { ok: true, ...(await sessions.open(account, source, by.factor)) }
+        const opened = await sessions.openBeside(account, source, by.sessionId)
+        return opened === null ? { ok: false, rule: 'session_ended', locked: false } : { ok: true, ...opened }
       })
     },
     authenticate: sessions.find,
@@ -250,6 +273,7 @@ export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
     logout: (session) => sessions.end(session.account, session.sessionId),
     endExpired: sessions.endExpired,
     onEnded: sessions.onEnded,
+    areOpen: sessions.areOpen,
     async isEmpty() {
       return (await database.read(build.selectFrom('accounts').select('account').limit(1))).length === 0
     },
@@ -297,26 +321,11 @@ export async function createAccounts(deps: AccountsDeps): Promise<Accounts> {
     async setRights(account, rights, by) {
       refuseOwn(account, by, 'change the rights of')
       checkRights(rights)
-      await changeAndEnd(
-        account,
-        {
-          roles: JSON.stringify([...new Set(rights.roles)].sort()),
-          alert_groups: JSON.stringify([...new Set(rights.groups)].sort()),
-        },
-        null,
-      )
+      await changeAndEnd(account, storedRights(rights), null)
       return get(account)
     },
-    async disable(account, by) {
-      refuseOwn(account, by, 'disable')
-      await changeAndEnd(account, { disabled_at_ms: clock.nowMs() }, null)
-      return get(account)
-    },
-    async enable(account, by) {
-      refuseOwn(account, by, 'enable')
-      await changeAndEnd(account, { disabled_at_ms: null }, null)
-      return get(account)
-    },
+    disable: (account, by) => setDisabled(account, by, 'disable', clock.nowMs()),
+    enable: (account, by) => setDisabled(account, by, 'enable', null),
     async unlock(account, by) {
       refuseOwn(account, by, 'unlock')
       const [result] = await database.writeBatch([

@@ -15,7 +15,7 @@ import type { Sessions } from './sessions.ts'
 
 export interface CutOffDeps {
   agency: string
-  accounts: Pick<Accounts, 'find' | 'onEnded'>
+  accounts: Pick<Accounts, 'find' | 'onEnded' | 'areOpen'>
   cameras: Pick<Cameras, 'onRevoked'>
   broker: Pick<Broker, 'disconnect'>
   sessions: Pick<Sessions, 'forget' | 'restrict'>
@@ -29,8 +29,14 @@ export function accountOf(agency: string, clientId: string): string | null {
   return account === agency ? null : account
 }
 
-/** Returns what is done at each change, and again now and then: a crash may have come between. */
-export function cutOffWithTheirRights(deps: CutOffDeps): { releaseAlerts(): Promise<void> } {
+/** What is done at each change, and again now and then: a crash or a command on the host may have come between. */
+export interface CutOff {
+  releaseAlerts(): Promise<void>
+  /** Ends people's connections whose session is no more. */
+  endLeft(): Promise<void>
+}
+
+export function cutOffWithTheirRights(deps: CutOffDeps): CutOff {
   const { agency, accounts, cameras, broker, sessions, alerts, log } = deps
   const releaseAlerts = () =>
     alerts.releaseLeft(async (account) => {
@@ -67,5 +73,16 @@ export function cutOffWithTheirRights(deps: CutOffDeps): { releaseAlerts(): Prom
     const revoked = cameraClientId(agency, camera)
     sessions.forget((clientId) => clientId === revoked).catch(warn)
   })
-  return { releaseAlerts }
+  async function endLeft(): Promise<void> {
+    const held = new Set<string>()
+    broker.disconnect((_identity, sessionId) => {
+      if (sessionId !== null) held.add(sessionId)
+      return false
+    })
+    // Asked after they were seen: a session that opens meanwhile is not among them.
+    const open = await accounts.areOpen(held)
+    broker.disconnect((_identity, sessionId) => sessionId !== null && held.has(sessionId) && !open.has(sessionId))
+  }
+
+  return { releaseAlerts, endLeft }
 }

@@ -27,10 +27,17 @@ export type Denial =
   /** Over HTTP; `who` is the route then. */
   | 'unauthenticated'
   | 'partner_unknown'
+  /** At the log-in, of nobody known; `who` is the route. */
+  | 'unknown_account'
+  | 'wrong_cli_code'
+  | 'oidc_unasked'
+  | 'oidc_refused'
+  /** At set-up; `who` is the route. */
+  | 'setup_refused'
 
 export interface Denied {
   /** Where they stood; absent: at the broker. */
-  door?: 'federation'
+  door?: 'federation' | 'login' | 'setup'
   rule: Denial
   /** Account, camera or client id as far as known. */
   who: string | null
@@ -42,9 +49,18 @@ export const DENIAL_WINDOW_MS = MINUTE_MS
 /** Kinds told apart within a window; beyond that they are counted together. */
 export const MAX_DENIAL_KINDS = 100
 
+const OPERATIONS = {
+  broker: 'broker.denied',
+  federation: 'federation.denied',
+  login: 'session.login',
+  setup: 'account.first',
+} as const
+
+const isOfRoute = ({ door }: Denied) => door === 'login' || door === 'setup'
+
 export interface DenialAudit {
   note(denied: Denied): void
-  /** Writes down what was counted and not yet written. */
+  /** Writes down what was counted and not yet written; called once a minute, or the end of a burst would wait for the next. */
   flush(): Promise<void>
 }
 
@@ -64,17 +80,12 @@ export function createDenialAudit(deps: {
   async function write(denied: Denied, count: number): Promise<void> {
     try {
       await deps.audit.append({
-        operation:
-          denied.door === 'federation'
-            ? 'federation.denied'
-            : denied.rule === 'unauthenticated'
-              ? 'api.denied'
-              : 'broker.denied',
+        operation: denied.rule === 'unauthenticated' ? 'api.denied' : OPERATIONS[denied.door ?? 'broker'],
         outcome: 'refused',
         rule: denied.rule,
         actor: { ...CLOUD_ACTOR, source: denied.address },
         subject: {
-          kind: denied.rule === 'unauthenticated' ? 'route' : 'client',
+          kind: denied.rule === 'unauthenticated' || isOfRoute(denied) ? 'route' : 'client',
           id: (denied.who ?? 'unknown').slice(0, 128),
         },
         // The kind alone: a topic that somebody made up may hold a plate, and the audit is kept for ever.

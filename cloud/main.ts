@@ -173,15 +173,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     })
     const alertRules = await createAlertRules({ database, clock })
     const alerts = createAlerts({
-      database,
-      agency,
-      clock,
-      log,
-      newId,
-      retention,
-      audit,
-      suppressions,
-      webhooks,
+      ...{ database, agency, clock, log, newId, retention, audit, suppressions, webhooks },
       rules: alertRules,
       stored: (sightingId, cameraId) => sightings.get(sightingId, clock.nowMs(), cameraId),
       currentMatch: (read) => hotlists.match(read, clock.nowMs()),
@@ -343,6 +335,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
         {
           certificate: renewCertificate,
           accounts: accounts.endExpired,
+          connections: cutOff.endLeft,
+          denials: denials.flush,
           suppressions: () => suppressions.purge(clock.nowMs()),
           alerts: cutOff.releaseAlerts,
           audit: () => purgeAudit({ database, audit, clock, log }, policy.current().audit.days),

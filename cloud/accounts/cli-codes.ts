@@ -4,7 +4,7 @@
  */
 import { type Clock, MINUTE_MS } from '../../shared/clock.ts'
 import { sha256Hex } from '../../shared/signing.ts'
-import { type Factor, normaliseReadable, readableSecret } from './factors.ts'
+import { normaliseReadable, readableSecret } from './factors.ts'
 import { createPending } from './pending.ts'
 import type { Session } from './sessions.ts'
 
@@ -17,20 +17,20 @@ export const MAX_CLI_CODES = 1_000
 export interface CliCodes {
   make(session: Session): { code: string; expiresAtMs: number }
   /** Once. null: no such code for this account, or its time is over. */
-  take(account: string, code: string): { factor: Factor | null } | null
+  take(account: string, code: string): { sessionId: string } | null
 }
 
 export function createCliCodes(deps: { clock: Clock; newSecret: (byteCount: number) => string }): CliCodes {
-  const waiting = createPending<{ account: string; factor: Factor | null }>(deps.clock, CLI_CODE_MS, MAX_CLI_CODES)
+  const waiting = createPending<{ account: string; sessionId: string }>(deps.clock, CLI_CODE_MS, MAX_CLI_CODES)
   return {
-    make({ account, factor }) {
+    make({ account, sessionId }) {
       const code = readableSecret(deps.newSecret, CLI_CODE_BYTES)
-      waiting.put(sha256Hex(code), { account, factor })
+      waiting.put(sha256Hex(code), { account, sessionId })
       return { code, expiresAtMs: deps.clock.nowMs() + CLI_CODE_MS }
     },
     take(account, code) {
       const found = waiting.take(sha256Hex(normaliseReadable(code)))
-      return found !== null && found.account === account ? { factor: found.factor } : null
+      return found !== null && found.account === account ? { sessionId: found.sessionId } : null
     },
   }
 }

@@ -5,11 +5,12 @@ import { MINUTE_MS } from '../../shared/clock.ts'
 import { newSecret } from '../../shared/ids.ts'
 import { callerOf, PASSWORD, type Reply } from '../api/testing.ts'
 import type { RunningCloud } from '../main.ts'
-import { codeOf, filesWith, inCloud, type TestCloud } from '../testing.ts'
+import { codeOf, filesWith, inCloud, type TestCloud, until } from '../testing.ts'
 import { CLI_CODE_MS } from './cli-codes.ts'
 import { RECOVERY_CODES, readableSecret, TOTP_ENROLMENT_MS } from './factors.ts'
 import { createPending } from './pending.ts'
 import { openSecret, sealSecret } from './sealed-secret.ts'
+import { SESSION_ABSOLUTE_MS, SESSION_IDLE_MS } from './sessions.ts'
 import { codeAt, stepOfCode, TOTP_PERIOD_MS, TOTP_SECRET_BYTES } from './totp.ts'
 
 const WRONG = '000000'
@@ -342,6 +343,91 @@ test('a code of the page opens one session in a terminal, of the same factor, wi
     await world.cloud.parts.accounts.disable('bob', 'ada')
     assert.is((await take(disabled)).status, 401)
     assert.match(readableSecret(newSecret, 10), /^([0-9a-f]{4}-){4}[0-9a-f]{4}$/)
+  })
+})
+
+test('a session by a code of the page ends no later than the one it came from, needs it open, and forgives no failed log-in', async () => {
+  await inWorld(async (own) => {
+    const { call, token, world, login } = own
+    const { secret } = await own.addApp()
+    const make = async (mine = token) =>
+      (await call('POST', '/api/v1/me/cli-code', { token: mine })).json.code as string
+    const take = (code: string) => call('POST', '/api/v1/login/cli-code', { json: { account: 'bob', code } })
+    const keepUsed = async (mine: string, untilMs: number) => {
+      while (world.clock.nowMs() < untilMs) {
+        world.clock.advance(Math.min(SESSION_IDLE_MS - 5 * MINUTE_MS, untilMs - world.clock.nowMs()))
+        await call('GET', '/api/v1/me', { token: mine })
+      }
+    }
+    const endsAtMs = world.clock.nowMs() - TOTP_PERIOD_MS + SESSION_ABSOLUTE_MS
+    await keepUsed(token, endsAtMs - 2 * MINUTE_MS)
+    const late = await take(await make())
+    assert.is(late.status, 200)
+    assert.ok(late.json.expiresAtMs <= endsAtMs, 'the absolute end of the first')
+    world.clock.advance(2 * MINUTE_MS)
+    assert.is((await call('GET', '/api/v1/me', { token: late.json.token })).status, 401)
+
+    const next = (await login({ code: own.code(secret) })).json.token as string
+    for (let i = 0; i < 4; i += 1) await login({ password: 'not the password' })
+    assert.is((await take(await make(next))).status, 200)
+    const code = await make(next)
+    assert.is((await call('POST', '/api/v1/logout', { token: next })).status, 204)
+    assert.is((await take(code)).status, 401)
+    assert.is((await world.audited('session.login'))[0]?.rule, 'session_ended')
+    await login({ password: 'not the password' })
+    assert.is((await world.cloud.parts.accounts.find('bob'))?.state, 'locked', 'the fifth')
+  })
+})
+
+test('a code of the page is void when a new password has ended its session', async () => {
+  await inWorld(async (own) => {
+    const { call, token, login } = own
+    const other = (await login()).json.token as string
+    const { code } = (await call('POST', '/api/v1/me/cli-code', { token: other })).json
+    const next = `${PASSWORD} and more`
+    const json = { current: PASSWORD, next }
+    assert.is((await call('POST', '/api/v1/me/password', { token, json })).status, 204)
+    assert.is((await call('POST', '/api/v1/login/cli-code', { json: { account: 'bob', code } })).status, 401)
+  })
+})
+
+test('asking for a security key tells and does no more than a log-in: each try is in the audit, and no key is a wrong password', async () => {
+  await inWorld(async (own) => {
+    const key = (json: unknown) => own.call('POST', '/api/v1/login/key', { json })
+    const wrong = await key({ account: 'bob', password: 'not the password' })
+    const none = await key({ account: 'bob', password: PASSWORD })
+    assert.equal([none.status, none.json], [401, wrong.json])
+    const entries = await own.world.audited('session.login')
+    assert.equal([entries[0]?.rule, entries[0]?.subject?.id], ['no_security_key', 'bob'])
+  })
+})
+
+test('a connection whose session was ended beside the running cloud is cut off within the minute', async () => {
+  await inWorld(async (own) => {
+    const { world, token } = own
+    const other = await world.addPerson('ada', ['officer'], ['patrol'])
+    const [mine, theirs] = [await world.connectPerson('bob', token), await world.connectPerson('ada', other)]
+    // As a command on the host does, in a process of its own.
+    world.sql("DELETE FROM sessions WHERE account = 'bob'")
+    world.clock.advance(MINUTE_MS)
+    await until('bob is cut off', async () => !mine.connected)
+    assert.ok(theirs.connected)
+  })
+})
+
+test('refusals of nobody known at the log-in are gathered, and written within the minute when nobody comes any more', async () => {
+  await inWorld(async (own) => {
+    for (let i = 0; i < 5; i += 1) await own.login({ account: `nobody-${i}` })
+    const counts = async () =>
+      (await own.world.audited('session.login')).map(({ rule, detail }) => [rule, detail.count])
+    await until('the first is written', async () => (await counts()).length === 1)
+    own.world.clock.advance(MINUTE_MS)
+    await until('the repeats are written', async () => (await counts()).length === 2)
+    assert.equal(await counts(), [
+      ['unknown_account', 4],
+      ['unknown_account', 1],
+    ])
+    assert.not.match(JSON.stringify(await own.world.audited('session.login')), /nobody-/)
   })
 })
 

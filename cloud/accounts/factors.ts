@@ -128,9 +128,16 @@ export function createFactors(deps: FactorsDeps) {
     return taken?.changes === 1 ? 'totp' : null
   }
 
+  /** Does the account belong to a subject of the agency's provider? */
+  async function isProvided(account: string): Promise<boolean> {
+    const query = build.selectFrom('oidc_subjects').select('subject').where('account', '=', account)
+    return (await database.read(query)).length > 0
+  }
+
   return {
     summary,
     has,
+    isProvided,
     newRecoveryCodes,
     startRegisteringKey: securityKeys.startRegistering,
     startAskingKey: securityKeys.startAsking,

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { freePort } from '../../scripts/trial/ports.ts'
-import { systemClock } from '../../shared/clock.ts'
+import { SECOND_MS, systemClock } from '../../shared/clock.ts'
 import { newSecret } from '../../shared/ids.ts'
 import { createLog } from '../../shared/log.ts'
 import { sha256Hex } from '../../shared/signing.ts'
@@ -17,8 +17,9 @@ import { callerOf, PASSWORD } from '../api/testing.ts'
 import { openAuthority } from '../authority.ts'
 import { type CloudConfig, cloudConfigSchema } from '../config.ts'
 import { type RunningCloud, runCloud } from '../main.ts'
-import { createMovableClock, type MovableClock } from '../testing.ts'
+import { createMovableClock, type MovableClock, until } from '../testing.ts'
 import { OIDC_CALLBACK, OIDC_HANDOVER_MS, OIDC_LOGIN_MS } from './oidc.ts'
+import { codeAt } from './totp.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../scripts/trial/provider-testing.ts', import.meta.url))
 const SECRET = 'a secret of the client'
@@ -91,8 +92,8 @@ async function inWorld(change: Partial<CloudConfig>, work: (world: World) => Pro
         const challenge = Buffer.from(sha256Hex(verifier), 'hex').toString('base64url')
         const end = await follow(`https://localhost:${httpsPort}/api/v1/login/oidc?challenge=${challenge}`, (url) => {
           if (url.pathname.startsWith('/interaction/'))
-            return new URL(`${url.pathname}/as?name=${name}&amr=${amr}`, url)
-          return url.pathname === OIDC_CALLBACK ? changed(url) : url
+            return changed(new URL(`${url.pathname}/as?name=${name}&amr=${amr}`, url))
+          return url.pathname === OIDC_CALLBACK || url.pathname === '/auth' ? changed(url) : url
         })
         return { end, verifier }
       },
@@ -195,6 +196,7 @@ test('a name without an account, a weak log-in, another person of the same name 
 test('an answer to nothing that was asked, of another log-in, changed or too late is refused', async () => {
   await inWorld({}, async (world) => {
     const changed = (name: string, value: string) => (back: URL) => {
+      if (back.pathname !== OIDC_CALLBACK) return back
       back.searchParams.set(name, value)
       return back
     }
@@ -206,6 +208,7 @@ test('an answer to nothing that was asked, of another log-in, changed or too lat
       assert.is((await world.logIn('subject-1', 'mfa', changed(name, value))).end, '/#login-refused', name)
     }
     const late = (back: URL) => {
+      if (back.pathname !== OIDC_CALLBACK) return back
       world.clock.advance(OIDC_LOGIN_MS)
       return back
     }
@@ -217,7 +220,12 @@ test('an answer to nothing that was asked, of another log-in, changed or too lat
     })
     const replayed = await world.call('GET', `${OIDC_CALLBACK}${(used as URL | null)?.search ?? ''}`)
     assert.is(replayed.headers.location, '/#login-refused', 'the same answer again')
-    assert.equal(await rulesOf(world), ['oidc_unasked', 'oidc_unasked', 'oidc_refused', 'oidc_refused', 'oidc_unasked'])
+    await world.cloud.parts.denials.flush()
+    const counts: Record<string, number> = {}
+    for (const { operation, rule, detail } of await world.cloud.parts.audit.list({ before: null, limit: 100 })) {
+      if (operation === 'session.login') counts[rule ?? ''] = (counts[rule ?? ''] ?? 0) + Number(detail.count)
+    }
+    assert.equal(counts, { oidc_unasked: 3, oidc_refused: 2 })
   })
 })
 
@@ -260,6 +268,42 @@ test('a provider that does not answer is told as such, and a secret that is miss
   )
   assert.match(started, /clientSecretFile/)
   await rm(folder, { recursive: true, force: true })
+})
+
+test('an earlier log-in, which a provider that minds no `max_age` hands over, is refused', async () => {
+  await inWorld({}, async (world) => {
+    const longAgo = (ageMs: number) => (url: URL) => {
+      url.searchParams.delete('max_age')
+      if (url.pathname.startsWith('/interaction/')) {
+        url.searchParams.set('ts', String(Math.floor((systemClock.nowMs() - ageMs) / SECOND_MS)))
+      }
+      return url
+    }
+    assert.match((await world.logIn('subject-1', 'mfa', longAgo(OIDC_LOGIN_MS / 2))).end, /^\/#login=/)
+    assert.is((await world.logIn('subject-1', 'mfa', longAgo(2 * OIDC_LOGIN_MS))).end, '/#login-refused')
+    await until('it is in the audit', async () => (await rulesOf(world))[0] === 'oidc_refused')
+  })
+})
+
+test('a second factor here and one by the provider do not open the way around each other', async () => {
+  await inWorld({}, async (world) => {
+    const { accounts, factors } = world.cloud.parts
+    const password = (account: string) => world.call('POST', '/api/v1/login', { json: { account, password: PASSWORD } })
+    const { end, verifier } = await world.logIn('subject-1')
+    assert.is((await world.redeem(end, verifier)).status, 200)
+    const refused = await password('bob')
+    assert.equal([refused.status, refused.json.error.code], [403, 'forbidden'], 'no session that could add a factor')
+    assert.match(refused.json.error.hint, /provider/)
+
+    await factors.confirmTotp('ada', codeAt(factors.startTotp('ada').secret, world.clock.nowMs()))
+    assert.is((await world.logIn('subject-4')).end, '/#login-not-linked')
+    assert.equal(await rulesOf(world), ['oidc_not_linked', 'provider_needed', null])
+    await accounts.resetFactors('ada', null)
+    const linked = await world.logIn('subject-4')
+    assert.is((await world.redeem(linked.end, linked.verifier)).status, 200)
+    await accounts.resetFactors('bob', null)
+    assert.is((await password('bob')).json.mustEnrol, true)
+  })
 })
 
 test.run()

@@ -4,7 +4,7 @@
  * Writes oidc_subjects, which accounts.ts owns; who calls it writes the audit.
  */
 import * as client from 'openid-client'
-import { type Clock, MINUTE_MS } from '../../shared/clock.ts'
+import { type Clock, MINUTE_MS, SECOND_MS } from '../../shared/clock.ts'
 import { AppError, toAppError } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
 import { slugSchema } from '../../shared/names.ts'
@@ -26,6 +26,8 @@ export const OIDC_HANDOVER_MS = MINUTE_MS
 export const MAX_OIDC_LOGINS = 1_000
 /** Each answer of the provider, s. */
 const PROVIDER_TIMEOUT_S = 10
+/** The provider must have asked for the log-in no longer ago than this, s, and say when (`auth_time`). */
+const MAX_AUTHENTICATION_AGE_S = OIDC_LOGIN_MS / SECOND_MS
 const SECRET_BYTES = 32
 
 /** Why a log-in by the provider failed: for the audit. The person is told the same for all of them. */
@@ -39,8 +41,14 @@ export type OidcRefusal =
   | 'unknown_account'
   /** The account is somebody else's at the provider, or this somebody has another account. */
   | 'oidc_other_subject'
+  /** The account has a second factor here and no subject there: a reset of its factors lets the next log-in link it. */
+  | 'oidc_not_linked'
 
-export type OidcResult = { ok: true; code: string } | { ok: false; rule: OidcRefusal; account: string | null }
+/** `account` null: of nobody known here. */
+export type OidcResult =
+  | { ok: true; code: string }
+  | { ok: false; rule: OidcRefusal; account: string }
+  | { ok: false; rule: 'oidc_unasked' | 'oidc_refused' | 'unknown_account'; account: null }
 
 export interface Oidc {
   /** The provider's address to send the browser to. `challenge`: base64url SHA-256 of a secret that the page keeps. */
@@ -59,6 +67,8 @@ export interface OidcDeps {
   pageOrigin: () => string
   database: Database
   isAccount: (name: string) => Promise<boolean>
+  /** Has the account a second factor of its own here? */
+  hasFactor: (account: string) => Promise<boolean>
   clock: Clock
   newSecret: (byteCount: number) => string
   log: Log
@@ -106,18 +116,27 @@ export async function createOidc(deps: OidcDeps): Promise<Oidc> {
     }
   }
 
-  /** Who the provider means stays the same: a name that is given to another person there opens nothing here. */
-  async function isSame(account: string, issuer: string, subject: string): Promise<boolean> {
-    await database.writeBatch([
-      build
-        .insertInto('oidc_subjects')
-        .values({ account, issuer, subject, linked_at_ms: clock.nowMs() })
-        .onConflict((conflict) => conflict.doNothing()),
-    ])
+  async function linked(account: string) {
     const [row] = await database.read(
       build.selectFrom('oidc_subjects').select(['issuer', 'subject']).where('account', '=', account),
     )
-    return row?.issuer === issuer && row.subject === subject
+    return row ?? null
+  }
+
+  /** Who the provider means stays the same: a name that is given to another person there opens nothing here. null: it is they. */
+  async function refusalOf(account: string, issuer: string, subject: string): Promise<OidcRefusal | null> {
+    if ((await linked(account)) === null) {
+      // Its owner shows a factor here already: a name that the provider gives away must not go around that.
+      if (await deps.hasFactor(account)) return 'oidc_not_linked'
+      await database.writeBatch([
+        build
+          .insertInto('oidc_subjects')
+          .values({ account, issuer, subject, linked_at_ms: clock.nowMs() })
+          .onConflict((conflict) => conflict.doNothing()),
+      ])
+    }
+    const row = await linked(account)
+    return row?.issuer === issuer && row.subject === subject ? null : 'oidc_other_subject'
   }
 
   function isStrong({ acr, amr }: client.IDToken): boolean {
@@ -139,15 +158,21 @@ export async function createOidc(deps: OidcDeps): Promise<Oidc> {
         nonce,
         // An officer who shares a computer is asked who they are, not taken for the one before.
         prompt: 'login',
+        max_age: String(MAX_AUTHENTICATION_AGE_S),
         ...(config.acr === undefined ? {} : { acr_values: config.acr.join(' ') }),
       })
     },
 
     async finish(search) {
-      const refused = (rule: OidcRefusal, account: string | null = null): OidcResult => ({ ok: false, rule, account })
+      const refused = (rule: OidcRefusal, account: string): OidcResult => ({ ok: false, rule, account })
+      const unknown = (rule: 'oidc_unasked' | 'oidc_refused' | 'unknown_account'): OidcResult => ({
+        ok: false,
+        rule,
+        account: null,
+      })
       const state = new URLSearchParams(search).get('state') ?? ''
       const own = asked.take(state)
-      if (own === null) return refused('oidc_unasked')
+      if (own === null) return unknown('oidc_unasked')
       const server = await provider()
       let claims: client.IDToken | undefined
       try {
@@ -157,17 +182,20 @@ export async function createOidc(deps: OidcDeps): Promise<Oidc> {
           expectedState: state,
           expectedNonce: own.nonce,
           idTokenExpected: true,
+          // A provider that ignores `prompt` would hand over the log-in of the one before.
+          maxAge: MAX_AUTHENTICATION_AGE_S,
         })
         claims = tokens.claims()
       } catch (cause) {
         log.warn('oidc_log_in_refused', { error: toAppError(cause).message })
-        return refused('oidc_refused')
+        return unknown('oidc_refused')
       }
-      if (claims === undefined) return refused('oidc_refused')
+      if (claims === undefined) return unknown('oidc_refused')
       const name = slugSchema.safeParse(String(claims[config.accountClaim] ?? '').toLowerCase())
-      if (!name.success || !(await deps.isAccount(name.data))) return refused('unknown_account')
+      if (!name.success || !(await deps.isAccount(name.data))) return unknown('unknown_account')
       if (!isStrong(claims)) return refused('oidc_too_weak', name.data)
-      if (!(await isSame(name.data, claims.iss, claims.sub))) return refused('oidc_other_subject', name.data)
+      const rule = await refusalOf(name.data, claims.iss, claims.sub)
+      if (rule !== null) return refused(rule, name.data)
       const code = newSecret(SECRET_BYTES)
       identified.put(code, { account: name.data, challenge: own.challenge })
       return { ok: true, code }

@@ -35,7 +35,7 @@ export async function openLogin(deps: LoginDeps): Promise<Login> {
   if (config.oidc !== undefined && paths.oidcSecretFile !== null) {
     const { oidcSecretFile: secretFile, oidcCaFile: caFile } = paths
     const isAccount = async (name: string) => (await accounts.find(name)) !== null
-    oidc = await createOidc({ ...deps, config: config.oidc, secretFile, caFile, isAccount })
+    oidc = await createOidc({ ...deps, config: config.oidc, secretFile, caFile, isAccount, hasFactor: factors.has })
   }
   return { accounts, factors, cliCodes: createCliCodes({ clock, newSecret }), oidc, secondFactor, passwordLogin }
 }

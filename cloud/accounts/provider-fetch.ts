@@ -28,16 +28,17 @@ export function createProviderFetch(caPem: readonly string[] | null) {
         })
         incoming.once('error', reject)
         incoming.once('end', () => {
-          const answered = new Headers()
-          for (const [name, value] of Object.entries(incoming.headers)) {
-            if (value !== undefined) answered.set(name, String(value))
+          // A status that may have no body, or is none, throws here, where nobody would catch it.
+          try {
+            const headers = new Headers()
+            for (const [name, value] of Object.entries(incoming.headers)) {
+              if (value !== undefined) headers.set(name, String(value))
+            }
+            const body = bytes === 0 ? null : Buffer.concat(chunks)
+            resolve(new Response(body, { status: incoming.statusCode ?? 502, headers }))
+          } catch (cause) {
+            reject(new AppError('unavailable', 'the provider’s answer is no answer of HTTP', { cause }))
           }
-          resolve(
-            new Response(bytes === 0 ? null : Buffer.concat(chunks), {
-              status: incoming.statusCode ?? 502,
-              headers: answered,
-            }),
-          )
         })
       })
       outgoing.once('error', reject)

@@ -29,3 +29,9 @@ export function checkRights(rights: Rights): void {
     throw new AppError('too_large', `an account may be in ${MAX_GROUPS_PER_ACCOUNT} groups at most`)
   }
 }
+
+/** As columns of the table `accounts`: each once, in order. */
+export function storedRights({ roles, groups }: Rights) {
+  const list = (names: readonly string[]) => JSON.stringify([...new Set(names)].sort())
+  return { roles: list(roles), alert_groups: list(groups) }
+}

@@ -42,6 +42,11 @@ export interface SessionEnd {
   sessionId: string | null
 }
 
+interface Opened {
+  token: string
+  session: Session
+}
+
 export interface LoginSessionsDeps {
   database: Database
   clock: Clock
@@ -61,28 +66,14 @@ export function createLoginSessions(deps: LoginSessionsDeps) {
     for (const listener of listeners) listener(end)
   }
 
-  async function open(
-    account: string,
-    source: string,
-    factor: Factor | null,
-  ): Promise<{ token: string; session: Session }> {
+  /** After a log-in, which forgives the failed ones before it. */
+  async function open(account: string, source: string, factor: Factor | null): Promise<Opened> {
     const nowMs = clock.nowMs()
     const token = deps.newSecret(TOKEN_BYTES)
-    const sessionId = deps.newId()
-    const old = await database.read(
-      build
-        .selectFrom('sessions')
-        .select('session_id')
-        .where('account', '=', account)
-        .orderBy('created_at_ms', 'desc')
-        .offset(MAX_SESSIONS_PER_ACCOUNT - 1)
-        .limit(MAX_SESSIONS_PER_ACCOUNT),
-    )
     await database.writeBatch([
       build.deleteFrom('login_failures').where('account', '=', account),
-      ...old.map((row) => build.deleteFrom('sessions').where('session_id', '=', row.session_id)),
       build.insertInto('sessions').values({
-        session_id: sessionId,
+        session_id: deps.newId(),
         token_digest: sha256Hex(token),
         account,
         source,
@@ -91,6 +82,52 @@ export function createLoginSessions(deps: LoginSessionsDeps) {
         factor,
       }),
     ])
+    return found(account, token)
+  }
+
+  /** By another session of the account, which must be open: of the same factor and with the same absolute end. null: it is not. */
+  async function openBeside(account: string, source: string, sessionId: string): Promise<Opened | null> {
+    const nowMs = clock.nowMs()
+    const token = deps.newSecret(TOKEN_BYTES)
+    const [result] = await database.writeBatch([
+      build
+        .insertInto('sessions')
+        .columns(['session_id', 'token_digest', 'account', 'source', 'created_at_ms', 'used_at_ms', 'factor'])
+        // One statement decides and inserts, so that what ends the one meanwhile leaves no other behind.
+        .expression(
+          build
+            .selectFrom('sessions')
+            .select((eb) => [
+              eb.val(deps.newId()).as('session_id'),
+              eb.val(sha256Hex(token)).as('token_digest'),
+              'account',
+              eb.val(source).as('source'),
+              'created_at_ms',
+              eb.val(nowMs).as('used_at_ms'),
+              'factor',
+            ])
+            .where('session_id', '=', sessionId)
+            .where('account', '=', account)
+            .where('used_at_ms', '>', nowMs - SESSION_IDLE_MS)
+            .where('created_at_ms', '>', nowMs - SESSION_ABSOLUTE_MS),
+        ),
+    ])
+    return result?.changes === 1 ? found(account, token) : null
+  }
+
+  /** The session that was just opened; the account's oldest beyond the limit end. */
+  async function found(account: string, token: string): Promise<Opened> {
+    const old = await database.read(
+      build
+        .selectFrom('sessions')
+        .select('session_id')
+        .where('account', '=', account)
+        .where('token_digest', '!=', sha256Hex(token))
+        .orderBy('created_at_ms', 'desc')
+        .offset(MAX_SESSIONS_PER_ACCOUNT - 1)
+        .limit(MAX_SESSIONS_PER_ACCOUNT),
+    )
+    await database.writeBatch(old.map((row) => build.deleteFrom('sessions').where('session_id', '=', row.session_id)))
     for (const row of old) tellEnded({ account, sessionId: row.session_id })
     const session = await find(token)
     if (session === null) throw new AppError('unauthenticated', 'the account was disabled meanwhile')
@@ -146,6 +183,7 @@ export function createLoginSessions(deps: LoginSessionsDeps) {
 
   return {
     open,
+    openBeside,
     find,
     end,
     tellEnded,
@@ -169,6 +207,15 @@ export function createLoginSessions(deps: LoginSessionsDeps) {
             ])
       if (session === null || result?.changes !== 1) throw new AppError('unauthenticated', 'the session has ended')
       return { token: next, session }
+    },
+    async areOpen(sessionIds: ReadonlySet<string>): Promise<Set<string>> {
+      const rows = await database.read(
+        build
+          .selectFrom('sessions')
+          .select('session_id')
+          .where('session_id', 'in', [...sessionIds]),
+      )
+      return new Set(rows.map((row) => row.session_id))
     },
     async endExpired(): Promise<number> {
       const nowMs = clock.nowMs()

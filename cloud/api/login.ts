@@ -6,6 +6,7 @@ import { slugSchema } from '../../shared/names.ts'
 import { timeMsSchema } from '../../shared/wire/index.ts'
 import { OIDC_CALLBACK } from '../accounts/oidc.ts'
 import type { LoginResult } from '../accounts.ts'
+import type { Denial } from '../denials.ts'
 import type { CloudParts } from '../parts.ts'
 import type { Door, TypedApi } from './door.ts'
 import { codeSchema, keyDocumentSchema } from './factors.ts'
@@ -15,32 +16,46 @@ import { describe, limited, passwordSchema, sessionSchema } from './people.ts'
 const secretSchema = z.string().regex(/^[A-Za-z0-9_-]{43}$/)
 
 export function registerLogin(app: TypedApi, parts: CloudParts, door: Door): void {
-  const { accounts, audit, cliCodes, factors, oidc } = parts
+  const { accounts, audit, cliCodes, denials, factors, oidc } = parts
   const subject = (account: string) => ({ kind: 'account', id: account })
 
-  /** The one answer to all that went wrong but a second factor that is still to be shown. */
-  const refusal = (rule: string) =>
-    rule === 'second_factor_missing'
-      ? new AppError('second_factor_required', 'this account has a second factor', {
-          hint: 'give the code of your authenticator app or a recovery code, or use your security key on the page',
-        })
-      : new AppError('unauthenticated', 'account, password or code is not right', {
-          hint: 'after 5 failures the account is locked until an administrator unlocks it',
-        })
+  /** The one answer to all that went wrong but, the password being right, a second factor that is still to be shown. */
+  function refusal(rule: string): AppError {
+    if (rule === 'second_factor_missing') {
+      return new AppError('second_factor_required', 'this account has a second factor', {
+        hint: 'give the code of your authenticator app or a recovery code, or use your security key on the page',
+      })
+    }
+    if (rule === 'provider_needed') {
+      return new AppError('forbidden', 'this account logs in by the agency’s provider', {
+        hint: 'log in by the provider on the page; where it cannot be reached any more, have your factors reset',
+      })
+    }
+    return new AppError('unauthenticated', 'account, password or code is not right', {
+      hint: 'after 5 failures the account is locked until an administrator unlocks it',
+    })
+  }
+
+  /** Of nobody known: gathered. What was typed for an account that does not exist may be a password in the wrong field. */
+  function refuseUnknown(request: FastifyRequest, rule: Denial): never {
+    const { method, routeOptions, ip } = request
+    denials.note({ door: 'login', rule, who: `${method} ${routeOptions.url ?? ''}`, address: ip, topic: null })
+    throw refusal(rule)
+  }
 
   async function refuse(
     request: FastifyRequest,
     rule: string,
-    account: string | null,
+    account: string,
     detail: Record<string, string | boolean>,
   ): Promise<never> {
+    if (rule === 'unknown_account') refuseUnknown(request, rule)
     await audit.append({
       operation: 'session.login',
       outcome: 'refused',
       rule,
       actor: door.actor(request),
-      // What was typed for an account that does not exist may be a password in the wrong field.
-      subject: account === null || rule === 'unknown_account' ? null : subject(account),
+      subject: subject(account),
       detail,
     })
     throw refusal(rule)
@@ -109,7 +124,13 @@ export function registerLogin(app: TypedApi, parts: CloudParts, door: Door): voi
         return refuse(request, refused.rule, account, { by: 'password', locked: refused.locked })
       }
       const options = await factors.startAskingKey(account)
-      if (options === null) throw new AppError('not_found', 'this account has no security key')
+      // As a wrong password is: this is no place to try one without a trace.
+      if (options === null) return refuse(request, 'no_security_key', account, { by: 'password', locked: false })
+      await door.audit(request, {
+        operation: 'session.key_asked',
+        subject: subject(account),
+        detail: { by: 'password' },
+      })
       return options as { challenge: string }
     },
   })
@@ -143,8 +164,8 @@ export function registerLogin(app: TypedApi, parts: CloudParts, door: Door): voi
       const { account, code } = request.body
       const found = cliCodes.take(account, code)
       // Not as the account's: anybody may type its name here, and a code cannot be guessed.
-      if (found === null) return refuse(request, 'wrong_cli_code', null, { by: 'cli_code' })
-      const result = await accounts.admit({ account, source: request.ip, factor: found.factor })
+      if (found === null) return refuseUnknown(request, 'wrong_cli_code')
+      const result = await accounts.admit({ account, source: request.ip, sessionId: found.sessionId })
       return opened(request, account, result, 'cli_code')
     },
   })
@@ -171,10 +192,13 @@ export function registerLogin(app: TypedApi, parts: CloudParts, door: Door): voi
     async handler(request, reply) {
       const result = await provider().finish(new URL(request.url, 'https://page').search)
       if (result.ok) return reply.redirect(`/#login=${result.code}`, 302)
-      await refuse(request, result.rule, result.account, { by: 'oidc' }).catch((thrown: unknown) => {
+      try {
+        if (result.account === null) refuseUnknown(request, result.rule)
+        await refuse(request, result.rule, result.account, { by: 'oidc' })
+      } catch (thrown) {
         if (!(thrown instanceof AppError) || thrown.code !== 'unauthenticated') throw thrown
-      })
-      return reply.redirect('/#login-refused', 302)
+      }
+      return reply.redirect(result.rule === 'oidc_not_linked' ? '/#login-not-linked' : '/#login-refused', 302)
     },
   })
 
@@ -190,7 +214,7 @@ export function registerLogin(app: TypedApi, parts: CloudParts, door: Door): voi
     async handler(request) {
       const { code, verifier } = request.body
       const account = provider().redeem(code, verifier)
-      if (account === null) return refuse(request, 'oidc_unasked', null, { by: 'oidc' })
+      if (account === null) return refuseUnknown(request, 'oidc_unasked')
       const result = await accounts.admit({ account, source: request.ip, factor: 'oidc' })
       return opened(request, account, result, 'oidc')
     },

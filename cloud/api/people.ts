@@ -1,6 +1,5 @@
 /** Routes of set-up, sessions and accounts; how a session is opened stands in login.ts. */
 import { z } from 'zod'
-import { AppError } from '../../shared/errors.ts'
 import { slugSchema } from '../../shared/names.ts'
 import { timeMsSchema } from '../../shared/wire/index.ts'
 import { MAX_GROUPS_PER_ACCOUNT } from '../accounts/rights.ts'
@@ -52,7 +51,7 @@ export function describe(token: string, session: Session) {
 }
 
 export function registerPeople(app: TypedApi, parts: CloudParts, door: Door): void {
-  const { accounts, audit, firstRun } = parts
+  const { accounts, denials, firstRun } = parts
   const writes = door.guard('accounts.write')
   const subject = (account: string) => ({ kind: 'account', id: account })
 
@@ -70,8 +69,8 @@ export function registerPeople(app: TypedApi, parts: CloudParts, door: Door): vo
       try {
         await firstRun.check(request.body.code)
       } catch (thrown) {
-        const rule = thrown instanceof AppError ? thrown.code : 'internal'
-        await audit.append({ operation: 'account.first', outcome: 'refused', rule, actor: door.actor(request) })
+        const who = 'POST /api/v1/setup'
+        denials.note({ door: 'setup', rule: 'setup_refused', who, address: request.ip, topic: null })
         throw thrown
       }
       return door.audited(request, { operation: 'account.first', subject: subject(account) }, async () =>

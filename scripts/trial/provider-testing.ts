@@ -1,6 +1,7 @@
 /**
  * An agency's OpenID Connect provider for tests, in a process of its own: the package `oidc-provider` over HTTPS. Its log-in page
- * asks for a name and no password: `/interaction/ID/as?name=…&amr=…` says who comes back and how they proved it.
+ * asks for a name and no password: `/interaction/ID/as?name=…&amr=…` says who comes back and how they proved it,
+ * `ts=…` when, in seconds.
  * `node --import tsx scripts/trial/provider-testing.ts CONFIG.json` prints a line when it listens.
  */
 import { readFileSync } from 'node:fs'
@@ -69,7 +70,14 @@ createServer({ key: configuration.keyPem, cert: configuration.certPem }, (reques
     }
     if (prompt.name === 'login') {
       const amr = (form.get('amr') ?? '').split(',').filter((one) => one !== '')
-      const login = { accountId: form.get('name') ?? '', amr, acr: form.get('acr') ?? undefined, remember: false }
+      const ts = form.has('ts') ? { ts: Number(form.get('ts')) } : {}
+      const login = {
+        accountId: form.get('name') ?? '',
+        amr,
+        acr: form.get('acr') ?? undefined,
+        remember: false,
+        ...ts,
+      }
       return provider.interactionFinished(request, response, { login })
     }
     const grant = new provider.Grant({ accountId: session?.accountId ?? '', clientId: String(params.client_id) })

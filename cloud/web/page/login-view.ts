@@ -116,9 +116,14 @@ export function createLoginView(onSession: (session: PageSession) => Promise<voi
       problemLine.textContent = ''
     },
     async fromAddress() {
-      const found = /^#login(?:=([\w-]{43})|-refused)$/.exec(location.hash)
+      const found = /^#login(?:=([\w-]{43})|-refused|-not-linked)$/.exec(location.hash)
       if (found === null) return null
       history.replaceState(null, '', location.pathname)
+      if (found[0] === '#login-not-linked') {
+        const hint =
+          'Log in as before, or ask an account administrator to reset your factors: then the provider opens it.'
+        throw new ApiError(401, `Your account has a second factor here. ${hint}`, null)
+      }
       const verifier = sessionStorage.getItem(VERIFIER) ?? ''
       sessionStorage.removeItem(VERIFIER)
       if (found[1] === undefined) throw new ApiError(401, 'The log-in provider did not let you in here.', null)
