@@ -209,6 +209,7 @@ export function createLoginSessions(deps: LoginSessionsDeps) {
       return { token: next, session }
     },
     async areOpen(sessionIds: ReadonlySet<string>): Promise<Set<string>> {
+      if (sessionIds.size === 0) return new Set()
       const rows = await database.read(
         build
           .selectFrom('sessions')
