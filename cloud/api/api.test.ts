@@ -102,13 +102,14 @@ test('set-up makes the first administrator with the code from the file, once', a
     const again = await world.call('POST', '/api/v1/setup', { json: { code, account: 'eve', password: PASSWORD } })
     assert.is(again.status, 409)
     assert.throws(() => readFileSync(join(world.folder, 'data', 'setup-code')))
+    await world.cloud.parts.denials.flush()
     const outcomes = (await audited(world)).filter((entry) => entry.operation === 'account.first')
     assert.equal(outcomes.map((entry) => [entry.outcome, entry.rule]).reverse(), [
-      ['refused', 'forbidden'],
+      ['refused', 'setup_refused'],
       ['allowed', null],
       ['refused', 'bad_input'],
       ['allowed', null],
-      ['refused', 'conflict'],
+      ['refused', 'setup_refused'],
     ])
   })
 })
@@ -465,7 +466,7 @@ test('an auditor reads the audit page by page and verifies it; a changed byte is
   await inWorld(async (world) => {
     const token = await world.as('auditor')
     for (let i = 0; i < 5; i++)
-      await world.call('POST', '/api/v1/login', { json: { account: 'nobody', password: 'x' } })
+      await world.call('POST', '/api/v1/login', { json: { account: 'person-1', password: 'x' } })
     const page = await world.call('GET', '/api/v1/audit?limit=2', { token })
     assert.is(page.json.entries.length, 2)
     assert.is(page.json.entries[0].operation, 'audit.list', 'reading it is in it')
@@ -477,7 +478,7 @@ test('an auditor reads the audit page by page and verifies it; a changed byte is
     const { openDatabase } = await import('../../shared/sqlite.ts')
     const sqlite = openDatabase(join(world.folder, 'data', 'candor.db'))
     sqlite.exec(
-      "DROP TRIGGER audit_entries_no_update; UPDATE audit_entries SET bytes = CAST(replace(CAST(bytes AS TEXT), 'unknown', 'unknowm') AS BLOB) WHERE seq = 2",
+      "DROP TRIGGER audit_entries_no_update; UPDATE audit_entries SET bytes = CAST(replace(CAST(bytes AS TEXT), 'wrong', 'wrung') AS BLOB) WHERE seq = 2",
     )
     sqlite.close()
     const bad = await world.call('POST', '/api/v1/audit/verify', { token })
