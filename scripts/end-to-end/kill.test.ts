@@ -105,7 +105,10 @@ test('cloud, camera and vision child are killed ten times each and every committ
   const [mqttPort, httpsPort] = [await freePort(), await freePort()]
   writeFileSync(
     join(folder, 'cloud.json'),
-    JSON.stringify({ agency: AGENCY, dataFolder: 'data', host: '127.0.0.1', mqttPort, httpsPort, logLevel: 'warn' }),
+    JSON.stringify({
+      ...{ agency: AGENCY, dataFolder: 'data', host: '127.0.0.1', mqttPort, httpsPort, logLevel: 'warn' },
+      secondFactor: 'optional',
+    }),
   )
   const cameraFolder = join(folder, 'north')
   const outboxFile = join(cameraFolder, 'data', 'outbox.db')
