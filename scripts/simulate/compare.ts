@@ -52,6 +52,8 @@ export function compare(report: Report, tally: Tally, purgedBeforeMs: number, fr
     purges: fromLog.receipts,
     'purged-sightings': tally.revisions.filter((atMs) => atMs <= purgedBeforeMs).length,
     'purged-pictures': 0,
+    // Nobody in the city has anything held.
+    'purged-held': 0,
     reviews: tally.decisions.total,
     'reviews-overdue': 0,
     entries: fromLog.entries,
