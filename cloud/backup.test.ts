@@ -284,7 +284,11 @@ test('a key lives as configured, but no longer than anything on disk is kept, an
   assert.is(life(366), 30)
   assert.is(life(30, { cropDays: 7 }), 7)
   assert.is(life(30, { unmatchedDays: 0.002 }), 0.002)
-  assert.is(life(30, { unmatchedDays: 0.002 }, true), 30, 'what is in memory only is in no backup')
+  assert.is(
+    life(30, { unmatchedDays: 0.002, quarantineDays: 0.002 }, true),
+    30,
+    'what is in memory only is in no backup',
+  )
   await inFolder(async (keys) => {
     const noonMs = Date.parse('2026-11-28T12:00:00Z')
     const at = (nowMs: number, lifeMs = LIFE_MS) => keyOfToday(keys, { agency: AGENCY, nowMs, lifeMs, newSecret })

@@ -182,6 +182,9 @@ test('under an in-memory policy what an unaware camera sends without a match is 
     assert.is(await stored(world), 1)
     const rows = await world.cloud.parts.quarantine.list(world.clock.nowMs(), 500)
     assert.is(rows.length, 0)
+    // What cannot be read might be such a sighting: it is set aside without its content.
+    assert.is(await publish(client, SIGHTINGS, '{"plate":"WWW9999"'), 'acknowledged')
+    assert.is((await world.cloud.parts.quarantine.list(world.clock.nowMs(), 500)).length, 1)
     assert.equal(filesWith(world.databaseFile, 'WWW9999'), [])
     assert.is(filesWith(world.databaseFile, 'ABC1230').length > 0, true)
     assert.equal([await outcomes(world, 'sightings', 'dropped'), await outcomes(world, 'crop', 'dropped')], [1, 1])

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { MqttClient } from 'mqtt'
@@ -200,6 +200,20 @@ test('after a purge the bytes are gone from the database file, its log and the q
     assert.is(await world.counted('candor_purged_total{table="unmatched"}'), 1)
     assert.is(await world.counted('candor_purged_total{table="queue"}'), 1)
     assert.not.ok(JSON.stringify(receipt).includes(LISTED))
+  })
+})
+
+test('a chore that fails is logged, and holds up neither the others nor the purge', async () => {
+  await inCloud(async (world) => {
+    await fill(world)
+    // Keys of backups are looked at in the upkeep: a file that is none is an error each minute.
+    const keys = join(world.folder, 'data', 'backup-keys')
+    mkdirSync(keys, { recursive: true })
+    writeFileSync(join(keys, '2026-11-28-0123456789abcdef.json'), '{}')
+    world.clock.advance(31 * DAY_MS)
+    await until('it is purged', async () => (await world.cloud.parts.sightings.counts()).sightings === 0)
+    const failed = world.logLines.filter((line) => line.includes('upkeep_failed'))
+    assert.ok(failed.length > 0 && failed.every((line) => line.includes('"operation":"backupKeys"')), failed.join('\n'))
   })
 })
 

@@ -21,7 +21,7 @@ import {
 } from './tree.ts'
 
 /** Entries that are checked in one turn of the event loop when a tree is planted; 5 ms on a small server. */
-const PLANT_STEP_ENTRIES = 32
+export const PLANT_STEP_ENTRIES = 32
 /** Nodes that are written in one transaction when a tree is planted. */
 const PLANT_STEP_NODES = 1_000
 
