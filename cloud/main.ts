@@ -51,7 +51,6 @@ import type { SharingLimits } from './sharing/wire.ts'
 import { openSharing } from './sharing.ts'
 import { createSightings } from './sightings.ts'
 import { createSuppressions } from './suppressions.ts'
-import { currentCheckpoint } from './transparency/checkpoint.ts'
 import { createTransparency } from './transparency.ts'
 import { createUsage } from './usage.ts'
 import { createWebhooks, WEBHOOK_LIMITS, type WebhookLimits } from './webhooks.ts'
@@ -194,7 +193,6 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     const outcomes = createOutcomes({ database, clock })
     const transparency = createTransparency({
       ...{ database, agency, usage, review, policy, outcomes, hotlists, audit, signer: keys.audit, clock, log },
-      checkpoint: () => currentCheckpoint(paths.auditHeadFile, keys.audit.publicKeyPem),
       organisations: () => sharing.organisations(),
     })
     const ingest = createIngest({

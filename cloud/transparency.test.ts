@@ -4,9 +4,10 @@ import { createHttps } from '../scripts/trial/https.ts'
 import { DAY_MS, MINUTE_MS } from '../shared/clock.ts'
 import { newId } from '../shared/ids.ts'
 import { sha256Hex } from '../shared/signing.ts'
+import { logKey, openCheckpoint, originOf } from './audit/note.ts'
 import { MAX_ENTRIES_READ } from './audit/reading.ts'
-import { codeOf, inCloud, makeSighting, publishSighting, type TestCloud, until } from './testing.ts'
-import { currentCheckpoint } from './transparency/checkpoint.ts'
+import { leafHash, rootOf } from './audit/tree.ts'
+import { AGENCY, codeOf, inCloud, makeSighting, publishSighting, type TestCloud, until } from './testing.ts'
 import { dateOf, type Report, reportSchema } from './transparency/document.ts'
 import { verifyReport } from './transparency/verify.ts'
 import { createTransparency } from './transparency.ts'
@@ -112,7 +113,18 @@ test('a published report is there for anybody, signed, byte for byte, with the p
     const key = world.cloud.parts.audit.publicKeyPem
     const verdict = verifyReport(read, key)
     assert.ok(verdict.ok, JSON.stringify(verdict))
-    assert.is(verdict.ok && verdict.manifest.audit.entries, 12)
+    const { audit } = reportSchema.parse(JSON.parse(read('report.json')))
+    assert.equal(verdict.ok && verdict.manifest.audit, audit)
+    const checkpoint = openCheckpoint(audit.checkpoint, logKey(originOf(AGENCY), key))
+    assert.equal([checkpoint.size, audit.entries], [12, 12])
+    const stored = await world.cloud.parts.database.read(
+      world.cloud.parts.database.build.selectFrom('audit_entries').select('bytes').orderBy('seq').limit(12),
+    )
+    assert.ok(
+      checkpoint.root.equals(rootOf(stored.map(({ bytes }) => leafHash(bytes)))),
+      'of the entries that were there',
+    )
+    assert.ok(read('index.html').includes(audit.checkpoint), 'to be kept as a file')
     for (const name of ['index.html', 'report.json', 'report.csv']) {
       const changed = verifyReport((one) => read(one).replace(one === name ? '6' : /$^/, '7'), key)
       assert.not(changed.ok, name)
@@ -190,7 +202,6 @@ test('a report is published by itself when its time has come, once, by the polic
       ...parts,
       policy: { ...parts.policy, current },
       signer: parts.keys.audit,
-      checkpoint: () => currentCheckpoint(parts.auditFiles.head, parts.audit.publicKeyPem),
       organisations: async () => ['shelbyville'],
     })
     const day = today(world)

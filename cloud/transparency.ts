@@ -11,13 +11,21 @@ import type { Policy } from '../shared/wire/policy.ts'
 import type { Outcomes } from './alerts/outcomes.ts'
 import { type AuditRecord, CLOUD_ACTOR, canonicalBytes } from './audit/entry.ts'
 import type { Audit } from './audit/log.ts'
+import { parseCheckpoint, parseNote } from './audit/note.ts'
 import type { Database } from './database/database.ts'
 import type { Hotlists } from './hotlists.ts'
 import type { PolicyKeeper } from './policy.ts'
 import type { Review } from './review.ts'
-import type { Checkpoint } from './transparency/checkpoint.ts'
 import { toCsv } from './transparency/csv.ts'
-import { dateOf, FILES, MANIFEST_KIND, type Manifest, REPORT_KIND, type Report } from './transparency/document.ts'
+import {
+  dateOf,
+  FILES,
+  MANIFEST_KIND,
+  type Manifest,
+  type PlaceOfAudit,
+  REPORT_KIND,
+  type Report,
+} from './transparency/document.ts'
 import {
   alertSection,
   type CameraTimes,
@@ -81,9 +89,7 @@ export interface TransparencyDeps {
   policy: Pick<PolicyKeeper, 'current' | 'history'>
   outcomes: Outcomes
   hotlists: Pick<Hotlists, 'status'>
-  audit: Pick<Audit, 'append'>
-  /** Where the audit stands now. */
-  checkpoint: () => Promise<Checkpoint>
+  audit: Pick<Audit, 'append' | 'checkpoint'>
   /** The audit's key; what it signs says what kind of document it is. */
   signer: Signer
   /** Other organisations with a grant in force. */
@@ -126,7 +132,14 @@ export function createTransparency(deps: TransparencyDeps): Transparency {
     }
   }
 
-  async function make(days: Days, reportId: number | null, corrects: number[], at: Checkpoint): Promise<Report> {
+  /** Where the audit stands now, in words that its checkpoint proves. */
+  async function placeOfAudit(): Promise<PlaceOfAudit> {
+    const checkpoint = await deps.audit.checkpoint()
+    const { size, root } = parseCheckpoint(parseNote(checkpoint).text)
+    return { entries: size, root: root.toString('base64'), checkpoint }
+  }
+
+  async function make(days: Days, reportId: number | null, corrects: number[]): Promise<Report> {
     const policy = deps.policy.current()
     const counted = await count(days, policy)
     return {
@@ -134,7 +147,7 @@ export function createTransparency(deps: TransparencyDeps): Transparency {
       generatedAt: new Date(clock.nowMs()).toISOString(),
       policyVersion: policy.version,
       smallCount: counted.bound,
-      audit: { entries: at.entries, head: at.head },
+      audit: await placeOfAudit(),
       sections: [
         trafficSection(counted),
         searchSection(counted),
@@ -202,8 +215,7 @@ export function createTransparency(deps: TransparencyDeps): Transparency {
       build.selectFrom('transparency_reports').select('report_id').orderBy('report_id', 'desc').limit(1),
     )
     const reportId = (newest?.report_id ?? 0) + 1
-    const at = await deps.checkpoint()
-    const report = await make(days, reportId, corrects, at)
+    const report = await make(days, reportId, corrects)
     const files = filesOf(report)
     const manifest: Manifest = {
       ...{ kind: MANIFEST_KIND, agency, reportId, period: report.period },
@@ -212,7 +224,7 @@ export function createTransparency(deps: TransparencyDeps): Transparency {
         [FILES.csv]: sha256Hex(files.csv),
         [FILES.html]: sha256Hex(files.html),
       },
-      audit: { ...report.audit, checkpoint: at.document },
+      audit: report.audit,
     }
     const envelope = `${JSON.stringify(deps.signer.seal(canonicalBytes(manifest)))}\n`
     const madeAtMs = clock.nowMs()
@@ -252,7 +264,7 @@ export function createTransparency(deps: TransparencyDeps): Transparency {
     publish,
     async draft(days) {
       check(days, utcDay(clock.nowMs()))
-      return filesOf(await make(days, null, [], await deps.checkpoint()))
+      return filesOf(await make(days, null, []))
     },
     async list() {
       const rows = await database.read(

@@ -48,6 +48,15 @@ const sectionSchema = z.strictObject({
 })
 export type Section = z.infer<typeof sectionSchema>
 
+const placeOfAuditSchema = z
+  .strictObject({
+    entries: z.int().min(0),
+    root: z.base64().describe('of the tree of those entries [RFC 6962, 2.1]'),
+    checkpoint: z.string().describe('the audit’s own signed note that says so [c2sp.org/tlog-checkpoint]'),
+  })
+  .describe('how long the audit was when the figures were made')
+export type PlaceOfAudit = z.infer<typeof placeOfAuditSchema>
+
 export const reportSchema = z.strictObject({
   kind: z.literal(REPORT_KIND),
   agency: slugSchema,
@@ -59,13 +68,12 @@ export const reportSchema = z.strictObject({
   corrects: z.array(z.int()),
   policyVersion: z.int().min(1),
   smallCount: z.int().min(0),
-  /** How long the audit was, and its last entry, when the figures were made. */
-  audit: z.strictObject({ entries: z.int().min(0), head: z.string() }),
+  audit: placeOfAuditSchema,
   sections: z.array(sectionSchema),
 })
 export type Report = z.infer<typeof reportSchema>
 
-/** What is signed. `checkpoint`: the audit's own signed head, as it stood then. */
+/** What is signed. */
 export const manifestSchema = z.strictObject({
   kind: z.literal(MANIFEST_KIND),
   agency: slugSchema,
@@ -73,7 +81,7 @@ export const manifestSchema = z.strictObject({
   period: z.strictObject({ from: z.iso.date(), to: z.iso.date(), days: z.int().min(1) }),
   /** Name → SHA-256 of its bytes, hex. */
   files: z.record(z.string(), z.string().regex(/^[0-9a-f]{64}$/)),
-  audit: z.strictObject({ entries: z.int().min(0), head: z.string(), checkpoint: z.string() }),
+  audit: placeOfAuditSchema,
 })
 export type Manifest = z.infer<typeof manifestSchema>
 

@@ -20,7 +20,7 @@ function report(sections: Section[], reportId: number | null = 7): Report {
     ...{ kind: 'candor-transparency-report', agency: 'springfield', reportId, corrects: [] },
     period: { from: '2026-10-01', to: '2026-10-31', days: 31 },
     ...{ generatedAt: '2026-11-01T00:05:00.000Z', policyVersion: 3, smallCount: 5 },
-    ...{ audit: { entries: 1_234, head: 'ab'.repeat(32) }, sections },
+    ...{ audit: { entries: 1_234, root: 'q6s=', checkpoint: `springfield\n1234\nq6s=\n\n${HOSTILE}\n` }, sections },
   }
 }
 

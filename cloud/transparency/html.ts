@@ -30,6 +30,7 @@ td.number { white-space: nowrap; font-weight: 700; }
 .note, .source { color: var(--soft); font-size: .9375rem; }
 .draft { border: 3px solid var(--ink); padding: .75rem 1rem; font-weight: 700; }
 code { overflow-wrap: anywhere; }
+pre { margin: .5rem 0; }
 li { max-width: 42rem; margin: .2rem 0; }
 @media print { :root { --ground: #fff; --ink: #000; --soft: #222; --line: #777; --link: #000; } body { max-width: none; padding: 0; font-size: 10.5pt; } table, h2 { break-inside: avoid; } h2, h3, caption { break-after: avoid; } nav { display: none; } }
 `
@@ -135,7 +136,8 @@ function provenance({ reportId, generatedAt, audit, policyVersion }: Report): st
       : `<p>The same figures as <a href="${FILES.json}">JSON</a> and as <a href="${FILES.csv}">CSV</a>, and the <a href="${FILES.manifest}">signed manifest</a> with the digests of these files.</p>`
   return `<section aria-labelledby="provenance">
 <h2 id="provenance">Where this comes from</h2>
-<p>Made by Candor at <time datetime="${generatedAt}">${generatedAt.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')}</time> under version ${policyVersion} of the policy, when the log of use had ${audit.entries} entries. The last of them has the hash <code>${audit.head}</code>; who has a copy of the log can check that it still stands in it.</p>
+<p>Made by Candor at <time datetime="${generatedAt}">${generatedAt.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')}</time> under version ${policyVersion} of the policy, when the log of use had ${audit.entries} entries. Together they make the number <code>${escaped(audit.root)}</code>, and the log’s key has signed that. Keep these lines as a file: <code>candor audit verify</code> with <code>--since</code> and that file tells whether a copy of the log still has every entry that it had then.</p>
+${scrolled('Checkpoint', `<pre>${escaped(audit.checkpoint)}</pre>`)}
 ${files}
 </section>`
 }

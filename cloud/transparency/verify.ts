@@ -1,7 +1,7 @@
 /** Is a downloaded report what the agency signed? Needs no cloud and no account; used by the command and by tests. */
 import { toAppError } from '../../shared/errors.ts'
 import { createVerifier, sha256Hex } from '../../shared/signing.ts'
-import { openHead } from '../audit/head.ts'
+import { logKey, openCheckpoint, originOf } from '../audit/note.ts'
 import { FILES, type Manifest, manifestSchema } from './document.ts'
 
 export type ReportVerdict = { ok: true; manifest: Manifest } | { ok: false; problem: string }
@@ -15,9 +15,9 @@ export function verifyReport(read: (name: string) => string, publicKeyPem: strin
       if (sha256Hex(read(name)) !== manifest.files[name])
         return { ok: false, problem: `${name} is not what was signed` }
     }
-    const { entries, head, checkpoint } = manifest.audit
-    const signed = openHead(checkpoint, publicKeyPem, 'the checkpoint')
-    if (signed.seq !== entries || signed.hash !== head || signed.agency !== manifest.agency) {
+    const { entries, root, checkpoint } = manifest.audit
+    const signed = openCheckpoint(checkpoint, logKey(originOf(manifest.agency), publicKeyPem))
+    if (signed.size !== entries || signed.root.toString('base64') !== root) {
       return { ok: false, problem: 'the checkpoint is of another place of the audit' }
     }
     return { ok: true, manifest }

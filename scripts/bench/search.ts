@@ -63,7 +63,7 @@ export async function run(options: SearchOptions): Promise<void> {
       const score: Score = {
         ...{ rows, bytes: sizes.reduce((sum, { bytes }) => sum + bytes, 0), sizes, migrationMs, kinds: measured },
         ...{ peers: peers?.scores ?? null, trigramBytes: peers?.trigramBytes ?? null },
-        ingestUs: parts.includes('ingest') ? await ingest(path, say) : null,
+        ingestUs: parts.includes('ingest') ? await ingest(path, rows, say) : null,
         load: loadavg().map((load) => Math.round(load * 10) / 10),
       }
       scores.push(score)
@@ -76,13 +76,17 @@ export async function run(options: SearchOptions): Promise<void> {
 }
 
 /** On a copy: what is kept stays as it was. */
-async function ingest(path: string, say: (text: string) => void): Promise<{ before: number; after: number }> {
+async function ingest(
+  path: string,
+  rows: number,
+  say: (text: string) => void,
+): Promise<{ before: number; after: number }> {
   say('ingest, on a copy')
   const copy = `${path}.ingest`
   copyFileSync(path, copy)
   try {
-    const after = await measureIngest(copy, END_MS, true)
-    return { before: await measureIngest(copy, END_MS, false), after }
+    const after = await measureIngest(copy, { rows, endMs: END_MS }, true)
+    return { before: await measureIngest(copy, { rows, endMs: END_MS }, false), after }
   } finally {
     for (const ending of ['', '-wal', '-shm']) rmSync(copy + ending, { force: true })
   }

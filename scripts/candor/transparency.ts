@@ -143,7 +143,7 @@ export function register(program: Command): void {
       if (options.json === true) return printJson(verdict)
       process.stdout.write(
         verdict.ok
-          ? `Report ${verdict.manifest.reportId} of ${verdict.manifest.agency} is whole; the audit had ${verdict.manifest.audit.entries} entries, head ${verdict.manifest.audit.head}.\n`
+          ? `Report ${verdict.manifest.reportId} of ${verdict.manifest.agency} is whole; the audit had ${verdict.manifest.audit.entries} entries, root ${verdict.manifest.audit.root}.\n`
           : `THE REPORT DOES NOT VERIFY: ${verdict.problem}.\n`,
       )
     })

@@ -73,15 +73,26 @@ export function plateOf(index: number): { plate: string; code: string } {
   return { plate, code }
 }
 
+export interface CityOptions {
+  /** Whose traffic it is; more for more sightings of the month. */
+  vehicles?: number
+  /** That the sightings take. */
+  days?: number
+  seed?: number
+}
+
 /** `count` sightings that end at `endMs`, oldest first, as ingest stores them; previews come beside their finals. */
-export function* cityRows(count: number, endMs: number, seed = 1): Generator<CityRow> {
+export function* cityRows(
+  count: number,
+  endMs: number,
+  { vehicles = vehiclesOf(count), days = CITY_DAYS, seed = 1 }: CityOptions = {},
+): Generator<CityRow> {
   const random = seeded(seed)
-  const vehicles = vehiclesOf(count)
   for (let i = 0; i < count; i++) {
     const vehicle = Math.floor(vehicles * random() ** SKEW)
     const { plate: truth, code } = plateOf(vehicle)
     const cameraId = cameraName(Math.floor(CITY_CAMERAS * random() ** 1.5))
-    const capturedAtMs = Math.floor(endMs - CITY_DAYS * DAY_MS + timeInto(i / count))
+    const capturedAtMs = Math.floor(endMs - days * DAY_MS + timeInto((i / count) * days))
     const trusted = random() >= UNSYNCED_SHARE
     const receivedAtMs = capturedAtMs + 200 + Math.floor(random() * 800)
     const plate = random() < NO_PLATE_SHARE ? null : random() < MISREAD_SHARE ? misread(truth, random) : truth
@@ -116,9 +127,8 @@ export function* cityRows(count: number, endMs: number, seed = 1): Generator<Cit
   }
 }
 
-/** Milliseconds from the first day's midnight to where `share` (0-1) of the traffic has passed. */
-function timeInto(share: number): number {
-  const days = share * CITY_DAYS
+/** Milliseconds from the first day's midnight to where the traffic of so many days has passed. */
+function timeInto(days: number): number {
   let left = (days - Math.floor(days)) * TRAFFIC
   let hour = 0
   while (left >= (HOURLY[hour] ?? Number.POSITIVE_INFINITY)) left -= HOURLY[hour++] ?? 0

@@ -10,7 +10,7 @@ import { DAY_MS } from '../../../shared/clock.ts'
 import { createLog } from '../../../shared/log.ts'
 import { openDatabase } from '../../../shared/sqlite.ts'
 import { quantile } from '../statistics.ts'
-import { CITY_DAYS, cityRows } from './city.ts'
+import { CITY_DAYS, cityRows, vehiclesOf } from './city.ts'
 import type { Kind, Query } from './queries.ts'
 
 const RETENTION: Retention = {
@@ -169,10 +169,16 @@ export function sizesOf(path: string): SizeScore[] {
 }
 
 /**
- * Processor time to store so many further sightings, microseconds a row, with the indexes of searches and without. It is the commit of
- * batches as ingest makes them; wall time would tell of whoever else uses the disk.
+ * Processor time to store the same city's next sightings, microseconds a row, with the indexes of searches and without. It is the commit
+ * of batches as ingest makes them; wall time would tell of whoever else uses the disk.
  */
-export async function measureIngest(path: string, endMs: number, withSearch: boolean): Promise<number> {
+export async function measureIngest(
+  path: string,
+  city: { rows: number; endMs: number },
+  withSearch: boolean,
+): Promise<number> {
+  const days = (CITY_DAYS * INGESTED) / city.rows
+  const endMs = city.endMs + days * DAY_MS
   if (!withSearch) {
     const connection = openDatabase(path)
     for (const name of ['plate_key_seen', 'plate_key_unseen']) connection.exec(`DROP TRIGGER ${name}`)
@@ -183,7 +189,9 @@ export async function measureIngest(path: string, endMs: number, withSearch: boo
   const database = openSqlite({ path, nowMs: endMs })
   const { insert } = createSightings({ database, retention: () => RETENTION })
   try {
-    const rows = [...cityRows(INGESTED, endMs, withSearch ? 11 : 12)].map((row) =>
+    const rows = [
+      ...cityRows(INGESTED, endMs, { vehicles: vehiclesOf(city.rows), days, seed: withSearch ? 11 : 12 }),
+    ].map((row) =>
       insert({
         ...{ camera_id: row.cameraId, sighting_id: row.sightingId, revision: row.revision },
         ...{ payload_sha256: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855' },
