@@ -35,7 +35,11 @@ interface Sent {
 }
 
 /** Sends sightings with their pictures until there is no room; then small ones alone, until they find none either. */
-async function fillUp(world: TestCloud, connect: () => Promise<MqttClient>): Promise<Sent> {
+async function fillUp(
+  world: TestCloud,
+  connect: () => Promise<MqttClient>,
+  onPicture: (sent: readonly Sighting[]) => Promise<void> = async () => {},
+): Promise<Sent> {
   const acknowledged: Sighting[] = []
   let client = await connect()
   let pictures = true
@@ -49,7 +53,7 @@ async function fillUp(world: TestCloud, connect: () => Promise<MqttClient>): Pro
     if ((await publish(client, topics.crop(AGENCY, A, sighting.sightingId), jpeg)) === 'closed') {
       pictures = false
       client = await connect()
-    }
+    } else await onPicture(acknowledged)
   }
   throw new Error('the database never filled up')
 }
@@ -89,6 +93,42 @@ test('on a full disk nothing is acknowledged that is not stored; it is counted, 
     await until('it is taken', async () => (await publishSighting(await connect(), later)) === 'acknowledged')
     assert.ok(await find(later))
   }, ONE_MEBIBYTE)
+})
+
+test('on a full disk the oldest pictures may all be held: they stay, and what is not held makes room to move them aside', async () => {
+  const HELD = 6
+  await inCloud(
+    async (world) => {
+      const certified = await world.addCamera(A)
+      const connect = () => world.connectCamera(A, certified)
+      const { holds, sightings, database } = world.cloud.parts
+      let holdId = ''
+      const { acknowledged } = await fillUp(world, connect, async (sent) => {
+        if (sent.length !== HELD) return
+        const sightingIds = sent.map(({ sightingId }) => sightingId)
+        const selected = await holds.select({ kind: 'sightings', sightingIds })
+        const untilMs = world.clock.nowMs() + 300 * DAY_MS
+        const basis = 'preservation letter of the county attorney'
+        holdId = (await holds.add({ caseNumber: '26-00017', basis, untilMs, selected, by: 'ines' })).holdId
+      })
+      assert.ok(acknowledged.length > 2 * HELD, String(acknowledged.length))
+      const held = async () =>
+        (await database.read(database.build.selectFrom('held_crops').select('sighting_id'))).length
+      world.clock.advance(31 * DAY_MS)
+      await until('the purge made room', async () => {
+        world.clock.advance(MINUTE_MS)
+        return (await sightings.counts()).sightings === 0 && (await held()) === HELD
+      })
+      const shown = await holds.sightings(holdId, { offset: 0, limit: 10 })
+      assert.equal(
+        shown.map(({ sighting, hasPicture }) => [sighting.sightingId, hasPicture]),
+        acknowledged.slice(0, HELD).map(({ sightingId }) => [sightingId, true]),
+      )
+      const later = makeSighting(world.clock, {})
+      await until('it is taken', async () => (await publishSighting(await connect(), later)) === 'acknowledged')
+    },
+    { databaseMaxMebibytes: 2 },
+  )
 })
 
 test('on a full disk a search is refused, because its audit entry cannot be written, and is answered when there is room', async () => {

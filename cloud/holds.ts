@@ -3,12 +3,14 @@
  * with its preview, final and picture) and alerts that were there when it was made; the purge that would delete them moves them aside
  * (holds/keeping.ts), where no search finds them. Owns tables holds, hold_… and held_…. Called by the API and retention.ts.
  */
+import type { ExpressionBuilder } from 'kysely'
 import type { Clock } from '../shared/clock.ts'
 import { DAY_MS } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import type { NewId } from '../shared/ids.ts'
 import type { Alert, Policy } from '../shared/wire/index.ts'
 import type { Database } from './database/database.ts'
+import type { Schema } from './database/schema.ts'
 import type { HoldsTable } from './database/schema-holds.ts'
 import { type Content, createContent, type HeldAlert, type HeldSighting } from './holds/content.ts'
 import { purgeEnded } from './holds/purge.ts'
@@ -95,35 +97,16 @@ export function createHolds(deps: HoldsDeps): Holds {
     }
   }
 
-  async function toHold(row: HoldsTable): Promise<Hold> {
-    const counted = async (table: 'hold_sightings' | 'hold_alerts') => {
-      const [found] = await database.read(
-        build
-          .selectFrom(table)
-          .select((eb) => eb.fn.countAll<number>().as('count'))
-          .where('hold_id', '=', row.hold_id),
-      )
-      return found?.count ?? 0
-    }
-    return {
-      holdId: row.hold_id,
-      caseNumber: row.case_number,
-      basis: row.basis,
-      madeAtMs: row.made_at_ms,
-      madeBy: row.made_by,
-      untilMs: row.until_ms,
-      extendedAtMs: row.extended_at_ms,
-      extendedBy: row.extended_by,
-      selection: JSON.parse(row.selection) as Record<string, unknown>,
-      sightings: await counted('hold_sightings'),
-      alerts: await counted('hold_alerts'),
-    }
-  }
+  /** Of holds in force, with what they name. */
+  const counted = () =>
+    inForce()
+      .selectAll('holds')
+      .select((eb) => [countOf(eb, 'hold_sightings').as('sightings'), countOf(eb, 'hold_alerts').as('alerts')])
 
-  async function find(holdId: string): Promise<HoldsTable> {
-    const [row] = await database.read(inForce().selectAll().where('hold_id', '=', holdId))
+  async function find(holdId: string): Promise<Hold> {
+    const [row] = await database.read(counted().where('hold_id', '=', holdId))
     if (row === undefined) throw new AppError('not_found', 'there is no such hold, or it is over')
-    return row
+    return toHold(row)
   }
 
   const set = (holdId: string, change: Partial<HoldsTable>) =>
@@ -155,39 +138,69 @@ export function createHolds(deps: HoldsDeps): Holds {
       }
       await database.writeBatch([
         build.insertInto('holds').values(row),
-        ...selected.sightings.map(({ cameraId, sightingId }) =>
-          build
-            .insertInto('hold_sightings')
-            .values({ hold_id: row.hold_id, camera_id: cameraId, sighting_id: sightingId }),
+        ...inSteps(selected.sightings).map((step) =>
+          build.insertInto('hold_sightings').values(
+            step.map(({ cameraId, sightingId }) => ({
+              ...{ hold_id: row.hold_id, camera_id: cameraId, sighting_id: sightingId },
+            })),
+          ),
         ),
-        ...selected.alertIds.map((alert_id) =>
-          build.insertInto('hold_alerts').values({ hold_id: row.hold_id, alert_id }),
+        ...inSteps(selected.alertIds).map((step) =>
+          build.insertInto('hold_alerts').values(step.map((alert_id) => ({ hold_id: row.hold_id, alert_id }))),
         ),
       ])
-      return toHold(row)
+      return find(row.hold_id)
     },
     async list(caseNumber) {
-      let query = inForce().selectAll().orderBy('made_at_ms', 'desc').limit(MAX_HOLDS)
+      let query = counted().orderBy('made_at_ms', 'desc').limit(MAX_HOLDS)
       if (caseNumber !== null) query = query.where('case_number', '=', caseNumber)
-      const rows = await database.read(query)
-      const holds: Hold[] = []
-      for (const row of rows) holds.push(await toHold(row))
-      return holds
+      return (await database.read(query)).map(toHold)
     },
-    get: async (holdId) => toHold(await find(holdId)),
+    get: find,
     async extend(holdId, untilMs, by) {
       await find(holdId)
       checkUntil(untilMs)
       await set(holdId, { until_ms: untilMs, extended_at_ms: clock.nowMs(), extended_by: by })
-      return toHold(await find(holdId))
+      return find(holdId)
     },
     async release(holdId) {
-      const row = await find(holdId)
-      const nowMs = clock.nowMs()
-      await set(holdId, { until_ms: nowMs })
-      return toHold({ ...row, until_ms: nowMs })
+      const hold = await find(holdId)
+      const untilMs = clock.nowMs()
+      await set(holdId, { until_ms: untilMs })
+      return { ...hold, untilMs }
     },
     purge: (nowMs, limit) => purgeEnded(database, nowMs, limit),
+  }
+}
+
+/** Rows of one statement. */
+const INSERTED_ROWS = 200
+
+function inSteps<T>(rows: readonly T[]): T[][] {
+  const steps: T[][] = []
+  for (let from = 0; from < rows.length; from += INSERTED_ROWS) steps.push(rows.slice(from, from + INSERTED_ROWS))
+  return steps
+}
+
+const countOf = (eb: ExpressionBuilder<Schema, 'holds'>, table: 'hold_sightings' | 'hold_alerts') =>
+  eb
+    .selectFrom(table)
+    .select((of) => of.fn.countAll<number>().as('count'))
+    .whereRef(`${table}.hold_id`, '=', 'holds.hold_id')
+
+function toHold(row: HoldsTable & { sightings: number | null; alerts: number | null }): Hold {
+  return {
+    holdId: row.hold_id,
+    caseNumber: row.case_number,
+    basis: row.basis,
+    madeAtMs: row.made_at_ms,
+    madeBy: row.made_by,
+    untilMs: row.until_ms,
+    extendedAtMs: row.extended_at_ms,
+    extendedBy: row.extended_by,
+    selection: JSON.parse(row.selection) as Record<string, unknown>,
+    sightings: row.sightings ?? 0,
+    alerts: row.alerts ?? 0,
   }
 }
 

@@ -30,7 +30,7 @@ export interface Keeping {
 }
 
 /** A hold in force names the sighting of the row of this table. */
-const namesSighting = (table: 'sightings' | 'crops', nowMs: number) => sql<SqlBool>`exists (
+export const namesSighting = (table: 'sightings' | 'crops', nowMs: number) => sql<SqlBool>`exists (
   select 1 from hold_sightings join holds on holds.hold_id = hold_sightings.hold_id
   where hold_sightings.sighting_id = ${sql.ref(`${table}.sighting_id`)} and hold_sightings.camera_id = ${sql.ref(`${table}.camera_id`)}
     and holds.until_ms > ${nowMs})`

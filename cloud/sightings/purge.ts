@@ -1,27 +1,52 @@
 /** Deletes sightings and crops that are past their retention, but for what is held, which is moved aside. Called by retention.ts by way of sightings.ts. */
 import { type Expression, type SqlBool, sql } from 'kysely'
+import { toAppError } from '../../shared/errors.ts'
 import type { Database } from '../database/database.ts'
-import { keepCrops, keepSightings } from '../holds/keeping.ts'
+import { keepCrops, keepSightings, namesSighting } from '../holds/keeping.ts'
 import type { Deleted, PurgeStep } from '../purge-receipt.ts'
 import type { Retention } from '../sightings.ts'
 
-/** The oldest `limit` expired rows of each kind. A picture goes with its sighting, where that goes before it. */
+/**
+ * The oldest `limit` expired rows of each kind. A picture goes with its sighting, where that goes before it. Where there is no room to move
+ * aside what is held, it stays where it is and others go: then there is room.
+ */
 export async function purgeSightings(
   database: Database,
-  { unmatchedMs, matchedMs, cropMs }: Retention,
+  retention: Retention,
   nowMs: number,
   limit: number,
 ): Promise<PurgeStep> {
+  try {
+    return await purgePage(database, retention, nowMs, { limit, spareHeld: false })
+  } catch (thrown) {
+    if (toAppError(thrown).code !== 'storage_full') throw thrown
+    const step = await purgePage(database, retention, nowMs, { limit, spareHeld: true })
+    // Nothing but held rows is left: who wants them kept has to make room.
+    if (Object.values(step.deleted).every((rows) => rows.length === 0)) throw thrown
+    return { ...step, isDone: false }
+  }
+}
+
+async function purgePage(
+  database: Database,
+  { unmatchedMs, matchedMs, cropMs }: Retention,
+  nowMs: number,
+  { limit, spareHeld }: { limit: number; spareHeld: boolean },
+): Promise<PurgeStep> {
   const { build } = database
+  /** A page without held rows has nothing to move aside. */
+  const spared = <Rows extends { where(condition: Expression<SqlBool>): Rows }>(
+    table: 'sightings' | 'crops',
+    rows: Rows,
+  ) => (spareHeld ? rows.where(sql<SqlBool>`not ${namesSighting(table, nowMs)}`) : rows)
 
   const sightings = (matched: 0 | 1, keptMs: number) => {
-    const page = build
+    const expired = build
       .selectFrom('sightings')
       .select(['camera_id', 'sighting_id', 'revision'])
       .where('matched', '=', matched)
       .where('retained_from_ms', '<=', nowMs - keptMs)
-      .orderBy('retained_from_ms')
-      .limit(limit)
+    const page = spared('sightings', expired).orderBy('retained_from_ms').limit(limit)
     const onPage = within(sql`(camera_id, sighting_id, revision)`, page)
     const { keep, mayGo, wasKept } = keepSightings(build, onPage, nowMs)
     const { orphans, orphansGo } = picturesOf(page)
@@ -47,12 +72,11 @@ export async function purgeSightings(
       .returning(['camera_id', 'sighting_id', 'sha256', 'retained_from_ms', wasKept.as('kept')])
     return { orphans: keep, orphansGo: remove }
   }
-  const page = build
+  const expired = build
     .selectFrom('crops')
     .select(['camera_id', 'sighting_id', 'sha256'])
     .where('retained_from_ms', '<=', nowMs - cropMs)
-    .orderBy('retained_from_ms')
-    .limit(limit)
+  const page = spared('crops', expired).orderBy('retained_from_ms').limit(limit)
   const onPage = within(sql`(camera_id, sighting_id, sha256)`, page)
   const crops = keepCrops(build, onPage, nowMs)
   const removeCrops = build
