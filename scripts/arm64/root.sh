@@ -117,9 +117,12 @@ compiler_jobs() {
 # By the compiler of this machine: emulated, the same takes more than an hour.
 build_binding() {
   local folder="$packages/node_modules/opencv4nodejs" key kept target log="$cache/opencv4nodejs.log"
-  local opencv sources done_count shown=-1 started=$SECONDS
+  local opencv sources done_count shown=-1 started=$SECONDS view="$cache/opencv"
   opencv="$(sed -n 's/^libopencv-core-dev_\(.*\)_arm64\.deb$/\1/p' "$root/packages")"
-  key="opencv4nodejs-$(node -p 'require(process.argv[1]).version' "$folder/package.json")-node-$NODE_VERSION-opencv-$opencv"
+  key="opencv4nodejs-$(node -p 'require(process.argv[1]).version' "$folder/package.json")-node-$NODE_VERSION-opencv-$opencv-$(
+    IFS=-
+    printf '%s' "${OPENCV_MODULES[*]}"
+  )"
   kept="$cache/builds/$key.node"
   target="$folder/build/Release/opencv4nodejs.node"
   if [ ! -f "$kept" ]; then
@@ -129,12 +132,15 @@ build_binding() {
       export CC=aarch64-linux-gnu-gcc CXX=aarch64-linux-gnu-g++ AR=aarch64-linux-gnu-ar LINK=aarch64-linux-gnu-g++
       # The second folder holds cvconfig.h, which differs between processors.
       export CXXFLAGS="-I$root/usr/include/aarch64-linux-gnu/opencv4"
-      export OPENCV4NODEJS_DISABLE_AUTOBUILD=1 OPENCV_INCLUDE_DIR="$root/usr/include/opencv4" OPENCV_BIN_DIR="$root/usr/bin"
-      export OPENCV_LIB_DIR="$root/$LIBRARIES"
-      exec node node_modules/node-gyp/bin/node-gyp.js rebuild --release --arch=arm64 "--nodedir=$root/usr/local" "--jobs=$jobs"
+      opencv_view "$root/usr/include/opencv4" "$root/$LIBRARIES" "$view"
+      export OPENCV4NODEJS_DISABLE_AUTOBUILD=1 OPENCV_INCLUDE_DIR="$view/include" OPENCV_LIB_DIR="$view/lib" OPENCV_BIN_DIR="$root/usr/bin"
+      gyp=(node node_modules/node-gyp/bin/node-gyp.js)
+      options=(--release --arch=arm64 "--nodedir=$root/usr/local")
+      "${gyp[@]}" clean && "${gyp[@]}" configure "${options[@]}" -- "-I$view/modules.gypi" &&
+        exec "${gyp[@]}" build "${options[@]}" "--jobs=$jobs"
     ) >"$log" 2>&1 &
     running=$!
-    sources="$(grep -c -E '"cc/.*\.cc"' "$folder/binding.gyp" || true)"
+    sources="$(opencv_sources "$folder")"
     while kill -0 "$running" 2>/dev/null; do
       sleep 2
       done_count="$(grep -c -E '^  CXX\(target\)' "$log" || true)"
