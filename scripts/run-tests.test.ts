@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type FileResult, findTests, judge, parseSummary, runFile, runTests } from './run-tests.ts'
+import { type FileResult, findTests, judge, longestFirst, parseSummary, runFile, runTests } from './run-tests.ts'
 
 const uvu = import.meta.resolve('uvu')
 const prologue = `import { test } from ${JSON.stringify(uvu)}\n`
@@ -156,6 +156,12 @@ test('tests are found in folders, but not in packages or builds', async () => {
       await writeFile(join(folder, file), '')
     }
     assert.equal(await findTests(folder), [join(folder, 'a.test.ts'), join(folder, 'x/b.test.ts')])
+    const files = ['cloud/a.test.ts', 'scripts/x.test.ts', 'shared/scripts/y.test.ts'].map((file) => join(folder, file))
+    assert.equal(
+      longestFirst(files, folder),
+      [files[1], files[0], files[2]],
+      'those that start whole systems come first',
+    )
   })
   const here = fileURLToPath(import.meta.url)
   assert.ok((await findTests(dirname(here))).includes(here))

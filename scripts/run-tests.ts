@@ -42,6 +42,12 @@ export async function findTests(folder: string): Promise<string[]> {
   return found.sort()
 }
 
+/** Those of scripts/ start whole systems and take the longest: begun last, one of them would run alone at the end. */
+export function longestFirst(files: readonly string[], root: string): string[] {
+  const isLong = (file: string) => relative(root, file).startsWith('scripts/')
+  return [...files.filter(isLong), ...files.filter((file) => !isLong(file))]
+}
+
 interface Counts {
   total: number
   passed: number
@@ -182,7 +188,7 @@ async function main(argv: readonly string[]): Promise<number> {
       (await stat(path)).isDirectory() ? await findTests(path) : [path],
     ),
   )
-  const files = found.flat()
+  const files = longestFirst(found.flat(), root)
   if (argv.includes('--list')) {
     for (const file of files) console.log(relative(root, file))
     return 0
