@@ -7,16 +7,12 @@ NODE_INTEGRITY='sha512-LCXJnNTFiyGuYBw2gZSI5OBFMbkjAPt8sqD/NKrWoE2QmDgSubTqFng6G
 
 DEBIAN_SUITE=bookworm
 DEBIAN_KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
-# What OpenCV's binding links to; the shell and its tools are there for whoever looks into the root by hand.
-RUNTIME_PACKAGES=(
-  libopencv-{core,flann,imgproc,imgcodecs,videoio,highgui,video,calib3d,features2d,objdetect,dnn,ml,photo,contrib}406
-  dash coreutils
-)
+# What the native packages link to; the shell and its tools are there for whoever looks into the root by hand.
+RUNTIME_PACKAGES=(libopencv-{core,imgproc,imgcodecs,videoio,objdetect}406 libgphoto2-6 dash coreutils)
 # Headers and names to link by, without what these packages would pull in.
 HEADER_PACKAGES=(
-  libopencv-dev
-  libopencv-{core,flann,imgproc,imgcodecs,videoio,highgui,video,calib3d,features2d,objdetect,dnn,ml,photo,contrib}-dev
-  libopencv-{shape,stitching,superres,videostab,viz}-dev
+  libopencv-{core,flann,imgproc,imgcodecs,videoio,highgui,calib3d,features2d,objdetect,dnn}-dev
+  libgphoto2-dev
 )
 LIBRARIES=usr/lib/aarch64-linux-gnu
 
@@ -42,7 +38,7 @@ build_root() {
   )
   say "Debian's arm64 packages: lists"
   apt-get "${options[@]}" update || fail 'apt-get update failed' 'is the network up?'
-  say "Debian's arm64 packages: fetching about 190 MB"
+  say "Debian's arm64 packages: fetching about 180 MB"
   apt-get "${options[@]}" -y --download-only install "${RUNTIME_PACKAGES[@]}" >&2 || fail 'the libraries cannot be fetched' 'see above'
   (cd "$apt/archives" && apt-get "${options[@]}" download "${HEADER_PACKAGES[@]}" >&2) || fail 'the headers cannot be fetched' 'see above'
   for package in bin lib sbin; do
@@ -57,8 +53,6 @@ build_root() {
     count=$((count + 1))
     [ $((count % 50)) -ne 0 ] || printf '    %s of %s packages unpacked, %s s\n' "$count" "${#debs[@]}" $((SECONDS - started)) >&2
   done
-  # Names of libraries that are left out; the binding's search for modules stumbles over them.
-  find "$new/$LIBRARIES" -name 'libopencv_*.so' -xtype l -delete
   # What the packages' scripts would have done, as far as it is needed here.
   ln -s blas/libblas.so.3 "$new/$LIBRARIES/libblas.so.3"
   ln -s lapack/liblapack.so.3 "$new/$LIBRARIES/liblapack.so.3"
@@ -89,7 +83,7 @@ fetch_node() { # ROOT
   rm -rf "$folder"
 }
 
-# ---- npm packages and OpenCV's binding ---------------------------------------------------------------------------------------
+# ---- npm packages -------------------------------------------------------------------------------------------------------------
 
 install_packages() {
   local key started=$SECONDS
@@ -104,74 +98,3 @@ install_packages() {
   printf '%s' "$key" >"$packages/key"
   say "npm packages: $(du -sm "$packages" | cut -f 1) MB, $((SECONDS - started)) s"
 }
-
-# About 1 GB a compiler, as in scripts/setup.
-compiler_jobs() {
-  local processors memory
-  processors="$(nproc)"
-  memory="$(awk '/^MemAvailable:/ {print int($2 / 1200000)}' /proc/meminfo)"
-  [ "$memory" -ge 1 ] || memory=1
-  [ "$processors" -lt "$memory" ] && printf '%s' "$processors" || printf '%s' "$memory"
-}
-
-# By the compiler of this machine: emulated, the same takes more than an hour.
-build_binding() {
-  local folder="$packages/node_modules/opencv4nodejs" key kept target log="$cache/opencv4nodejs.log"
-  local opencv sources done_count shown=-1 started=$SECONDS view="$cache/opencv"
-  opencv="$(sed -n 's/^libopencv-core-dev_\(.*\)_arm64\.deb$/\1/p' "$root/packages")"
-  key="opencv4nodejs-$(node -p 'require(process.argv[1]).version' "$folder/package.json")-node-$NODE_VERSION-opencv-$opencv-$(
-    IFS=-
-    printf '%s' "${OPENCV_MODULES[*]}"
-  )"
-  kept="$cache/builds/$key.node"
-  target="$folder/build/Release/opencv4nodejs.node"
-  if [ ! -f "$kept" ]; then
-    say "cross-compiling opencv4nodejs, ${jobs:=$(compiler_jobs)} at a time (log: ${log#"$checkout"/})"
-    (
-      cd "$folder"
-      export CC=aarch64-linux-gnu-gcc CXX=aarch64-linux-gnu-g++ AR=aarch64-linux-gnu-ar LINK=aarch64-linux-gnu-g++
-      # The second folder holds cvconfig.h, which differs between processors.
-      export CXXFLAGS="-I$root/usr/include/aarch64-linux-gnu/opencv4"
-      opencv_view "$root/usr/include/opencv4" "$root/$LIBRARIES" "$view"
-      export OPENCV4NODEJS_DISABLE_AUTOBUILD=1 OPENCV_INCLUDE_DIR="$view/include" OPENCV_LIB_DIR="$view/lib" OPENCV_BIN_DIR="$root/usr/bin"
-      gyp=(node node_modules/node-gyp/bin/node-gyp.js)
-      options=(--release --arch=arm64 "--nodedir=$root/usr/local")
-      "${gyp[@]}" clean && "${gyp[@]}" configure "${options[@]}" -- "-I$view/modules.gypi" &&
-        exec "${gyp[@]}" build "${options[@]}" "--jobs=$jobs"
-    ) >"$log" 2>&1 &
-    running=$!
-    sources="$(opencv_sources "$folder")"
-    while kill -0 "$running" 2>/dev/null; do
-      sleep 2
-      done_count="$(grep -c -E '^  CXX\(target\)' "$log" || true)"
-      if [ $((done_count / 10)) -ne "$shown" ]; then
-        shown=$((done_count / 10))
-        printf '    %s of %s files, %s s\n' "$done_count" "$sources" $((SECONDS - started)) >&2
-      fi
-    done
-    if ! wait "$running"; then
-      tail -n 25 "$log" >&2
-      fail 'opencv4nodejs does not compile' "the whole log: $log"
-    fi
-    running=''
-    [ -f "$target" ] || fail 'opencv4nodejs compiled without an error, but its file is missing' "log: $log"
-    mkdir -p "$cache/builds"
-    aarch64-linux-gnu-strip --strip-unneeded -o "$kept.new" "$target"
-    mv "$kept.new" "$kept"
-    rm -rf "$folder/build"
-    say "opencv4nodejs is compiled, $((SECONDS - started)) s"
-  fi
-  cmp -s "$kept" "$target" && return 0
-  mkdir -p "${target%/*}"
-  cp "$kept" "$target.new" && mv "$target.new" "$target"
-  # Not only the file: that everything it links to is in the root shows here, and not in the middle of a measurement.
-  say 'loading the native packages on arm64'
-  in_root "$packages" node -e '
-    const { cv } = require("opencv4nodejs")
-    new cv.Mat(2, 2, cv.CV_8UC1).release()
-    require("onnxruntime-node")
-    const versions = [process.arch, `Node ${process.version}`, `OpenCV ${Object.values(cv.version).join(".")}`]
-    console.error(`    ${versions.join(", ")}, libvips ${require("sharp").versions.vips}`)
-  ' >/dev/null || { rm -f "$target"; fail 'the native packages do not load on arm64' "see above; a fresh start: --fetch"; }
-}
-
