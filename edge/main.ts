@@ -5,12 +5,13 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Clock, SECOND_MS, systemClock } from '../shared/clock.ts'
+import { type Clock, MINUTE_MS, SECOND_MS, systemClock } from '../shared/clock.ts'
 import { AppError, describeError, EXIT, toAppError } from '../shared/errors.ts'
 import { type NewId, newId, type Random, random } from '../shared/ids.ts'
 import { createLog, type Log } from '../shared/log.ts'
 import { createSealer } from '../shared/sealing.ts'
 import { openDatabase, type SqliteDatabase, toStorageError } from '../shared/sqlite.ts'
+import { createSystemd } from '../shared/systemd.ts'
 import { softwareVersion } from '../shared/version.ts'
 import type { CameraHealth } from '../shared/wire/index.ts'
 import { openReplay } from './capture/replay.ts'
@@ -37,6 +38,8 @@ export const SHUTDOWN_MS = 5 * SECOND_MS
 /** Of these, for what is being read and for what is in flight, milliseconds. */
 const FINISH_READING_MS = 1_500
 const FINISH_SENDING_MS = 1_000
+/** A loop that has not come round for this much longer than a frame may take hangs: vision may have been started anew meanwhile. */
+export const STUCK_MS = MINUTE_MS + 30 * SECOND_MS
 /** Between looks whether all has been sent, milliseconds. */
 const DONE_CHECK_MS = 100
 
@@ -53,6 +56,8 @@ export interface EdgeDeps {
 export interface RunningEdge {
   health(): CameraHealth
   readonly connected: boolean
+  /** Frames are being taken, or there are none to come. False: only a new process helps. */
+  isAlive(): boolean
   readonly pipeline: Readonly<PipelineCounters>
   readonly uplink: Readonly<UplinkCounters>
   readonly policyVersion: number
@@ -160,8 +165,12 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
       failure ??= thrown
       frames.abort()
     }
-    const sourceEnded = pipeline.run(source, frames.signal)
+    let isTaking = true
+    const sourceEnded = pipeline.run(source, frames.signal).finally(() => {
+      isTaking = false
+    })
     sourceEnded.catch(fail)
+    const stuckMs = config.vision.frameTimeoutMs + STUCK_MS
     const others = Promise.all(
       [
         uplink.run(rest.signal),
@@ -209,6 +218,7 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
     })
     return {
       health: () => cameraHealth(healthDeps),
+      isAlive: () => !isTaking || clock.monotonicMs() - pipeline.turnedAtMs() < stuckMs,
       get connected() {
         return uplink.connected
       },
@@ -287,8 +297,13 @@ export async function edgeProcess(configFile: string): Promise<number> {
   process.channel?.unref()
   if (process.send !== undefined && !process.connected) orphaned()
   try {
+    const systemd = createSystemd({ environment: process.env, clock: systemClock, log })
     const running = await runEdge(config, systemDeps(log), stop.signal)
-    await running.stopped
+    stop.signal.addEventListener('abort', () => void systemd.stopping(), { once: true })
+    const ended = new AbortController()
+    await systemd.ready()
+    void systemd.runWatchdog(running.isAlive, ended.signal)
+    await running.stopped.finally(() => ended.abort())
     return EXIT.done
   } catch (thrown) {
     const error = toAppError(thrown)

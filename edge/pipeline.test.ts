@@ -470,6 +470,43 @@ test('a vehicle is reported when no frame comes for the gap, while the source st
   })
 })
 
+test('the loop comes round while no frame comes, and stands still while one is read: so is a camera that hangs told from one that waits', async () => {
+  let goOn = (): void => {}
+  const reading = new Promise<void>((resolve) => {
+    goOn = resolve
+  })
+  let isReading = false
+  const vision: PipelineDeps['vision'] = {
+    ...scriptedVision,
+    async read(frame, options) {
+      isReading = true
+      await reading
+      return scriptedVision.read(frame, options)
+    },
+  }
+  await inPipeline({ gapMs: 5, deps: { vision } }, async ({ pipeline, run }) => {
+    const seen = (before: number) => pipeline.turnedAtMs() > before
+    let isThere = false
+    async function* late(): AsyncGenerator<Frame> {
+      while (!isThere) await systemClock.sleep(2)
+      yield* each([read(LISTED)])
+    }
+    const ended = run(late())
+    for (let turns = 0; turns < 3; turns += 1) {
+      const before = pipeline.turnedAtMs()
+      while (!seen(before)) await systemClock.sleep(1)
+    }
+    isThere = true
+    while (!isReading) await systemClock.sleep(1)
+    const stood = pipeline.turnedAtMs()
+    await systemClock.sleep(50)
+    assert.is(pipeline.turnedAtMs(), stood)
+    goOn()
+    await ended
+    assert.ok(seen(stood))
+  })
+})
+
 test('an abort ends the loop, and what was being followed then is stored', async () => {
   await inPipeline({}, async ({ run, sightings }) => {
     const abort = new AbortController()

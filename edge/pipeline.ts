@@ -69,6 +69,8 @@ export interface PipelineDeps {
 
 export interface Pipeline {
   readonly counters: Readonly<PipelineCounters>
+  /** When the loop last asked for a frame, monotonic milliseconds; it does so at least once in `gapMs` but while a frame is read. */
+  turnedAtMs(): number
   /** Until the source ends or `signal` aborts; what was being followed then is stored. */
   run(source: CaptureSource, signal: AbortSignal): Promise<void>
   /** Where lists have changed: what was held in memory and meets one now is stored, as any final is. Throws what ends the camera. */
@@ -116,6 +118,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
 
   /** Of the lists, when what is held was last held against them. */
   let metRevision = hotlists.revision
+  let turnedAtMs = clock.monotonicMs()
 
   /** A camera that is told to stop stores what it has seen without waiting for the names of states. */
   const stopping = new AbortController()
@@ -131,6 +134,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     let awaited: Promise<IteratorResult<Frame>> | null = null
     while (!signal.aborted) {
       if (fault !== null) throw fault.thrown
+      turnedAtMs = clock.monotonicMs()
       const next: Promise<IteratorResult<Frame>> = awaited ?? frames.next()
       const arrived = await frameOrNull(next, signal)
       if (arrived === null) {
@@ -381,7 +385,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     }
   }
 
-  return { counters, run, meetLate }
+  return { counters, run, meetLate, turnedAtMs: () => turnedAtMs }
 }
 
 /** A camera that starts without a clock must still make sightings that the wire takes; they are marked as unsynced. */

@@ -32,6 +32,13 @@ export function register(program: Command): void {
             `or here: candor account first --config ${options.config}\n`,
         )
       }
+      const { createSystemd } = await import('../../shared/systemd.ts')
+      const { systemClock } = await import('../../shared/clock.ts')
+      const systemd = createSystemd({ environment: process.env, clock: systemClock, log: cloud.parts.log })
+      const ended = new AbortController()
+      await systemd.ready()
+      // That this process still has turns is all there is to say: what hangs for one connection must not end the others.
+      void systemd.runWatchdog(() => true, ended.signal)
       await new Promise<void>((resolve) => {
         for (const signal of ['SIGTERM', 'SIGINT'] as const) {
           process.once(signal, () => {
@@ -41,6 +48,8 @@ export function register(program: Command): void {
           })
         }
       })
+      ended.abort()
+      await systemd.stopping()
       await cloud.close()
     })
 
