@@ -10,6 +10,7 @@ import {
   type HotlistRules,
   hotlistRulesSchema,
   MAX_MANUAL_HOURS,
+  MAX_PHRASE_CHARACTERS,
   MAX_POLICY_BYTES,
   MAX_PROHIBITED_CATEGORIES,
   MAX_RETENTION_DAYS,
@@ -221,6 +222,36 @@ test('a document of many rules is published, and one that is larger than cameras
     assert.is(await outcomeOf(policy.change(2, { uses: { prohibited } }, 'ada')), 'too_large')
     assert.equal([policy.current().version, sent.length], [2, 2])
     await close()
+  })
+})
+
+/** Payloads of so many bytes, as base64 in their envelope, make exactly MAX_POLICY_BYTES; one byte more makes four more. */
+const MOST_PAYLOAD_BYTES = 49_044
+
+test('a policy of as many signed bytes as cameras take is in force, and one byte more is refused', async () => {
+  await inWorld(async (open) => {
+    const { policy, sent, close } = await open()
+    const words = Array.from({ length: 7 }, (_, n) => `${n}${'y'.repeat(110)}`)
+    const prohibited = Array.from({ length: 32 }, (_, n) => ({ code: `p${n}`, label: 'prohibited', words }))
+    const filled = (offenceTypes: string[]) => ({ uses: { prohibited, offenceTypes } })
+    const bytesOf = (change: ReturnType<typeof filled>) => JSON.stringify(policy.preview(1, change)).length
+    /** A change to a policy of so many bytes: phrases, each with its quotes, and commas between them. */
+    const changeTo = (bytes: number) => {
+      const left = bytes - bytesOf(filled([])) + 1
+      const count = Math.ceil(left / (MAX_PHRASE_CHARACTERS + 3))
+      const characters = left - 3 * count
+      const lengthOf = (n: number) => Math.floor(characters / count) + (n < characters % count ? 1 : 0)
+      return filled(Array.from({ length: count }, (_, n) => 'x'.repeat(lengthOf(n))))
+    }
+    assert.is(bytesOf(changeTo(MOST_PAYLOAD_BYTES)), MOST_PAYLOAD_BYTES)
+    assert.is(await outcomeOf(policy.change(1, changeTo(MOST_PAYLOAD_BYTES + 1), 'ada')), 'too_large')
+    assert.equal([policy.current().version, sent.length], [1, 1])
+    const { version } = await policy.change(1, changeTo(MOST_PAYLOAD_BYTES), 'ada')
+    assert.equal([version, sent.at(-1)?.length], [2, MAX_POLICY_BYTES])
+    await close()
+    const again = await open()
+    assert.equal([again.policy.current().version, again.sent[0]?.length], [2, MAX_POLICY_BYTES], 'after a restart')
+    await again.close()
   })
 })
 

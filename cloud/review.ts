@@ -99,8 +99,7 @@ export function createReview(deps: ReviewDeps): Review {
   }
 
   /** Where the next period begins: at the end of the last one, or with the day of the first search. */
-  async function nextFromMs(): Promise<number | null> {
-    const last = await lastPeriod()
+  async function nextFromMs(last: { to_ms: number } | null): Promise<number | null> {
     if (last !== null) return last.to_ms
     const [first] = await database.read(build.selectFrom('usage_searches').select('at_ms').orderBy('at_ms').limit(1))
     return first === undefined ? null : utcDay(first.at_ms) * DAY_MS
@@ -250,7 +249,7 @@ export function createReview(deps: ReviewDeps): Review {
       open.where('made_at_ms', '<=', clock.nowMs() - periodMs()).select((eb) => eb.fn.countAll<number>().as('count')),
     )
     const last = await lastPeriod()
-    const fromMs = await nextFromMs()
+    const fromMs = await nextFromMs(last)
     return {
       open: all?.count ?? 0,
       overdue: late?.count ?? 0,
@@ -269,7 +268,7 @@ export function createReview(deps: ReviewDeps): Review {
     async upkeep() {
       try {
         await usage.follow()
-        const fromMs = await nextFromMs()
+        const fromMs = await nextFromMs(await lastPeriod())
         if (fromMs !== null && clock.nowMs() >= fromMs + periodMs()) await look(fromMs, fromMs + periodMs())
         if (fromMs !== null) await purge(fromMs)
         deps.onStatus(await status())

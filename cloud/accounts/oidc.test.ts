@@ -19,6 +19,7 @@ import { type CloudConfig, cloudConfigSchema } from '../config.ts'
 import { type RunningCloud, runCloud } from '../main.ts'
 import { createMovableClock, type MovableClock, until } from '../testing.ts'
 import { OIDC_CALLBACK, OIDC_HANDOVER_MS, OIDC_LOGIN_MS } from './oidc.ts'
+import { createSecurityKey } from './testing.ts'
 import { codeAt } from './totp.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../scripts/trial/provider-testing.ts', import.meta.url))
@@ -245,6 +246,43 @@ test('where only account administrators log in by password, the others cannot, a
   })
 })
 
+test('where only account administrators log in by password, nobody else’s security key is asked, nor counts', async () => {
+  await inWorld({ passwordLogin: 'account-admins' }, async (world) => {
+    const { factors } = world.cloud.parts
+    const origin = `https://localhost:${world.cloud.httpsPort}`
+    const keyOf = async (account: string) => {
+      const key = createSecurityKey(origin)
+      await factors.registerKey(account, 'key', key.register(await factors.startRegisteringKey(account)))
+      return key
+    }
+    const ask = (account: string, password = PASSWORD) =>
+      world.call('POST', '/api/v1/login/key', { json: { account, password } })
+    const login = (account: string, key?: object) =>
+      world.call('POST', '/api/v1/login', { json: { account, password: PASSWORD, key } })
+    const [bobs, adas] = [await keyOf('bob'), await keyOf('ada')]
+
+    const asked = await ask('ada')
+    assert.is(asked.status, 200, asked.body.toString())
+    assert.is((await login('ada', adas.answer(asked.json))).status, 200)
+
+    const refused = await ask('bob')
+    assert.is(refused.status, 401)
+    assert.equal(refused.json, (await ask('bob', 'not the password')).json, 'no more than for a wrong password')
+    assert.equal(refused.json, (await login('bob')).json, 'as a log-in by password alone')
+    // Past the route that asks: a good answer of bob's own key.
+    const challenge = (await factors.startAskingKey('bob')) ?? {}
+    const answered = await login('bob', bobs.answer(challenge))
+    assert.equal([answered.status, answered.json], [401, refused.json])
+    const refusals = [...['password_login_off', 'password_login_off', 'wrong_password', 'password_login_off'], null]
+    assert.equal(await rulesOf(world), refusals)
+    assert.is(
+      await factors.check('bob', { key: bobs.answer(challenge) }),
+      'key',
+      'the answer was good, and not used up',
+    )
+  })
+})
+
 test('a provider that does not answer is told as such, and a secret that is missing stops the start', async () => {
   await inWorld({}, async (world) => {
     await world.stopProvider()
@@ -281,6 +319,23 @@ test('an earlier log-in, which a provider that minds no `max_age` hands over, is
     }
     assert.match((await world.logIn('subject-1', 'mfa', longAgo(OIDC_LOGIN_MS / 2))).end, /^\/#login=/)
     assert.is((await world.logIn('subject-1', 'mfa', longAgo(2 * OIDC_LOGIN_MS))).end, '/#login-refused')
+    await until('it is in the audit', async () => (await rulesOf(world))[0] === 'oidc_refused')
+  })
+})
+
+test('a provider that does not say when somebody logged in there, although it was asked, is refused', async () => {
+  await inWorld({}, async (world) => {
+    // It sends `auth_time` for either of these; with neither of them it has no reason to.
+    const without =
+      (...names: string[]) =>
+      (url: URL) => {
+        for (const name of names) url.searchParams.delete(name)
+        return url
+      }
+    const end = async (...names: string[]) => (await world.logIn('subject-1', 'mfa', without(...names))).end
+    assert.match(await end('max_age'), /^\/#login=/)
+    assert.match(await end('prompt'), /^\/#login=/)
+    assert.is(await end('max_age', 'prompt'), '/#login-refused')
     await until('it is in the audit', async () => (await rulesOf(world))[0] === 'oidc_refused')
   })
 })

@@ -10,10 +10,14 @@ import {
   MAX_SEARCH_PAGE,
 } from '../search/request.ts'
 import { eachAlone, inCloud, makeSighting, publishSighting, type TestCloud } from '../testing.ts'
+import { MAX_VERIFICATIONS_PER_MINUTE } from './audit.ts'
+import { MAX_EXPORTS_PER_MINUTE } from './search.ts'
 
 const A = 'elm-st-1'
 const PLATE = 'ABC1230'
 const PURPOSE = { caseNumber: '24-00123', offenceType: 'burglary', reason: 'seen at the break-in on Elm Street' }
+
+const TOO_MANY = { error: { code: 'rate_limited', message: 'too many requests', hint: 'wait a minute' } }
 
 interface Caller {
   // biome-ignore lint/suspicious/noExplicitAny: replies of many shapes are looked into field by field
@@ -64,13 +68,90 @@ test('requests of one address are answered up to the limit of a minute, and one 
     assert.ok(statuses.every((status) => status === 200))
     const refused = await one.call('GET', '/api/v1/openapi.json')
     assert.is(refused.status, 429)
-    assert.is(refused.json.error.code, 'rate_limited')
+    assert.equal(refused.json, TOO_MANY)
+    for (const path of ['/metrics', '/nothing']) assert.is((await one.call('GET', path)).status, 429, path)
+    for (const path of ['/health/live', '/health/ready'])
+      assert.is((await one.call('GET', path)).status, 200, 'who watches the cloud is not limited')
     const other = caller(world, null, '127.0.0.2')
     assert.is((await other.call('GET', '/api/v1/openapi.json')).status, 200, 'another address is not touched')
     one.close()
     other.close()
   }
   await inCloud(work, {}, { maxRequestsPerMinute: limit })
+})
+
+test('requests that are refused count as well: without a session, with a made-up one, without the permission', async () => {
+  const limit = 30
+  const work = async (world: TestCloud) => {
+    const [nobody, guesser] = [caller(world, null), caller(world, 'x'.repeat(43), '127.0.0.2')]
+    const officer = caller(world, await world.addPerson('olga', ['officer'], ['patrol']), '127.0.0.3')
+    for (const [one, refusal] of [
+      [nobody, 401],
+      [guesser, 401],
+      [officer, 403],
+    ] as const) {
+      // Either kind of route: one with a limit of its own lets such a request through to the same refusal.
+      const ask = async (count: number) =>
+        count % 2 === 0
+          ? (await one.call('GET', '/api/v1/accounts')).status
+          : (await one.call('POST', '/api/v1/search/1/export', { format: 'csv' })).status
+      for (let count = 0; count < limit; count++) assert.is(await ask(count), refusal)
+      assert.equal([await ask(0), await ask(1)], [429, 429])
+      one.close()
+    }
+  }
+  await inCloud(work, {}, { maxRequestsPerMinute: limit })
+})
+
+test('an export that is refused for want of the permission takes nobody’s place', async () => {
+  await inCloud(async (world) => {
+    const ines = caller(world, await world.addPerson('ines', ['investigator'], []))
+    const officer = caller(world, await world.addPerson('olga', ['officer'], ['patrol']))
+    const take = async (by: Caller, auditSeq: number) =>
+      (await by.call('POST', `/api/v1/search/${auditSeq}/export`, { format: 'csv' })).status
+    for (let count = 0; count <= MAX_EXPORTS_PER_MINUTE; count++) assert.is(await take(officer, 1), 403)
+    const { auditSeq } = (await ines.call('POST', '/api/v1/search', { plate: PLATE, ...PURPOSE })).json
+    assert.is(await take(ines, auditSeq), 200)
+    for (const one of [ines, officer]) one.close()
+  })
+})
+
+test('exports of one address, whoever takes them, are made up to the limit of a minute, and one more is not', async () => {
+  await inCloud(async (world) => {
+    const ines = caller(world, await world.addPerson('ines', ['investigator'], []))
+    const ivan = caller(world, await world.addPerson('ivan', ['investigator'], []))
+    const elsewhere = caller(world, await world.logIn('ines'), '127.0.0.2')
+    const search = async (by: Caller) =>
+      (await by.call('POST', '/api/v1/search', { plate: PLATE, ...PURPOSE })).json.auditSeq as number
+    const take = (by: Caller, auditSeq: number, format = 'csv') =>
+      by.call('POST', `/api/v1/search/${auditSeq}/export`, { format })
+    const [first, second, third] = [await search(ines), await search(ivan), await search(elsewhere)]
+    for (let count = 0; count < MAX_EXPORTS_PER_MINUTE; count++) {
+      const { status } = count % 2 === 0 ? await take(ines, first) : await take(ivan, second)
+      assert.is(status, 200, String(count))
+    }
+    const refused = await take(ines, first, 'json')
+    assert.is(refused.status, 429)
+    assert.equal(refused.json, TOO_MANY)
+    assert.is((await take(ivan, await search(ivan))).status, 429, 'another search of another person, from there')
+    assert.is((await world.audited('search.exported')).length, MAX_EXPORTS_PER_MINUTE, 'none was made beyond it')
+    assert.is((await take(elsewhere, third)).status, 200, 'another address')
+    assert.is((await ines.call('POST', `/api/v1/search/${first}/page`, {})).status, 200, 'what is no export')
+    for (const one of [ines, ivan, elsewhere]) one.close()
+  })
+})
+
+test('the audit is verified up to the limit of a minute, one at a time, and once more is not', async () => {
+  await inCloud(async (world) => {
+    const auditor = caller(world, await world.addPerson('odile', ['auditor'], []))
+    const verify = () => auditor.call('POST', '/api/v1/audit/verify')
+    const together = (await Promise.all([verify(), verify()])).map(({ status }) => status)
+    assert.equal(together.sort(), [200, 409])
+    for (let count = 2; count < MAX_VERIFICATIONS_PER_MINUTE; count++) assert.is((await verify()).status, 200)
+    const refused = await verify()
+    assert.equal([refused.status, refused.json], [429, TOO_MANY])
+    auditor.close()
+  })
 })
 
 test('a search takes cameras, purpose and page up to their limits and refuses one more', async () => {

@@ -99,9 +99,18 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
   boundConnections(app, limits, parts)
 
   await app.register(fastifyRateLimit, {
+    global: false,
     max: limits.maxRequestsPerMinute,
     timeWindow: MINUTE_MS,
     cache: COUNTED_ADDRESSES,
+  })
+  // Before a route asks who it is, so that those whom it refuses count as well; its own limit counts those who may.
+  const count = app.createRateLimit()
+  app.addHook('onRequest', async (request) => {
+    if (request.routeOptions.config?.rateLimit === false) return
+    const counted = await count(request)
+    if (counted.isAllowed || !counted.isExceeded) return
+    throw Object.assign(new Error('too many requests'), { statusCode: 429 })
   })
   await app.register(fastifySwagger, {
     openapi: {

@@ -4,7 +4,7 @@ import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../shared/clock.ts'
 import { sha256Hex } from '../../shared/signing.ts'
 import { EARLIEST_TIME_MS, LATEST_TIME_MS } from '../../shared/wire/sighting.ts'
 import {
-  ASKED,
+  followed,
   giveGrant,
   inAgency,
   inTwoClouds,
@@ -12,26 +12,13 @@ import {
   PLATE,
   pair,
   prepare,
+  SEARCH,
   see,
   setPolicy,
+  SEARCH_URL as URL,
 } from '../sharing/testing.ts'
 import { SHARING_LIMITS } from '../sharing/wire.ts'
-import { type TestCloud, until } from '../testing.ts'
 import { callerOf } from './testing.ts'
-
-const SEARCH = { ...ASKED, agencies: ['shelby'] }
-const URL = '/api/v1/search/agencies'
-
-async function followed(world: TestCloud, token: string, askId: string) {
-  const call = callerOf(world.cloud)
-  // biome-ignore lint/suspicious/noExplicitAny: a reply that is looked into field by field
-  let ask: any = null
-  await until('each partner has answered', async () => {
-    ask = (await call('GET', `${URL}/${askId}`, { token })).json
-    return ask.agencies.every(({ answer }: { answer: unknown }) => answer !== null)
-  })
-  return ask
-}
 
 test('an investigator sees own results at once, those of a partner as they come, and its pictures', async () => {
   await inTwoClouds(async (asker, owner) => {

@@ -1,23 +1,18 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { DAY_MS } from '../../shared/clock.ts'
-import { ASKED, inTwoClouds, OPEN, PURPOSE, pair, prepare, setPolicy } from '../sharing/testing.ts'
-import { type TestCloud, until } from '../testing.ts'
+import {
+  followed,
+  inTwoClouds,
+  OPEN,
+  PURPOSE,
+  pair,
+  prepare,
+  SEARCH,
+  setPolicy,
+  SEARCH_URL as URL,
+} from '../sharing/testing.ts'
 import { callerOf } from './testing.ts'
-
-const SEARCH = { ...ASKED, agencies: ['shelby'] }
-const URL = '/api/v1/search/agencies'
-
-async function followed(world: TestCloud, token: string, askId: string) {
-  const call = callerOf(world.cloud)
-  // biome-ignore lint/suspicious/noExplicitAny: a reply that is looked into field by field
-  let ask: any = null
-  await until('each partner has answered', async () => {
-    ask = (await call('GET', `${URL}/${askId}`, { token })).json
-    return ask.agencies.every(({ answer }: { answer: unknown }) => answer !== null)
-  })
-  return ask
-}
 
 test('two clouds are paired over the API, by the fingerprint that was read out', async () => {
   await inTwoClouds(async (asker, owner) => {

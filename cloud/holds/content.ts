@@ -35,28 +35,13 @@ export function createContent(database: Database): Content {
   type Ids = { camera_id: string; sighting_id: string }
   const nameOf = (row: Ids) => `${row.camera_id}/${row.sighting_id}`
 
-  /** The table's rows of the hold, from one sighting to another. Both tables have these columns; the types know one of them. */
-  function rowsOf(table: 'sightings' | 'held_sightings', holdId: string, from: string, to: string) {
-    return build
+  type Kept = 'sightings' | 'held_sightings' | 'crops' | 'held_crops'
+
+  /** What the table has of the hold, from one sighting to another. All of them have its ids; the types know one of them. */
+  const within = (table: Kept, holdId: string, from: string, to: string) =>
+    build
       .selectFrom('hold_sightings')
       .innerJoin(`${table as 'held_sightings'} as kept`, (join) =>
-        join
-          .onRef('kept.sighting_id', '=', 'hold_sightings.sighting_id')
-          .onRef('kept.camera_id', '=', 'hold_sightings.camera_id'),
-      )
-      .select([
-        ...(['kept.camera_id', 'kept.sighting_id', 'kept.revision', 'kept.seen_at_ms', 'kept.received_at_ms'] as const),
-        ...(['kept.clock_trusted', 'kept.matched', 'kept.document'] as const),
-      ])
-      .where('hold_sightings.hold_id', '=', holdId)
-      .where('hold_sightings.sighting_id', '>=', from)
-      .where('hold_sightings.sighting_id', '<=', to)
-  }
-
-  function picturesOf(table: 'crops' | 'held_crops', holdId: string, from: string, to: string) {
-    return build
-      .selectFrom('hold_sightings')
-      .innerJoin(`${table as 'held_crops'} as kept`, (join) =>
         join
           .onRef('kept.sighting_id', '=', 'hold_sightings.sighting_id')
           .onRef('kept.camera_id', '=', 'hold_sightings.camera_id'),
@@ -65,7 +50,12 @@ export function createContent(database: Database): Content {
       .where('hold_sightings.hold_id', '=', holdId)
       .where('hold_sightings.sighting_id', '>=', from)
       .where('hold_sightings.sighting_id', '<=', to)
-  }
+
+  const rowsOf = (table: 'sightings' | 'held_sightings', holdId: string, from: string, to: string) =>
+    within(table, holdId, from, to).select([
+      ...(['kept.revision', 'kept.seen_at_ms', 'kept.received_at_ms'] as const),
+      ...(['kept.clock_trusted', 'kept.matched', 'kept.document'] as const),
+    ])
 
   return {
     async sightings(holdId, { offset, limit }) {
@@ -87,8 +77,8 @@ export function createContent(database: Database): Content {
       ].sort((a, b) => a.revision - b.revision)
       const pictured = new Set(
         [
-          ...(await database.read(picturesOf('held_crops', holdId, from, to))),
-          ...(await database.read(picturesOf('crops', holdId, from, to))),
+          ...(await database.read(within('held_crops', holdId, from, to))),
+          ...(await database.read(within('crops', holdId, from, to))),
         ].map(nameOf),
       )
       const latest = new Map(rows.map((row) => [nameOf(row), row]))

@@ -3,7 +3,7 @@
  * search and is replaced when it does not answer. Called by search.ts; main closes it.
  */
 import type { Worker } from 'node:worker_threads'
-import { SECOND_MS } from '../../shared/clock.ts'
+import { type Clock, SECOND_MS } from '../../shared/clock.ts'
 import { AppError, type ErrorCode } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
 import { startWorker } from '../worker.ts'
@@ -30,7 +30,16 @@ interface Running {
   reject(error: Error): void
 }
 
-export function openFinder({ databaseFile, log }: { databaseFile: string; log: Log }): Finder {
+export interface FinderDeps {
+  databaseFile: string
+  clock: Pick<Clock, 'sleep'>
+  log: Log
+  /** The thread's module, without its ending. */
+  worker?: URL
+}
+
+export function openFinder(deps: FinderDeps): Finder {
+  const { databaseFile, clock, log, worker: module = new URL('./find-worker', import.meta.url) } = deps
   const running = new Map<number, Running>()
   let worker: Worker | null = null
   let lastId = 0
@@ -46,7 +55,7 @@ export function openFinder({ databaseFile, log }: { databaseFile: string; log: L
   }
 
   function start(): Worker {
-    const started = startWorker(new URL('./find-worker', import.meta.url), { databaseFile })
+    const started = startWorker(module, { databaseFile })
     started.on('message', (message: FromFinder) => {
       const asked = running.get(message.id)
       running.delete(message.id)
@@ -77,16 +86,20 @@ export function openFinder({ databaseFile, log }: { databaseFile: string; log: L
       const id = lastId
       const cancel = () => asked.postMessage({ id, kind: 'cancel' } satisfies ToFinder)
       const found = new Promise<FoundAll>((resolve, reject) => running.set(id, { resolve, reject }))
-      const timer = setTimeout(() => {
-        log.error('search_worker_silent', { limit: request.limitMs })
-        const hint = 'narrow it: a longer part of the plate, a shorter time'
-        void giveUp(asked, new AppError('unavailable', 'the search took too long', { hint }))
-      }, request.limitMs + FINDER_GRACE_MS)
+      const timer = new AbortController()
+      clock.sleep(request.limitMs + FINDER_GRACE_MS, timer.signal).then(
+        () => {
+          log.error('search_worker_silent', { limit: request.limitMs })
+          const hint = 'narrow it: a longer part of the plate, a shorter time'
+          void giveUp(asked, new AppError('unavailable', 'the search took too long', { hint }))
+        },
+        () => {},
+      )
       asked.postMessage({ id, kind: 'find', request } satisfies ToFinder)
       if (signal?.aborted) cancel()
       else signal?.addEventListener('abort', cancel, { once: true })
       return found.finally(() => {
-        clearTimeout(timer)
+        timer.abort()
         signal?.removeEventListener('abort', cancel)
       })
     },

@@ -24,6 +24,9 @@ export const FIND: FindRequest = {
   ...{ lists: [], jurisdiction: null, colour: null, places: [], placesMet: 0, limit: 5_000, limitMs: 60_000 },
 }
 
+/** A camera at which no search comes to an end in the thread of silent-worker-testing.ts. */
+export const SILENT = 'silent'
+
 export interface StoredRow {
   cameraId: string
   sightingId: string

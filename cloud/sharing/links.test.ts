@@ -1,6 +1,12 @@
+import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
 import { Agent } from 'node:https'
+import { connect } from 'node:tls'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { DAY_MS } from '../../shared/clock.ts'
+import { SERVER_LIFETIME_MS, SERVER_RENEW_BEFORE_MS } from '../authority.ts'
+import { type Certified, createMovableClock, type TestCloud, until } from '../testing.ts'
 import {
   addPartner,
   ask,
@@ -45,6 +51,56 @@ test('a partner that is revoked is cut off at once, also on a connection that is
     await addPartner(owner, asker)
     assert.is((await ask(asker)).rule, 'no_grant')
   })
+})
+
+/** The certificate that a new connection of a partner is shown. */
+async function certificateOf(owner: TestCloud, shown: Certified): Promise<string> {
+  const { port, caPem: ca } = listenerOf(owner)
+  const socket = connect({ host: '127.0.0.1', servername: 'localhost', port, ca, ...shown })
+  await once(socket, 'secureConnect')
+  socket.on('error', () => {})
+  const { fingerprint256 } = socket.getPeerCertificate()
+  socket.destroy()
+  return fingerprint256
+}
+
+test('the certificate is renewed on the open port: new connections are shown it, and those that are there go on', async () => {
+  // Both ends check certificates by the real clock: the old one and the new one are good on it.
+  const behindMs = SERVER_LIFETIME_MS - SERVER_RENEW_BEFORE_MS + DAY_MS
+  const clock = createMovableClock()
+  clock.advance(-behindMs)
+  const work = async (asker: TestCloud, owner: TestCloud) => {
+    await prepare(asker, owner)
+    await giveGrant(owner, { untilMs: clock.nowMs() + behindMs + DAY_MS })
+    const shown = await certifiedOf(asker)
+    const { port } = listenerOf(owner)
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    const search = (more: { agent?: Agent } = {}) =>
+      rawRequest({ ...listenerOf(owner), port }, shown, SEARCH_PATH, requestOf(asker), more)
+    try {
+      const first = await search({ agent })
+      const before = await certificateOf(owner, shown)
+      clock.advance(behindMs)
+      // A port that closes in between would refuse one of these.
+      await until('another one is shown', async () => (await certificateOf(owner, shown)) !== before)
+      const { certPem } = await owner.cloud.parts.authority.partner()
+      assert.is(await certificateOf(owner, shown), new X509Certificate(certPem).fingerprint256)
+      const renewed = owner.logLines.filter((line) => line.includes('"partner_certificate_renewed"'))
+      assert.is(renewed.length, 1)
+
+      const second = await search({ agent })
+      assert.equal([first.status, second.status, first.socket === second.socket], [200, 200, true])
+      assert.is((await search()).status, 200)
+      assert.is((await ask(asker)).outcome, 'answered', 'by the certificate that the asker has now')
+    } finally {
+      agent.destroy()
+    }
+    const { status } = await rawRequest(listenerOf(owner), {}, SEARCH_PATH, requestOf(asker)).catch(() => ({
+      status: 0,
+    }))
+    assert.is(status, 0, 'nobody comes in without one')
+  }
+  await inTwoClouds(work, { clock })
 })
 
 test('who revokes a partner asks it nothing more either', async () => {

@@ -4,6 +4,7 @@ import type { TLSSocket } from 'node:tls'
 import { HOUR_MS } from '../../shared/clock.ts'
 import { topics } from '../../shared/topics.ts'
 import type { Sighting } from '../../shared/wire/index.ts'
+import { callerOf } from '../api/testing.ts'
 import type { Actor, AuditEntry } from '../audit/entry.ts'
 import { newCameraRequest } from '../authority.ts'
 import type { CloudConfig } from '../config.ts'
@@ -138,6 +139,21 @@ export const INES: Actor = { account: 'ines', roles: ['investigator'] as Role[],
 /** As the API does it behind the own search, whose number is 1 here. */
 export function ask(asker: TestCloud, change: Partial<Asked> = {}, partner = 'shelby'): Promise<AgencyAnswer> {
   return asker.cloud.parts.sharing.asking.search(partner, { ...ASKED, ...change }, { actor: INES, completes: 1 })
+}
+
+/** The same over the API: the route, and a body that it takes. */
+export const SEARCH_URL = '/api/v1/search/agencies'
+export const SEARCH = { ...ASKED, agencies: ['shelby'] }
+
+/** A search at partners, when each of them has answered. */
+export async function followed(world: TestCloud, token: string, askId: string) {
+  // biome-ignore lint/suspicious/noExplicitAny: a reply that is looked into field by field
+  let ask: any = null
+  await until('each partner has answered', async () => {
+    ask = (await callerOf(world.cloud)('GET', `${SEARCH_URL}/${askId}`, { token })).json
+    return ask.agencies.every(({ answer }: { answer: unknown }) => answer !== null)
+  })
+  return ask
 }
 
 /** The newest entry of that operation. */

@@ -6,7 +6,7 @@ import { openFinder } from '../../../cloud/search/finder.ts'
 import { toLike } from '../../../cloud/search/patterns.ts'
 import { MAX_SEARCH_MATCHES, MAX_SEARCH_MS } from '../../../cloud/search/request.ts'
 import { createSightings, type Retention } from '../../../cloud/sightings.ts'
-import { DAY_MS } from '../../../shared/clock.ts'
+import { DAY_MS, systemClock } from '../../../shared/clock.ts'
 import { createLog } from '../../../shared/log.ts'
 import { openDatabase } from '../../../shared/sqlite.ts'
 import { quantile } from '../statistics.ts'
@@ -45,7 +45,7 @@ export async function measureKinds(path: string, endMs: number, kinds: readonly 
   const scores: KindScore[] = []
   for (const { name, queries } of kinds) {
     // A thread and connection of their own, so that no kind finds the pages that another has read.
-    const finder = openFinder({ databaseFile: path, log })
+    const finder = openFinder({ databaseFile: path, clock: systemClock, log })
     try {
       const request = (query: Query): FindRequest => ({
         ...{
