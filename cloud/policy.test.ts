@@ -245,6 +245,8 @@ test('a policy of as many signed bytes as cameras take is in force, and one byte
     }
     assert.is(bytesOf(changeTo(MOST_PAYLOAD_BYTES)), MOST_PAYLOAD_BYTES)
     assert.is(await outcomeOf(policy.change(1, changeTo(MOST_PAYLOAD_BYTES + 1), 'ada')), 'too_large')
+    assert.is(await outcomeOf(policy.propose(1, changeTo(MOST_PAYLOAD_BYTES + 1), 'ada', null)), 'too_large')
+    assert.is(await outcomeOf(policy.propose(1, changeTo(MOST_PAYLOAD_BYTES), 'ada', null)), 'done')
     assert.equal([policy.current().version, sent.length], [1, 1])
     const { version } = await policy.change(1, changeTo(MOST_PAYLOAD_BYTES), 'ada')
     assert.equal([version, sent.at(-1)?.length], [2, MAX_POLICY_BYTES])

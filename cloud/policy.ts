@@ -80,13 +80,16 @@ export async function createPolicy(deps: PolicyDeps): Promise<PolicyKeeper> {
     return policySchema.parse(JSON.parse(createVerifier(trusted()).open(JSON.parse(envelope)).toString('utf8')))
   }
 
-  /** In force when it resolves, in one transaction with `more`. */
-  async function store(policy: Policy, by: IssuedBy, more: readonly Statement[] = []): Promise<string> {
+  function seal(policy: Policy): string {
     const envelope = JSON.stringify(signer.seal(Buffer.from(JSON.stringify(policy))))
     // Cameras take no larger one.
-    if (Buffer.byteLength(envelope) > MAX_POLICY_BYTES) {
-      throw new AppError('too_large', `the signed policy would have more than ${MAX_POLICY_BYTES} bytes`)
-    }
+    if (Buffer.byteLength(envelope) <= MAX_POLICY_BYTES) return envelope
+    throw new AppError('too_large', `the signed policy would have more than ${MAX_POLICY_BYTES} bytes`)
+  }
+
+  /** In force when it resolves, in one transaction with `more`. */
+  async function store(policy: Policy, by: IssuedBy, more: readonly Statement[] = []): Promise<string> {
+    const envelope = seal(policy)
     await database.writeBatch([
       build.insertInto('policies').values({
         version: policy.version,
@@ -180,7 +183,12 @@ export async function createPolicy(deps: PolicyDeps): Promise<PolicyKeeper> {
       })
     },
     async propose(version, change, by, reason) {
-      return exclusively(() => proposals.add(preview(version, change), by, reason))
+      return exclusively(() => {
+        const next = preview(version, change)
+        // What could never be put in force is not handed to a second person.
+        seal(next)
+        return proposals.add(next, by, reason)
+      })
     },
     approve(number, by) {
       return exclusively(async () => {
