@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Runs in the container as the service of units.sh, with /opt/candor in place: tries the units and writes a line for each check, "ok" or
-# "FAIL", what was tried and what was seen, into /root/outcome. Ends by powering the container off.
+# "FAIL", what was tried and what was seen, into /var/candor-units/outcome. Ends by powering the container off.
 set -uo pipefail
+mkdir -p /var/candor-units
 
-outcome() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>/root/outcome; }
+outcome() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>/var/candor-units/outcome; }
 check() { # WHAT SEEN, after the command that decides
   if [ "$?" -eq 0 ]; then outcome ok "$1" "$2"; else outcome FAIL "$1" "$2"; fi
 }
@@ -65,5 +66,5 @@ for unit in edge cloud; do
   awk "BEGIN { exit !($rating <= 1.4) }"
   check "$unit: exposure of 1.4 or less (systemd-analyze security)" "$rating"
 done
-journalctl --no-pager -o cat -u candor-edge -u candor-cloud >/root/journal
+journalctl --no-pager -o cat -u candor-edge -u candor-cloud >/var/candor-units/journal
 poweroff

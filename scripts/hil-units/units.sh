@@ -1,6 +1,7 @@
 # Read by scripts/hil: the units of systemd/ under a real systemd. It runs in a container whose root is this machine's own beneath an
 # overlay in memory, so that nothing of the machine changes; this checkout is /opt/candor there, read-only.
-# Needs from it: say, fail, checkout.
+# scripts/hil-units/prepare.ts makes the cloud and the camera, inside.sh tries them, scripts/hil-units/stored.ts counts what arrived.
+# Needs from it: say, fail, checkout, usage.
 
 # Checks of inside.sh: fewer means that it ended early.
 UNIT_CHECKS=13
@@ -48,11 +49,11 @@ units() {
   say "the container: $(systemd --version 2>/dev/null | head -n 1 || systemctl --version | head -n 1); about four minutes"
   timeout 900 systemd-nspawn --quiet --keep-unit --register=no --bind-ro="$checkout:/opt/candor" -D "$machine" -b systemd.unit=basic.target \
     </dev/null >"$work/console" 2>&1 || true
-  [ -s "$machine/root/outcome" ] || { tail -n 30 "$work/console" >&2; fail 'the container ended before any check' 'its console: above'; }
-  while IFS=$'\t' read -r verdict what seen; do printf '%-4s  %-62s  %s\n' "$verdict" "$what" "$seen"; done <"$machine/root/outcome"
-  failed="$(grep -c '^FAIL' "$machine/root/outcome" || true)"
-  total="$(wc -l <"$machine/root/outcome")"
-  if [ "$failed" -gt 0 ]; then tail -n 40 "$machine/root/journal" >&2 || true; fi
+  [ -s "$machine/var/candor-units/outcome" ] || { tail -n 30 "$work/console" >&2; fail 'the container ended before any check' 'its console: above'; }
+  while IFS=$'\t' read -r verdict what seen; do printf '%-4s  %-62s  %s\n' "$verdict" "$what" "$seen"; done <"$machine/var/candor-units/outcome"
+  failed="$(grep -c '^FAIL' "$machine/var/candor-units/outcome" || true)"
+  total="$(wc -l <"$machine/var/candor-units/outcome")"
+  if [ "$failed" -gt 0 ]; then tail -n 40 "$machine/var/candor-units/journal" >&2 || true; fi
   say "the units under systemd, $((SECONDS - started)) s"
   printf '%s passed, %s failed\n' $((total - failed)) "$failed"
   [ "$failed" -eq 0 ] && [ "$total" -eq "$UNIT_CHECKS" ]
