@@ -325,6 +325,28 @@ test('after a checkpoint no byte of a removed row is left in the files', () => {
   })
 })
 
+test('the log is written into the database when something was deleted, and not while rows only wait', () => {
+  withOutbox({}, (outbox, file) => {
+    const logBytes = () => statSync(`${file}-wal`).size
+    outbox.checkpoint()
+    assert.is(logBytes(), 0, 'an earlier run may have deleted something')
+    outbox.put(sighting('s1'), null)
+    const waiting = logBytes()
+    outbox.checkpoint()
+    assert.is(logBytes(), waiting)
+    outbox.remove(outbox.oldest(1, NONE, ALL, false).map((row) => row.rowId))
+    outbox.checkpoint()
+    assert.is(logBytes(), 0)
+  })
+  withOutbox({ maxRows: 1 }, (outbox, file) => {
+    outbox.checkpoint()
+    outbox.put(sighting('s1'), null)
+    outbox.put(sighting('s2'), null)
+    outbox.checkpoint()
+    assert.is(statSync(`${file}-wal`).size, 0, 'one was dropped for the other')
+  })
+})
+
 const WRITER = `
   import { openOutbox } from ${JSON.stringify(fileURLToPath(new URL('./outbox.ts', import.meta.url)))}
   const outbox = openOutbox({ file: process.argv[1], maxRows: 1e6, maxBytes: 1e9, clock: Date.now && { nowMs: () => ${NOW} } })

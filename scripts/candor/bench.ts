@@ -1,6 +1,7 @@
 /** `candor bench …`: figures that anyone can measure again. */
 import { type Command, Option } from 'commander'
 import type { MatchingOptions } from '../bench/matching.ts'
+import type { OutboxOptions } from '../bench/outbox.ts'
 import type { ReadingOptions } from '../bench/reading.ts'
 import type { SearchOptions } from '../bench/search.ts'
 import { usageError, wholeNumber } from './options.ts'
@@ -76,6 +77,23 @@ export function register(program: Command): void {
     .option('--json', 'one JSON document')
     .action(async (options: { rows: number; rate: number; seconds: number; json?: boolean }) => {
       const { run } = await import('../bench/purge.ts')
+      await run(options)
+    })
+
+  bench
+    .command('outbox')
+    .description('whether a camera without a link for a week keeps everything, and what that writes to its card')
+    .option('--days <n>', 'without a link', wholeNumber(1, 365), 7)
+    .option(
+      '--crop <bytes>',
+      'of a picture, in the mean (of 87 real and rendered ones: 7,500)',
+      wholeNumber(100, 48_000),
+      8_000,
+    )
+    .option('--folder <folder>', 'on the disk to be measured (default: this checkout)')
+    .option('--json', 'one JSON document')
+    .action(async (options: OutboxOptions) => {
+      const { run } = await import('../bench/outbox.ts')
       await run(options)
     })
 }
