@@ -205,20 +205,39 @@ test('a report is published by itself when its time has come, once, by the polic
       organisations: async () => ['shelbyville'],
     })
     const day = today(world)
-    await transparency.upkeep()
-    await transparency.upkeep()
     const periods = async () => (await transparency.list()).map(({ from, to, madeBy }) => `${from} ${to} ${madeBy}`)
-    assert.equal(await periods(), [`${dateOf(day - 3)} ${dateOf(day - 1)} null`])
+    await transparency.upkeep()
+    assert.equal(await periods(), [], 'nothing of the days before the first policy')
     world.clock.advance(3 * DAY_MS - 1_000 - (world.clock.nowMs() % DAY_MS))
     await transparency.upkeep()
-    assert.is((await periods()).length, 1, 'a second before')
+    assert.equal(await periods(), [], 'a second before')
     world.clock.advance(1_000)
     await transparency.upkeep()
-    assert.equal((await periods())[0], `${dateOf(day)} ${dateOf(day + 2)} null`)
+    await transparency.upkeep()
+    assert.equal(await periods(), [`${dateOf(day)} ${dateOf(day + 2)} null`])
+    world.clock.advance(3 * DAY_MS)
+    await transparency.upkeep()
+    assert.equal((await periods())[0], `${dateOf(day + 3)} ${dateOf(day + 5)} null`)
     assert.is((await world.audited('transparency.published')).length, 2)
     const html = (await transparency.file(2, 'html')) ?? ''
     assert.match(html, /Ask: records@example\.org/)
     assert.match(html, /<li>shelbyville<\/li>/)
+  })
+})
+
+test('where figures were published by hand until now, the first ones by itself are the last days that are over', async () => {
+  await inCloud(async (world) => {
+    const { parts } = world.cloud
+    const publication = { everyDays: 3, smallCount: 5, contact: null }
+    const current = () => ({ ...parts.policy.current(), publication })
+    const transparency = createTransparency({
+      ...{ ...parts, policy: { ...parts.policy, current }, signer: parts.keys.audit, organisations: async () => [] },
+    })
+    world.clock.advance(30 * DAY_MS)
+    const day = today(world)
+    await transparency.upkeep()
+    const periods = (await transparency.list()).map(({ from, to }) => `${from} ${to}`)
+    assert.equal(periods, [`${dateOf(day - 3)} ${dateOf(day - 1)}`])
   })
 })
 

@@ -86,7 +86,7 @@ export interface TransparencyDeps {
   agency: string
   usage: Usage
   review: Pick<Review, 'decided' | 'status'>
-  policy: Pick<PolicyKeeper, 'current' | 'history'>
+  policy: Pick<PolicyKeeper, 'current' | 'history' | 'version'>
   outcomes: Outcomes
   hotlists: Pick<Hotlists, 'status'>
   audit: Pick<Audit, 'append' | 'checkpoint'>
@@ -250,13 +250,17 @@ export function createTransparency(deps: TransparencyDeps): Transparency {
     return { reportId, from: dateOf(days.from), to: dateOf(days.to), madeAtMs, madeBy: by, manifestSha256 }
   }
 
-  /** The next days of the schedule, if they are over: behind those of the last report, or the last ones that are over. */
+  /**
+   * The next days of the schedule, if they are over: behind those of the last report, or else the last ones that are over, from the
+   * first policy on. Days before it say nothing, and would keep a later report from every period that overlaps them.
+   */
   async function due(everyDays: number): Promise<Days | null> {
     const today = utcDay(clock.nowMs())
     const [last] = await database.read(
       build.selectFrom('transparency_reports').select('to_day').orderBy('to_day', 'desc').limit(1),
     )
-    const from = last === undefined ? today - everyDays : last.to_day + 1
+    const firstDay = async () => utcDay((await deps.policy.version(1)).policy.issuedAtMs)
+    const from = last === undefined ? Math.max(today - everyDays, await firstDay()) : last.to_day + 1
     return from + everyDays <= today ? { from, to: from + everyDays - 1 } : null
   }
 

@@ -8,10 +8,18 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { z } from 'zod'
-import { AppError, describeError } from '../../shared/errors.ts'
+import { AppError, describeError, systemCode } from '../../shared/errors.ts'
 import { createWalk, type Earlier, isProblem, type Problem, type Verdict, type Walk } from './check.ts'
-import { MAX_ENTRY_BYTES } from './entry.ts'
-import { type Checkpoint, cosignatureOf, type Note, type NoteKey, openCheckpoint, parseVerifierKey } from './note.ts'
+import { DOES_NOT_FOLLOW, MAX_ENTRY_BYTES } from './entry.ts'
+import {
+  type Checkpoint,
+  cosignatureOf,
+  type Note,
+  type NoteKey,
+  noteAsKept,
+  openCheckpoint,
+  parseVerifierKey,
+} from './note.ts'
 import { openPlace, type Place } from './place.ts'
 import { bundlePath, decodeBundle, decodeTile, type Node, TILE_WIDTH, type Tile, tilePath, tilesOf } from './tiles.ts'
 import { HASH_BYTES, leafHash } from './tree.ts'
@@ -133,8 +141,17 @@ interface Copy {
 }
 
 async function openCopy(where: string, caPem: string | null): Promise<Copy> {
-  const isFile = !/^https?:\/\//.test(where) && (await stat(where).catch(() => null))?.isFile() === true
-  return isFile ? openExport(where) : openTiles(openPlace(where, caPem))
+  if (/^https?:\/\//.test(where)) return openTiles(openPlace(where, caPem))
+  const there = await stat(where).catch((cause: unknown) => {
+    throw unreadable(where, cause)
+  })
+  return there.isFile() ? openExport(where) : openTiles(openPlace(where))
+}
+
+function unreadable(path: string, cause: unknown): AppError {
+  const problem =
+    systemCode(cause) === 'ENOENT' ? 'no such file or folder' : `cannot be read (${systemCode(cause) ?? ''})`
+  return new AppError('not_found', `${path}: ${problem}`, { cause })
 }
 
 /** What the copy calls its log, which a PEM key does not say. Nothing is verified. Throws `bad_input`, `not_found`. */
@@ -152,17 +169,33 @@ async function openExport(path: string): Promise<Copy> {
     ...header,
     key,
     async follow(walk) {
+      let parted: (Problem & { hash: Buffer; firstBad: number }) | null = null
       for await (const { bytes, number, whole } of linesOf(path)) {
         if (number === 0) continue
+        if (parted !== null) return blame(parted, bytes)
         const seq = walk.point.seq + 1
         if (!whole) return { problem: `entry ${seq}: its line is cut off`, firstBad: seq }
-        const problem = walk.take({ seq, ...lineEntry(bytes) })
-        if (problem !== null) return problem
+        const row = { seq, ...lineEntry(bytes) }
+        const problem = walk.take(row)
+        if (problem === null) continue
+        if (seq === 1 || !problem.problem.endsWith(DOES_NOT_FOLLOW)) return problem
+        parted = { ...problem, hash: row.hash, firstBad: seq }
       }
-      return null
+      return parted
     },
     note: (inside) => keyNote(key, inside),
   }
+}
+
+/**
+ * Of two entries that do not follow one another either may be the changed one, as an export holds no hashes beside the entries. Where
+ * the `next` one follows the later of the two, the earlier one was changed.
+ */
+function blame({ hash, problem, firstBad }: Problem & { hash: Buffer; firstBad: number }, next: Buffer): Problem {
+  const following = z.looseObject({ previous: z.literal(hash.toString('hex')) }).safeParse(parseJson(next))
+  if (!following.success) return { problem, firstBad }
+  const seq = firstBad - 1
+  return { problem: `entry ${seq}: it is not the one that entry ${firstBad} follows`, firstBad: seq }
 }
 
 function lineEntry(line: Buffer): { bytes: Buffer; hash: Buffer } {
@@ -307,12 +340,12 @@ async function compareTile(place: Place, tile: Tile, computed: readonly Buffer[]
 export async function readEarlier(path: string, key: NoteKey): Promise<Earlier & { note: SignedNote }> {
   const name = `the earlier ${path}`
   const place = await stat(path).catch((cause: unknown) => {
-    throw new AppError('not_found', `${path} cannot be read`, { cause })
+    throw unreadable(path, cause)
   })
   if (place.isFile()) {
     const text = await firstText(path)
     if (!text.startsWith('{')) {
-      const note = openCheckpoint(text, key)
+      const note = openCheckpoint(noteAsKept(text), key)
       return { ...note, note, leaves: null, name }
     }
   }

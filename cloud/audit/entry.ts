@@ -154,6 +154,9 @@ export function canonicalBytes(value: unknown): Buffer {
 }
 const LONE_SURROGATE_ESCAPE = /(?<=(?<!\\)(?:\\\\)*)\\ud[89a-f][0-9a-f]{2}/g
 
+/** The one problem that may be the entry's before as well. */
+export const DOES_NOT_FOLLOW = 'it does not follow from the entry before'
+
 /** What is wrong with `row` as the successor of `previous`, or the new place in the chain. */
 export function checkRow(
   row: AuditRow,
@@ -174,7 +177,7 @@ export function checkRow(
   if (!entry.success) return bad(`its field ${entry.error.issues[0]?.path.join('.') ?? ''} is wrong`)
   if (!canonicalBytes(json).equals(row.bytes)) return bad('its bytes are not in canonical form')
   if (entry.data.seq !== row.seq) return bad(`it calls itself entry ${entry.data.seq}`)
-  if (entry.data.previous !== previous.hash) return bad('it does not follow from the entry before')
+  if (entry.data.previous !== previous.hash) return bad(DOES_NOT_FOLLOW)
   return { ok: true, point: { seq: row.seq, hash: computed.toString('hex') }, entry: entry.data }
 }
 

@@ -16,6 +16,7 @@ import {
   MAX_KEY_NAME_CHARACTERS,
   MAX_NOTE_CHARACTERS,
   MAX_NOTE_SIGNATURES,
+  noteAsKept,
   noteOf,
   openCheckpoint,
   originOf,
@@ -106,6 +107,23 @@ test('every changed character of a checkpoint is found', () => {
     const changed = `${note.slice(0, at)}${note[at] === 'A' ? 'B' : 'A'}${note.slice(at + 1)}`
     assert.throws(() => openCheckpoint(changed, key), undefined, `at ${at}`)
   }
+})
+
+test('a checkpoint that was copied into a file by hand is opened, whatever the file made of its line ends and edges', () => {
+  const { key, note } = newLog()
+  const kept = [
+    note,
+    note.trimEnd(),
+    note.replaceAll('\n', '\r\n'),
+    `\ufeff${note.replaceAll('\n', '\r\n').trimEnd()}`,
+    `\n\n${note.replaceAll(/^/gm, '  ')}\n\n\n`,
+    note.replaceAll('\n', ' \t\n'),
+  ]
+  for (const text of kept) {
+    assert.is(noteAsKept(text), note, JSON.stringify(text))
+    assert.equal(openCheckpoint(noteAsKept(text), key).size, CHECKPOINT.size)
+  }
+  fails(() => openCheckpoint(noteAsKept(note.replace('70000', '70001')), key), 'integrity')
 })
 
 test('each part of a note and of a checkpoint is checked', () => {

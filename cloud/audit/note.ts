@@ -145,6 +145,18 @@ function witnessSigner(name: string, seed: Buffer): WitnessSigner {
   }
 }
 
+/**
+ * A note as people keep it, copied from a page or a mail into a file: another system's line ends, blanks around lines and no end of
+ * the last one say nothing, and no note holds them.
+ */
+export function noteAsKept(text: string): string {
+  const lines = text.replace(/^\ufeff/, '').split(/\r\n|\n|\r/)
+  return `${lines
+    .map((line) => line.trim())
+    .join('\n')
+    .trim()}\n`
+}
+
 /** Text and signatures, nothing verified. Throws `bad_input` for what is no signed note. */
 export function parseNote(text: string): Note {
   const bad = (problem: string, code: 'bad_input' | 'too_large' = 'bad_input') =>

@@ -55,7 +55,20 @@ function fetchFile(url: URL, caPem: string | null): Promise<Buffer | null> {
       })
     })
     outgoing.on('timeout', () => outgoing.destroy(new Error('no answer in time')))
-    outgoing.on('error', (cause) => (cause instanceof AppError ? reject(cause) : failed(cause.message, cause)))
+    outgoing.on('error', (cause) => (cause instanceof AppError ? reject(cause) : failed(explained(cause), cause)))
     outgoing.end()
   })
+}
+
+/** Of authorities that this machine does not know [Node.js, X509 certificate error codes]. */
+const UNKNOWN_AUTHORITY = [
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+]
+
+function explained(cause: Error): string {
+  if (!UNKNOWN_AUTHORITY.includes(systemCode(cause) ?? '')) return cause.message
+  return `${cause.message}; name the authority of the server\u2019s certificate with --ca FILE`
 }

@@ -155,6 +155,30 @@ test('an export is whole, for its owner alone, and written over nothing', async 
   }
 })
 
+test('an export names the very entry that was changed, wherever in it, as far as its lines can tell', async () => {
+  await inLogWorld(async (world) => {
+    world.fill(20)
+    const file = join(world.folder, 'copy')
+    await withSource(world, (source) => exportLog(source, file))
+    const lines = readFileSync(file, 'utf8').split('\n')
+    const bent = async (seq: number, change: (line: string) => string) => {
+      const copy = join(world.folder, 'bent')
+      writeFileSync(copy, lines.map((line, i) => (i === seq ? change(line) : line)).join('\n'))
+      const verdict = await check(world, copy)
+      assert.not(verdict.ok)
+      return verdict.ok ? null : verdict.firstBad
+    }
+    const reason = (line: string) => line.replace('Elm', 'Oak')
+    const previous = (line: string) =>
+      line.replace(/("previous":")[0-9a-f]/, (_, before) => `${before}${line.includes('"previous":"0') ? '1' : '0'}`)
+    for (const seq of [1, 2, 10, 18]) assert.is(await bent(seq, reason), seq, `reason of ${seq}`)
+    for (const seq of [1, 2, 10, 18, 19]) assert.is(await bent(seq, previous), seq, `previous of ${seq}`)
+    // Behind the last entry stands the root alone, which says of no entry that it is the one.
+    assert.is(await bent(19, reason), 20)
+    assert.is(await bent(20, reason), null)
+  })
+})
+
 test('an entry is proven by one file, and any change of that file makes it none', async () => {
   await inLogWorld(async (world) => {
     world.fill(300)

@@ -27,13 +27,14 @@ export function registerWitness(audit: Command): void {
     .option('--json', 'one JSON document')
     .action(async (file: string, options: { json?: boolean }) => {
       const { z } = await import('zod')
+      const { noteAsKept } = await import('../../cloud/audit/note.ts')
       const { readText, withClient } = await import('./client.ts')
       const { printJson, time } = await import('./terminal.ts')
       const schema = z.object({
         size: z.int(),
         witnesses: z.array(z.object({ witness: z.string(), atMs: z.int(), isNew: z.boolean() })),
       })
-      const json = { checkpoint: readText(file) }
+      const json = { checkpoint: noteAsKept(readText(file)) }
       const taken = await withClient((client) => client.call(schema, 'POST', '/api/v1/audit/cosignatures', { json }))
       if (options.json === true) return printJson(taken)
       for (const { witness, atMs, isNew } of taken.witnesses)

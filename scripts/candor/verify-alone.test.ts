@@ -85,10 +85,11 @@ test('one file and bare Node verify an export, tiles and a proof, and name the f
     const lines = readFileSync(join(folder, 'first.copy'), 'utf8').split('\n')
     lines[77] = (lines[77] ?? '').replace('Elm', 'Oak')
     writeFileSync(join(folder, 'bent.copy'), lines.join('\n'))
-    // The chain itself shows a change at the entry behind, the earlier copy at the very one.
     const bent = await run('bent.copy', '--key', key, '--json')
     assert.is(bent.code, 1)
-    assert.is(JSON.parse(bent.out).firstBad, 78)
+    assert.is(JSON.parse(bent.out).firstBad, 77)
+    const missing = await run('nowhere.copy', '--key', key)
+    assert.equal([missing.code, /nowhere\.copy: no such file/.test(missing.out)], [1, true], missing.out)
     const since = await run('bent.copy', '--key', key, '--since', 'first-tiles')
     assert.match(since.out, /DOES NOT VERIFY.*First bad entry: 77/)
     writeFileSync(join(folder, 'cut.copy'), `${lines.slice(0, 200).join('\n')}\n`)
@@ -179,7 +180,7 @@ test('what is not understood exits with 2 and says how it is used', async () => 
     assert.is((await run('--help')).code, 0)
     const missing = await run('nowhere')
     assert.is(missing.code, 1)
-    assert.match(missing.out, /neither an exported audit nor published tiles/)
+    assert.match(missing.out, /no such file or folder/)
   })
 })
 
