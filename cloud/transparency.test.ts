@@ -228,7 +228,7 @@ test('a report is published by itself when its time has come, once, by the polic
 test('where figures were published by hand until now, the first ones by itself are the last days that are over', async () => {
   await inCloud(async (world) => {
     const { parts } = world.cloud
-    const publication = { everyDays: 3, smallCount: 5, contact: null }
+    const publication = { everyDays: 3, smallCount: 5, contact: '' }
     const current = () => ({ ...parts.policy.current(), publication })
     const transparency = createTransparency({
       ...{ ...parts, policy: { ...parts.policy, current }, signer: parts.keys.audit, organisations: async () => [] },
