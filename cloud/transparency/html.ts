@@ -27,7 +27,7 @@ td.number { white-space: nowrap; font-weight: 700; }
 td.day { white-space: nowrap; }
 .figures caption { color: var(--soft); font-size: .9375rem; font-weight: 400; }
 .source { display: block; }
-@media (max-width: 36rem) { .figures, .figures tbody { display: block; } .figures thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; } .figures tr { display: grid; grid-template-columns: 1fr auto; column-gap: .75rem; border-top: 1px solid var(--line); padding: .45rem 0; } .figures th, .figures td { border: 0; padding: 0; } .figures td:last-child { grid-column: 1 / -1; } }
+@media (max-width: 36rem) { .figures, .figures caption, .figures tbody { display: block; } .figures thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; } .figures tr { display: grid; grid-template-columns: 1fr auto; column-gap: .75rem; border-top: 1px solid var(--line); padding: .45rem 0; } .figures th, .figures td { border: 0; padding: 0; } .figures td:last-child { grid-column: 1 / -1; } }
 @media (min-width: 48rem) { thead th:first-child { width: 17rem; } .figures thead th:nth-child(2) { width: 11rem; } }
 .note, .source { color: var(--soft); font-size: .9375rem; }
 .draft { border: 3px solid var(--ink); padding: .75rem 1rem; font-weight: 700; }
