@@ -133,9 +133,11 @@ test('the texts follow the policy', () => {
       purposes: [{ code: 'investigation', label: 'Criminal investigation' }],
       prohibited: [{ code: 'protest', label: 'Watching protests', words: ['protest'] }],
     },
+    search: { scopes: [{ role: 'partner', maxAgeDays: 7, purposes: [], patterns: false, exports: false }] },
     publication: { contact: 'records@example.org' },
   })
   const points = usesSection(policy).lists.flatMap((list) => list.points)
+  assert.ok(points.includes('Another agency, under a grant that names it, searches what was seen in the last 7 days.'))
   assert.ok(points.includes('Criminal investigation.'))
   assert.ok(points.includes('Watching protests; searches that name it are refused.'))
   assert.ok(points.some((point) => point.startsWith('Immigration enforcement')))
