@@ -45,7 +45,9 @@ const widens = (before: readonly string[], after: readonly string[]) =>
   before.length > 0 && (after.length === 0 || gains(before, after))
 /** null: without end, or never. */
 const orEndless = (days: number | null) => days ?? Number.POSITIVE_INFINITY
-const labels = (uses: readonly { label: string }[]) => uses.map(({ label }) => label)
+/** With the code by which a search names it. */
+const withCodes = (uses: readonly { code: string; label: string }[]) =>
+  uses.map(({ code, label }) => `${label} (${code})`)
 const codes = (uses: readonly { code: string }[]) => uses.map(({ code }) => code)
 
 type Scopes = Policy['search']['scopes']
@@ -157,7 +159,7 @@ export const POLICY_SECTIONS: readonly PolicySection[] = [
         (purposes) =>
           purposes.length === 0
             ? 'A search need not name a purpose from a list.'
-            : `A search must name one of these purposes: ${inWords(labels(purposes), 'or')}.`,
+            : `A search must name one of these purposes: ${inWords(withCodes(purposes), 'or')}.`,
         (before, after) => widens(codes(before), codes(after)),
       ),
       rule(

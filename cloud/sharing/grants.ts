@@ -184,7 +184,12 @@ function check(grant: NewGrant, policy: Policy, jurisdiction: string, nowMs: num
   const refused = policyRefuses(policy, jurisdiction)
   if (refused !== null) throw forbidden(POLICY_SAYS[refused] ?? refused)
   const unknown = grant.purposes.filter((purpose) => !purposeAllowed(policy, purpose))
-  if (unknown.length > 0) throw forbidden(`the policy gives partners no purpose ${unknown.join(', ')}`)
+  if (unknown.length > 0) {
+    const known = policy.uses.purposes.map(({ code }) => code).filter((code) => purposeAllowed(policy, code))
+    throw new AppError('forbidden', `the policy gives partners no purpose ${unknown.join(', ')}`, {
+      hint: known.length === 0 ? '`candor policy show`' : `it gives them ${known.join(', ')}`,
+    })
+  }
   if (grant.untilMs <= Math.max(grant.fromMs, nowMs)) {
     throw new AppError('bad_input', 'the grant would end before it begins, or has ended')
   }

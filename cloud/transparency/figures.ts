@@ -358,7 +358,7 @@ export function oversightSection({ usage, review, policies, bound, days }: Count
       ]),
       figure('plate-questions', shown(usage.get('acts')?.get('audit.searched allowed') ?? 0, bound), [
         'Questions about a plate answered',
-        'by an auditor: was it searched?',
+        'by an auditor, who said whether it was searched',
         LOG,
       ]),
     ],

@@ -24,8 +24,10 @@ th, td { text-align: left; vertical-align: top; padding: .45rem .75rem .45rem 0;
 thead th { border-top: 0; color: var(--soft); font-weight: 600; }
 tbody th { font-weight: 600; }
 td.number { white-space: nowrap; font-weight: 700; }
+td.day { white-space: nowrap; }
 .figures caption { color: var(--soft); font-size: .9375rem; font-weight: 400; }
 .source { display: block; }
+@media (max-width: 36rem) { .figures, .figures caption, .figures tbody { display: block; } .figures thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; } .figures tr { display: grid; grid-template-columns: 1fr auto; column-gap: .75rem; border-top: 1px solid var(--line); padding: .45rem 0; } .figures th, .figures td { border: 0; padding: 0; } .figures td:last-child { grid-column: 1 / -1; } }
 @media (min-width: 48rem) { thead th:first-child { width: 17rem; } .figures thead th:nth-child(2) { width: 11rem; } }
 .note, .source { color: var(--soft); font-size: .9375rem; }
 .draft { border: 3px solid var(--ink); padding: .75rem 1rem; font-weight: 700; }
@@ -93,17 +95,18 @@ ${lists.map(({ title: name, points }) => `<h3>${escaped(name)}</h3>\n<ul>\n${poi
 const scrolled = (label: string, table: string) =>
   `<div class="wide" role="region" aria-label="${escaped(label)}" tabindex="0">\n${table}\n</div>`
 
+/** The roles are said, as a narrow screen lays its rows out as no table, and a reader of the screen would else lose it [WCAG 2.2, 1.3.1]. */
 function figuresOf(title: string, figures: readonly FigureShown[]): string {
   const rows = figures.map(
     ({ label, value, explanation, source }) =>
-      `<tr><th scope="row">${escaped(label)}</th>${cell(value)}<td>${escaped(explanation)}. <span class="source">Source: ${escaped(source)}.</span></td></tr>`,
+      `<tr role="row"><th scope="row" role="rowheader">${escaped(label)}</th><td class="number" role="cell">${escaped(inWords(value))}</td><td role="cell">${escaped(explanation)}. <span class="source">Source: ${escaped(source)}.</span></td></tr>`,
   )
   return scrolled(
     `${title}: figures`,
-    `<table class="figures">
+    `<table class="figures" role="table">
 <caption>${escaped(title)}: figures</caption>
-<thead><tr><th scope="col">Figure</th><th scope="col">Value</th><th scope="col">What it means</th></tr></thead>
-<tbody>
+<thead role="rowgroup"><tr role="row"><th scope="col" role="columnheader">Figure</th><th scope="col" role="columnheader">Value</th><th scope="col" role="columnheader">What it means</th></tr></thead>
+<tbody role="rowgroup">
 ${rows.join('\n')}
 </tbody>
 </table>`,
@@ -136,7 +139,7 @@ function provenance({ reportId, generatedAt, audit, policyVersion }: Report): st
       : `<p>The same figures as <a href="${FILES.json}">JSON</a> and as <a href="${FILES.csv}">CSV</a>, and the <a href="${FILES.manifest}">signed manifest</a> with the digests of these files.</p>`
   return `<section aria-labelledby="provenance">
 <h2 id="provenance">Where this comes from</h2>
-<p>Made by Candor at <time datetime="${generatedAt}">${generatedAt.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')}</time> under version ${policyVersion} of the policy, when the log of use had ${audit.entries} entries. Together they make the number <code>${escaped(audit.root)}</code>, and the log’s key has signed that. Keep these lines as a file: <code>candor audit verify</code> with <code>--since</code> and that file tells whether a copy of the log still has every entry that it had then.</p>
+<p>Made by Candor at <time datetime="${generatedAt}">${generatedAt.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')}</time> under version ${policyVersion} of the policy, when the log of use had ${audit.entries} entries. Together they make the number <code>${escaped(audit.root)}</code>, and the log’s key has signed that. Keep the lines below as a file: <code>candor audit verify</code> with <code>--since</code> and that file tells whether a copy of the log still has every entry that it had then.</p>
 ${scrolled('Checkpoint', `<pre>${escaped(audit.checkpoint)}</pre>`)}
 ${files}
 </section>`
@@ -150,7 +153,7 @@ export function indexPage(
   const title = `Licence-plate readers of ${agency}: published reports`
   const rows = reports.map(
     ({ reportId, from, to, madeAt }) =>
-      `<tr><th scope="row"><a href="reports/${reportId}/">${from} to ${to}</a></th><td>${reportId}</td><td>${madeAt}</td></tr>`,
+      `<tr><th scope="row"><a href="reports/${reportId}/">${from} to ${to}</a></th><td>${reportId}</td><td class="day">${madeAt}</td></tr>`,
   )
   const table = `<table>
 <caption>Reports, newest first; a later one of the same period corrects an earlier one</caption>

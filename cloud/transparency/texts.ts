@@ -51,7 +51,7 @@ export function usesSection({ uses, search }: Policy): Section {
     'Only people with the role of investigator search stored reads; nobody changes their own rights.',
     ...search.scopes.map(
       ({ role, maxAgeDays }) =>
-        `The role ${role} searches ${maxAgeDays === null ? 'all that is kept' : `what was seen in the last ${lasting(maxAgeDays)}`}.`,
+        `${role === 'partner' ? 'Another agency, under a grant that names it,' : `The role ${role}`} searches ${maxAgeDays === null ? 'all that is kept' : `what was seen in the last ${lasting(maxAgeDays)}`}.`,
     ),
   ]
   const prohibited = [

@@ -105,7 +105,7 @@ export function register(program: Command): void {
         const password = await readPassword(options.passwordFile, 'new', 'New password')
         return change('PATCH', accountPath(options.account), { password }, 'The password is set.')
       }
-      const current = await readPassword(options.currentFile, 'known', 'Current password')
+      const current = await readPassword(options.currentFile, 'known', 'Current password', '--current-file')
       const next = await readPassword(options.passwordFile, 'new', 'New password')
       return change(
         'POST',

@@ -11,7 +11,7 @@ import {
   verifierKey,
 } from '../../cloud/audit/note.ts'
 import type { Proven } from '../../cloud/audit/proof.ts'
-import { AppError } from '../../shared/errors.ts'
+import { AppError, systemCode } from '../../shared/errors.ts'
 
 export function verdictText(verdict: Verdict): string {
   if (!verdict.ok) {
@@ -67,6 +67,7 @@ export function readGiven(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (cause) {
-    throw new AppError('not_found', `${path} cannot be read`, { cause })
+    const problem = systemCode(cause) === 'ENOENT' ? ': no such file' : ' cannot be read'
+    throw new AppError('not_found', `${path}${problem}`, { cause })
   }
 }

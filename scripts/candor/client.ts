@@ -227,8 +227,15 @@ export function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (cause) {
-    throw new AppError('not_found', `${path} cannot be read: ${systemCode(cause) ?? ''}`, { cause })
+    throw unreadable(path, cause)
   }
+}
+
+export function unreadable(path: string, cause: unknown): AppError {
+  const code = systemCode(cause) ?? ''
+  return new AppError('not_found', code === 'ENOENT' ? `${path}: no such file` : `${path} cannot be read: ${code}`, {
+    cause,
+  })
 }
 
 /** The first line of the file. */

@@ -24,12 +24,14 @@ export function register(program: Command): void {
       const { loadConfig } = await import('../../shared/config.ts')
       const { cloudConfigSchema, configBase } = await import('../../cloud/config.ts')
       const { runCloud } = await import('../../cloud/main.ts')
-      const cloud = await runCloud(loadConfig(options.config, cloudConfigSchema), configBase(options.config))
+      const config = loadConfig(options.config, cloudConfigSchema)
+      const cloud = await runCloud(config, configBase(options.config))
       const code = await cloud.parts.firstRun.code()
       if (code !== null) {
+        const page = config.pageOrigin ?? `https://${config.hostnames[0] ?? 'HOST'}:${cloud.httpsPort}`
         process.stderr.write(
-          `No account exists yet. Make the first administrator at https://HOST:${cloud.httpsPort}/ with the one-time code ${code}\n` +
-            `or here: candor account first --config ${options.config}\n`,
+          `No account exists yet. Make the first administrator at ${page}/ with the one-time code ${code}\n` +
+            `or here: candor account first --config ${options.config} --account NAME\n`,
         )
       }
       const { createSystemd } = await import('../../shared/systemd.ts')

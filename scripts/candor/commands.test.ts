@@ -193,6 +193,8 @@ test('a list is imported whole or not at all, and each bad row is told with its 
     const missing = await asAdministrator('hotlist', 'import', file, '--list', 'stolen')
     assert.is(missing.code, 1)
     assert.match(missing.out + missing.err, /plate/)
+    const nowhere = await asAdministrator('hotlist', 'import', join(folder, 'nowhere.csv'), '--list', 'stolen')
+    assert.equal([nowhere.code, /^candor: .*nowhere\.csv: no such file$/m.test(nowhere.err)], [1, true], nowhere.err)
   })
 })
 

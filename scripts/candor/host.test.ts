@@ -99,6 +99,7 @@ test('a first configuration starts a cloud, its first administrator is made on t
       assert.not.match(added.err, new RegExp(recovery))
       const without = await candor(login, session)
       assert.is(without.code, 1, 'nobody to ask for a code')
+      assert.match(without.err, /no terminal to ask on: code of your authenticator app.*--totp-secret-file/s)
       const again = await candor([...login, '--totp-secret-file', secret], session)
       assert.is(again.code, 0, again.err)
       assert.not.match(again.out, /second factor/)

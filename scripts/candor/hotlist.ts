@@ -47,15 +47,15 @@ export function register(program: Command): void {
     .option('--json', 'one JSON document')
     .action(async (file: string, options: ImportOptions) => {
       const { readFile } = await import('node:fs/promises')
-      const { EXIT, toAppError } = await import('../../shared/errors.ts')
+      const { EXIT } = await import('../../shared/errors.ts')
       const { systemClock } = await import('../../shared/clock.ts')
-      const { withClient } = await import('./client.ts')
+      const { unreadable, withClient } = await import('./client.ts')
       const { importFile } = await import('./hotlist-import.ts')
       const { describeReport } = await import('./hotlist-report.ts')
       const { createProgress } = await import('./progress.ts')
       const { printable, printJson } = await import('./terminal.ts')
       const csv = await readFile(file).catch((thrown: unknown) => {
-        throw toAppError(thrown)
+        throw unreadable(file, thrown)
       })
       const query = new URLSearchParams()
       if (options.mapping !== undefined) query.set('mapping', options.mapping)

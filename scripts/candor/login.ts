@@ -11,6 +11,8 @@ interface Options {
   codeFile?: string
 }
 
+const CODE = 'Code of your authenticator app, or a recovery code'
+
 export function register(program: Command): void {
   program
     .command('login')
@@ -37,11 +39,15 @@ export function register(program: Command): void {
       const caPem = readText(options.ca)
       const session =
         options.pageCode === true
-          ? await logInByPageCode({ url, caPem }, account, await readPassword(options.codeFile, 'known', 'Code'))
+          ? await logInByPageCode(
+              { url, caPem },
+              account,
+              await readPassword(options.codeFile, 'known', 'Code', '--code-file'),
+            )
           : await logIn({
               ...{ url, caPem, account, totpSecretFile: options.totpSecretFile },
               password: await readPassword(options.passwordFile, 'known'),
-              askCode: () => readPassword(undefined, 'known', 'Code of your authenticator app, or a recovery code'),
+              askCode: () => readPassword(undefined, 'known', CODE, '--totp-secret-file'),
             })
       const path = save(session)
       process.stdout.write(`Logged in as ${account}. The session is kept in ${path}; it ends after 30 idle minutes.\n`)

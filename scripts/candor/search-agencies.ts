@@ -77,7 +77,11 @@ function describeAnswer({
   dropped,
   ...numbers
 }: AgencyAnswer): string {
-  const audit = `Audit entry ${numbers.auditSeq ?? 'none'} here, ${numbers.theirAuditSeq ?? 'none'} there.`
+  const { auditSeq, theirAuditSeq } = numbers
+  const audit =
+    auditSeq === null && theirAuditSeq === null
+      ? 'It was not asked.'
+      : `Audit entry ${auditSeq ?? 'none'} here, ${theirAuditSeq ?? 'none'} there.`
   if (outcome !== 'answered') {
     const why = [rule, message].filter((one) => one !== null).join(': ')
     return `\n${agency}: ${outcome.replaceAll('_', ' ')}${why === '' ? '' : ` (${printable(why)})`}. ${audit}\n`
@@ -92,7 +96,7 @@ function describeAnswer({
   const shown = rows.length === 0 ? '' : table(['seen', 'camera', 'plate', 'of', 'confidence', 'sighting'], rows)
   const more = truncated ? ' or more; narrow the search' : ''
   const bad = dropped === 0 ? '' : ` ${dropped} results were malformed or not asked for, and dropped.`
-  return `\n${agency}: ${total} sightings${more}.${bad} ${audit}\n${shown}`
+  return `\n${agency}: ${total} ${total === 1 ? 'sighting' : 'sightings'}${more}.${bad} ${audit}\n${shown}`
 }
 
 /** Every picture that the answers name, as `AGENCY-SIGHTING.jpg`. */

@@ -33,7 +33,7 @@ export function showAnswer(answer: SearchAnswer, { offset }: { offset: number },
       ? ' or more; narrow the search'
       : ''
   const of = vehicles === null ? '' : ` of ${vehicles} vehicles`
-  process.stdout.write(`${total} sightings${of}${why}. Audit entry ${auditSeq}.\n`)
+  process.stdout.write(`${total} ${total === 1 ? 'sighting' : 'sightings'}${of}${why}. Audit entry ${auditSeq}.\n`)
   if (fromMs !== null) process.stdout.write(`Seen from ${new Date(fromMs).toISOString()} on.\n`)
   const next = offset + results.length
   if (results.length > 0 && next < total) {

@@ -32,7 +32,15 @@ test('a search is paged, exported and traced from the command line, and a file t
     assert.is(second.code, 0, second.err)
     assert.match(second.out, /~ XBC1232/)
     assert.is(statSync(file).mode & 0o777, 0o600)
-    assert.is((await ines('search', '--of', seq, '--export', file)).code, 1)
+    const exports = async () => {
+      const entries = await trial.cloud.parts.audit.list({ before: null, limit: 50 })
+      return entries.filter(({ operation }) => operation === 'search.exported').length
+    }
+    assert.is(await exports(), 1)
+    const twice = await ines('search', '--of', seq, '--export', file)
+    assert.is(twice.code, 2)
+    assert.match(twice.err, /found\.csv is there already/)
+    assert.is(await exports(), 1, 'nothing was exported for it')
     assert.is((await ines('search', '--of', seq, '--export', `${file}.doc`)).code, 2)
 
     const part = join(folder, 'part.txt')

@@ -1,4 +1,5 @@
 /** `candor search`: stored reads, for a stated purpose; its further pages, one sighting opened, and all of it as a marked file. */
+import { existsSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import { timeAt, usageError, wholeNumber } from './options.ts'
 
@@ -82,6 +83,9 @@ export function register(program: Command): void {
     .action(async (options: Options) => {
       const format = options.export === undefined ? null : /\.(csv|json)$/.exec(options.export)?.[1]
       if (format === undefined) throw usageError('--export FILE: the name ends in .csv or .json')
+      // Before the export stands in the audit for nothing; that it is written over no file is seen again when it is written.
+      if (options.export !== undefined && existsSync(options.export))
+        throw usageError(`--export FILE: ${options.export} is there already`)
       if (options.plate !== undefined && options.partial !== undefined)
         throw usageError('--plate or --partial, not both')
       if (options.open !== undefined && options.of === undefined) throw usageError('--open needs --of NUMBER')

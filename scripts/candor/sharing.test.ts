@@ -60,6 +60,9 @@ test('two agencies pair, one grants, the other searches there, and both records 
       '--crops',
       'yes',
     ]
+    const other = await petra('grant', 'add', 'springfield', ...terms.map((one) => (one === PURPOSE ? 'parking' : one)))
+    assert.is(other.code, 1)
+    assert.match(other.err, new RegExp(`no purpose parking\\n +it gives them .*${PURPOSE}`))
     const granted = await petra('grant', 'add', 'springfield', ...terms)
     assert.is(granted.code, 0, granted.err)
     const grantId = /^Grant (\S+) for springfield is in force\.$/m.exec(granted.out)?.[1] ?? ''
@@ -86,7 +89,7 @@ test('two agencies pair, one grants, the other searches there, and both records 
     const found = await search('--agencies', 'shelby', '--purpose', PURPOSE, '--pictures', pictures)
     assert.equal([found.code, found.err], [0, ''])
     assert.match(found.out, /^0 sightings\. Audit entry \d+\.$/m)
-    assert.match(found.out, /^shelby: 1 sightings\. Audit entry \d+ here, \d+ there\.$/m)
+    assert.match(found.out, /^shelby: 1 sighting\. Audit entry \d+ here, \d+ there\.$/m)
     assert.match(found.out, new RegExp(`elm-st-1 +. ${PLATE} `))
     const [file = ''] = readdirSync(pictures)
     assert.ok(readFileSync(join(pictures, file)).equals(jpeg))

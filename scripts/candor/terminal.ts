@@ -51,17 +51,17 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, null, 2)}\n`)
 }
 
-/** From the file when one is named, else asked for without showing it; a new one is asked for twice. */
+/** From the file when one is named, else asked for without showing it; a new one is asked for twice. `option` names the file. */
 export async function readPassword(
   file: string | undefined,
   kind: 'known' | 'new',
   label = 'Password',
+  option = '--password-file',
 ): Promise<string> {
   if (file !== undefined) return readPasswordFile(file)
   if (!process.stdin.isTTY) {
-    throw new AppError('bad_input', 'no terminal to ask for the password on', {
-      hint: 'name a file with --password-file',
-    })
+    const what = `${label.charAt(0).toLowerCase()}${label.slice(1)}`
+    throw new AppError('bad_input', `no terminal to ask on: ${what}`, { hint: `name a file with ${option}` })
   }
   const first = await ask(`${label}: `)
   if (kind === 'new' && (await ask(`${label} again: `)) !== first) throw new AppError('bad_input', 'the two differ')
