@@ -3,6 +3,7 @@
  * It follows the chain, grows the tree, compares both with what was signed then and now, and names the first entry that is wrong.
  * Pure; part of the stand-alone verifier.
  */
+import { type AppError, describeError, type ErrorCode } from '../../shared/errors.ts'
 import { type AuditRow, CHAIN_START, type ChainPoint, checkRow } from './entry.ts'
 import { type Node, nodesOf } from './tiles.ts'
 import { createFrontier, HASH_BYTES } from './tree.ts'
@@ -35,9 +36,19 @@ export interface Broken {
   /** Number of the first entry that is wrong or missing; null when no single entry is to blame. */
   firstBad: number | null
   problem: string
+  /** True: the copy could not be looked at, which says nothing of the audit. */
+  isUnseen?: boolean
 }
 
 export type Verdict = Whole | Broken
+
+/** Errors that say nothing of the audit: it was not seen. */
+const UNSEEN: readonly ErrorCode[] = ['unavailable', 'not_found', 'configuration']
+
+/** The verdict where looking failed. `entries`: seen until then. */
+export function brokenBy(error: AppError, entries: number): Broken {
+  return { ok: false, entries, firstBad: null, problem: describeError(error), isUnseen: UNSEEN.includes(error.code) }
+}
 
 /** What was known of the log before: a checkpoint, and the hashes of its entries where a whole copy was kept. */
 export interface Earlier {

@@ -8,8 +8,8 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { z } from 'zod'
-import { AppError, describeError, systemCode } from '../../shared/errors.ts'
-import { createWalk, type Earlier, isProblem, type Problem, type Verdict, type Walk } from './check.ts'
+import { AppError, systemCode, toAppError } from '../../shared/errors.ts'
+import { brokenBy, createWalk, type Earlier, isProblem, type Problem, type Verdict, type Walk } from './check.ts'
 import { DOES_NOT_FOLLOW, MAX_ENTRY_BYTES } from './entry.ts'
 import {
   type Checkpoint,
@@ -108,7 +108,7 @@ export async function verifyCopy(check: CopyCheck): Promise<Verdict> {
       witnesses,
     }
   } catch (thrown) {
-    return broken({ problem: describeError(thrown), firstBad: null })
+    return brokenBy(toAppError(thrown), walk?.point.seq ?? 0)
   }
 }
 

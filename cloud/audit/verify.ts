@@ -8,7 +8,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError, describeError, systemCode, toAppError } from '../../shared/errors.ts'
 import { createVerifier } from '../../shared/signing.ts'
 import { openDatabase, type SqliteDatabase, toStorageError } from '../../shared/sqlite.ts'
-import { type Broken, createWalk, type Earlier, isProblem, type Problem, type Verdict, type Walk } from './check.ts'
+import {
+  type Broken,
+  brokenBy,
+  createWalk,
+  type Earlier,
+  isProblem,
+  type Problem,
+  type Verdict,
+  type Walk,
+} from './check.ts'
 import type { AuditRow } from './entry.ts'
 import { type Head, nextPath, openHead } from './head.ts'
 import type { Node } from './tiles.ts'
@@ -60,7 +69,7 @@ export async function verifyAudit(files: AuditFiles): Promise<Verdict> {
   } catch (thrown) {
     const error =
       systemCode(thrown)?.startsWith('SQLITE') === true ? toStorageError(thrown, files.database) : toAppError(thrown)
-    return broken({ problem: describeError(error), firstBad: null })
+    return brokenBy(error, walk.point.seq)
   } finally {
     database?.close()
   }

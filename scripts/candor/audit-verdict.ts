@@ -16,6 +16,7 @@ import { AppError, systemCode } from '../../shared/errors.ts'
 export function verdictText(verdict: Verdict): string {
   if (!verdict.ok) {
     const where = verdict.firstBad === null ? '' : ` First bad entry: ${verdict.firstBad}.`
+    if (verdict.isUnseen === true) return `THE AUDIT WAS NOT CHECKED: ${verdict.problem}.\n`
     return `THE AUDIT DOES NOT VERIFY: ${verdict.problem}.${where}\n`
   }
   const { agency, entries, headHash, root, purged, continues, witnesses, note } = verdict
