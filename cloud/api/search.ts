@@ -54,6 +54,10 @@ const answerSchema = z.object({
   truncated: z.boolean(),
   timedOut: z.boolean().describe('truncated because it took too long'),
   fromMs: timeMsSchema.nullable().describe('what was looked back to; null: all that is kept'),
+  unknown: z
+    .array(z.string())
+    .optional()
+    .describe('of a new search: cameras and lists that it named and that are not here; none found there says nothing'),
 })
 
 const searchSchema = z.object({ auditSeq: z.coerce.number().int().min(1) })
@@ -73,6 +77,15 @@ function untilGone(reply: FastifyReply): AbortSignal {
 
 export function registerSearch(app: TypedApi, parts: CloudParts, door: Door): void {
   const { search, sightings, clock } = parts
+
+  /** A name with a slip in it finds nothing, and must not look like a car that was not there. */
+  async function unknownOf(named: { cameras: string[]; places: { camera: string }[]; lists: string[] }) {
+    const cameras = new Set([...named.cameras, ...named.places.map(({ camera }) => camera)])
+    if (cameras.size === 0 && named.lists.length === 0) return []
+    const known = new Set((await parts.cameras.list()).map(({ camera }) => camera))
+    const lists = new Set((await parts.hotlists.status()).map(({ list }) => list))
+    return [...[...cameras].filter((one) => !known.has(one)), ...named.lists.filter((one) => !lists.has(one))]
+  }
 
   app.route({
     method: 'POST',
@@ -117,7 +130,10 @@ export function registerSearch(app: TypedApi, parts: CloudParts, door: Door): vo
       }),
       response: { 200: answerSchema },
     },
-    handler: (request, reply) => search.run(request.body, door.actor(request), untilGone(reply)),
+    async handler(request, reply) {
+      const answer = await search.run(request.body, door.actor(request), untilGone(reply))
+      return { ...answer, unknown: await unknownOf(request.body) }
+    },
   })
 
   app.route({

@@ -35,6 +35,9 @@ export function showAnswer(answer: SearchAnswer, { offset }: { offset: number },
   const of = vehicles === null ? '' : ` of ${vehicles} vehicles`
   process.stdout.write(`${total} ${total === 1 ? 'sighting' : 'sightings'}${of}${why}. Audit entry ${auditSeq}.\n`)
   if (fromMs !== null) process.stdout.write(`Seen from ${new Date(fromMs).toISOString()} on.\n`)
+  for (const name of answer.unknown ?? []) {
+    process.stderr.write(`Note: there is no camera and no list named ${name} here; look at its spelling.\n`)
+  }
   const next = offset + results.length
   if (results.length > 0 && next < total) {
     process.stdout.write(`Next page: candor search --of ${auditSeq} --offset ${next}\n`)

@@ -14,6 +14,7 @@ export const answerSchema = z.object({
   truncated: z.boolean(),
   timedOut: z.boolean(),
   fromMs: z.int().nullable(),
+  unknown: z.array(z.string()).optional(),
   results: z.array(
     z.object({
       kind: z.enum(['exact', 'near', 'pattern', 'any']),

@@ -26,6 +26,10 @@ test('a search is paged, exported and traced from the command line, and a file t
     const ines = await as('ines', ['investigator'])
     const first = await ines('search', '--partial', 'BC123', ...STATED, '--limit', '2')
     assert.is(first.code, 0, first.err)
+    assert.not.match(first.err, /there is no camera/)
+    const slip = await ines('search', '--plate', 'ABC1230', ...STATED, '--camera', 'elm-st-l', '--list', 'stollen')
+    assert.match(slip.out, /^0 sightings/)
+    assert.match(slip.err, /no list named elm-st-l here[^]*no list named stollen here/)
     const seq = /Next page: candor search --of (\d+) --offset 2/.exec(first.out)?.[1] ?? ''
     const file = join(folder, 'found.csv')
     const second = await ines('search', '--of', seq, '--offset', '2', '--export', file)

@@ -89,7 +89,11 @@ test('one file and bare Node verify an export, tiles and a proof, and name the f
     assert.is(bent.code, 1)
     assert.is(JSON.parse(bent.out).firstBad, 77)
     const missing = await run('nowhere.copy', '--key', key)
-    assert.equal([missing.code, /WAS NOT CHECKED: .*nowhere\.copy: no such file/.test(missing.out)], [1, true], missing.out)
+    assert.equal(
+      [missing.code, /WAS NOT CHECKED: .*nowhere\.copy: no such file/.test(missing.out)],
+      [1, true],
+      missing.out,
+    )
     const since = await run('bent.copy', '--key', key, '--since', 'first-tiles')
     assert.match(since.out, /DOES NOT VERIFY.*First bad entry: 77/)
     writeFileSync(join(folder, 'cut.copy'), `${lines.slice(0, 200).join('\n')}\n`)
