@@ -29,7 +29,7 @@ test('a search is paged, exported and traced from the command line, and a file t
     assert.not.match(first.err, /there is no camera/)
     const slip = await ines('search', '--plate', 'ABC1230', ...STATED, '--camera', 'elm-st-l', '--list', 'stollen')
     assert.match(slip.out, /^0 sightings/)
-    assert.match(slip.err, /no list named elm-st-l here[^]*no list named stollen here/)
+    assert.match(slip.err, /no list named elm-st-l here.*no list named stollen here/s)
     const seq = /Next page: candor search --of (\d+) --offset 2/.exec(first.out)?.[1] ?? ''
     const file = join(folder, 'found.csv')
     const second = await ines('search', '--of', seq, '--offset', '2', '--export', file)
