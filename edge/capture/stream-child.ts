@@ -1,0 +1,72 @@
+/**
+ * The process that decodes a live stream; started by stream.ts, ended by its kill or by the pipe closing. It reads whatever comes,
+ * asked or not: a stream that is left unread would give old frames later.
+ */
+import { systemClock } from '../../shared/clock.ts'
+import { AppError, toAppError } from '../../shared/errors.ts'
+import type { Stream } from '../vision/opencv.ts'
+import type { Failed } from './child.ts'
+import type { FromStreamChild, ToStreamChild } from './stream-exchange.ts'
+
+// Read by the package while it loads; with its memory tracking, V8 crashes.
+process.env.OPENCV4NODEJS_DISABLE_AUTOBUILD = '1'
+process.env.OPENCV4NODEJS_DISABLE_EXTERNAL_MEM_TRACKING = '1'
+
+let stream: Stream | null = null
+/** Of a frame that nobody has had, monotonic milliseconds. */
+let readAtMs: number | null = null
+let isAsked = false
+let fault: AppError | null = null
+
+const say = (answer: FromStreamChild | Failed) => process.send?.(answer)
+
+function give(): void {
+  if (!isAsked) return
+  try {
+    if (readAtMs !== null) {
+      const jpeg = stream?.newest() ?? null
+      if (jpeg === null) return
+      say({ kind: 'frame', jpeg, ageMs: systemClock.monotonicMs() - readAtMs })
+      readAtMs = null
+    } else if (fault !== null) say({ kind: 'failed', code: fault.code, message: fault.message })
+    else return
+  } catch (thrown) {
+    const { code, message } = toAppError(thrown)
+    say({ kind: 'failed', code, message })
+  }
+  isAsked = false
+}
+
+async function drain(from: Stream): Promise<void> {
+  try {
+    while (await from.read()) {
+      readAtMs = systemClock.monotonicMs()
+      give()
+    }
+    fault = new AppError('unavailable', 'the stream has ended')
+  } catch (thrown) {
+    fault = toAppError(thrown)
+  }
+  give()
+}
+
+process.on('message', async (request: ToStreamChild) => {
+  if (request.kind === 'next') {
+    isAsked = true
+    give()
+    return
+  }
+  try {
+    process.env.OPENCV_FFMPEG_CAPTURE_OPTIONS = request.ffmpeg
+    const { openStream } = await import('../vision/opencv.ts')
+    stream = openStream(request.address, request.device)
+    say({ kind: 'opened' })
+    void drain(stream)
+  } catch (thrown) {
+    const { code, message } = toAppError(thrown)
+    say({ kind: 'failed', code, message })
+  }
+})
+process.on('SIGINT', () => {})
+process.on('SIGTERM', () => {})
+process.on('disconnect', () => process.exit(0))
