@@ -69,4 +69,5 @@ process.on('message', async (request: ToStreamChild) => {
 })
 process.on('SIGINT', () => {})
 process.on('SIGTERM', () => {})
-process.on('disconnect', () => process.exit(0))
+// An ordinary exit would wait for the thread that waits for the camera.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
