@@ -12,6 +12,7 @@ const SOURCE = fileURLToPath(new URL('./hilport.c', import.meta.url))
  * for cameras it loads the one that is needed, and not forty at each start.
  */
 export async function buildHilport(folder: string, addresses: readonly string[]): Promise<Record<string, string>> {
+  await mkdir(folder, { recursive: true })
   // By the compiler and the headers with which ./scripts/setup builds node-gphoto2.
   await promisify(execFile)('gcc', [
     '-shared',
