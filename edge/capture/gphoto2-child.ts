@@ -16,6 +16,7 @@ const NOT_SUPPORTED = -6
 const FAULTS: Readonly<Record<number, string>> = {
   [-1]: 'unspecified error',
   [-2]: 'bad parameters',
+  [-3]: 'no room, most often on the camera’s card',
   [-5]: 'unknown port',
   [NOT_SUPPORTED]: 'the camera cannot do this',
   [-7]: 'input or output error',

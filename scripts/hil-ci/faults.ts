@@ -14,10 +14,12 @@ export interface Fault {
   unit: Unit
   what: string
   sign: Sign
-  begin(): Promise<unknown> | void
-  end(): Promise<unknown> | void
+  begin(): unknown
+  end(): unknown
   /** What must hold besides: the problem, or null. */
   check?(): string | null
+  /** Begins with the unit, and not once it sends sightings. */
+  isFromStart?: true
 }
 
 export function hasSign(sign: Sign, before: UnitHealth, now: UnitHealth): boolean {
@@ -79,12 +81,18 @@ export const bodyFaults = (unit: Unit, bus: Bus, another: string): Fault[] => [
   },
 ]
 
-export function ptpFaults(unit: Unit, camera: PtpCamera, which: readonly (CameraFault | 'unplugged')[]): Fault[] {
+export function ptpFaults(
+  unit: Unit,
+  camera: PtpCamera,
+  hasLiveView: boolean,
+  which: readonly (CameraFault | 'unplugged')[],
+): Fault[] {
   const told: Readonly<Record<CameraFault | 'unplugged', [string, Sign]>> = {
     none: ['', 'lost'],
     drops: ['connection breaks in a picture', 'lost'],
-    truncates: ['half pictures', 'rejected'],
-    silent: ['nothing follows a capture', 'stalled'],
+    // Of live view libgphoto2 itself looks for the end, and gives up waiting sooner than the unit does.
+    truncates: ['half pictures', hasLiveView ? 'lost' : 'rejected'],
+    silent: ['nothing follows a capture', hasLiveView ? 'lost' : 'stalled'],
     busy: ['busy', 'lost'],
     mute: ['answers nothing', 'stalled'],
     unplugged: ['unplugged, plugged in again', 'lost'],
@@ -104,7 +112,7 @@ export function ptpFaults(unit: Unit, camera: PtpCamera, which: readonly (Camera
       },
       // Half of it is here: the whole of it must still be there. Live view leaves nothing on the card.
       check: () =>
-        fault === 'truncates' && camera.did.previews === 0 && camera.card.size <= onCard
+        fault === 'truncates' && !hasLiveView && camera.card.size <= onCard
           ? 'the original was deleted on the camera'
           : null,
     }

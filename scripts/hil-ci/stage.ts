@@ -15,7 +15,7 @@ import { buildHilport } from './hilport.ts'
 import { openMjpegCamera } from './mjpeg-camera.ts'
 import { openPtpCamera } from './ptp-camera.ts'
 import { openRtspCamera } from './rtsp-camera.ts'
-import { heldSightings, lastLines, openUnit, type Unit } from './units.ts'
+import { heldSightings, lastLines, openUnit, type Unit, type UnitHealth } from './units.ts'
 
 const PICTURES = fileURLToPath(new URL('../sample-scenes/pictures/', import.meta.url))
 /** For a unit to show the fault, and to send sightings again afterwards. */
@@ -67,9 +67,9 @@ async function main(body: string): Promise<boolean> {
     const count = await compare(trial, units)
     print(rows)
     const seconds = Math.round((performance.now() - startedMs) / 1_000)
-    const { stored, held, lost, duplicated, unknown, wrong } = count
+    const { stored, held, lost, duplicated, unknown, wrong, read, scenes } = count
     process.stdout.write(
-      `${stored} sightings stored by ${units.length} units, ${held} held by the cloud; ${unknown} that no unit knows of, ${wrong} plates that no scene shows\n` +
+      `${stored} sightings stored by ${units.length} units, ${held} held by the cloud; ${unknown} that no unit knows of, ${read} of ${scenes} plates of the scenes read, ${wrong} reads of others\n` +
         `${rows.length - failed.length} survived, ${failed.length} failed, ${lost} lost, ${duplicated} duplicated, ${seconds} s\n`,
     )
     return failed.length + lost + duplicated + unknown === 0 && held > 0
@@ -110,7 +110,7 @@ async function prepare(
   const mjpegUnit = await openUnit(trial, 'mjpeg', { ...stream, address: mjpeg.address }, {})
   const rtspUnit = await openUnit(trial, 'rtsp', { ...stream, address: rtsp.address }, {})
   const absent: Fault = {
-    ...{ unit: bodyUnit, what: 'not attached at the start', sign: 'lost' },
+    ...{ unit: bodyUnit, what: 'not attached at the start', sign: 'lost', isFromStart: true },
     begin: () => {},
     end: () => bus.attach(),
   }
@@ -118,8 +118,8 @@ async function prepare(
     units: [bodyUnit, stillUnit, liveUnit, mjpegUnit, rtspUnit],
     faults: [
       ...[absent, ...bodyFaults(bodyUnit, bus, names[6] ?? '')],
-      ...ptpFaults(stillUnit, still, ['drops', 'truncates', 'silent', 'busy', 'unplugged']),
-      ...ptpFaults(liveUnit, liveView, ['truncates', 'silent', 'mute', 'unplugged']),
+      ...ptpFaults(stillUnit, still, false, ['drops', 'truncates', 'silent', 'busy', 'unplugged']),
+      ...ptpFaults(liveUnit, liveView, true, ['truncates', 'silent', 'mute', 'unplugged']),
       ...mjpegFaults(mjpegUnit, mjpeg),
       ...rtspFaults(rtspUnit, rtsp),
     ],
@@ -139,38 +139,44 @@ async function within(limitMs: number, holds: () => Promise<boolean>): Promise<b
 async function allFaults(trial: TrialCloud, unit: Unit, faults: readonly Fault[]): Promise<Row[]> {
   const rows: Row[] = []
   for (const fault of faults) {
-    const startedMs = performance.now()
     const row: Row = { unit: unit.name, fault: fault.what, sign: fault.sign, seconds: '', outcome: '' }
+    let begunMs = 0
     try {
-      row.outcome = await oneFault(trial, fault)
+      row.outcome = await oneFault(trial, fault, () => {
+        begunMs = performance.now()
+      })
     } catch (thrown) {
       row.outcome = describeError(thrown)
     }
-    row.seconds = ((performance.now() - startedMs) / 1_000).toFixed(1)
+    row.seconds = ((performance.now() - begunMs) / 1_000).toFixed(1)
     process.stderr.write(`    ${row.unit}: ${row.fault}: ${row.outcome}, ${row.seconds} s\n`)
     rows.push(row)
   }
   return rows
 }
 
+/** Of a unit of which nothing was heard yet. */
+const FIRST: UnitHealth = {
+  frames: { rejected: 0 },
+  outbox: { rows: 0 },
+  source: { state: 'opening', reconnects: 0, stalls: 0, frameAgeMs: null },
+}
+
 /** Lets the unit have it; `survived`, or what did not happen. */
-async function oneFault(trial: TrialCloud, { unit, sign, begin, end, check }: Fault): Promise<string> {
-  const isDelivering = async () => (await unit.health())?.source?.state === 'delivering'
-  const sends = (sinceMs: number) => async () =>
-    (await isDelivering()) &&
+async function oneFault(trial: TrialCloud, fault: Fault, onBegin: () => void): Promise<string> {
+  const { unit, sign, begin, end, check, isFromStart } = fault
+  const health = async () => (await unit.health()) ?? FIRST
+  const sendsSince = (sinceMs: number) => async () =>
+    (await health()).source?.state === 'delivering' &&
     heldSightings(trial).some(({ camera, seenAtMs }) => camera === unit.name && seenAtMs > sinceMs)
-  // The first fault may be that it never had a camera.
-  const first = {
-    frames: { rejected: 0 },
-    outbox: { rows: 0 },
-    source: { state: 'opening', reconnects: 0, stalls: 0, frameAgeMs: null },
-  }
-  const before = (await unit.health()) ?? first
+  if (isFromStart === undefined && !(await within(RETURN_TIMEOUT_MS, sendsSince(0)))) return 'no sightings came before'
+  const before = await health()
+  onBegin()
   await begin()
-  const isShown = await within(SIGN_TIMEOUT_MS, async () => hasSign(sign, before, (await unit.health()) ?? first))
+  const isShown = await within(SIGN_TIMEOUT_MS, async () => hasSign(sign, before, await health()))
   const problem = check?.() ?? null
   await end()
-  const isBack = await within(RETURN_TIMEOUT_MS, sends(Date.now()))
+  const isBack = await within(RETURN_TIMEOUT_MS, sendsSince(Date.now()))
   if (!isShown) return `the unit did not show that it was ${sign}`
   if (!isBack) return 'no sightings came afterwards'
   return problem ?? 'survived'
@@ -210,6 +216,8 @@ async function compare(trial: TrialCloud, units: readonly Unit[]) {
     lost: lost.length,
     unknown: [...held].filter((id) => !stored.has(id)).length,
     duplicated: finals.length - told.size,
+    read: new Set(finals.map(({ plate }) => plate).filter((plate) => plates.has(plate ?? ''))).size,
+    scenes: plates.size,
     wrong: finals.filter(({ plate }) => plate !== null && !plates.has(plate)).length,
   }
 }
