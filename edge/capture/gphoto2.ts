@@ -83,16 +83,24 @@ const MEMORY_FOLDER = '/dev/shm'
 
 type Child = CaptureChild<ToGphoto2Child, FromGphoto2Child>
 
-/** Throws `configuration` when the package does not load. No camera needs to be attached. */
+/** Throws `configuration` when the package does not load. No camera needs to be attached. What it returns must be opened. */
 export async function openGphoto2(config: Gphoto2Config, deps: Gphoto2Deps): Promise<Device> {
   const log = limitLog(deps.log, deps.clock)
-  const child = start(deps.clock)
+  let loaded: Child | null = start(deps.clock)
   try {
-    await child.ask({ kind: 'load' }, LOAD_TIMEOUT_MS)
-  } finally {
-    await child.close()
+    await loaded.ask({ kind: 'load' }, LOAD_TIMEOUT_MS)
+  } catch (thrown) {
+    await loaded.close()
+    throw thrown
   }
-  return { kind: 'gphoto2', open: (signal) => connect(config, { clock: deps.clock, log }, signal) }
+  return {
+    kind: 'gphoto2',
+    open(signal) {
+      const child = loaded ?? start(deps.clock)
+      loaded = null
+      return connect(child, config, { clock: deps.clock, log }, signal)
+    },
+  }
 }
 
 /** A new one for each time that the camera is opened: the package finds what is attached only once. */
@@ -103,13 +111,17 @@ function start(clock: Clock): Child {
   })
 }
 
-async function connect(config: Gphoto2Config, { clock, log }: Gphoto2Deps, signal: AbortSignal): Promise<Connection> {
+async function connect(
+  child: Child,
+  config: Gphoto2Config,
+  { clock, log }: Gphoto2Deps,
+  signal: AbortSignal,
+): Promise<Connection> {
   const inMemory = await access(MEMORY_FOLDER).then(
     () => true,
     () => false,
   )
   const folder = await mkdtemp(join(inMemory ? MEMORY_FOLDER : tmpdir(), 'candor-preview-'))
-  const child = start(clock)
   const close = async () => {
     signal.removeEventListener('abort', end)
     await child.close()

