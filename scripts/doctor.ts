@@ -86,7 +86,7 @@ function checkDisk(): Finding {
 const FRAME_TIMEOUT_MS = 60_000
 
 /** Opens the source of a camera's configuration as the camera does, and waits for one frame. */
-async function checkSource(configFile: string): Promise<Finding> {
+export async function checkSource(configFile: string): Promise<Finding> {
   const { loadEdgeConfig } = await import('../edge/config.ts')
   const { openSource } = await import('../edge/capture/sources.ts')
   const { systemClock } = await import('../shared/clock.ts')

@@ -125,6 +125,8 @@ const isWidget = (node: Widget | WidgetTree): node is Widget => typeof node.labe
 function widgetsOf(tree: WidgetTree): Map<string, Widget> {
   const found = new Map<string, Widget>()
   for (const [name, node] of Object.entries(tree)) {
+    // What the camera could not read is undefined.
+    if (node === undefined) continue
     if (isWidget(node)) found.set(name, node)
     else for (const [inner, widget] of widgetsOf(node)) found.set(inner, widget)
   }
@@ -236,7 +238,8 @@ process.on('message', async (request: ToGphoto2Child) => {
     process.send?.(await answer(request))
   } catch (thrown) {
     const { code, message } = toAppError(thrown)
-    process.send?.({ kind: 'failed', code, message } satisfies Failed)
+    // Whatever a camera makes this process stumble over, a new process may work later.
+    process.send?.({ kind: 'failed', code: code === 'internal' ? 'unavailable' : code, message } satisfies Failed)
   }
 })
 process.on('SIGINT', () => {})

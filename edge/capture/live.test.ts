@@ -101,6 +101,7 @@ test('one that hangs while it is opened is ended, and opened again', async () =>
   const source = openLive(device, LIMITS, deps)
   assert.equal(marks(await frames(source, 1)), ['a'])
   assert.is(did.opened, 2)
+  assert.is(source.live?.stalls, 1)
   await source.close()
 })
 

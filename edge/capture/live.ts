@@ -144,9 +144,7 @@ class Live implements CaptureSource {
     for (;;) {
       const askedAtMs = this.#clock.monotonicMs()
       const leftMs = Math.max(0, wholeAtMs + stallMs - askedAtMs)
-      const shot = await this.#within(leftMs, connection.next(), `no whole frame for ${stallMs} ms`, () => {
-        this.#stalls += 1
-      })
+      const shot = await this.#within(leftMs, connection.next(), `no whole frame for ${stallMs} ms`)
       if (shot === null) return
       if (this.#take(shot)) {
         wholeAtMs = this.#clock.monotonicMs()
@@ -182,15 +180,15 @@ class Live implements CaptureSource {
     this.#log.warn('frame_rejected', { bytes, code: 'bad_input' })
   }
 
-  /** What `work` gives within `limitMs`; throws `unavailable` when that is late, or the source is closed. */
-  async #within<T>(limitMs: number, work: Promise<T>, late: string, onLate = () => {}): Promise<T> {
+  /** What `work` gives within `limitMs`; throws `unavailable` when that is late, which is a stall, or the source is closed. */
+  async #within<T>(limitMs: number, work: Promise<T>, late: string): Promise<T> {
     const timer = new AbortController()
     const end = () => timer.abort()
     this.#closing.signal.addEventListener('abort', end, { once: true })
     if (this.#closing.signal.aborted) end()
     const timeout = this.#clock.sleep(limitMs, timer.signal).then(
       (): never => {
-        onLate()
+        this.#stalls += 1
         throw new AppError('unavailable', late)
       },
       (): never => {

@@ -10,7 +10,7 @@ declare module 'node-gphoto2' {
   }
   /** Sections hold widgets and further sections. */
   export interface WidgetTree {
-    [name: string]: Widget | WidgetTree
+    [name: string]: Widget | WidgetTree | undefined
   }
   /** `error` is a negative number of libgphoto2, or undefined. */
   type Callback<T> = (error: number | undefined, value: T) => void

@@ -19,6 +19,11 @@ let isAsked = false
 let fault: AppError | null = null
 
 const say = (answer: FromStreamChild | Failed) => process.send?.(answer)
+/** Whatever a stream makes this process stumble over, a new process may work later. */
+function sayFailed(thrown: unknown): void {
+  const { code, message } = toAppError(thrown)
+  say({ kind: 'failed', code: code === 'internal' ? 'unavailable' : code, message })
+}
 
 function give(): void {
   if (!isAsked) return
@@ -28,11 +33,10 @@ function give(): void {
       if (jpeg === null) return
       say({ kind: 'frame', jpeg, ageMs: systemClock.monotonicMs() - readAtMs })
       readAtMs = null
-    } else if (fault !== null) say({ kind: 'failed', code: fault.code, message: fault.message })
+    } else if (fault !== null) sayFailed(fault)
     else return
   } catch (thrown) {
-    const { code, message } = toAppError(thrown)
-    say({ kind: 'failed', code, message })
+    sayFailed(thrown)
   }
   isAsked = false
 }
@@ -63,8 +67,7 @@ process.on('message', async (request: ToStreamChild) => {
     say({ kind: 'opened' })
     void drain(stream)
   } catch (thrown) {
-    const { code, message } = toAppError(thrown)
-    say({ kind: 'failed', code, message })
+    sayFailed(thrown)
   }
 })
 process.on('SIGINT', () => {})

@@ -35,7 +35,7 @@ export interface LiveStatus {
   readonly state: 'opening' | 'delivering' | 'lost'
   /** Times that it gave frames again after a fault. */
   readonly reconnects: number
-  /** Times that it gave no whole frame for too long and was ended. */
+  /** Times that it did not open in time, or gave no whole frame for too long, and was ended. */
   readonly stalls: number
   /** Since the last whole frame, milliseconds; null: there has been none. */
   readonly frameAgeMs: number | null

@@ -33,7 +33,9 @@ export const cameraHealthSchema = z.strictObject({
     .strictObject({
       state: z.enum(['opening', 'delivering', 'lost']),
       reconnects: counter.describe('times that it gave frames again after a fault'),
-      stalls: counter.describe('times that it gave no whole frame for too long and was ended'),
+      stalls: counter.describe(
+        'times that it did not open in time, or gave no whole frame for too long, and was ended',
+      ),
       frameAgeMs: counter.nullable().describe('since the last whole frame; null: there has been none'),
       errorCode: z.string().max(32).nullable().describe('of the newest fault, also when that is over'),
     })
