@@ -121,7 +121,10 @@ async function connect(
     () => true,
     () => false,
   )
-  const folder = await mkdtemp(join(inMemory ? MEMORY_FOLDER : tmpdir(), 'candor-preview-'))
+  const folder = await mkdtemp(join(inMemory ? MEMORY_FOLDER : tmpdir(), 'candor-preview-')).catch(async (cause) => {
+    await child.close()
+    throw new AppError('unavailable', 'no folder for previews can be made', { cause })
+  })
   const close = async () => {
     signal.removeEventListener('abort', end)
     await child.close()
