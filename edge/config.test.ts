@@ -156,11 +156,48 @@ test('paths are taken from the folder of the file, data from the state folder wh
     const file = writeCamera(folder)
     const own = loadEdgeConfig(file, null)
     assert.is(own.broker.keyFile, join(folder, 'key.pem'))
-    assert.is(own.source.path, join(folder, 'frames'))
+    assert.is(own.source.kind === 'replay' && own.source.path, join(folder, 'frames'))
     assert.is(own.dataFolder, join(folder, 'data'))
     assert.is(loadEdgeConfig(file, join(folder, 'state')).dataFolder, join(folder, 'state', 'data'))
     writeFileSync(file, JSON.stringify({ ...LEAST, dataFolder: join(folder, 'elsewhere') }))
     assert.is(loadEdgeConfig(file, join(folder, 'state')).dataFolder, join(folder, 'elsewhere'))
+  })
+})
+
+test('each kind of camera takes its least, and every range at its ends', () => {
+  const source = (change: Change) => refusal({ source: change })
+  for (const least of [{ kind: 'gphoto2' }, { kind: 'rpicam' }, { kind: 'stream', address: 'rtsp://camera/live' }])
+    assert.is(source(least), null, least.kind)
+  for (const stallMs of [1_000, 600_000]) assert.is(source({ kind: 'gphoto2', stallMs }), null)
+  for (const stallMs of [999, 600_001])
+    for (const kind of ['gphoto2', 'rpicam']) assert.match(source({ kind, stallMs }) ?? '', '\n  source.stallMs: ')
+  const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`s${n}`, '1']))
+  assert.is(source({ kind: 'gphoto2', settings: many(64) }), null)
+  assert.match(source({ kind: 'gphoto2', settings: many(65) }) ?? '', 'source.settings: at most 64')
+  assert.match(source({ kind: 'gphoto2', settings: { 'is o': '1' } }) ?? '', 'source.settings')
+  assert.match(source({ kind: 'webcam' }) ?? '', 'source.kind: ')
+  assert.match(source({ kind: 'rpicam', path: 'frames' }) ?? '', 'path')
+})
+
+test('a setting of the night needs one of the day, to which it is set back', () => {
+  const night = { fromUtc: '21:00', toUtc: '04:00', settings: { iso: '3200' } }
+  assert.is(refusal({ source: { kind: 'gphoto2', settings: { iso: '400' }, night } }), null)
+  assert.match(
+    refusal({ source: { kind: 'gphoto2', settings: { 'f-number': 'f/4' }, night } }) ?? '',
+    'source.night.settings: each setting of the night',
+  )
+})
+
+test('the password of a camera stands in a file beside the configuration that others cannot read', () => {
+  inFolder((folder) => {
+    const source = { kind: 'stream', address: 'rtsp://camera/live', credentialsFile: 'camera-login' }
+    const file = writeCamera(folder, { source })
+    const login = join(folder, 'camera-login')
+    writeFileSync(login, 'tech:secret\n', { mode: 0o600 })
+    const { source: loaded } = loadEdgeConfig(file, null)
+    assert.is(loaded.kind === 'stream' && loaded.credentialsFile, login)
+    chmodSync(login, 0o644)
+    assert.match(messageOf(() => loadEdgeConfig(file, null)) ?? '', 'source.credentialsFile: others may read')
   })
 })
 

@@ -14,6 +14,7 @@ import { SEAL_BYTES } from '../shared/sealing.ts'
 import { createVerifier } from '../shared/signing.ts'
 import type { TrustedKeys } from '../shared/signing-keys.ts'
 import { DEFAULT_RETENTION_DAYS, MAX_CROP_BYTES, MAX_RETENTION_DAYS, MAX_SIGHTING_BYTES } from '../shared/wire/index.ts'
+import { sourceSchema } from './capture/sources.ts'
 import { visionConfigSchema } from './vision/types.ts'
 
 const path = z.string().min(1).max(4_096)
@@ -30,25 +31,6 @@ const brokerUrlSchema = z
 
 /** Smallest outbox: the largest sighting with the largest crop, or nothing could ever be put. */
 export const MIN_OUTBOX_BYTES = MAX_SIGHTING_BYTES + MAX_CROP_BYTES + 2 * SEAL_BYTES
-
-const replaySchema = z.strictObject({
-  kind: z.literal('replay'),
-  path: path.describe('a folder of pictures, a picture or a video file'),
-  framesPerSecond: z
-    .number()
-    .gt(0)
-    .max(1_000)
-    .nullable()
-    .default(null)
-    .describe('frames a second; null: as fast as they are read, none dropped'),
-  loop: z.boolean().default(false).describe('start again at the end'),
-  sequence: z
-    .enum(['auto', 'stills', 'video'])
-    .default('auto')
-    .describe(
-      'stills: each picture may show another vehicle; video: neighbouring frames show the same; auto: a folder is stills',
-    ),
-})
 
 export const edgeConfigSchema = z.strictObject({
   agency: slugSchema.describe('the agency that owns the camera'),
@@ -67,7 +49,7 @@ export const edgeConfigSchema = z.strictObject({
   sealingKeyFile: path
     .default('sealing.pem')
     .describe("the cloud's public key to which waiting sightings and pictures are sealed"),
-  source: z.discriminatedUnion('kind', [replaySchema]).describe('where frames come from'),
+  source: sourceSchema.describe('where frames come from'),
   vision: visionConfigSchema.default(() => visionConfigSchema.parse({})),
   track: z
     .strictObject({
@@ -159,8 +141,17 @@ export function resolvePaths(config: EdgeConfig, folder: string, stateFolder: st
     },
     listKeysFile: from(folder, config.listKeysFile),
     sealingKeyFile: from(folder, config.sealingKeyFile),
-    source: { ...config.source, path: from(folder, config.source.path) },
+    source: resolveSource(config.source, (name) => from(folder, name)),
   }
+}
+
+/** A program is looked for as a shell does when it is a mere name. */
+function resolveSource(source: EdgeConfig['source'], from: (name: string) => string): EdgeConfig['source'] {
+  if (source.kind === 'replay') return { ...source, path: from(source.path) }
+  if (source.kind === 'rpicam' && source.program?.includes('/')) return { ...source, program: from(source.program) }
+  if (source.kind === 'stream' && source.credentialsFile !== undefined)
+    return { ...source, credentialsFile: from(source.credentialsFile) }
+  return source
 }
 
 /** Group members may read a private key (systemd's LoadCredential grants by an ACL that shows as group); nobody else may. */
@@ -180,6 +171,12 @@ export function checkFiles(config: EdgeConfig): void {
       problems.push(`${field}: ${systemCode(thrown) === 'ENOENT' ? 'no such file' : 'cannot be read'} (got ${file})`)
     }
   }
+  const secret = (field: string, file: string, what: string): void => {
+    const mode = statSync(file, { throwIfNoEntry: false })?.mode
+    if (mode === undefined || (mode & KEY_MODE_FORBIDDEN) === 0) return
+    const shown = (mode & 0o777).toString(8).padStart(4, '0')
+    problems.push(`${field}: others may read or change ${what}: chmod 600 (got mode ${shown})`)
+  }
   const { broker } = config
   pem('broker.caFile', broker.caFile, /BEGIN CERTIFICATE/)
   pem('broker.certificateFile', broker.certificateFile, /BEGIN CERTIFICATE/)
@@ -187,16 +184,17 @@ export function checkFiles(config: EdgeConfig): void {
   pem('listKeysFile', config.listKeysFile, /BEGIN PUBLIC KEY/)
   pem('sealingKeyFile', config.sealingKeyFile, /BEGIN PUBLIC KEY/)
   if (problems.length === 0) problems.push(...keyProblems(broker))
-  const mode = statSync(broker.keyFile, { throwIfNoEntry: false })?.mode
-  if (mode !== undefined && (mode & KEY_MODE_FORBIDDEN) !== 0) {
-    const shown = (mode & 0o777).toString(8).padStart(4, '0')
-    problems.push(`broker.keyFile: others may read or change the private key: chmod 600 (got mode ${shown})`)
+  secret('broker.keyFile', broker.keyFile, 'the private key')
+  const { source } = config
+  if (source.kind === 'replay') {
+    try {
+      accessSync(source.path, constants.R_OK)
+    } catch {
+      problems.push(`source.path: cannot be read (got ${source.path})`)
+    }
   }
-  try {
-    accessSync(config.source.path, constants.R_OK)
-  } catch {
-    problems.push(`source.path: cannot be read (got ${config.source.path})`)
-  }
+  if (source.kind === 'stream' && source.credentialsFile !== undefined)
+    secret('source.credentialsFile', source.credentialsFile, 'the password')
   if (problems.length > 0) {
     throw new AppError(
       'configuration',

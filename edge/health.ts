@@ -2,6 +2,7 @@
 import type { Clock } from '../shared/clock.ts'
 import type { Log } from '../shared/log.ts'
 import { type CameraHealth, EARLIEST_TIME_MS } from '../shared/wire/index.ts'
+import type { CaptureSource } from './capture/types.ts'
 import type { ClockState } from './clock-state.ts'
 import type { Hotlists } from './hotlist/hotlist.ts'
 import type { Memory } from './memory.ts'
@@ -14,7 +15,7 @@ export interface HealthDeps {
   cameraId: string
   pipeline: Pick<Pipeline, 'counters'>
   /** Frames that capture replaced by newer ones, and files that were no pictures. */
-  source: { readonly dropped: number; readonly rejected: number }
+  source: Pick<CaptureSource, 'dropped' | 'rejected' | 'live'>
   vision: Pick<VisionDoor, 'restarts'>
   outbox: Pick<Outbox, 'rows' | 'bytes' | 'oldestBornAtMs' | 'counters'>
   memory: Pick<Memory<unknown>, 'held' | 'bytes' | 'counters'>
@@ -41,6 +42,7 @@ export function cameraHealth(deps: HealthDeps): CameraHealth {
     atMs: Math.max(EARLIEST_TIME_MS, nowMs),
     uptimeMs: Math.round(clock.monotonicMs() - deps.startedAtMs),
     clock: deps.clockState.state,
+    ...(source.live === undefined ? {} : { source: { ...source.live } }),
     frames: { read, still, dropped: source.dropped, rejected: source.rejected + rejected, failed },
     vision: { restarts: deps.vision.restarts },
     sightings: { made, matched, withheld: withheld + counters.withheld + expired + dropped, lost: counters.lost },

@@ -3,7 +3,6 @@
  * `edgeProcess`, which alone knows signals and exit codes. The only file of edge that touches the process.
  */
 import { mkdirSync, readFileSync } from 'node:fs'
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Clock, MINUTE_MS, SECOND_MS, systemClock } from '../shared/clock.ts'
 import { AppError, describeError, EXIT, toAppError } from '../shared/errors.ts'
@@ -14,7 +13,7 @@ import { openDatabase, type SqliteDatabase, toStorageError } from '../shared/sql
 import { createSystemd } from '../shared/systemd.ts'
 import { softwareVersion } from '../shared/version.ts'
 import type { CameraHealth } from '../shared/wire/index.ts'
-import { openReplay } from './capture/replay.ts'
+import { openSource, sequenceOf } from './capture/sources.ts'
 import type { CaptureSource } from './capture/types.ts'
 import { openClockState, systemClockIsSynced } from './clock-state.ts'
 import { type EdgeConfig, loadEdgeConfig, readEnrolledKeys } from './config.ts'
@@ -49,7 +48,7 @@ export interface EdgeDeps {
   random: Random
   log: Log
   openVision(config: EdgeConfig['vision'], deps: { clock: Clock; log: Log }): Promise<VisionDoor>
-  openSource(config: EdgeConfig['source'], deps: { clock: Clock; log: Log }): Promise<CaptureSource>
+  openSource(config: EdgeConfig['source'], deps: Pick<EdgeDeps, 'clock' | 'random' | 'log'>): Promise<CaptureSource>
   isClockSynced(): Promise<boolean>
 }
 
@@ -77,7 +76,7 @@ export const systemDeps = (log: Log): EdgeDeps => ({
   random,
   log,
   openVision,
-  openSource: openReplay,
+  openSource,
   isClockSynced: systemClockIsSynced,
 })
 
@@ -125,7 +124,7 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
     const hotlists = createHotlists({ ...signed, staleLists: () => policy.staleLists })
     const vision = await deps.openVision(config.vision, { clock, log })
     closers.push(() => vision.close())
-    const source = await deps.openSource(config.source, { clock, log })
+    const source = await deps.openSource(config.source, { clock, random: deps.random, log })
     closers.push(() => source.close())
 
     const software = softwareVersion()
@@ -266,15 +265,6 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
-}
-
-/** A folder of pictures shows another vehicle in each, unless said otherwise. */
-async function sequenceOf(source: EdgeConfig['source']): Promise<'stills' | 'video'> {
-  if (source.sequence !== 'auto') return source.sequence
-  const found = await stat(source.path).catch((cause: unknown) => {
-    throw new AppError('configuration', `source.path: cannot be read (got ${source.path})`, { cause })
-  })
-  return found.isDirectory() ? 'stills' : 'video'
 }
 
 /** `candor edge --config F`: runs until a signal or, with exitWhenDone, until all is sent. Resolves with the exit code. */

@@ -82,8 +82,51 @@ function checkDisk(): Finding {
   }
 }
 
-export async function diagnose(): Promise<Finding[]> {
+/** From opening the camera to its first frame; a body that has to focus, on a slow machine. */
+const FRAME_TIMEOUT_MS = 60_000
+
+/** Opens the source of a camera's configuration as the camera does, and waits for one frame. */
+export async function checkSource(configFile: string): Promise<Finding> {
+  const { loadEdgeConfig } = await import('../edge/config.ts')
+  const { openSource } = await import('../edge/capture/sources.ts')
+  const { systemClock } = await import('../shared/clock.ts')
+  const { createLog } = await import('../shared/log.ts')
+  const { random } = await import('../shared/ids.ts')
+  const { describeError } = await import('../shared/errors.ts')
+  const said: string[] = []
+  const write = (line: string) => {
+    const { error } = JSON.parse(line) as { error?: string }
+    if (error !== undefined) said.push(error)
+  }
+  const log = createLog({ level: 'warn', part: 'doctor', target: { write } })
+  const hint = 'is the camera connected and switched on, and does another program (the running unit, gvfs) have it?'
+  try {
+    const config = loadEdgeConfig(configFile)
+    const name = `source ${config.source.kind}`
+    const source = await openSource(config.source, { clock: systemClock, random, log })
+    const timer = new AbortController()
+    const late = systemClock.sleep(FRAME_TIMEOUT_MS, timer.signal).then(
+      () => null,
+      () => null,
+    )
+    try {
+      const first = await Promise.race([source[Symbol.asyncIterator]().next(), late])
+      if (first === null || first.done === true) return { name, ok: false, detail: said.at(-1) ?? 'no frame', hint }
+      const refused = said.length === 0 ? '' : `; ${said.join('; ')}`
+      return { name, ok: true, detail: `a frame of ${first.value.encoded.length} bytes${refused}`, hint: null }
+    } finally {
+      timer.abort()
+      await source.close()
+    }
+  } catch (thrown) {
+    return { name: 'source', ok: false, detail: describeError(thrown), hint: null }
+  }
+}
+
+/** `configFile`: of a camera, whose source is then tried as well. */
+export async function diagnose(configFile: string | null = null): Promise<Finding[]> {
   const native: Finding[] = []
   for (const [name, script] of Object.entries(NATIVE_PROOFS)) native.push(await prove(name, script))
-  return [checkNode(), ...native, ...checkModels(), checkDisk()]
+  const source = configFile === null ? [] : [await checkSource(configFile)]
+  return [checkNode(), ...native, ...checkModels(), checkDisk(), ...source]
 }

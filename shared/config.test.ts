@@ -36,6 +36,14 @@ test('every problem is named with what was got', () => {
   }
 })
 
+test('an address is printed without the user and password in it', () => {
+  for (const host of ['rtsp://tech:s3cret@camera/live', 'x//tech:s3"cr/et@y@camera']) {
+    const error = load(JSON.stringify({ port: host, host: 'a' }))
+    assert.ok(error instanceof AppError && /port: .*camera/.test(error.message))
+    if (error instanceof AppError) assert.not.match(error.message, /tech|s3|et@|y@/)
+  }
+})
+
 test('a missing, broken or oversized file is a configuration error', () => {
   const big = `{"port": 1, "host": "${'a'.repeat(MAX_CONFIG_BYTES)}"}`
   for (const text of [null, '', '{', '[]', big]) {

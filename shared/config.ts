@@ -26,12 +26,16 @@ export function loadConfig<T>(path: string, schema: z.ZodType<T>): T {
   return checkConfig(json, schema, path)
 }
 
+/** Whoever puts a password into an address where none belongs must not find it again in a journal. */
+const withoutPasswords = (json: string) => json.replace(/\/\/(?:[^"\\]|\\.)*@/g, '//…@')
+
 /** Checks an already parsed document; `name` stands in the message. */
 export function checkConfig<T>(json: unknown, schema: z.ZodType<T>, name: string): T {
   const parsed = schema.safeParse(json, { reportInput: true })
   if (parsed.success) return parsed.data
   const problems = parsed.error.issues.map((issue) => {
-    const got = issue.code === 'unrecognized_keys' ? '' : ` (got ${JSON.stringify(issue.input) ?? 'nothing'})`
+    const got =
+      issue.code === 'unrecognized_keys' ? '' : ` (got ${withoutPasswords(JSON.stringify(issue.input) ?? 'nothing')})`
     return `  ${issue.path.join('.') || 'document'}: ${issue.message}${got}`
   })
   throw new AppError('configuration', `${name}: ${problems.length} problem(s)\n${problems.join('\n')}`)

@@ -33,6 +33,7 @@ export const LOG_FIELDS = [
   'list',
   'listVersion',
   'migration',
+  'model',
   'name',
   'operation',
   'outcome',

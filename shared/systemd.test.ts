@@ -1,8 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Clock } from './clock.ts'
@@ -98,6 +100,17 @@ test('a socket that is gone is told of once, and holds nothing up', async () => 
   await systemd.ready()
   await systemd.stopping()
   assert.is(lines.filter((line) => line.includes('systemd_not_told')).length, 1)
+})
+
+test('the unit of one camera among several is that of a single one, but for its folder', () => {
+  const unit = (name: string) =>
+    readFileSync(fileURLToPath(new URL(`../systemd/${name}`, import.meta.url)), 'utf8')
+      .split('\n')
+      .filter((line) => !/^(#|Description=|User=)/.test(line))
+  assert.equal(
+    unit('candor-edge@.service').map((line) => line.replace('/%i', '')),
+    unit('candor-edge.service'),
+  )
 })
 
 test.run()

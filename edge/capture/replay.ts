@@ -3,6 +3,7 @@
  * dropped ones are counted; without a rate each frame waits until the reader asks, and none is dropped.
  */
 import { stat } from 'node:fs/promises'
+import { z } from 'zod'
 import type { Clock } from '../../shared/clock.ts'
 import { SECOND_MS } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
@@ -12,12 +13,25 @@ import { isPictureFile, listPictures, openPictures } from './pictures.ts'
 import type { CaptureSource, Frame, Supply } from './types.ts'
 import { openVideoFile } from './video.ts'
 
-export interface ReplayConfig {
-  path: string
-  /** Null: as fast as frames are taken. */
-  framesPerSecond: number | null
-  loop: boolean
-}
+export const replaySchema = z.strictObject({
+  kind: z.literal('replay'),
+  path: z.string().min(1).max(4_096).describe('a folder of pictures, a picture or a video file'),
+  framesPerSecond: z
+    .number()
+    .gt(0)
+    .max(1_000)
+    .nullable()
+    .default(null)
+    .describe('frames a second; null: as fast as they are read, none dropped'),
+  loop: z.boolean().default(false).describe('start again at the end'),
+  sequence: z
+    .enum(['auto', 'stills', 'video'])
+    .default('auto')
+    .describe(
+      'stills: each picture may show another vehicle; video: neighbouring frames show the same; auto: a folder is stills',
+    ),
+})
+export type ReplayConfig = Pick<z.infer<typeof replaySchema>, 'path' | 'framesPerSecond' | 'loop'>
 
 export interface ReplayDeps {
   clock: Clock

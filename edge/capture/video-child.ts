@@ -1,6 +1,7 @@
 /** The process that decodes a video file, one frame when asked; started by video.ts, ended by its kill or by the pipe closing. */
 import { toAppError } from '../../shared/errors.ts'
 import type { Video } from '../vision/opencv.ts'
+import type { Failed } from './child.ts'
 import type { FromVideoChild, ToVideoChild } from './video-exchange.ts'
 
 // Read by the package while it loads; with its memory tracking, V8 crashes.
@@ -27,7 +28,7 @@ process.on('message', async (request: ToVideoChild) => {
     process.send?.(await answer(request))
   } catch (thrown) {
     const { code, message } = toAppError(thrown)
-    process.send?.({ kind: 'failed', code, message } satisfies FromVideoChild)
+    process.send?.({ kind: 'failed', code, message } satisfies Failed)
   }
 })
 process.on('SIGINT', () => {})

@@ -1,5 +1,5 @@
 /**
- * The only importer of OpenCV. It runs in the vision process and the video process alone, one thread each (the package is not
+ * The only importer of OpenCV. It runs in the vision process and those of video and streams alone, one thread each (the package is not
  * context-aware), and every Mat is released in `finally`: with the package's memory tracking on, V8 crashes; with it off, an
  * unreleased Mat is never given back. The process that imports this has set OPENCV4NODEJS_DISABLE_AUTOBUILD and
  * OPENCV4NODEJS_DISABLE_EXTERNAL_MEM_TRACKING.
@@ -246,5 +246,56 @@ export function openVideo(path: string): Video {
         return mat.empty ? null : cv.imencode('.jpg', mat, [cv.IMWRITE_JPEG_QUALITY, VIDEO_JPEG_QUALITY])
       }),
     close: () => capture.release(),
+  }
+}
+
+export interface Stream {
+  /** JPEG of the frame that was read last; null before the first. */
+  newest(): Buffer | null
+  /** Waits for the next frame, which becomes the newest. False at the end. */
+  read(): Promise<boolean>
+  close(): void
+}
+
+/** "MJPG": what cameras on USB need to send large frames at full rate. */
+const MOTION_JPEG = 0x47504a4d
+
+/**
+ * Opens what a camera sends over a network (by FFmpeg, with OPENCV_FFMPEG_CAPTURE_OPTIONS as set), or a V4L2 device. Throws
+ * `unavailable`, `too_large`. Blocks meanwhile.
+ */
+export function openStream(address: string, device: { widthPx: number; heightPx: number } | null): Stream {
+  let capture: InstanceType<typeof cv.VideoCapture>
+  try {
+    capture = new cv.VideoCapture(address, device === null ? cv.CAP_FFMPEG : cv.CAP_V4L2)
+  } catch {
+    // Without a cause: that could name the address, and the address its password.
+    throw new AppError('unavailable', 'the camera does not answer, or sends nothing that can be decoded')
+  }
+  if (device !== null) {
+    capture.set(cv.CAP_PROP_FOURCC, MOTION_JPEG)
+    capture.set(cv.CAP_PROP_FRAME_WIDTH, device.widthPx)
+    capture.set(cv.CAP_PROP_FRAME_HEIGHT, device.heightPx)
+  }
+  let held: Mat | null = null
+  return {
+    newest: () => (held === null ? null : cv.imencode('.jpg', held, [cv.IMWRITE_JPEG_QUALITY, VIDEO_JPEG_QUALITY])),
+    async read() {
+      const mat = await capture.readAsync()
+      if (mat.empty || mat.cols * mat.rows > MAX_PICTURE_PIXELS) {
+        const pixels = mat.cols * mat.rows
+        mat.release()
+        if (pixels <= MAX_PICTURE_PIXELS) return false
+        throw new AppError('too_large', `frames of ${pixels} pixels; the limit is ${MAX_PICTURE_PIXELS}`)
+      }
+      held?.release()
+      held = mat
+      return true
+    },
+    close() {
+      held?.release()
+      held = null
+      capture.release()
+    },
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Starts a child process of ours, from source or built. Called by the door of vision and by the video source, whose children hold
- * pictures: hence what the C library is told about memory.
+ * Starts a child process of ours, from source or built. Called by the door of vision and by the sources in capture/child.ts,
+ * whose children hold pictures: hence what the C library is told about memory.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'

@@ -47,13 +47,25 @@ export function register(program: Command): void {
             certificateExpiresAtMs: z.int().nullable(),
             status: z.looseObject({ online: z.boolean(), software: z.string() }).nullable(),
             healthAtMs: z.int().nullable(),
-            health: z.looseObject({ outbox: z.looseObject({ rows: z.int() }) }).nullable(),
+            health: z
+              .looseObject({
+                outbox: z.looseObject({ rows: z.int() }),
+                source: z.looseObject({ state: z.string(), frameAgeMs: z.int().nullable() }).optional(),
+              })
+              .nullable(),
           }),
         ),
       })
       const { cameras } = await withClient((client) => client.call(schema, 'GET', '/api/v1/cameras'))
       if (options.json === true) return printJson(cameras)
       const nowMs = Date.now()
+      /** Of a live camera: that frames come, or for how long none has. */
+      const frames = (source: { state: string; frameAgeMs: number | null } | undefined) =>
+        source === undefined || source.state === 'delivering'
+          ? (source?.state ?? '')
+          : source.frameAgeMs === null
+            ? `${source.state}, none yet`
+            : `${source.state}, last ${age(source.frameAgeMs)} before`
       const rows = cameras.map((one) => [
         one.camera,
         one.state === 'revoked'
@@ -64,11 +76,14 @@ export function register(program: Command): void {
               ? 'online'
               : 'offline',
         one.healthAtMs === null ? '' : `${age(Math.max(0, nowMs - one.healthAtMs))} ago`,
+        frames(one.health?.source),
         one.health === null ? '' : String(one.health.outbox.rows),
         one.status?.software ?? '',
         one.certificateExpiresAtMs === null ? '' : time(one.certificateExpiresAtMs),
       ])
-      process.stdout.write(table(['camera', 'state', 'health', 'waiting', 'software', 'certificate until'], rows))
+      process.stdout.write(
+        table(['camera', 'state', 'health', 'frames', 'waiting', 'software', 'certificate until'], rows),
+      )
     })
 
   camera

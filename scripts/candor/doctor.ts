@@ -12,11 +12,12 @@ export function register(program: Command): void {
   program
     .command('doctor')
     .description('check that this machine has all that a camera or a cloud needs')
+    .option('--config <file>', "a camera's edge.json: take one frame from its source, too")
     .option('--json', 'one JSON document')
-    .action(async (options: { json?: boolean }) => {
+    .action(async (options: { config?: string; json?: boolean }) => {
       const { diagnose } = await import('../doctor.ts')
       const { EXIT } = await import('../../shared/errors.ts')
-      const findings: Finding[] = await diagnose()
+      const findings: Finding[] = await diagnose(options.config ?? null)
       if (options.json === true) process.stdout.write(`${JSON.stringify(findings, null, 2)}\n`)
       else {
         for (const finding of findings) {

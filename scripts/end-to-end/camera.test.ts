@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { AGENCY, inCloud, type TestCloud, until } from '../../cloud/testing.ts'
-import { openReplay } from '../../edge/capture/replay.ts'
+import { openSource } from '../../edge/capture/sources.ts'
 import type { CaptureSource } from '../../edge/capture/types.ts'
 import { loadEdgeConfig } from '../../edge/config.ts'
 import { type EdgeDeps, type RunningEdge, runEdge, systemDeps } from '../../edge/main.ts'
@@ -106,7 +106,7 @@ test('every plate of the scenes is stored by the cloud with its picture, listed 
       open = resolve
     })
     const camera = await start(config, {
-      openSource: async (source, deps) => gated(await openReplay(source, deps), opened),
+      openSource: async (source, deps) => gated(await openSource(source, deps), opened),
     })
     try {
       await until('the list is applied', () => camera.health().hotlists[0]?.entries === 3)

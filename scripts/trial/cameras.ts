@@ -93,14 +93,19 @@ export interface RunningCamera {
   kill(): void
 }
 
-/** Starts `candor edge --config` as a process of its own, its log in the camera's folder. */
-export function startCamera(camera: string, folder: string, configFile: string): RunningCamera {
+/** Starts `candor edge --config` as a process of its own, its log in the camera's folder; `more` is added to its environment. */
+export function startCamera(
+  camera: string,
+  folder: string,
+  configFile: string,
+  more: Readonly<Record<string, string>> = {},
+): RunningCamera {
   const logFile = join(folder, 'edge.log')
   const log = createWriteStream(logFile, { flags: 'a' })
   const child = spawn(process.execPath, ['--import', TSX, CANDOR, 'edge', '--config', configFile], {
     cwd: ROOT,
     // As systemd/candor-edge.service does.
-    env: { ...process.env, NODE_OPTIONS: '--max-semi-space-size=2' },
+    env: { ...process.env, NODE_OPTIONS: '--max-semi-space-size=2', ...more },
     // Ctrl-C in the terminal goes to the demo alone, which then ends its cameras in order.
     detached: true,
     // The channel carries nothing: when this process ends, however it does, the camera sees it close and ends too.

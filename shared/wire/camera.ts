@@ -29,6 +29,18 @@ export const cameraHealthSchema = z.strictObject({
     rejected: counter,
     failed: counter,
   }),
+  source: z
+    .strictObject({
+      state: z.enum(['opening', 'delivering', 'lost']),
+      reconnects: counter.describe('times that it gave frames again after a fault'),
+      stalls: counter.describe(
+        'times that it did not open in time, or gave no whole frame for too long, and was ended',
+      ),
+      frameAgeMs: counter.nullable().describe('since the last whole frame; null: there has been none'),
+      errorCode: z.string().max(32).nullable().describe('of the newest fault, also when that is over'),
+    })
+    .optional()
+    .describe('what a live camera does; absent where pictures are replayed'),
   vision: z.strictObject({ restarts: counter }),
   sightings: z.strictObject({
     made: counter,

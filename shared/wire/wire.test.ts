@@ -52,6 +52,31 @@ test('each field is refused with a wrong type and when it is missing', () => {
   assert.not(parse(bytesOf({ ...sighting, extra: 1 })).ok)
 })
 
+test('health says what a live camera does, and is taken without it, as units of before send it', () => {
+  const counters = { rows: 0, bytes: 0, oldestAgeMs: 0, evicted: { crops: 0, sightings: 0 }, expired: 0 }
+  const before = {
+    ...{ cameraId: 'north-1', sessionId: sighting.sightingId, atMs: 1_790_000_000_000, uptimeMs: 1, clock: 'synced' },
+    frames: { read: 0, dropped: 0, rejected: 0, failed: 0 },
+    vision: { restarts: 0 },
+    sightings: { made: 0, matched: 0, withheld: 0, lost: 0 },
+    outbox: counters,
+    hotlists: [],
+  }
+  const source = { state: 'delivering', reconnects: 2, stalls: 1, frameAgeMs: 40, errorCode: 'unavailable' }
+  const takes = (health: object) => WIRE_SCHEMAS.cameraHealth.safeParse(health).success
+  assert.ok(takes(before))
+  assert.ok(takes({ ...before, source }))
+  assert.ok(takes({ ...before, source: { ...source, state: 'opening', frameAgeMs: null, errorCode: null } }))
+  for (const [field, wrong] of Object.entries({
+    state: 'gone',
+    reconnects: -1,
+    stalls: 0.5,
+    frameAgeMs: -1,
+    errorCode: 'x'.repeat(33),
+  }))
+    assert.not(takes({ ...before, source: { ...source, [field]: wrong } }), field)
+})
+
 test('a refusal names the field and never the value', () => {
   const result = parse(bytesOf({ ...sighting, plate: 'secret plate!' }))
   assert.not(result.ok)

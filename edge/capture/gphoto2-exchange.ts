@@ -1,0 +1,33 @@
+/** What goes between gphoto2.ts and its process. */
+
+/** What is to be set on the camera, by libgphoto2's names. */
+export type CameraSettings = Readonly<Record<string, string>>
+
+/** A setting that the camera has not taken, and why. */
+export interface RefusedSetting {
+  name: string
+  why: string
+}
+
+export type ToGphoto2Child =
+  /** Only loads the package, which needs no camera. */
+  | { kind: 'load' }
+  /** Once. `folder`: where previews lie for a moment, best in memory. */
+  | {
+      kind: 'connect'
+      model: string | null
+      port: string | null
+      capture: 'auto' | 'preview' | 'still'
+      settings: CameraSettings
+      folder: string
+      keepOnCamera: boolean
+    }
+  | { kind: 'set'; settings: CameraSettings }
+  | { kind: 'shoot' }
+
+export type FromGphoto2Child =
+  | { kind: 'loaded' }
+  | { kind: 'connected'; model: string; port: string; capture: 'preview' | 'still'; refused: RefusedSetting[] }
+  | { kind: 'set'; refused: RefusedSetting[] }
+  /** `isLeft`: the picture was to be deleted on the camera and is still there. */
+  | { kind: 'shot'; jpeg: Uint8Array; ageMs: number; isLeft: boolean }
