@@ -101,6 +101,7 @@ test('each picture is given whole and once, and deleted on the camera after that
     assert.ok((one?.card.size ?? 0) <= 1)
     await survives(world, 'truncates', () => source.rejected >= 2)
     assert.ok((one?.card.size ?? 0) >= 2, 'what was not whole is still there')
+    assert.is(one?.did.lost, 0)
   })
 })
 

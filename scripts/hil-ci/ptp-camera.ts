@@ -38,7 +38,15 @@ export interface PtpCamera {
   readonly address: string
   /** Pictures that are on the card. */
   readonly card: ReadonlyMap<number, Buffer>
-  readonly did: Readonly<{ connections: number; captures: number; fetched: number; deleted: number; previews: number }>
+  readonly did: Readonly<{
+    connections: number
+    captures: number
+    fetched: number
+    deleted: number
+    /** Of these, pictures that were never sent whole: they are nowhere any more. */
+    lost: number
+    previews: number
+  }>
   readonly iso: number
   /** Pulled: all connections break and none is taken. */
   unplug(): Promise<void>
@@ -51,7 +59,8 @@ export async function openPtpCamera(
   options: { hasLiveView?: boolean; port?: number } = {},
 ): Promise<PtpCamera> {
   const hasLiveView = options.hasLiveView ?? false
-  const did = { connections: 0, captures: 0, fetched: 0, deleted: 0, previews: 0 }
+  const did = { connections: 0, captures: 0, fetched: 0, deleted: 0, lost: 0, previews: 0 }
+  const sentWhole = new Set<number>()
   const card = new Map<number, Buffer>()
   const sockets = new Set<Socket>()
   let notices: Socket | null = null
@@ -169,9 +178,13 @@ export async function openPtpCamera(
             notices?.destroy()
             return null
           }
-          return give(camera.fault === 'truncates' ? stored.subarray(0, stored.length / 2) : stored)
+          if (camera.fault === 'truncates') return give(stored.subarray(0, stored.length / 2))
+          sentWhole.add(parameter)
+          return give(stored)
         case OPERATION.deleteObject:
-          if (card.delete(parameter)) did.deleted += 1
+          if (!card.delete(parameter)) break
+          did.deleted += 1
+          if (!sentWhole.has(parameter)) did.lost += 1
           break
         case OPERATION.initiateCapture:
           if (camera.fault === 'busy') return respond(RESPONSE.busy)
