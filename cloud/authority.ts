@@ -10,10 +10,13 @@ import { mkdirSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import * as x509 from '@peculiar/x509'
+import { keyDigest } from '../shared/certificate-request.ts'
 import { type Clock, DAY_MS } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { cameraClientId, cameraUrn, partnerUrn } from '../shared/names.ts'
-import { PUBLIC_MODE, readFileIfThere, writeFileDurably } from './secret-file.ts'
+import { PUBLIC_MODE, readFileIfThere, writeFileDurably } from '../shared/secret-file.ts'
+import { sha256Hex } from '../shared/signing.ts'
+import { MAX_CSR_CHARACTERS } from '../shared/wire/index.ts'
 
 export const AUTHORITY_FILES = {
   caKey: 'ca-key.pem',
@@ -33,8 +36,6 @@ export const SERVER_LIFETIME_MS = 90 * DAY_MS
 export const SERVER_RENEW_BEFORE_MS = 30 * DAY_MS
 /** Certificates are valid from a day before they are made: a camera without a clock battery may start behind. */
 export const BACKDATE_MS = DAY_MS
-/** A P-256 request is under 1 KiB of PEM. */
-export const MAX_CSR_CHARACTERS = 8 * 1024
 export const MAX_HOSTNAMES = 32
 
 /** ECDSA on P-256 [FIPS 186-5]: taken by every TLS stack, also on the smallest camera. */
@@ -50,6 +51,8 @@ export interface IssuedCertificate {
   serial: string
   /** SHA-256 over the DER, upper-case hex in pairs with colons, as Node.js shows it. */
   fingerprint: string
+  /** SHA-256 over the public key, hex. */
+  keySha256: string
   expiresAtMs: number
 }
 
@@ -67,6 +70,8 @@ export interface Authority {
   partner(): Promise<{ keyPem: string; certPem: string }>
   /** ECDSA with SHA-256 by the authority's own key, base64 of r and s [IEEE P1363]: partners pin that key. */
   sign(bytes: Uint8Array): Promise<string>
+  /** SHA-256 over the request's public key, hex, once its signature has shown that the asker holds the other half. Throws `bad_input`. */
+  requestKey(csrPem: string): Promise<string>
   /** A certificate for `camera` over the key of the request; the request's own names are ignored. Throws `bad_input`. */
   issueCamera(camera: string, csrPem: string): Promise<IssuedCertificate>
 }
@@ -113,6 +118,9 @@ export async function openAuthority(deps: AuthorityDeps): Promise<Authority> {
     async sign(bytes) {
       return Buffer.from(await subtle.sign(ALGORITHM, ca.key, bytes)).toString('base64')
     },
+    async requestKey(csrPem) {
+      return sha256Hex(new Uint8Array((await checkRequest(csrPem)).rawData))
+    },
     async issueCamera(camera, csrPem) {
       const publicKey = await checkRequest(csrPem)
       const certificate = await issue(ca, clock, {
@@ -128,6 +136,7 @@ export async function openAuthority(deps: AuthorityDeps): Promise<Authority> {
         certPem,
         serial: issued.serialNumber,
         fingerprint: issued.fingerprint256,
+        keySha256: keyDigest(issued.publicKey),
         expiresAtMs: certificate.notAfter.getTime(),
       }
     },
@@ -298,17 +307,6 @@ async function checkRequest(csrPem: string): Promise<x509.PublicKey> {
     throw new AppError('bad_input', 'the key of a camera must be ECDSA on P-256')
   }
   return request.publicKey
-}
-
-/** A new P-256 key and a request for it: what `candor camera add` makes on its own machine. The key never leaves it. */
-export async function newCameraRequest(name: string): Promise<{ keyPem: string; csrPem: string }> {
-  const keys = await subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
-  const request = await x509.Pkcs10CertificateRequestGenerator.create({
-    name: [{ CN: [name] }],
-    keys,
-    signingAlgorithm: ALGORITHM,
-  })
-  return { keyPem: await exportKey(keys.privateKey), csrPem: request.toString('pem') }
 }
 
 function checkPair(keyPem: string, certPem: string, path: string): void {

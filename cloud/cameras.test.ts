@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { newCameraRequest } from '../shared/certificate-request.ts'
 import { type Clock, systemClock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { newId } from '../shared/ids.ts'
-import { type Authority, CAMERA_LIFETIME_MS, newCameraRequest, openAuthority } from './authority.ts'
+import { type Authority, CAMERA_LIFETIME_MS, openAuthority } from './authority.ts'
 import { type Cameras, createCameras, MAX_CAMERAS, MAX_SUBJECTS_PER_CAMERA } from './cameras.ts'
 import type { Database } from './database/database.ts'
 import { openSqlite } from './database/sqlite.ts'
@@ -57,7 +58,7 @@ async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
 
 const codeOf = (thrown: unknown) => (thrown instanceof AppError ? thrown.code : String(thrown))
 const peer = (certPem: string) => ({ raw: new X509Certificate(certPem).raw })
-const csr = async () => (await newCameraRequest('camera')).csrPem
+const csr = async () => newCameraRequest('camera').csrPem
 
 test('a registered camera is known by its certificate, also after a restart', async () => {
   await inWorld(async (world) => {

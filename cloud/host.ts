@@ -7,6 +7,7 @@ import { systemClock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { newId, newSecret } from '../shared/ids.ts'
 import { silentLog } from '../shared/log.ts'
+import { removeIfThere } from '../shared/secret-file.ts'
 import type { Policy } from '../shared/wire/index.ts'
 import { openLogin } from './accounts/opening.ts'
 import type { Account, Accounts } from './accounts.ts'
@@ -16,7 +17,6 @@ import { type CloudConfig, cloudPaths } from './config.ts'
 import { openSqlite } from './database/sqlite.ts'
 import { openKeys } from './keys.ts'
 import { createPolicy } from './policy.ts'
-import { removeIfThere } from './secret-file.ts'
 
 const HOST_ACTOR: Actor = { account: null, roles: [], session: null, source: 'host' }
 

@@ -29,6 +29,7 @@ import { CONNECTION_LIMITS, type ConnectionLimits } from './connections.ts'
 import { accountOf, cutOffWithTheirRights } from './cut-off.ts'
 import { openSqlite } from './database/sqlite.ts'
 import { createDenialAudit, type Denied } from './denials.ts'
+import { createEnrolment } from './enrolment.ts'
 import { createFirstRun } from './first-run.ts'
 import { createHolds } from './holds.ts'
 import { createListMappings } from './hotlists/mappings.ts'
@@ -139,6 +140,10 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       upload: config.upload,
       profile: config.profile,
     })
+    const enrolment = createEnrolment({
+      ...{ database, authority, cameras, audit, clock, newId, newSecret, onAlarms: metrics.claimAlarms },
+      secondPerson: () => policy.current().secondPerson,
+    })
     const hotlists = await createHotlists({
       ...{ database, agency, signer: keys.lists, keys: listKeys, isSuppressed: suppressions.has, clock, newId, log },
       policy: policy.current,
@@ -225,7 +230,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     const broker: Broker = await openBroker({
       agency,
       tls: { key: authority.serverKeyPem, cert: authority.serverCertPem, ca: authority.caPem },
-      cameras,
+      ...{ cameras, takeOver: enrolment.takeOver },
       authenticate: accounts.authenticate,
       isAccount: async (name) => (await accounts.find(name)) !== null,
       limits,
@@ -258,12 +263,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     closing.unshift(() => sharing.close())
 
     const parts: CloudParts = {
-      agency,
-      clock,
-      newId,
-      log,
-      database,
-      authority,
+      ...{ agency, clock, newId, log, database, authority },
       keys,
       keyRotation,
       audit,
@@ -271,7 +271,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       auditFiles: { database: paths.databaseFile, head: paths.auditHeadFile },
       ...login,
       denials,
-      cameras,
+      ...{ cameras, enrolment },
       hotlists,
       listMappings: createListMappings({ database, clock }),
       suppressions,
@@ -342,6 +342,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
           past: pastCheck.run,
           signingKeys: keyRotation.upkeep,
           backupKeys: backupKeys.upkeep,
+          enrolment: enrolment.upkeep,
           review: review.upkeep,
           transparency: transparency.upkeep,
           sharing: sharing.upkeep,

@@ -20,6 +20,8 @@ export interface Metrics {
   reviewOpen(findings: { open: number; overdue: number }): void
   auditFailed(): void
   brokerFailed(): void
+  /** Claims that a second key has used, and that nobody has said to have seen. */
+  claimAlarms(alarms: number): void
   /** When the server's certificate runs out, milliseconds since 1970 UTC. */
   serverCertificate(expiresAtMs: number): void
   /** The text that Prometheus reads, with its content type. */
@@ -75,6 +77,11 @@ export function createMetrics(): Metrics {
     help: 'when the certificate of broker and page runs out, seconds since 1970 UTC; it is renewed 30 days before',
     registers,
   })
+  const claimAlarms = new Gauge({
+    name: 'candor_claim_alarms',
+    help: 'claims of camera units that a second key has used: somebody else had the code',
+    registers,
+  })
   const batchSize = new Histogram({
     name: 'candor_ingest_batch_size',
     help: 'publishes in one transaction',
@@ -118,6 +125,7 @@ export function createMetrics(): Metrics {
     },
     auditFailed: () => auditFailures.inc(),
     brokerFailed: () => brokerFailures.inc(),
+    claimAlarms: (alarms) => claimAlarms.set(alarms),
     serverCertificate: (expiresAtMs) => certificateExpiry.set(expiresAtMs / 1_000),
     render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   }

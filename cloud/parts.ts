@@ -16,6 +16,7 @@ import type { Broker } from './broker.ts'
 import type { Cameras } from './cameras.ts'
 import type { Database } from './database/database.ts'
 import type { DenialAudit } from './denials.ts'
+import type { Enrolment } from './enrolment.ts'
 import type { FirstRun } from './first-run.ts'
 import type { Holds } from './holds.ts'
 import type { ListMappings } from './hotlists/mappings.ts'
@@ -56,6 +57,7 @@ export interface CloudParts {
   readonly passwordLogin: 'everyone' | 'account-admins'
   readonly denials: DenialAudit
   readonly cameras: Cameras
+  readonly enrolment: Enrolment
   readonly hotlists: Hotlists
   readonly listMappings: ListMappings
   readonly suppressions: Suppressions

@@ -3,9 +3,9 @@
  * search, steps of alerts, review, audit) on a real database; each act is told to the tally when it was done.
  */
 
-import { newCameraRequest } from '../../cloud/authority.ts'
 import { createIngest, type Ingest } from '../../cloud/ingest.ts'
 import type { RunningCloud } from '../../cloud/main.ts'
+import { newCameraRequest } from '../../shared/certificate-request.ts'
 import { AppError } from '../../shared/errors.ts'
 import { newId } from '../../shared/ids.ts'
 import { topics } from '../../shared/topics.ts'
@@ -179,7 +179,7 @@ export function createCity(options: {
     },
     async addCamera() {
       const name = `camera-${cameras.length + 1}`
-      const { csrPem } = await newCameraRequest(name)
+      const { csrPem } = newCameraRequest(name)
       await parts.cameras.add(name, csrPem, 'tech')
       const nowMs = clock.nowMs()
       cameras.push({
