@@ -36,6 +36,7 @@ export async function writeCameraFolder(
   issued: IssuedCamera,
   options: { host: string; broker?: string | undefined; frames: string },
 ): Promise<void> {
+  const { unmatchedDays, matchedDays, cropDays } = issued.policy.retention
   const host = options.host.includes(':') ? `[${options.host}]` : options.host
   const config = {
     agency: issued.agency,
@@ -45,7 +46,7 @@ export async function writeCameraFolder(
     // From its first frame on, and not only once it has been sent the signed one.
     upload: issued.policy.upload,
     unmatchedInMemory: issued.policy.unmatchedInMemory,
-    retention: issued.policy.retention,
+    retention: { unmatchedDays, matchedDays, cropDays },
   }
   // Found out here and not on a pole.
   checkConfig(config, edgeConfigSchema, CONFIG_FILE)
