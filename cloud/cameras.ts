@@ -6,15 +6,13 @@ import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { slugSchema } from '../shared/names.ts'
 import type { CameraHealth, CameraStatus, HotlistAck, PolicyAck, SigningKeysAck } from '../shared/wire/index.ts'
-import { cameraStatusSchema } from '../shared/wire/index.ts'
 import type { Authority, IssuedCertificate } from './authority.ts'
+import { createSaid } from './cameras/said.ts'
 import { shownBy } from './cameras/shown.ts'
 import type { Database } from './database/database.ts'
 
 /** The largest deployments have some hundreds. */
 export const MAX_CAMERAS = 10_000
-/** Lists (64, hotlists.ts), the policy and the signing keys: a camera cannot fill the table with acknowledgements of lists that never were. */
-export const MAX_SUBJECTS_PER_CAMERA = 66
 
 export type IdentifyRefusal = 'no_certificate' | 'not_a_camera' | 'other_agency' | 'unknown' | 'revoked' | 'expired'
 export type Identified =
@@ -61,6 +59,10 @@ export interface Cameras {
    * connection. The same key is given the same certificate again. Throws as `add` and `replace`.
    */
   enrol(claim: { camera: string; csrPem: string; keySha256: string; replaces: boolean; by: string }): Promise<void>
+  /** A certificate over a new key for a camera that is connected, beside the one it has, which it takes over from. Throws `conflict` for one that is revoked. */
+  renew(camera: string, csrPem: string): Promise<void>
+  /** Cameras with the end of the certificate that they use, and when that was issued; not those that are revoked. */
+  certificatesInUse(): { camera: string; expiresAtMs: number; issuedAtMs: number }[]
   /** The certificate over this key; null: there is none, or it is revoked. */
   certificateOf(
     camera: string,
@@ -97,6 +99,7 @@ export interface CamerasDeps {
 
 interface KnownCertificate {
   camera: string
+  issuedAtMs: number
   expiresAtMs: number
   revoked: boolean
   takesOver: boolean
@@ -117,6 +120,7 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
   for (const row of await database.read(build.selectFrom('camera_certificates').selectAll())) {
     certificates.set(row.fingerprint, {
       camera: row.camera_id,
+      issuedAtMs: row.issued_at_ms,
       expiresAtMs: row.expires_at_ms,
       revoked: row.revoked_at_ms !== null,
       takesOver: row.takes_over === 1,
@@ -148,12 +152,21 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
 
   function remember(camera: string, issued: IssuedCertificate, takesOver: boolean): void {
     names.add(camera)
-    certificates.set(issued.fingerprint, { camera, expiresAtMs: issued.expiresAtMs, revoked: false, takesOver })
+    const { expiresAtMs, fingerprint } = issued
+    certificates.set(fingerprint, { camera, issuedAtMs: clock.nowMs(), expiresAtMs, revoked: false, takesOver })
   }
 
   function forget(camera: string): void {
     for (const known of certificates.values()) if (known.camera === camera) known.revoked = true
     for (const listener of listeners) listener(camera)
+  }
+
+  /** By camera; one that has yet to take over only where there is no other. */
+  function inUse(): Map<string, KnownCertificate> {
+    const found = new Map<string, KnownCertificate>()
+    for (const known of certificates.values())
+      if (!known.revoked && !(known.takesOver && found.has(known.camera))) found.set(known.camera, known)
+    return found
   }
 
   const revocationsOf = (camera: string) => revocations.get(camera) ?? 0
@@ -253,6 +266,14 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
       else await add(camera, csrPem, by)
     },
 
+    async renew(camera, csrPem) {
+      if (!inUse().has(camera)) throw new AppError('conflict', `${camera} is revoked`)
+      await issueBeside(camera, csrPem, camera, false)
+    },
+
+    certificatesInUse: () =>
+      [...inUse()].map(([camera, { expiresAtMs, issuedAtMs }]) => ({ camera, expiresAtMs, issuedAtMs })),
+
     certificateOf,
 
     async takeOver(camera, fingerprint) {
@@ -319,16 +340,13 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
         }
         byCamera.set(row.camera_id, [...(byCamera.get(row.camera_id) ?? []), ack])
       }
-      const expiry = new Map<string, number>()
-      for (const known of certificates.values())
-        if (!known.revoked && !(known.takesOver && expiry.has(known.camera)))
-          expiry.set(known.camera, known.expiresAtMs)
+      const certificateOfCamera = inUse()
       return rows.map((row) => ({
         camera: row.camera_id,
         state: row.revoked_at_ms === null ? ('active' as const) : ('revoked' as const),
         addedAtMs: row.added_at_ms,
         addedBy: row.added_by,
-        certificateExpiresAtMs: expiry.get(row.camera_id) ?? null,
+        certificateExpiresAtMs: certificateOfCamera.get(row.camera_id)?.expiresAtMs ?? null,
         status: row.status === null ? null : (JSON.parse(row.status) as CameraStatus),
         statusAtMs: row.status_at_ms,
         health: row.health === null ? null : (JSON.parse(row.health) as CameraHealth),
@@ -345,56 +363,6 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
 
     isRegistered: (camera) => names.has(camera),
 
-    async recordStatus(status) {
-      const [row] = await database.read(
-        build.selectFrom('cameras').select('status').where('camera_id', '=', status.cameraId),
-      )
-      if (row === undefined) return
-      const current = row.status === null ? null : cameraStatusSchema.safeParse(JSON.parse(row.status))
-      if (!status.online && current?.success === true && current.data.sessionId !== status.sessionId) return
-      await database.writeBatch([
-        build
-          .updateTable('cameras')
-          .set({ status: JSON.stringify(status), status_at_ms: clock.nowMs() })
-          .where('camera_id', '=', status.cameraId),
-      ])
-    },
-
-    async recordHealth(health) {
-      await database.writeBatch([
-        build
-          .updateTable('cameras')
-          .set({ health: JSON.stringify(health), health_at_ms: clock.nowMs() })
-          .where('camera_id', '=', health.cameraId),
-      ])
-    },
-
-    async recordAck(camera, subject, ack) {
-      const known = await database.read(
-        build
-          .selectFrom('camera_acks')
-          .select('subject')
-          .where('camera_id', '=', camera)
-          .limit(MAX_SUBJECTS_PER_CAMERA),
-      )
-      if (known.length >= MAX_SUBJECTS_PER_CAMERA && !known.some((row) => row.subject === subject)) {
-        return false
-      }
-      const values = {
-        version: ack.version,
-        digest: 'digest' in ack ? ack.digest : null,
-        result: ack.result,
-        reason: ack.reason,
-        at_ms: ack.atMs,
-        received_at_ms: clock.nowMs(),
-      }
-      await database.writeBatch([
-        build
-          .insertInto('camera_acks')
-          .values({ camera_id: camera, subject, ...values })
-          .onConflict((conflict) => conflict.columns(['camera_id', 'subject']).doUpdateSet(values)),
-      ])
-      return true
-    },
+    ...createSaid({ database, clock }),
   }
 }

@@ -44,6 +44,7 @@ import { createMetrics } from './metrics.ts'
 import type { CloudParts } from './parts.ts'
 import { createPolicy } from './policy.ts'
 import { createQuarantine } from './quarantine.ts'
+import { createRenewals } from './renewals.ts'
 import { createUpkeep, purgeExpired, type RetentionDeps, runRetention } from './retention.ts'
 import { createReview } from './review.ts'
 import { openSearch } from './search.ts'
@@ -200,13 +201,15 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       ...{ database, agency, usage, review, policy, outcomes, hotlists, audit, signer: keys.audit, clock, log },
       organisations: () => sharing.organisations(),
     })
+    const renewals = createRenewals({
+      ...{ agency, cameras, authority, audit, clock, newId, log, onExpiring: metrics.certificatesExpiring },
+      signer: keys.lists,
+      publish: (...args) => broker.publish(...args),
+      isConnected: (clientId) => broker.isConnected(clientId),
+    })
     const ingest = createIngest({
-      database,
-      usage,
-      sightings,
-      quarantine,
-      alerts,
-      cameras,
+      ...{ database, usage, sightings, quarantine, alerts, cameras },
+      onCertificateRequest: renewals.onRequest,
       match: hotlists.match,
       onListKeyRequest(camera, requestId, keyId) {
         // A camera that gets no answer asks again.
@@ -271,7 +274,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       auditFiles: { database: paths.databaseFile, head: paths.auditHeadFile },
       ...login,
       denials,
-      ...{ cameras, enrolment },
+      ...{ cameras, enrolment, renewals },
       hotlists,
       listMappings: createListMappings({ database, clock }),
       suppressions,
@@ -343,6 +346,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
           signingKeys: keyRotation.upkeep,
           backupKeys: backupKeys.upkeep,
           enrolment: enrolment.upkeep,
+          renewals: renewals.upkeep,
           review: review.upkeep,
           transparency: transparency.upkeep,
           sharing: sharing.upkeep,

@@ -26,6 +26,7 @@ import type { Keys } from './keys.ts'
 import type { Metrics } from './metrics.ts'
 import type { PolicyKeeper } from './policy.ts'
 import type { Quarantine } from './quarantine.ts'
+import type { Renewals } from './renewals.ts'
 import type { Review } from './review.ts'
 import type { Search } from './search.ts'
 import type { Sharing } from './sharing.ts'
@@ -58,6 +59,7 @@ export interface CloudParts {
   readonly denials: DenialAudit
   readonly cameras: Cameras
   readonly enrolment: Enrolment
+  readonly renewals: Renewals
   readonly hotlists: Hotlists
   readonly listMappings: ListMappings
   readonly suppressions: Suppressions

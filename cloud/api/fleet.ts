@@ -154,6 +154,9 @@ export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): voi
             registered: z.int(),
             online: z.int(),
             claimAlarms: z.int().describe('claims that a second key has used'),
+            certificatesEnding: z
+              .record(z.string(), z.int())
+              .describe('cameras by the days within which their certificate ends; 0: it has ended'),
           }),
           policyVersion: z.int(),
         }),
@@ -171,7 +174,11 @@ export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): voi
         hotlists: lists.flatMap(({ list, version, entries, ageMs, stale }) =>
           version === null || ageMs === null ? [] : [{ list, version, entries, ageMs, stale }],
         ),
-        cameras: { ...(await cameras.counts()), claimAlarms: await parts.enrolment.alarms() },
+        cameras: {
+          ...(await cameras.counts()),
+          claimAlarms: await parts.enrolment.alarms(),
+          certificatesEnding: parts.renewals.expiring(),
+        },
         policyVersion: policy.current().version,
       }
     },

@@ -17,9 +17,9 @@ export interface ConnectionOptions {
   url: string
   clientId: string
   keepaliveSeconds: number
-  caPem: Buffer
-  certificatePem: Buffer
-  keyPem: Buffer
+  caPem: string
+  certificatePem: string
+  keyPem: string
   will: { topic: string; payload: Buffer }
   /** Called for every publish received, before it is acknowledged. Must not throw. */
   onPublish(topic: string, payload: Buffer): void

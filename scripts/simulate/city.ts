@@ -80,6 +80,7 @@ export function createCity(options: {
       ...cloud.parts,
       match: cloud.parts.hotlists.match,
       onListKeyRequest() {},
+      onCertificateRequest() {},
       retention: () => cloud.parts.policy.retention(),
       unmatchedInMemory: () => cloud.parts.policy.current().unmatchedInMemory,
       counters: cloud.parts.metrics.ingest,

@@ -76,3 +76,17 @@ export const enrolmentAnswerSchema = z.discriminatedUnion('state', [
   z.object({ state: z.literal('issued'), issued: issuedCameraSchema }),
 ])
 export type EnrolmentAnswer = z.infer<typeof enrolmentAnswerSchema>
+
+/** Published by a camera at `requests/certificate/{id}`, when the cloud has told it to by `commands/renew/{id}`. */
+export const certificateRequestSchema = z.strictObject({ csrPem: csrSchema })
+export type CertificateRequest = z.infer<typeof certificateRequestSchema>
+
+/** Signed; the answer at `commands/certificate/{id}`, QoS 0. The first connection with it ends the certificate of before. */
+export const certificateAnswerSchema = z.strictObject({
+  agency: slugSchema,
+  cameraId: slugSchema,
+  requestId: z.uuidv7(),
+  certificatePem: z.string().max(MAX_CA_CHARACTERS),
+  caPem: caSchema,
+})
+export type CertificateAnswer = z.infer<typeof certificateAnswerSchema>

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { envelopeSchema } from '../signing.ts'
 import { alertSchema, alertStepSchema } from './alert.ts'
 import { cameraHealthSchema, cameraStatusSchema } from './camera.ts'
+import { certificateAnswerSchema, certificateRequestSchema } from './enrolment.ts'
 import {
   hotlistAckSchema,
   listKeyRequestSchema,
@@ -38,6 +39,8 @@ export const WIRE_SCHEMAS = {
   hotlistAck: hotlistAckSchema,
   listKeyRequest: listKeyRequestSchema,
   listKey: listKeySchema,
+  certificateRequest: certificateRequestSchema,
+  certificateAnswer: certificateAnswerSchema,
   policy: policySchema,
   policyAck: policyAckSchema,
   cosigned: cosignedSchema,
