@@ -70,7 +70,7 @@ export interface UplinkDeps {
   signingKeys: SigningKeys
   identity: Identity
   verifier: Verifier
-  clockState: Pick<ClockState, 'agingMs'>
+  clockState: Pick<ClockState, 'agingMs' | 'state'>
   software: string
   clock: Clock
   newId: NewId
@@ -171,7 +171,7 @@ class OutboxUplink implements Uplink {
 
   /** One connection, from TLS to its end; resolves with why it ended. */
   async #session(signal: AbortSignal): Promise<AppError> {
-    const { clock, config, log, newId, identity } = this.#deps
+    const { clock, config, log, newId, identity, clockState } = this.#deps
     this.#sessionId = newId()
     const sinceMs = Math.max(EARLIEST_TIME_MS, clock.nowMs())
     let connection: Connection
@@ -183,6 +183,7 @@ class OutboxUplink implements Uplink {
         clientId: cameraClientId(config.agency, config.cameraId),
         keepaliveSeconds: config.broker.keepaliveSeconds,
         ...own,
+        isClockTrusted: clockState.state === 'synced',
         will: { topic: topics.status(config.agency, config.cameraId), payload: this.#status(false, sinceMs) },
         onPublish: (topic, payload) => this.#inbox.receive(topic, payload),
       })
