@@ -17,6 +17,7 @@ import { cameraClientId, cameraUrn, partnerUrn } from '../shared/names.ts'
 import { PUBLIC_MODE, readFileIfThere, writeFileDurably } from '../shared/secret-file.ts'
 import { sha256Hex } from '../shared/signing.ts'
 import { MAX_CSR_CHARACTERS } from '../shared/wire/index.ts'
+import { type RotationStep, readRotation, takeStep } from './authority/rotation.ts'
 
 export const AUTHORITY_FILES = {
   caKey: 'ca-key.pem',
@@ -27,7 +28,7 @@ export const AUTHORITY_FILES = {
   partner: 'partner.pem',
 } as const
 
-/** 10 years: replacing the authority means visiting every camera. */
+/** 10 years; to the next one: authority/rotation.ts. */
 export const CA_LIFETIME_MS = 3_650 * DAY_MS
 /** 1 year. */
 export const CAMERA_LIFETIME_MS = 365 * DAY_MS
@@ -58,6 +59,10 @@ export interface IssuedCertificate {
 
 export interface Authority {
   readonly caPem: string
+  /** Of every authority that is trusted, this one first: while one is replaced there are two. */
+  readonly trustedPem: string
+  /** Certificates of cameras issued before know another set of authorities; 0: there was never another. Milliseconds. */
+  readonly trustedSinceMs: number
   readonly serverKeyPem: string
   readonly serverCertPem: string
   readonly serverExpiresAtMs: number
@@ -92,10 +97,14 @@ export async function openAuthority(deps: AuthorityDeps): Promise<Authority> {
   }
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const ca = await openCa(folder, agency, clock)
+  const rotation = await readRotation(folder)
+  const trustedPem = [ca.certificate.toString('pem'), ...rotation.others].map((pem) => `${pem.trim()}\n`).join('')
   let server = await openCertificate(folder, ca, deps, SERVER)
   let partner: Pair | null = null
   return {
     caPem: ca.certificate.toString('pem'),
+    trustedPem,
+    trustedSinceMs: rotation.last?.atMs ?? 0,
     get serverKeyPem() {
       return server.keyPem
     },
@@ -164,10 +173,24 @@ async function openCa(folder: string, agency: string, clock: Clock): Promise<Ca>
     })
   }
   // A key without a certificate is the rest of a first start that was cut short: nobody trusts it yet.
+  const made = await makeCa(`Candor ${agency} CA`, clock)
+  await writeFileDurably(keyPath, made.keyPem)
+  await writeFileDurably(certPath, made.certPem, PUBLIC_MODE)
+  return { certificate: new x509.X509Certificate(made.certPem), key: await importKey(made.keyPem) }
+}
+
+/** One step from this authority to the next, on the host; the cloud takes it up when it is started again. Throws `conflict`. */
+export function rotateAuthority(step: RotationStep, folder: string, agency: string, clock: Clock): Promise<void> {
+  // Another name than the one before: people tell them apart by it.
+  const name = `Candor ${agency} CA ${new Date(clock.nowMs()).toISOString().slice(0, 10)}`
+  return takeStep(step, folder, AUTHORITY_FILES, () => makeCa(name, clock), clock.nowMs())
+}
+
+async function makeCa(name: string, clock: Clock): Promise<Pair> {
   const keys = await subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
   const nowMs = clock.nowMs()
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    name: [{ CN: [`Candor ${agency} CA`] }],
+    name: [{ CN: [name] }],
     notBefore: new Date(nowMs - BACKDATE_MS),
     notAfter: new Date(nowMs + CA_LIFETIME_MS),
     signingAlgorithm: ALGORITHM,
@@ -178,9 +201,7 @@ async function openCa(folder: string, agency: string, clock: Clock): Promise<Ca>
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   })
-  await writeFileDurably(keyPath, await exportKey(keys.privateKey))
-  await writeFileDurably(certPath, certificate.toString('pem'), PUBLIC_MODE)
-  return { certificate, key: keys.privateKey }
+  return { keyPem: await exportKey(keys.privateKey), certPem: certificate.toString('pem') }
 }
 
 interface Pair {

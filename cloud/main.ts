@@ -232,7 +232,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     }
     const broker: Broker = await openBroker({
       agency,
-      tls: { key: authority.serverKeyPem, cert: authority.serverCertPem, ca: authority.caPem },
+      tls: { key: authority.serverKeyPem, cert: authority.serverCertPem, ca: authority.trustedPem },
       ...{ cameras, takeOver: enrolment.takeOver },
       authenticate: accounts.authenticate,
       isAccount: async (name) => (await accounts.find(name)) !== null,

@@ -38,7 +38,7 @@ export interface Renewals {
 export interface RenewalsDeps {
   agency: string
   cameras: Pick<Cameras, 'certificatesInUse' | 'certificateOf' | 'renew'>
-  authority: Pick<Authority, 'requestKey' | 'caPem'>
+  authority: Pick<Authority, 'requestKey' | 'trustedPem' | 'trustedSinceMs'>
   signer: Signer
   audit: Pick<Audit, 'append'>
   publish: (topic: string, payload: Buffer, options: { qos: 0 | 1; retain: boolean }) => Promise<void>
@@ -63,7 +63,8 @@ export function createRenewals(deps: RenewalsDeps): Renewals {
   /** The last alarm of each camera that was logged. */
   const alarmed = new Map<string, number>()
 
-  const isDue = ({ expiresAtMs }: { expiresAtMs: number }) => expiresAtMs - clock.nowMs() <= RENEW_BEFORE_MS
+  const isDue = ({ expiresAtMs, issuedAtMs }: { expiresAtMs: number; issuedAtMs: number }) =>
+    expiresAtMs - clock.nowMs() <= RENEW_BEFORE_MS || issuedAtMs < authority.trustedSinceMs
   const isSoonAfter = (times: Map<string, number>, camera: string, intervalMs: number) =>
     clock.monotonicMs() - (times.get(camera) ?? Number.NEGATIVE_INFINITY) < intervalMs
 
@@ -102,7 +103,7 @@ export function createRenewals(deps: RenewalsDeps): Renewals {
     }
     const answered: CertificateAnswer = {
       ...{ agency, cameraId: camera, requestId },
-      ...{ certificatePem: certificate.certPem, caPem: authority.caPem },
+      ...{ certificatePem: certificate.certPem, caPem: authority.trustedPem },
     }
     const envelope = deps.signer.seal(Buffer.from(JSON.stringify(answered)))
     const topic = topics.command(agency, camera, CERTIFICATE, requestId)

@@ -94,7 +94,7 @@ export function registerEnrolment(app: TypedApi, parts: CloudParts, door: Door):
       const { camera, hours, replaces } = request.body
       const record = { operation: 'camera.claim', subject: subject(camera), detail: { hours, replaces } }
       const { claim, code } = await door.audited(request, record, () => enrolment.claim(request.body, by(request)))
-      return reply.code(201).send({ claim: show(claim), code, agency, caPem: authority.caPem })
+      return reply.code(201).send({ claim: show(claim), code, agency, caPem: authority.trustedPem })
     },
   })
 
@@ -139,7 +139,7 @@ export function registerEnrolment(app: TypedApi, parts: CloudParts, door: Door):
       summary: 'For a unit without a clock: by what, and at which time, it checks this cloud before it shows its claim',
       response: { 200: enrolmentDoorSchema },
     },
-    handler: async () => ({ agency, caPem: authority.caPem, nowMs: clock.nowMs() }),
+    handler: async () => ({ agency, caPem: authority.trustedPem, nowMs: clock.nowMs() }),
   })
 
   function refuse(request: FastifyRequest, reason: ClaimRefusal, camera: string | null): never {

@@ -47,7 +47,7 @@ export function describeIssued(
     certificatePem: issued.certPem,
     serial: issued.serial,
     expiresAtMs: issued.expiresAtMs,
-    caPem: parts.authority.caPem,
+    caPem: parts.authority.trustedPem,
     listKeysPem: parts.keys.signing.enrolmentPem,
     sealingPem: parts.keys.sealing.publicKeyPem,
     mqttPort: parts.mqttPort(),
