@@ -1,6 +1,6 @@
 /**
  * A camera's key and the request for its certificate (PKCS #10), made where the camera is. Written out here in DER and not with the
- * authority's package, which would cost a unit more memory than all else that enrolment needs. Called by the commands, by
+ * authority's package, which takes 10 MiB and more of a unit's memory. Called by the commands, by
  * edge/enrolment/ and edge/uplink/.
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
