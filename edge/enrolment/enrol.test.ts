@@ -90,7 +90,15 @@ async function approve(world: TestCloud, ran: Ran): Promise<void> {
   await world.cloud.parts.enrolment.approve(A, ran.keys[0] ?? '', 'ada')
 }
 
+/** What it gives up for; one that goes on trying is told to stop. */
 async function failure(ran: Ran): Promise<AppError> {
+  let ended = false
+  ran.done.then(
+    () => (ended = true),
+    () => (ended = true),
+  )
+  await until('it has ended, or gone on trying', () => ended || ran.troubles.length >= 3)
+  ran.stop()
   try {
     await ran.done
   } catch (thrown) {
