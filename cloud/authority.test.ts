@@ -5,15 +5,15 @@ import { join } from 'node:path'
 import { connect, createServer, type TLSSocket } from 'node:tls'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { newCameraRequest } from '../shared/certificate-request.ts'
 import { type Clock, DAY_MS, systemClock } from '../shared/clock.ts'
 import { AppError, type ErrorCode } from '../shared/errors.ts'
+import { MAX_CSR_CHARACTERS } from '../shared/wire/index.ts'
 import {
   AUTHORITY_FILES,
   type Authority,
   CAMERA_LIFETIME_MS,
-  MAX_CSR_CHARACTERS,
   MAX_HOSTNAMES,
-  newCameraRequest,
   openAuthority,
   SERVER_LIFETIME_MS,
   SERVER_RENEW_BEFORE_MS,
@@ -64,7 +64,7 @@ test('the authority is made once and its private files are for its owner only', 
 test('a server and a camera recognise each other over TLS and the camera is named by its certificate', async () => {
   await inFolder(async (folder) => {
     const authority = await open(folder)
-    const { keyPem, csrPem } = await newCameraRequest('elm-st-1')
+    const { keyPem, csrPem } = newCameraRequest('elm-st-1')
     const issued = await authority.issueCamera('elm-st-1', csrPem)
     const server = createServer({
       key: authority.serverKeyPem,
@@ -103,7 +103,7 @@ test('a camera certificate serves clients only and the server certificate covers
     assert.ok(server.checkHost('plates.example.gov'))
     assert.ok(server.checkIP('127.0.0.1'))
     assert.is(server.checkHost('other.example.gov'), undefined)
-    const { csrPem } = await newCameraRequest('elm-st-1')
+    const { csrPem } = newCameraRequest('elm-st-1')
     const issued = await authority.issueCamera('elm-st-1', csrPem)
     const camera = new X509Certificate(issued.certPem)
     assert.equal(camera.keyUsage, ['1.3.6.1.5.5.7.3.2'])
@@ -116,7 +116,7 @@ test('a camera certificate serves clients only and the server certificate covers
 test('the names that a request asks for are ignored', async () => {
   await inFolder(async (folder) => {
     const authority = await open(folder)
-    const { csrPem } = await newCameraRequest('another-agency.admin')
+    const { csrPem } = newCameraRequest('another-agency.admin')
     const camera = new X509Certificate((await authority.issueCamera('elm-st-1', csrPem)).certPem)
     assert.is(camera.subject, 'CN=springfield.elm-st-1')
   })
@@ -208,7 +208,7 @@ test('what is no request, is too long, or has another kind of key is refused', a
 test('a request whose signature does not fit its key is refused', async () => {
   await inFolder(async (folder) => {
     const authority = await open(folder)
-    const { csrPem } = await newCameraRequest('elm-st-1')
+    const { csrPem } = newCameraRequest('elm-st-1')
     const body = csrPem.replace(/-----[A-Z ]+-----|\n|\r/g, '')
     const der = Buffer.from(body, 'base64')
     // The last bytes are the signature's second number.

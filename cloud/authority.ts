@@ -10,10 +10,14 @@ import { mkdirSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import * as x509 from '@peculiar/x509'
+import { keyDigest } from '../shared/certificate-request.ts'
 import { type Clock, DAY_MS } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { cameraClientId, cameraUrn, partnerUrn } from '../shared/names.ts'
-import { PUBLIC_MODE, readFileIfThere, writeFileDurably } from './secret-file.ts'
+import { PUBLIC_MODE, readFileIfThere, writeFileDurably } from '../shared/secret-file.ts'
+import { sha256Hex } from '../shared/signing.ts'
+import { MAX_CSR_CHARACTERS } from '../shared/wire/index.ts'
+import { type RotationStep, readRotation, takeStep } from './authority/rotation.ts'
 
 export const AUTHORITY_FILES = {
   caKey: 'ca-key.pem',
@@ -24,7 +28,7 @@ export const AUTHORITY_FILES = {
   partner: 'partner.pem',
 } as const
 
-/** 10 years: replacing the authority means visiting every camera. */
+/** 10 years; to the next one: authority/rotation.ts. */
 export const CA_LIFETIME_MS = 3_650 * DAY_MS
 /** 1 year. */
 export const CAMERA_LIFETIME_MS = 365 * DAY_MS
@@ -33,8 +37,6 @@ export const SERVER_LIFETIME_MS = 90 * DAY_MS
 export const SERVER_RENEW_BEFORE_MS = 30 * DAY_MS
 /** Certificates are valid from a day before they are made: a camera without a clock battery may start behind. */
 export const BACKDATE_MS = DAY_MS
-/** A P-256 request is under 1 KiB of PEM. */
-export const MAX_CSR_CHARACTERS = 8 * 1024
 export const MAX_HOSTNAMES = 32
 
 /** ECDSA on P-256 [FIPS 186-5]: taken by every TLS stack, also on the smallest camera. */
@@ -50,11 +52,17 @@ export interface IssuedCertificate {
   serial: string
   /** SHA-256 over the DER, upper-case hex in pairs with colons, as Node.js shows it. */
   fingerprint: string
+  /** SHA-256 over the public key, hex. */
+  keySha256: string
   expiresAtMs: number
 }
 
 export interface Authority {
   readonly caPem: string
+  /** Of every authority that is trusted, this one first: while one is replaced there are two. */
+  readonly trustedPem: string
+  /** Certificates of cameras issued before know another set of authorities; 0: there was never another. Milliseconds. */
+  readonly trustedSinceMs: number
   readonly serverKeyPem: string
   readonly serverCertPem: string
   readonly serverExpiresAtMs: number
@@ -67,6 +75,8 @@ export interface Authority {
   partner(): Promise<{ keyPem: string; certPem: string }>
   /** ECDSA with SHA-256 by the authority's own key, base64 of r and s [IEEE P1363]: partners pin that key. */
   sign(bytes: Uint8Array): Promise<string>
+  /** SHA-256 over the request's public key, hex, once its signature has shown that the asker holds the other half. Throws `bad_input`. */
+  requestKey(csrPem: string): Promise<string>
   /** A certificate for `camera` over the key of the request; the request's own names are ignored. Throws `bad_input`. */
   issueCamera(camera: string, csrPem: string): Promise<IssuedCertificate>
 }
@@ -87,10 +97,14 @@ export async function openAuthority(deps: AuthorityDeps): Promise<Authority> {
   }
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const ca = await openCa(folder, agency, clock)
+  const rotation = await readRotation(folder)
+  const trustedPem = [ca.certificate.toString('pem'), ...rotation.others].map((pem) => `${pem.trim()}\n`).join('')
   let server = await openCertificate(folder, ca, deps, SERVER)
   let partner: Pair | null = null
   return {
     caPem: ca.certificate.toString('pem'),
+    trustedPem,
+    trustedSinceMs: rotation.last?.atMs ?? 0,
     get serverKeyPem() {
       return server.keyPem
     },
@@ -113,6 +127,9 @@ export async function openAuthority(deps: AuthorityDeps): Promise<Authority> {
     async sign(bytes) {
       return Buffer.from(await subtle.sign(ALGORITHM, ca.key, bytes)).toString('base64')
     },
+    async requestKey(csrPem) {
+      return sha256Hex(new Uint8Array((await checkRequest(csrPem)).rawData))
+    },
     async issueCamera(camera, csrPem) {
       const publicKey = await checkRequest(csrPem)
       const certificate = await issue(ca, clock, {
@@ -128,6 +145,7 @@ export async function openAuthority(deps: AuthorityDeps): Promise<Authority> {
         certPem,
         serial: issued.serialNumber,
         fingerprint: issued.fingerprint256,
+        keySha256: keyDigest(issued.publicKey),
         expiresAtMs: certificate.notAfter.getTime(),
       }
     },
@@ -155,10 +173,24 @@ async function openCa(folder: string, agency: string, clock: Clock): Promise<Ca>
     })
   }
   // A key without a certificate is the rest of a first start that was cut short: nobody trusts it yet.
+  const made = await makeCa(`Candor ${agency} CA`, clock)
+  await writeFileDurably(keyPath, made.keyPem)
+  await writeFileDurably(certPath, made.certPem, PUBLIC_MODE)
+  return { certificate: new x509.X509Certificate(made.certPem), key: await importKey(made.keyPem) }
+}
+
+/** One step from this authority to the next, on the host; the cloud takes it up when it is started again. Throws `conflict`. */
+export function rotateAuthority(step: RotationStep, folder: string, agency: string, clock: Clock): Promise<void> {
+  // Another name than the one before: people tell them apart by it.
+  const name = `Candor ${agency} CA ${new Date(clock.nowMs()).toISOString().slice(0, 10)}`
+  return takeStep(step, folder, AUTHORITY_FILES, () => makeCa(name, clock), clock.nowMs())
+}
+
+async function makeCa(name: string, clock: Clock): Promise<Pair> {
   const keys = await subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
   const nowMs = clock.nowMs()
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    name: [{ CN: [`Candor ${agency} CA`] }],
+    name: [{ CN: [name] }],
     notBefore: new Date(nowMs - BACKDATE_MS),
     notAfter: new Date(nowMs + CA_LIFETIME_MS),
     signingAlgorithm: ALGORITHM,
@@ -169,9 +201,7 @@ async function openCa(folder: string, agency: string, clock: Clock): Promise<Ca>
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   })
-  await writeFileDurably(keyPath, await exportKey(keys.privateKey))
-  await writeFileDurably(certPath, certificate.toString('pem'), PUBLIC_MODE)
-  return { certificate, key: keys.privateKey }
+  return { keyPem: await exportKey(keys.privateKey), certPem: certificate.toString('pem') }
 }
 
 interface Pair {
@@ -298,17 +328,6 @@ async function checkRequest(csrPem: string): Promise<x509.PublicKey> {
     throw new AppError('bad_input', 'the key of a camera must be ECDSA on P-256')
   }
   return request.publicKey
-}
-
-/** A new P-256 key and a request for it: what `candor camera add` makes on its own machine. The key never leaves it. */
-export async function newCameraRequest(name: string): Promise<{ keyPem: string; csrPem: string }> {
-  const keys = await subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
-  const request = await x509.Pkcs10CertificateRequestGenerator.create({
-    name: [{ CN: [name] }],
-    keys,
-    signingAlgorithm: ALGORITHM,
-  })
-  return { keyPem: await exportKey(keys.privateKey), csrPem: request.toString('pem') }
 }
 
 function checkPair(keyPem: string, certPem: string, path: string): void {

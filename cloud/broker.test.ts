@@ -5,10 +5,11 @@ import type { IClientOptions, MqttClient } from 'mqtt'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { WebSocket } from 'ws'
+import { newCameraRequest } from '../shared/certificate-request.ts'
 import { DAY_MS, systemClock } from '../shared/clock.ts'
 import { topics } from '../shared/topics.ts'
 import { SESSION_IDLE_MS } from './accounts/sessions.ts'
-import { CAMERA_LIFETIME_MS, newCameraRequest, openAuthority } from './authority.ts'
+import { CAMERA_LIFETIME_MS, openAuthority } from './authority.ts'
 import { MAX_KEEP_ALIVE_MS } from './broker.ts'
 import { AGENCY, type Certified, collect, inCloud, subscribe, type TestCloud, until } from './testing.ts'
 
@@ -46,7 +47,7 @@ async function certify(folder: string, change: { agency?: string; aheadMs?: numb
     hostnames: ['localhost', '127.0.0.1'],
     clock,
   })
-  const { keyPem, csrPem } = await newCameraRequest(A)
+  const { keyPem, csrPem } = newCameraRequest(A)
   return { key: keyPem, cert: (await authority.issueCamera(A, csrPem)).certPem }
 }
 
@@ -117,7 +118,7 @@ test('a revoked camera is cut off at once and cannot come back, and its successo
     await world.cloud.parts.cameras.revoke(A, 'test')
     await until('it is cut off', () => !client.connected)
     await isDenied(world, 'camera_revoked', world.connectCamera(A, old))
-    const { keyPem, csrPem } = await newCameraRequest(A)
+    const { keyPem, csrPem } = newCameraRequest(A)
     const { certPem } = await world.cloud.parts.cameras.replace(A, csrPem, 'test')
     await isDenied(world, 'camera_revoked', world.connectCamera(A, old))
     assert.is(await tried(world.connectCamera(A, { key: keyPem, cert: certPem })), 'connected')

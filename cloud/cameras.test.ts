@@ -4,11 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { newCameraRequest } from '../shared/certificate-request.ts'
 import { type Clock, systemClock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { newId } from '../shared/ids.ts'
-import { type Authority, CAMERA_LIFETIME_MS, newCameraRequest, openAuthority } from './authority.ts'
-import { type Cameras, createCameras, MAX_CAMERAS, MAX_SUBJECTS_PER_CAMERA } from './cameras.ts'
+import { type Authority, CAMERA_LIFETIME_MS, type IssuedCertificate, openAuthority } from './authority.ts'
+import { MAX_SUBJECTS_PER_CAMERA } from './cameras/said.ts'
+import { type Cameras, createCameras, MAX_CAMERAS } from './cameras.ts'
 import type { Database } from './database/database.ts'
 import { openSqlite } from './database/sqlite.ts'
 
@@ -57,22 +59,17 @@ async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
 
 const codeOf = (thrown: unknown) => (thrown instanceof AppError ? thrown.code : String(thrown))
 const peer = (certPem: string) => ({ raw: new X509Certificate(certPem).raw })
-const csr = async () => (await newCameraRequest('camera')).csrPem
+const known = ({ fingerprint, expiresAtMs }: IssuedCertificate, takesOver = false) => ({
+  ...{ ok: true, camera: 'elm-st-1', fingerprint, expiresAtMs, takesOver },
+})
+const csr = async () => newCameraRequest('camera').csrPem
 
 test('a registered camera is known by its certificate, also after a restart', async () => {
   await inWorld(async (world) => {
     const issued = await world.cameras.add('elm-st-1', await csr(), 'ada')
-    assert.equal(world.cameras.identify(peer(issued.certPem)), {
-      ok: true,
-      camera: 'elm-st-1',
-      expiresAtMs: issued.expiresAtMs,
-    })
+    assert.equal(world.cameras.identify(peer(issued.certPem)), known(issued))
     await world.restart()
-    assert.equal(world.cameras.identify(peer(issued.certPem)), {
-      ok: true,
-      camera: 'elm-st-1',
-      expiresAtMs: issued.expiresAtMs,
-    })
+    assert.equal(world.cameras.identify(peer(issued.certPem)), known(issued))
     assert.ok(world.cameras.isRegistered('elm-st-1'))
     assert.not(world.cameras.isRegistered('elm-st-2'))
   })
@@ -128,8 +125,7 @@ test('a replacement keeps the name and voids the old certificate', async () => {
     await world.cameras.revoke('elm-st-1', 'ada')
     const replaced = await world.cameras.replace('elm-st-1', await csr(), 'ada')
     assert.not(world.cameras.identify(peer(old.certPem)).ok)
-    const { expiresAtMs } = replaced
-    assert.equal(world.cameras.identify(peer(replaced.certPem)), { ok: true, camera: 'elm-st-1', expiresAtMs })
+    assert.equal(world.cameras.identify(peer(replaced.certPem)), known(replaced))
     const [camera] = await world.cameras.list()
     assert.is(camera?.state, 'active')
     assert.is(camera?.certificateExpiresAtMs, replaced.expiresAtMs)

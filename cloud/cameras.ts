@@ -2,23 +2,22 @@
  * Registered cameras: their certificates, what they last said of themselves, and what they acknowledged. The broker asks
  * `identify` at every connection and disconnects on `onRevoked`. Owns tables cameras, camera_certificates and camera_acks.
  */
-import { X509Certificate } from 'node:crypto'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
-import { parseCameraUrn, slugSchema } from '../shared/names.ts'
+import { slugSchema } from '../shared/names.ts'
 import type { CameraHealth, CameraStatus, HotlistAck, PolicyAck, SigningKeysAck } from '../shared/wire/index.ts'
-import { cameraStatusSchema } from '../shared/wire/index.ts'
 import type { Authority, IssuedCertificate } from './authority.ts'
+import { createSaid } from './cameras/said.ts'
+import { shownBy } from './cameras/shown.ts'
 import type { Database } from './database/database.ts'
 
 /** The largest deployments have some hundreds. */
 export const MAX_CAMERAS = 10_000
-/** Lists (64, hotlists.ts), the policy and the signing keys: a camera cannot fill the table with acknowledgements of lists that never were. */
-export const MAX_SUBJECTS_PER_CAMERA = 66
 
 export type IdentifyRefusal = 'no_certificate' | 'not_a_camera' | 'other_agency' | 'unknown' | 'revoked' | 'expired'
 export type Identified =
-  | { ok: true; camera: string; expiresAtMs: number }
+  /** `takesOver`: it may connect once `takeOver` has ended the rights of the camera's other certificates. */
+  | { ok: true; camera: string; fingerprint: string; expiresAtMs: number; takesOver: boolean }
   /** `camera`: registered here, as far as the certificate can be believed. */
   | { ok: false; reason: IdentifyRefusal; camera: string | null }
 
@@ -55,10 +54,28 @@ export interface Cameras {
   add(camera: string, csrPem: string, by: string): Promise<IssuedCertificate>
   /** A new certificate under the same name; the old ones are revoked at once. Throws `not_found`. */
   replace(camera: string, csrPem: string, by: string): Promise<IssuedCertificate>
+  /**
+   * What an approved claim gives: a new camera, or with `replaces` a certificate beside the old ones, which takes over at its first
+   * connection. The same key is given the same certificate again. Throws as `add` and `replace`.
+   */
+  enrol(claim: { camera: string; csrPem: string; keySha256: string; replaces: boolean; by: string }): Promise<void>
+  /** A certificate over a new key for a camera that is connected, beside the one it has, which it takes over from. Throws `conflict` for one that is revoked. */
+  renew(camera: string, csrPem: string): Promise<void>
+  /** Cameras with the end of the certificate that they use, and when that was issued; not those that are revoked. */
+  certificatesInUse(): { camera: string; expiresAtMs: number; issuedAtMs: number }[]
+  /** The certificate over this key; null: there is none, or it is revoked. */
+  certificateOf(
+    camera: string,
+    keySha256: string,
+  ): Promise<{ certPem: string; serial: string; expiresAtMs: number } | null>
+  /** From now on the camera's other certificates are refused, and connections that showed them must be ended. Throws `conflict` when it is revoked. */
+  takeOver(camera: string, fingerprint: string): Promise<void>
   /** Revokes all certificates of the camera. Throws `not_found`. */
   revoke(camera: string, by: string): Promise<void>
   /** Called when certificates are revoked; a connection that shows one of them must be ended. */
   onRevoked(listener: (camera: string) => void): void
+  /** Called when one certificate has taken over; connections that are there showed another. */
+  onTakenOver(listener: (camera: string) => void): void
   list(): Promise<Camera[]>
   /** Cameras that are not revoked, and how many of them say to be online. */
   counts(): Promise<{ registered: number; online: number }>
@@ -82,14 +99,19 @@ export interface CamerasDeps {
 
 interface KnownCertificate {
   camera: string
+  issuedAtMs: number
   expiresAtMs: number
   revoked: boolean
+  takesOver: boolean
 }
 
 export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
   const { database, authority, agency, clock } = deps
   const { build } = database
   const listeners: ((camera: string) => void)[] = []
+  const takeOverListeners: ((camera: string) => void)[] = []
+  /** Counted up when a camera's certificates are revoked: what was being issued meanwhile must not outlive that. */
+  const revocations = new Map<string, number>()
   /** Fingerprint → certificate. A copy of the table, so that a connection needs no query. */
   const certificates = new Map<string, KnownCertificate>()
   const names = new Set<string>()
@@ -98,14 +120,11 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
   for (const row of await database.read(build.selectFrom('camera_certificates').selectAll())) {
     certificates.set(row.fingerprint, {
       camera: row.camera_id,
+      issuedAtMs: row.issued_at_ms,
       expiresAtMs: row.expires_at_ms,
       revoked: row.revoked_at_ms !== null,
+      takesOver: row.takes_over === 1,
     })
-  }
-
-  async function find(camera: string) {
-    const [row] = await database.read(build.selectFrom('cameras').selectAll().where('camera_id', '=', camera))
-    return row ?? null
   }
 
   function revocation(camera: string, by: string) {
@@ -116,7 +135,7 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
       .where('revoked_at_ms', 'is', null)
   }
 
-  function insertion(camera: string, issued: IssuedCertificate) {
+  function insertion(camera: string, issued: IssuedCertificate, takesOver: boolean) {
     return build.insertInto('camera_certificates').values({
       fingerprint: issued.fingerprint,
       camera_id: camera,
@@ -125,12 +144,16 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
       expires_at_ms: issued.expiresAtMs,
       revoked_at_ms: null,
       revoked_by: null,
+      key_sha256: issued.keySha256,
+      certificate_pem: issued.certPem,
+      takes_over: takesOver ? 1 : 0,
     })
   }
 
-  function remember(camera: string, issued: IssuedCertificate): void {
+  function remember(camera: string, issued: IssuedCertificate, takesOver: boolean): void {
     names.add(camera)
-    certificates.set(issued.fingerprint, { camera, expiresAtMs: issued.expiresAtMs, revoked: false })
+    const { expiresAtMs, fingerprint } = issued
+    certificates.set(fingerprint, { camera, issuedAtMs: clock.nowMs(), expiresAtMs, revoked: false, takesOver })
   }
 
   function forget(camera: string): void {
@@ -138,71 +161,151 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
     for (const listener of listeners) listener(camera)
   }
 
+  /** By camera; one that has yet to take over only where there is no other. */
+  function inUse(): Map<string, KnownCertificate> {
+    const found = new Map<string, KnownCertificate>()
+    for (const known of certificates.values())
+      if (!known.revoked && !(known.takesOver && found.has(known.camera))) found.set(known.camera, known)
+    return found
+  }
+
+  const revocationsOf = (camera: string) => revocations.get(camera) ?? 0
+  const countRevocation = (camera: string) => revocations.set(camera, revocationsOf(camera) + 1)
+
+  /** Beside those that the camera has; one that was issued so and never used goes. */
+  async function issueBeside(camera: string, csrPem: string, by: string, restores: boolean): Promise<void> {
+    if (!names.has(camera)) throw new AppError('not_found', `there is no camera ${camera}`)
+    const before = revocationsOf(camera)
+    const issued = await authority.issueCamera(camera, csrPem)
+    // A revocation that begins now is written after this.
+    if (revocationsOf(camera) !== before) throw new AppError('conflict', `${camera} was revoked meanwhile`)
+    await database.writeBatch([
+      revocation(camera, by).where('takes_over', '=', 1),
+      insertion(camera, issued, true),
+      ...(restores ? [restoration(camera)] : []),
+    ])
+    for (const known of certificates.values()) if (known.camera === camera && known.takesOver) known.revoked = true
+    remember(camera, issued, true)
+  }
+
+  const restoration = (camera: string) =>
+    build.updateTable('cameras').set({ revoked_at_ms: null }).where('camera_id', '=', camera)
+
+  async function certificateOf(camera: string, keySha256: string) {
+    const [row] = await database.read(
+      build
+        .selectFrom('camera_certificates')
+        .selectAll()
+        .where('camera_id', '=', camera)
+        .where('key_sha256', '=', keySha256)
+        .where('revoked_at_ms', 'is', null),
+    )
+    if (row === undefined || row.certificate_pem === null) return null
+    return { certPem: row.certificate_pem, serial: row.serial, expiresAtMs: row.expires_at_ms }
+  }
+
+  async function add(camera: string, csrPem: string, by: string): Promise<IssuedCertificate> {
+    if (!slugSchema.safeParse(camera).success) {
+      throw new AppError('bad_input', 'a camera name must be 1-32 of a-z, 0-9 and -')
+    }
+    if (names.size >= MAX_CAMERAS)
+      throw new AppError('too_large', `there are ${MAX_CAMERAS} cameras, the most there may be`)
+    if (names.has(camera)) {
+      throw new AppError('conflict', `there is a camera ${camera} already`, {
+        hint: 'give it a new certificate with `candor camera replace`',
+      })
+    }
+    // Taken before the first await, so that two requests at once cannot both have the name.
+    names.add(camera)
+    try {
+      const issued = await authority.issueCamera(camera, csrPem)
+      await database.writeBatch([
+        build.insertInto('cameras').values({ camera_id: camera, added_at_ms: clock.nowMs(), added_by: by }),
+        insertion(camera, issued, false),
+      ])
+      remember(camera, issued, false)
+      return issued
+    } catch (thrown) {
+      names.delete(camera)
+      throw thrown
+    }
+  }
+
   return {
     identify(peer) {
-      const raw = peer?.raw
+      const shown = shownBy(peer)
       const refused = (reason: IdentifyRefusal, camera: string | null = null) =>
         ({ ok: false, reason, camera }) as const
-      if (raw === undefined) return refused('no_certificate')
-      let certificate: X509Certificate
-      try {
-        certificate = new X509Certificate(raw)
-      } catch {
-        return refused('no_certificate')
-      }
-      const urn = /(?:^|, )URI:([^,]+)/.exec(certificate.subjectAltName ?? '')?.[1]
-      const named = urn === undefined ? null : parseCameraUrn(urn)
-      if (named === null) return refused('not_a_camera')
-      if (named.agency !== agency) return refused('other_agency')
-      const known = certificates.get(certificate.fingerprint256)
-      if (known === undefined || known.camera !== named.camera) return refused('unknown')
-      if (known.revoked) return refused('revoked', known.camera)
-      if (clock.nowMs() >= known.expiresAtMs) return refused('expired', known.camera)
-      return { ok: true, camera: known.camera, expiresAtMs: known.expiresAtMs }
+      if (!shown.ok) return refused(shown.reason)
+      const { camera, fingerprint } = shown
+      if (shown.agency !== agency) return refused('other_agency')
+      const known = certificates.get(fingerprint)
+      if (known === undefined || known.camera !== camera) return refused('unknown')
+      if (known.revoked) return refused('revoked', camera)
+      const { expiresAtMs, takesOver } = known
+      if (clock.nowMs() >= expiresAtMs) return refused('expired', camera)
+      return { ok: true, camera, fingerprint, expiresAtMs, takesOver }
     },
 
-    async add(camera, csrPem, by) {
-      if (!slugSchema.safeParse(camera).success) {
-        throw new AppError('bad_input', 'a camera name must be 1-32 of a-z, 0-9 and -')
-      }
-      if (names.size >= MAX_CAMERAS)
-        throw new AppError('too_large', `there are ${MAX_CAMERAS} cameras, the most there may be`)
-      if (names.has(camera)) {
-        throw new AppError('conflict', `there is a camera ${camera} already`, {
-          hint: 'give it a new certificate with `candor camera replace`',
-        })
-      }
-      // Taken before the first await, so that two requests at once cannot both have the name.
-      names.add(camera)
-      try {
-        const issued = await authority.issueCamera(camera, csrPem)
-        await database.writeBatch([
-          build.insertInto('cameras').values({ camera_id: camera, added_at_ms: clock.nowMs(), added_by: by }),
-          insertion(camera, issued),
-        ])
-        remember(camera, issued)
-        return issued
-      } catch (thrown) {
-        names.delete(camera)
-        throw thrown
-      }
-    },
+    add,
 
     async replace(camera, csrPem, by) {
       if (!names.has(camera)) throw new AppError('not_found', `there is no camera ${camera}`)
+      countRevocation(camera)
       const issued = await authority.issueCamera(camera, csrPem)
-      await database.writeBatch([
-        revocation(camera, by),
-        insertion(camera, issued),
-        build.updateTable('cameras').set({ revoked_at_ms: null }).where('camera_id', '=', camera),
-      ])
+      await database.writeBatch([revocation(camera, by), insertion(camera, issued, false), restoration(camera)])
       forget(camera)
-      remember(camera, issued)
+      remember(camera, issued, false)
       return issued
+    },
+
+    async enrol({ camera, csrPem, keySha256, replaces, by }) {
+      // A crash may have come between this and what the caller writes down of it.
+      if ((await certificateOf(camera, keySha256)) !== null) return
+      if (replaces) await issueBeside(camera, csrPem, by, true)
+      else await add(camera, csrPem, by)
+    },
+
+    async renew(camera, csrPem) {
+      if (!inUse().has(camera)) throw new AppError('conflict', `${camera} is revoked`)
+      await issueBeside(camera, csrPem, camera, false)
+    },
+
+    certificatesInUse: () =>
+      [...inUse()].map(([camera, { expiresAtMs, issuedAtMs }]) => ({ camera, expiresAtMs, issuedAtMs })),
+
+    certificateOf,
+
+    async takeOver(camera, fingerprint) {
+      const [taken] = await database.writeBatch([
+        build
+          .updateTable('camera_certificates')
+          .set({ takes_over: 0 })
+          .where('fingerprint', '=', fingerprint)
+          .where('revoked_at_ms', 'is', null),
+        revocation(camera, camera)
+          .where('fingerprint', '!=', fingerprint)
+          .where(({ exists, selectFrom }) =>
+            exists(
+              selectFrom('camera_certificates as taking')
+                .select('taking.fingerprint')
+                .where('taking.fingerprint', '=', fingerprint)
+                .where('taking.revoked_at_ms', 'is', null),
+            ),
+          ),
+      ])
+      const own = certificates.get(fingerprint)
+      if (taken?.changes !== 1 || own === undefined || own.revoked) {
+        throw new AppError('conflict', `the certificate of ${camera} was revoked meanwhile`)
+      }
+      own.takesOver = false
+      for (const known of certificates.values()) if (known.camera === camera && known !== own) known.revoked = true
+      for (const listener of takeOverListeners) listener(camera)
     },
 
     async revoke(camera, by) {
       if (!names.has(camera)) throw new AppError('not_found', `there is no camera ${camera}`)
+      countRevocation(camera)
       await database.writeBatch([
         revocation(camera, by),
         build
@@ -216,6 +319,10 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
 
     onRevoked(listener) {
       listeners.push(listener)
+    },
+
+    onTakenOver(listener) {
+      takeOverListeners.push(listener)
     },
 
     async list() {
@@ -233,14 +340,13 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
         }
         byCamera.set(row.camera_id, [...(byCamera.get(row.camera_id) ?? []), ack])
       }
-      const expiry = new Map<string, number>()
-      for (const known of certificates.values()) if (!known.revoked) expiry.set(known.camera, known.expiresAtMs)
+      const certificateOfCamera = inUse()
       return rows.map((row) => ({
         camera: row.camera_id,
         state: row.revoked_at_ms === null ? ('active' as const) : ('revoked' as const),
         addedAtMs: row.added_at_ms,
         addedBy: row.added_by,
-        certificateExpiresAtMs: expiry.get(row.camera_id) ?? null,
+        certificateExpiresAtMs: certificateOfCamera.get(row.camera_id)?.expiresAtMs ?? null,
         status: row.status === null ? null : (JSON.parse(row.status) as CameraStatus),
         statusAtMs: row.status_at_ms,
         health: row.health === null ? null : (JSON.parse(row.health) as CameraHealth),
@@ -257,54 +363,6 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
 
     isRegistered: (camera) => names.has(camera),
 
-    async recordStatus(status) {
-      const row = await find(status.cameraId)
-      if (row === null) return
-      const current = row.status === null ? null : cameraStatusSchema.safeParse(JSON.parse(row.status))
-      if (!status.online && current?.success === true && current.data.sessionId !== status.sessionId) return
-      await database.writeBatch([
-        build
-          .updateTable('cameras')
-          .set({ status: JSON.stringify(status), status_at_ms: clock.nowMs() })
-          .where('camera_id', '=', status.cameraId),
-      ])
-    },
-
-    async recordHealth(health) {
-      await database.writeBatch([
-        build
-          .updateTable('cameras')
-          .set({ health: JSON.stringify(health), health_at_ms: clock.nowMs() })
-          .where('camera_id', '=', health.cameraId),
-      ])
-    },
-
-    async recordAck(camera, subject, ack) {
-      const known = await database.read(
-        build
-          .selectFrom('camera_acks')
-          .select('subject')
-          .where('camera_id', '=', camera)
-          .limit(MAX_SUBJECTS_PER_CAMERA),
-      )
-      if (known.length >= MAX_SUBJECTS_PER_CAMERA && !known.some((row) => row.subject === subject)) {
-        return false
-      }
-      const values = {
-        version: ack.version,
-        digest: 'digest' in ack ? ack.digest : null,
-        result: ack.result,
-        reason: ack.reason,
-        at_ms: ack.atMs,
-        received_at_ms: clock.nowMs(),
-      }
-      await database.writeBatch([
-        build
-          .insertInto('camera_acks')
-          .values({ camera_id: camera, subject, ...values })
-          .onConflict((conflict) => conflict.columns(['camera_id', 'subject']).doUpdateSet(values)),
-      ])
-      return true
-    },
+    ...createSaid({ database, clock }),
   }
 }

@@ -16,7 +16,7 @@ import type { Sessions } from './sessions.ts'
 export interface CutOffDeps {
   agency: string
   accounts: Pick<Accounts, 'find' | 'onEnded' | 'areOpen'>
-  cameras: Pick<Cameras, 'onRevoked'>
+  cameras: Pick<Cameras, 'onRevoked' | 'onTakenOver'>
   broker: Pick<Broker, 'disconnect'>
   sessions: Pick<Sessions, 'forget' | 'restrict'>
   alerts: Pick<Alerts, 'releaseLeft'>
@@ -73,6 +73,10 @@ export function cutOffWithTheirRights(deps: CutOffDeps): CutOff {
     const revoked = cameraClientId(agency, camera)
     sessions.forget((clientId) => clientId === revoked).catch(warn)
   })
+  // The session goes on: it is the same camera to everybody else.
+  cameras.onTakenOver((camera) =>
+    broker.disconnect((identity) => identity.kind === 'camera' && identity.camera === camera),
+  )
   async function endLeft(): Promise<void> {
     const held = new Set<string>()
     broker.disconnect((_identity, sessionId) => {

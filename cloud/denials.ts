@@ -34,10 +34,14 @@ export type Denial =
   | 'oidc_refused'
   /** At set-up; `who` is the route. */
   | 'setup_refused'
+  /** Of a unit that asks to become a camera; `who` is the route, or the camera that the claim is for. */
+  | 'claim_unknown'
+  | 'claim_over'
+  | 'claim_reused'
 
 export interface Denied {
   /** Where they stood; absent: at the broker. */
-  door?: 'federation' | 'login' | 'setup'
+  door?: 'enrolment' | 'federation' | 'login' | 'setup'
   rule: Denial
   /** Account, camera or client id as far as known. */
   who: string | null
@@ -51,12 +55,17 @@ export const MAX_DENIAL_KINDS = 100
 
 const OPERATIONS = {
   broker: 'broker.denied',
+  enrolment: 'camera.claim_refused',
   federation: 'federation.denied',
   login: 'session.login',
   setup: 'account.first',
 } as const
 
-const isOfRoute = ({ door }: Denied) => door === 'login' || door === 'setup'
+/** What `who` names. */
+function kindOf({ door, rule }: Denied): string {
+  if (rule === 'claim_over' || rule === 'claim_reused') return 'camera'
+  return rule === 'unauthenticated' || door === 'login' || door === 'setup' || door === 'enrolment' ? 'route' : 'client'
+}
 
 export interface DenialAudit {
   note(denied: Denied): void
@@ -84,10 +93,7 @@ export function createDenialAudit(deps: {
         outcome: 'refused',
         rule: denied.rule,
         actor: { ...CLOUD_ACTOR, source: denied.address },
-        subject: {
-          kind: denied.rule === 'unauthenticated' || isOfRoute(denied) ? 'route' : 'client',
-          id: (denied.who ?? 'unknown').slice(0, 128),
-        },
+        subject: { kind: kindOf(denied), id: (denied.who ?? 'unknown').slice(0, 128) },
         // The kind alone: a topic that somebody made up may hold a plate, and the audit is kept for ever.
         detail: { count, topic: denied.topic === null ? null : (parseTopic(denied.topic)?.kind ?? 'other') },
       })

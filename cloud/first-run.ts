@@ -4,8 +4,8 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { AppError } from '../shared/errors.ts'
+import { readFileIfThere, removeIfThere, writeFileDurably } from '../shared/secret-file.ts'
 import type { Account, Accounts } from './accounts.ts'
-import { readFileIfThere, removeIfThere, writeFileDurably } from './secret-file.ts'
 
 /** 128 bits, 22 characters to type. */
 export const SETUP_CODE_BYTES = 16

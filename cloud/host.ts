@@ -7,16 +7,18 @@ import { systemClock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { newId, newSecret } from '../shared/ids.ts'
 import { silentLog } from '../shared/log.ts'
+import { removeIfThere } from '../shared/secret-file.ts'
 import type { Policy } from '../shared/wire/index.ts'
 import { openLogin } from './accounts/opening.ts'
 import type { Account, Accounts } from './accounts.ts'
 import type { Actor, AuditRecord } from './audit/entry.ts'
 import { type Audit, openAudit } from './audit/log.ts'
+import { type RotationStep, readRotation } from './authority/rotation.ts'
+import { rotateAuthority } from './authority.ts'
 import { type CloudConfig, cloudPaths } from './config.ts'
 import { openSqlite } from './database/sqlite.ts'
 import { openKeys } from './keys.ts'
 import { createPolicy } from './policy.ts'
-import { removeIfThere } from './secret-file.ts'
 
 const HOST_ACTOR: Actor = { account: null, roles: [], session: null, source: 'host' }
 
@@ -28,6 +30,11 @@ export interface Host {
   listAudit: Audit['list']
   /** Writes down that entries of the audit were taken out, before they are. */
   noteAuditTaken(operation: string): Promise<void>
+  /**
+   * A step from the authority to the next, see authority/rotation.ts. Throws `conflict`, naming them, while cameras have not followed the
+   * step before; `leave`: they are to be enrolled anew.
+   */
+  rotateAuthority(step: RotationStep, leave: boolean): Promise<void>
   readonly policy: Policy
   /** Writes it down, then does it; and that it failed, if so. */
   audited<T>(record: Pick<AuditRecord, 'operation' | 'subject' | 'detail'>, work: () => Promise<T>): Promise<T>
@@ -83,9 +90,39 @@ export async function openHost(config: CloudConfig, base: string, user: string):
     }
   }
 
+  /** Cameras that are not revoked and have had no certificate since the last step. */
+  async function notFollowed(): Promise<string[]> {
+    const sinceMs = (await readRotation(paths.authorityFolder)).last?.atMs ?? 0
+    const rows = await database.read(
+      database.build
+        .selectFrom('camera_certificates')
+        .select('camera_id')
+        .where('revoked_at_ms', 'is', null)
+        .where('takes_over', '=', 0)
+        .where('issued_at_ms', '<', sinceMs)
+        .orderBy('camera_id'),
+    )
+    return rows.map((row) => row.camera_id)
+  }
+
   return {
     policy,
     audited,
+    async rotateAuthority(step, leave) {
+      const missing = step === 'prepare' || leave ? [] : await notFollowed()
+      if (missing.length > 0) {
+        throw new AppError(
+          'conflict',
+          `${missing.length} camera(s) have not followed the step before: ${missing.slice(0, 20).join(', ')}`,
+          {
+            hint: 'wait until they have been online for some hours, or leave them (`--leave`) and enrol them anew',
+          },
+        )
+      }
+      await audited({ operation: 'authority.rotate', detail: { step, leave } }, () =>
+        rotateAuthority(step, paths.authorityFolder, config.agency, systemClock),
+      )
+    },
     firstAdministrator: (first) =>
       audited({ operation: 'account.first', subject: { kind: 'account', id: first.account } }, async () => {
         const account = await accounts.addFirst(first)

@@ -436,6 +436,7 @@ test('publishes of one turn are one transaction up to the limit, and one more go
       ...parts,
       match: parts.hotlists.match,
       onListKeyRequest() {},
+      onCertificateRequest() {},
       retention: () => parts.policy.retention(),
       unmatchedInMemory: () => false,
       counters: { ...parts.metrics.ingest, batch: (size) => sizes.push(size) },

@@ -8,8 +8,8 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { AppError } from '../shared/errors.ts'
 import { createOpener, newSealingKeyPem, type Opener } from '../shared/sealing.ts'
+import { PUBLIC_MODE, readFileIfThere, readOrMakeSecretFile, writeFileDurably } from '../shared/secret-file.ts'
 import { createSigner, newSigningKeyPem, type Signer } from '../shared/signing.ts'
-import { PUBLIC_MODE, readFileIfThere, readOrMakeSecretFile, writeFileDurably } from './secret-file.ts'
 import { openSigningKeys, type SigningKeys } from './signing-keys.ts'
 
 export const KEY_FILES = {

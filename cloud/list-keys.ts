@@ -7,11 +7,11 @@ import { SECOND_MS } from '../shared/clock.ts'
 import { AppError, toAppError } from '../shared/errors.ts'
 import { createListKey, LIST_KEY_BYTES, type ListKey } from '../shared/list-key.ts'
 import type { Log } from '../shared/log.ts'
+import { readOrMakeSecretFile, writeFileDurably } from '../shared/secret-file.ts'
 import type { Signer } from '../shared/signing.ts'
 import { LIST_KEY, topics } from '../shared/topics.ts'
 import type { ListKeyAnswer } from '../shared/wire/index.ts'
 import type { Audit } from './audit/log.ts'
-import { readOrMakeSecretFile, writeFileDurably } from './secret-file.ts'
 
 /** Keys kept while lists digested with them are in force: one, and those of replacements that were cut short. */
 export const MAX_KEPT_KEYS = 8

@@ -29,6 +29,7 @@ import { CONNECTION_LIMITS, type ConnectionLimits } from './connections.ts'
 import { accountOf, cutOffWithTheirRights } from './cut-off.ts'
 import { openSqlite } from './database/sqlite.ts'
 import { createDenialAudit, type Denied } from './denials.ts'
+import { createEnrolment } from './enrolment.ts'
 import { createFirstRun } from './first-run.ts'
 import { createHolds } from './holds.ts'
 import { createListMappings } from './hotlists/mappings.ts'
@@ -43,6 +44,7 @@ import { createMetrics } from './metrics.ts'
 import type { CloudParts } from './parts.ts'
 import { createPolicy } from './policy.ts'
 import { createQuarantine } from './quarantine.ts'
+import { createRenewals } from './renewals.ts'
 import { createUpkeep, purgeExpired, type RetentionDeps, runRetention } from './retention.ts'
 import { createReview } from './review.ts'
 import { openSearch } from './search.ts'
@@ -139,6 +141,10 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       upload: config.upload,
       profile: config.profile,
     })
+    const enrolment = createEnrolment({
+      ...{ database, authority, cameras, audit, clock, newId, newSecret, onAlarms: metrics.claimAlarms },
+      secondPerson: () => policy.current().secondPerson,
+    })
     const hotlists = await createHotlists({
       ...{ database, agency, signer: keys.lists, keys: listKeys, isSuppressed: suppressions.has, clock, newId, log },
       policy: policy.current,
@@ -195,13 +201,15 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       ...{ database, agency, usage, review, policy, outcomes, hotlists, audit, signer: keys.audit, clock, log },
       organisations: () => sharing.organisations(),
     })
+    const renewals = createRenewals({
+      ...{ agency, cameras, authority, audit, clock, newId, log, onExpiring: metrics.certificatesExpiring },
+      signer: keys.lists,
+      publish: (...args) => broker.publish(...args),
+      isConnected: (clientId) => broker.isConnected(clientId),
+    })
     const ingest = createIngest({
-      database,
-      usage,
-      sightings,
-      quarantine,
-      alerts,
-      cameras,
+      ...{ database, usage, sightings, quarantine, alerts, cameras },
+      onCertificateRequest: renewals.onRequest,
       match: hotlists.match,
       onListKeyRequest(camera, requestId, keyId) {
         // A camera that gets no answer asks again.
@@ -224,8 +232,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     }
     const broker: Broker = await openBroker({
       agency,
-      tls: { key: authority.serverKeyPem, cert: authority.serverCertPem, ca: authority.caPem },
-      cameras,
+      tls: { key: authority.serverKeyPem, cert: authority.serverCertPem, ca: authority.trustedPem },
+      ...{ cameras, takeOver: enrolment.takeOver },
       authenticate: accounts.authenticate,
       isAccount: async (name) => (await accounts.find(name)) !== null,
       limits,
@@ -258,12 +266,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     closing.unshift(() => sharing.close())
 
     const parts: CloudParts = {
-      agency,
-      clock,
-      newId,
-      log,
-      database,
-      authority,
+      ...{ agency, clock, newId, log, database, authority },
       keys,
       keyRotation,
       audit,
@@ -271,7 +274,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       auditFiles: { database: paths.databaseFile, head: paths.auditHeadFile },
       ...login,
       denials,
-      cameras,
+      ...{ cameras, enrolment, renewals },
       hotlists,
       listMappings: createListMappings({ database, clock }),
       suppressions,
@@ -342,6 +345,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
           past: pastCheck.run,
           signingKeys: keyRotation.upkeep,
           backupKeys: backupKeys.upkeep,
+          enrolment: enrolment.upkeep,
+          renewals: renewals.upkeep,
           review: review.upkeep,
           transparency: transparency.upkeep,
           sharing: sharing.upkeep,

@@ -20,6 +20,10 @@ export interface Metrics {
   reviewOpen(findings: { open: number; overdue: number }): void
   auditFailed(): void
   brokerFailed(): void
+  /** Claims that a second key has used, and that nobody has said to have seen. */
+  claimAlarms(alarms: number): void
+  /** Cameras whose certificate ends within so many days; 0: it has ended. */
+  certificatesExpiring(cameras: Record<string, number>): void
   /** When the server's certificate runs out, milliseconds since 1970 UTC. */
   serverCertificate(expiresAtMs: number): void
   /** The text that Prometheus reads, with its content type. */
@@ -75,6 +79,17 @@ export function createMetrics(): Metrics {
     help: 'when the certificate of broker and page runs out, seconds since 1970 UTC; it is renewed 30 days before',
     registers,
   })
+  const expiring = new Gauge({
+    name: 'candor_camera_certificates_expiring',
+    help: 'cameras whose certificate ends within 30, 7 or 1 days, each counted once; 0: it has ended',
+    labelNames: ['days'],
+    registers,
+  })
+  const claimAlarms = new Gauge({
+    name: 'candor_claim_alarms',
+    help: 'claims of camera units that a second key has used: somebody else had the code',
+    registers,
+  })
   const batchSize = new Histogram({
     name: 'candor_ingest_batch_size',
     help: 'publishes in one transaction',
@@ -118,6 +133,10 @@ export function createMetrics(): Metrics {
     },
     auditFailed: () => auditFailures.inc(),
     brokerFailed: () => brokerFailures.inc(),
+    certificatesExpiring(cameras) {
+      for (const [days, count] of Object.entries(cameras)) expiring.set({ days }, count)
+    },
+    claimAlarms: (alarms) => claimAlarms.set(alarms),
     serverCertificate: (expiresAtMs) => certificateExpiry.set(expiresAtMs / 1_000),
     render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   }

@@ -16,6 +16,7 @@ import type { Broker } from './broker.ts'
 import type { Cameras } from './cameras.ts'
 import type { Database } from './database/database.ts'
 import type { DenialAudit } from './denials.ts'
+import type { Enrolment } from './enrolment.ts'
 import type { FirstRun } from './first-run.ts'
 import type { Holds } from './holds.ts'
 import type { ListMappings } from './hotlists/mappings.ts'
@@ -25,6 +26,7 @@ import type { Keys } from './keys.ts'
 import type { Metrics } from './metrics.ts'
 import type { PolicyKeeper } from './policy.ts'
 import type { Quarantine } from './quarantine.ts'
+import type { Renewals } from './renewals.ts'
 import type { Review } from './review.ts'
 import type { Search } from './search.ts'
 import type { Sharing } from './sharing.ts'
@@ -56,6 +58,8 @@ export interface CloudParts {
   readonly passwordLogin: 'everyone' | 'account-admins'
   readonly denials: DenialAudit
   readonly cameras: Cameras
+  readonly enrolment: Enrolment
+  readonly renewals: Renewals
   readonly hotlists: Hotlists
   readonly listMappings: ListMappings
   readonly suppressions: Suppressions

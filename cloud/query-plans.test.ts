@@ -2,8 +2,10 @@
  * No query that people, cameras or the clock can cause reads a whole table: a scan that is quick in a test holds up the broker
  * when there are a million rows. What a running cloud asks of its database is written down, and SQLite says how it would find it.
  */
+import { X509Certificate } from 'node:crypto'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { keyDigest, newCameraRequest, shortFingerprint } from '../shared/certificate-request.ts'
 import { DAY_MS } from '../shared/clock.ts'
 import { newId } from '../shared/ids.ts'
 import { openDatabase } from '../shared/sqlite.ts'
@@ -100,6 +102,9 @@ const SHORT: readonly RegExp[] = [
   /^SCAN audit_witnesses: /,
   // A partial index: only versions whose new entries are to be held against the past stand in it.
   /^SCAN hotlist_versions USING INDEX hotlist_versions_past:/,
+  // Bounded by MAX_OPEN_CLAIMS, and by the alarms that nobody has ended; from an end, for a page.
+  /^SCAN camera_claims USING (COVERING )?INDEX camera_claims_(open|alarms): select count/,
+  /^SCAN camera_claims USING INDEX sqlite_autoindex_camera_claims_1: .* order by "claim_id" desc limit \?$/,
   // Bounded by MAX_LISTS.
   /^SCAN hotlists(?: USING INDEX sqlite_autoindex_hotlists_1)?: /,
   // From an end, for one of them.
@@ -205,6 +210,35 @@ test('a search by plate walks rows by their key, one by place by their camera, a
         assert.equal(scans(planned), [])
       }
     }
+  })
+})
+
+test('a claim is found by its code or camera, and a certificate by its camera, from the claim to the renewal', async () => {
+  await inCloud(async (world) => {
+    const { enrolment, cameras, renewals } = world.cloud.parts
+    const unit = newCameraRequest('unit')
+    const planned = await plansOf(world, async () => {
+      const wanted = { camera: A, site: null, hours: 1, replaces: false }
+      const { code } = await enrolment.claim(wanted, 'tess')
+      await enrolment.ask(code, unit.csrPem, 'x')
+      await enrolment.ask(code, newCameraRequest('other').csrPem, 'x')
+      await enrolment.list()
+      await enrolment.reject(A, 'ada')
+      await enrolment.revoke(A, 'ada')
+      const again = await enrolment.claim(wanted, 'tess')
+      await enrolment.ask(again.code, unit.csrPem, 'x')
+      await enrolment.approve(A, shortFingerprint(keyDigest(unit.keyPem)), 'ada')
+      await enrolment.ask(again.code, unit.csrPem, 'x')
+      const renewed = newCameraRequest('unit')
+      await cameras.renew(A, renewed.csrPem)
+      const issued = await cameras.certificateOf(A, keyDigest(renewed.keyPem))
+      await enrolment.takeOver(A, new X509Certificate(issued?.certPem ?? '').fingerprint256)
+      await renewals.upkeep()
+      await enrolment.upkeep()
+      await enrolment.endOf(A, 'ada')
+    })
+    assert.ok(planned.length > 12, String(planned.length))
+    assert.equal(scans(planned), [])
   })
 })
 

@@ -1,9 +1,10 @@
 /** What a camera says of itself and asks for: status, health, acknowledgements, the key of the lists. Called by ingest. */
 import { z } from 'zod'
-import { LIST_KEY, type Topic } from '../shared/topics.ts'
+import { CERTIFICATE, LIST_KEY, type Topic } from '../shared/topics.ts'
 import {
   cameraHealthSchema,
   cameraStatusSchema,
+  certificateRequestSchema,
   hotlistAckSchema,
   listKeyRequestSchema,
   parseWire,
@@ -22,6 +23,8 @@ export interface ReportDeps {
   usage: { cameras: CameraDays }
   /** A camera asks for the key of the lists. Nothing of it is stored, and nothing waits for the answer. */
   onListKeyRequest: (camera: string, requestId: string, keyId: string | null) => void
+  /** The same for a new certificate. */
+  onCertificateRequest: (camera: string, requestId: string, csrPem: string) => void
 }
 
 export interface ReportRefusal {
@@ -35,7 +38,7 @@ const NOT_ITS_OWN: ReportRefusal = { reason: 'not_its_own', detail: 'cameraId' }
 /** Why it can never be valid, or null when it is recorded. */
 export async function recordReport(
   { topic, payload }: { topic: Topic & { camera: string }; payload: Buffer },
-  { cameras, usage, onListKeyRequest }: ReportDeps,
+  { cameras, usage, onListKeyRequest, onCertificateRequest }: ReportDeps,
 ): Promise<ReportRefusal | null> {
   if (topic.kind === 'status') {
     const parsed = parseWire(cameraStatusSchema, payload, MAX_REPORT_BYTES)
@@ -58,6 +61,13 @@ export async function recordReport(
     if (!parsed.ok) return malformed(parsed.reason)
     if (!z.uuidv7().safeParse(topic.id).success) return malformed('id: not a UUIDv7')
     onListKeyRequest(topic.camera, topic.id, parsed.value.keyId)
+    return null
+  }
+  if (topic.kind === 'request' && topic.operation === CERTIFICATE) {
+    const parsed = parseWire(certificateRequestSchema, payload, MAX_REPORT_BYTES)
+    if (!parsed.ok) return malformed(parsed.reason)
+    if (!z.uuidv7().safeParse(topic.id).success) return malformed('id: not a UUIDv7')
+    onCertificateRequest(topic.camera, topic.id, parsed.value.csrPem)
     return null
   }
   if (topic.kind === 'ack' && topic.subject === 'signing-keys') {

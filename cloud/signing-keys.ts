@@ -6,10 +6,10 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { AppError } from '../shared/errors.ts'
+import { readFileIfThere, readOrMakeSecretFile, removeIfThere, writeFileDurably } from '../shared/secret-file.ts'
 import { createSigner, newSigningKeyPem, type Signer } from '../shared/signing.ts'
 import { cosign, readSigningKeys } from '../shared/signing-keys.ts'
 import { cosignedSchema, MAX_KEPT_SIGNING_KEYS, type SigningKeysDocument } from '../shared/wire/index.ts'
-import { readFileIfThere, readOrMakeSecretFile, removeIfThere, writeFileDurably } from './secret-file.ts'
 
 export const SIGNING_KEY_FILES = {
   current: 'list-signing.pem',

@@ -6,6 +6,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt'
+import { newCameraRequest } from '../shared/certificate-request.ts'
 import { type Clock, MINUTE_MS, SECOND_MS, systemClock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { newId } from '../shared/ids.ts'
@@ -14,7 +15,6 @@ import { openDatabase } from '../shared/sqlite.ts'
 import { topics } from '../shared/topics.ts'
 import { type Sighting, sightingSchema } from '../shared/wire/index.ts'
 import type { AuditEntry } from './audit/entry.ts'
-import { newCameraRequest } from './authority.ts'
 import { type CloudConfig, cloudConfigSchema } from './config.ts'
 import { CONNECTION_LIMITS, type ConnectionLimits } from './connections.ts'
 import type { MatchedRead } from './hotlists.ts'
@@ -188,7 +188,7 @@ export async function inCloud(
       cloud = await start()
     },
     async addCamera(camera) {
-      const { keyPem, csrPem } = await newCameraRequest(camera)
+      const { keyPem, csrPem } = newCameraRequest(camera)
       const { certPem } = await cloud.parts.cameras.add(camera, csrPem, 'test')
       return { key: keyPem, cert: certPem }
     },

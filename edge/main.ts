@@ -19,6 +19,7 @@ import { openClockState, systemClockIsSynced } from './clock-state.ts'
 import { type EdgeConfig, loadEdgeConfig, readEnrolledKeys } from './config.ts'
 import { cameraHealth, type HealthDeps, reportHealth, runHealth } from './health.ts'
 import { createHotlists } from './hotlist/hotlist.ts'
+import { createIdentity } from './identity.ts'
 import { limitLog } from './limited-log.ts'
 import { createMemory, runMemory } from './memory.ts'
 import { openOutbox } from './outbox/outbox.ts'
@@ -131,7 +132,10 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
     const memory = createMemory<Seen>({ keptMs: () => policy.unmatchedMs })
     const unmatchedMs = () => policy.unmatchedMs
     const repeats = createRepeats({ windowMs: config.track.repeatWindowMs, unmatchedMs, sequence })
-    const uplink = createUplink({ config, outbox, hotlists, policy, signingKeys, clockState, software, ...deps })
+    const uplink = createUplink({
+      ...{ config, outbox, hotlists, policy, signingKeys, verifier, clockState, software, ...deps },
+      identity: createIdentity({ ...config, log }),
+    })
     const pipeline = createPipeline({
       sequence,
       cameraId: config.cameraId,

@@ -8,6 +8,9 @@ import { SLUG_PATTERN } from './names.ts'
 export const TOPIC_ROOT = 'candor/v1'
 /** The operation by which a camera gets the key of the lists' digests. */
 export const LIST_KEY = 'list-key'
+/** The operation by which a camera gets a new certificate, and the one by which it is told to. */
+export const CERTIFICATE = 'certificate'
+export const RENEW = 'renew'
 /** Longest topic the broker takes, in bytes of UTF-8. The longest of ours is under 200. */
 export const MAX_TOPIC_BYTES = 256
 

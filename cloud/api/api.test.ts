@@ -2,10 +2,10 @@ import { readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { newCameraRequest } from '../../shared/certificate-request.ts'
 import { AppError } from '../../shared/errors.ts'
 import { newId } from '../../shared/ids.ts'
 import { type Sighting, sightingSchema } from '../../shared/wire/index.ts'
-import { newCameraRequest } from '../authority.ts'
 import { MAX_IMPORT_BYTES } from '../hotlists/csv.ts'
 import { permissionsOf } from '../permissions.ts'
 import { readOf } from '../testing.ts'
@@ -200,7 +200,7 @@ test('an administrator adds, changes and disables accounts, never their own, and
 test('a camera is registered by its request, replaced and revoked', async () => {
   await inWorld(async (world) => {
     const token = await world.as('camera-technician')
-    const { csrPem } = await newCameraRequest('elm-st-1')
+    const { csrPem } = newCameraRequest('elm-st-1')
     const added = await world.call('POST', '/api/v1/cameras', { token, json: { camera: 'elm-st-1', csrPem } })
     assert.is(added.status, 201)
     assert.match(added.json.certificatePem, /BEGIN CERTIFICATE/)

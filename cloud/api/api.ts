@@ -26,6 +26,7 @@ import { registerAlerts } from './alerts.ts'
 import { registerAudit } from './audit.ts'
 import { registerAuditLog } from './audit-log.ts'
 import { createDoor, typed } from './door.ts'
+import { registerEnrolment } from './enrolment.ts'
 import { registerErrors } from './errors.ts'
 import { registerFactors } from './factors.ts'
 import { registerFleet } from './fleet.ts'
@@ -134,6 +135,7 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     registerLogin(api, parts, door)
     registerFactors(api, parts, door)
     registerFleet(api, parts, door)
+    registerEnrolment(api, parts, door)
     registerPolicy(api, parts, door)
     registerLists(api, parts, door)
     registerListEntries(api, parts, door)

@@ -1,8 +1,14 @@
 /** Routes of cameras, and of what everybody may know about the state of things. */
 import { z } from 'zod'
 import { slugSchema } from '../../shared/names.ts'
-import { cameraHealthSchema, cameraStatusSchema, policySchema, timeMsSchema } from '../../shared/wire/index.ts'
-import { MAX_CSR_CHARACTERS } from '../authority.ts'
+import {
+  cameraHealthSchema,
+  cameraStatusSchema,
+  csrSchema,
+  type IssuedCamera,
+  issuedCameraSchema,
+  timeMsSchema,
+} from '../../shared/wire/index.ts'
 import type { CloudParts } from '../parts.ts'
 import { PERMISSIONS, permissionsOf } from '../permissions.ts'
 import type { Door, TypedApi } from './door.ts'
@@ -29,45 +35,30 @@ const cameraSchema = z.object({
   acks: z.array(ackSchema),
 })
 
-/** Everything that a camera's folder needs besides its own key. */
-const issuedSchema = z.object({
-  agency: slugSchema,
-  camera: slugSchema,
-  certificatePem: z.string(),
-  serial: z.string(),
-  expiresAtMs: timeMsSchema,
-  caPem: z.string(),
-  listKeysPem: z.string().describe('public keys trusted for lists and policy'),
-  sealingPem: z.string().describe('public key to which the camera seals what waits on it'),
-  mqttPort: z.int(),
-  policy: z
-    .object({
-      upload: policySchema.shape.upload,
-      unmatchedInMemory: z.boolean(),
-      retention: policySchema.shape.retention,
-    })
-    .describe('what the camera obeys until it has been sent the signed policy'),
-})
-
-const csrSchema = z.string().max(MAX_CSR_CHARACTERS).describe('certificate request, PKCS #10 PEM, P-256')
+/** What a camera is given with its certificate. */
+export function describeIssued(
+  parts: Pick<CloudParts, 'agency' | 'authority' | 'keys' | 'mqttPort' | 'policy'>,
+  camera: string,
+  issued: { certPem: string; serial: string; expiresAtMs: number },
+): IssuedCamera {
+  return {
+    agency: parts.agency,
+    camera,
+    certificatePem: issued.certPem,
+    serial: issued.serial,
+    expiresAtMs: issued.expiresAtMs,
+    caPem: parts.authority.trustedPem,
+    listKeysPem: parts.keys.signing.enrolmentPem,
+    sealingPem: parts.keys.sealing.publicKeyPem,
+    mqttPort: parts.mqttPort(),
+    policy: parts.policy.current(),
+  }
+}
 
 export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): void {
   const { cameras, policy, agency } = parts
   const subject = (camera: string) => ({ kind: 'camera', id: camera })
   const by = (request: Parameters<Door['session']>[0]) => door.session(request).account
-
-  const describe = (camera: string, issued: Awaited<ReturnType<typeof cameras.add>>) => ({
-    agency,
-    camera,
-    certificatePem: issued.certPem,
-    serial: issued.serial,
-    expiresAtMs: issued.expiresAtMs,
-    caPem: parts.authority.caPem,
-    listKeysPem: parts.keys.signing.enrolmentPem,
-    sealingPem: parts.keys.sealing.publicKeyPem,
-    mqttPort: parts.mqttPort(),
-    policy: policy.current(),
-  })
 
   app.route({
     method: 'GET',
@@ -87,14 +78,14 @@ export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): voi
     schema: {
       summary: 'Registers a camera and signs its certificate',
       body: z.strictObject({ camera: slugSchema, csrPem: csrSchema }),
-      response: { 201: issuedSchema },
+      response: { 201: issuedCameraSchema },
     },
     async handler(request, reply) {
       const { camera, csrPem } = request.body
       const issued = await door.audited(request, { operation: 'camera.add', subject: subject(camera) }, () =>
         cameras.add(camera, csrPem, by(request)),
       )
-      return reply.code(201).send(describe(camera, issued))
+      return reply.code(201).send(describeIssued(parts, camera, issued))
     },
   })
 
@@ -106,14 +97,14 @@ export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): voi
       summary: 'A new certificate under the same name; the old one is revoked at once',
       params: z.object({ camera: slugSchema }),
       body: z.strictObject({ csrPem: csrSchema }),
-      response: { 200: issuedSchema },
+      response: { 200: issuedCameraSchema },
     },
     async handler(request) {
       const { camera } = request.params
       const issued = await door.audited(request, { operation: 'camera.replace', subject: subject(camera) }, () =>
         cameras.replace(camera, request.body.csrPem, by(request)),
       )
-      return describe(camera, issued)
+      return describeIssued(parts, camera, issued)
     },
   })
 
@@ -128,9 +119,11 @@ export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): voi
     },
     async handler(request, reply) {
       const { camera } = request.params
-      await door.audited(request, { operation: 'camera.revoke', subject: subject(camera) }, () =>
-        cameras.revoke(camera, by(request)),
-      )
+      await door.audited(request, { operation: 'camera.revoke', subject: subject(camera) }, async () => {
+        // First, so that none of before is approved between the two.
+        await parts.enrolment.endOf(camera, by(request))
+        await cameras.revoke(camera, by(request))
+      })
       return reply.code(204).send(null)
     },
   })
@@ -157,7 +150,14 @@ export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): voi
               stale: z.boolean(),
             }),
           ),
-          cameras: z.object({ registered: z.int(), online: z.int() }),
+          cameras: z.object({
+            registered: z.int(),
+            online: z.int(),
+            claimAlarms: z.int().describe('claims that a second key has used'),
+            certificatesEnding: z
+              .record(z.string(), z.int())
+              .describe('cameras by the days within which their certificate ends; 0: it has ended'),
+          }),
           policyVersion: z.int(),
         }),
       },
@@ -174,7 +174,11 @@ export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): voi
         hotlists: lists.flatMap(({ list, version, entries, ageMs, stale }) =>
           version === null || ageMs === null ? [] : [{ list, version, entries, ageMs, stale }],
         ),
-        cameras: await cameras.counts(),
+        cameras: {
+          ...(await cameras.counts()),
+          claimAlarms: await parts.enrolment.alarms(),
+          certificatesEnding: parts.renewals.expiring(),
+        },
         policyVersion: policy.current().version,
       }
     },

@@ -118,6 +118,14 @@ const TABLE: Readonly<Record<string, Readonly<Record<string, Allowed>>>> = {
     'POST /api/v1/cameras': ['camera-technician'],
     'POST /api/v1/cameras/:camera/replace': ['camera-technician'],
     'POST /api/v1/cameras/:camera/revoke': ['camera-technician'],
+    'GET /api/v1/claims': ['camera-technician', 'auditor'],
+    'POST /api/v1/claims': ['camera-technician'],
+    'POST /api/v1/claims/:camera/approve': ['camera-technician'],
+    'POST /api/v1/claims/:camera/reject': ['camera-technician'],
+    'POST /api/v1/claims/:camera/revoke': ['camera-technician'],
+    // Units that have nothing but a claim.
+    'GET /api/v1/enrolment': 'everyone',
+    'POST /api/v1/enrolment': 'everyone',
   },
   'stored reads': {
     'POST /api/v1/search': INVESTIGATORS,

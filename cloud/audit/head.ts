@@ -9,9 +9,9 @@
 import { z } from 'zod'
 import { AppError } from '../../shared/errors.ts'
 import { slugSchema } from '../../shared/names.ts'
+import { PUBLIC_MODE, readFileIfThere, renameDurably, writeFlushed } from '../../shared/secret-file.ts'
 import { createVerifier, type Signer } from '../../shared/signing.ts'
 import { timeMsSchema } from '../../shared/wire/sighting.ts'
-import { PUBLIC_MODE, readFileIfThere, renameDurably, writeFlushed } from '../secret-file.ts'
 import { type ChainPoint, canonicalBytes } from './entry.ts'
 import { logKey, openCheckpoint, originOf, signCheckpoint } from './note.ts'
 

@@ -14,7 +14,7 @@ import {
   renameDurably,
   SECRET_MODE,
   writeFileDurably,
-} from '../secret-file.ts'
+} from '../../shared/secret-file.ts'
 import { COPY_FORMAT, type CopyHeader, PLACE_FILES } from './copies.ts'
 import { openCheckpoint, verifierKey } from './note.ts'
 import { proofText } from './proof.ts'

@@ -7,7 +7,7 @@ import { mkdir, open, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { z } from 'zod'
 import { AppError, systemCode } from '../../shared/errors.ts'
-import { readFileIfThere, writeFileDurably } from '../secret-file.ts'
+import { readFileIfThere, writeFileDurably } from '../../shared/secret-file.ts'
 import { PLACE_FILES } from './copies.ts'
 import {
   cosign,

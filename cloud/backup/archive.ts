@@ -10,7 +10,7 @@ import { type FileHandle, open, rm } from 'node:fs/promises'
 import { z } from 'zod'
 import { AppError, systemCode } from '../../shared/errors.ts'
 import { slugSchema } from '../../shared/names.ts'
-import { renameDurably, SECRET_MODE } from '../secret-file.ts'
+import { renameDurably, SECRET_MODE } from '../../shared/secret-file.ts'
 
 /** Plain bytes of a chunk; each costs its tag. */
 export const CHUNK_BYTES = 256 * 1024

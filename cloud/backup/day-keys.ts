@@ -8,9 +8,9 @@ import { z } from 'zod'
 import { DAY_MS } from '../../shared/clock.ts'
 import { AppError, systemCode } from '../../shared/errors.ts'
 import { slugSchema } from '../../shared/names.ts'
+import { writeFileDurably } from '../../shared/secret-file.ts'
 import { sha256Hex } from '../../shared/signing.ts'
 import type { Policy, sha256Schema } from '../../shared/wire/index.ts'
-import { writeFileDurably } from '../secret-file.ts'
 
 export const DAY_KEY_BYTES = 32
 const FOLDER_MODE = 0o700

@@ -19,6 +19,8 @@ const MAX_TOKEN_BYTES = 256
 export interface IdentifyDeps {
   agency: string
   cameras: Pick<Cameras, 'identify'>
+  /** A unit connects for the first time with a certificate that replaces others: their rights end. Rejects when that cannot be written. */
+  takeOver: (camera: string, fingerprint: string) => Promise<void>
   authenticate: (token: string) => Promise<Session | null>
   /** Is there such an account? What somebody unknown calls themselves is kept nowhere: it may be a password or a plate. */
   isAccount: (name: string) => Promise<boolean>
@@ -101,15 +103,21 @@ export function createIdentify(deps: IdentifyDeps): Identify {
     return true
   }
 
-  function identifyCamera(client: Client, socket: TLSSocket): Identified | Refused {
+  async function identifyCamera(client: Client, socket: TLSSocket): Promise<Identified | Refused> {
     if (!socket.authorized) {
       const isExpired = String(socket.authorizationError) === 'CERT_HAS_EXPIRED'
       return { rule: isExpired ? 'certificate_expired' : 'certificate_untrusted', who: null }
     }
     const identified = deps.cameras.identify(socket.getPeerCertificate())
     if (!identified.ok) return { rule: CAMERA_DENIALS[identified.reason], who: identified.camera }
-    const { camera, expiresAtMs } = identified
+    const { camera, expiresAtMs, fingerprint } = identified
     if (client.id !== cameraClientId(agency, camera)) return { rule: 'client_id', who: camera }
+    if (identified.takesOver) {
+      await deps.takeOver(camera, fingerprint)
+      // It may have been revoked while that was written.
+      const now = deps.cameras.identify(socket.getPeerCertificate())
+      if (!now.ok) return { rule: CAMERA_DENIALS[now.reason], who: now.camera }
+    }
     return { sessionId: null, expiresAtMs, identity: { kind: 'camera', agency, camera } }
   }
 

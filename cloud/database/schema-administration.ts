@@ -59,6 +59,37 @@ export interface CameraCertificatesTable {
   expires_at_ms: number
   revoked_at_ms: number | null
   revoked_by: string | null
+  /** Of the public key, hex; null: issued before these were kept, as is the certificate itself. */
+  key_sha256: string | null
+  certificate_pem: string | null
+  /** 1: its first connection ends the rights of the camera's other certificates. */
+  takes_over: 0 | 1
+}
+
+/**
+ * Owner: enrolment.ts. `state`: waiting for a unit, asked by one, approved, rejected, revoked or expired. `alarm` 1: another key has
+ * used it, and nobody has said to have seen that.
+ */
+export interface CameraClaimsTable {
+  claim_id: string
+  code_sha256: string
+  camera_id: string
+  site: string | null
+  replaces: 0 | 1
+  state: string
+  made_at_ms: number
+  made_by: string
+  expires_at_ms: number
+  key_sha256: string | null
+  csr_pem: string | null
+  asked_at_ms: number | null
+  source: string | null
+  decided_at_ms: number | null
+  decided_by: string | null
+  fetched_at_ms: number | null
+  misuses: number
+  misused_at_ms: number | null
+  alarm: 0 | 1
 }
 
 /** Owner: cameras.ts. The last word of a camera on a subject (`hotlists/{list}` or `policy`). */
@@ -186,6 +217,7 @@ export interface AdministrationSchema {
   sessions: SessionsTable
   cameras: CamerasTable
   camera_certificates: CameraCertificatesTable
+  camera_claims: CameraClaimsTable
   camera_acks: CameraAcksTable
   hotlists: HotlistsTable
   hotlist_versions: HotlistVersionsTable

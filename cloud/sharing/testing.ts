@@ -1,12 +1,12 @@
 /** What the tests of sharing have in common: real clouds, paired or not, in one process. */
 import { request as requestHttps } from 'node:https'
 import type { TLSSocket } from 'node:tls'
+import { newCameraRequest } from '../../shared/certificate-request.ts'
 import { HOUR_MS } from '../../shared/clock.ts'
 import { topics } from '../../shared/topics.ts'
 import type { Sighting } from '../../shared/wire/index.ts'
 import { callerOf } from '../api/testing.ts'
 import type { Actor, AuditEntry } from '../audit/entry.ts'
-import { newCameraRequest } from '../authority.ts'
 import type { CloudConfig } from '../config.ts'
 import type { CloudDeps } from '../main.ts'
 import type { Role } from '../permissions.ts'
@@ -116,7 +116,7 @@ export async function see(world: TestCloud, change: Partial<Sighting> = {}, crop
   const { agency } = world.cloud.parts
   let certified = cameras.get(world)
   if (certified === undefined) {
-    const { keyPem, csrPem } = await newCameraRequest(CAMERA)
+    const { keyPem, csrPem } = newCameraRequest(CAMERA)
     const { certPem } = await world.cloud.parts.cameras.add(CAMERA, csrPem, 'test')
     certified = { key: keyPem, cert: certPem }
     cameras.set(world, certified)

@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto'
 import { rootCertificates } from 'node:tls'
 import { AppError } from '../../shared/errors.ts'
-import { readFileIfThere } from '../secret-file.ts'
+import { readFileIfThere } from '../../shared/secret-file.ts'
 
 /** Null: those of Node.js alone. `field` names the file in the configuration. Throws `configuration` for a file that is missing or holds something else. */
 export async function readAuthorities(path: string | null, field = 'webhookCaFile'): Promise<string[] | null> {

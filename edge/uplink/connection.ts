@@ -2,9 +2,11 @@
  * One MQTT connection over TLS, from CONNECT to close; never used again afterwards, so that mqtt.js has nothing to queue and the
  * outbox stays the only queue. The only importer of mqtt on the camera; translates its errors.
  */
-import type { IPublishPacket, MqttClient } from 'mqtt'
-import { connect as connectMqtt } from 'mqtt'
+import { X509Certificate } from 'node:crypto'
+import type { IClientOptions, IPublishPacket, MqttClient } from 'mqtt'
+import { MqttClient as Client, connect as connectMqtt } from 'mqtt'
 import { AppError, systemCode } from '../../shared/errors.ts'
+import { openTls, serverProblem, untrusted } from '../server-trust.ts'
 import { createPacketGauge } from './packet-limit.ts'
 
 /** TCP, TLS and CONNACK together, milliseconds. */
@@ -17,9 +19,11 @@ export interface ConnectionOptions {
   url: string
   clientId: string
   keepaliveSeconds: number
-  caPem: Buffer
-  certificatePem: Buffer
-  keyPem: Buffer
+  caPem: string
+  certificatePem: string
+  keyPem: string
+  /** false: the clock may be years off, and may not say whether the broker's certificate is valid. */
+  isClockTrusted: boolean
   will: { topic: string; payload: Buffer }
   /** Called for every publish received, before it is acknowledged. Must not throw. */
   onPublish(topic: string, payload: Buffer): void
@@ -39,17 +43,35 @@ export interface Connection {
   destroy(reason: AppError): void
 }
 
+/**
+ * TLS without the clock: everything of the broker's certificate but the time. It must not have ended before the own one was issued, which
+ * is the one time that a unit without a clock knows to be past.
+ */
+async function openWithoutClock(
+  { caPem, certificatePem, keyPem }: ConnectionOptions,
+  at: { host: string; port: number },
+) {
+  const { socket, certificate } = await openTls(at, { key: keyPem, cert: certificatePem })
+  const knownPastMs = new Date(new X509Certificate(certificatePem).validFrom).getTime()
+  const hasEnded = new Date(certificate.validTo).getTime() <= knownPastMs
+  const problem = hasEnded
+    ? 'it ended before this camera was enrolled'
+    : serverProblem(certificate, { caPem, host: at.host, atMs: null })
+  if (problem === null) return socket
+  socket.destroy()
+  throw untrusted(problem)
+}
+
 /** Rejects with `unauthenticated` (certificates), `forbidden` (refused by the broker) or `unavailable`. */
-export function openConnection(options: ConnectionOptions): Promise<Connection> {
+export async function openConnection(options: ConnectionOptions): Promise<Connection> {
   const url = new URL(options.url)
   const host = url.hostname.replace(/^\[|\]$/g, '')
+  const port = url.port === '' ? 8883 : Number(url.port)
+  const opened = options.isClockTrusted ? null : await openWithoutClock(options, { host, port })
   return new Promise((resolve, reject) => {
     let client: MqttClient
     try {
-      client = connectMqtt({
-        protocol: 'mqtts',
-        host,
-        port: url.port === '' ? 8883 : Number(url.port),
+      const session: IClientOptions = {
         protocolVersion: 4,
         clientId: options.clientId,
         clean: false,
@@ -58,11 +80,13 @@ export function openConnection(options: ConnectionOptions): Promise<Connection> 
         reconnectPeriod: 0,
         resubscribe: false,
         queueQoSZero: false,
-        ca: options.caPem,
-        cert: options.certificatePem,
-        key: options.keyPem,
         will: { ...options.will, qos: 1, retain: true },
-      })
+      }
+      const own = { ca: options.caPem, cert: options.certificatePem, key: options.keyPem }
+      client =
+        opened === null
+          ? connectMqtt({ protocol: 'mqtts', host, port, ...session, ...own })
+          : new Client(() => opened, session)
     } catch (thrown) {
       // Found out by OpenSSL before anything is sent: files that were changed since the start and do not fit together.
       const message = thrown instanceof Error ? thrown.message : String(thrown)

@@ -48,6 +48,7 @@ function createRefusing() {
   return createInbox({
     agency: AGENCY,
     cameraId: 'north',
+    renewal: { told() {}, take: () => null },
     hotlists: {
       takeManifest(list): HotlistAck {
         version += 1
@@ -114,6 +115,7 @@ test('a missing key is asked for at once, again when no answer comes, and no oth
   const inbox = createInbox({
     agency: AGENCY,
     cameraId: 'north',
+    renewal: { told() {}, take: () => null },
     hotlists: {
       ...{ takeManifest: () => null, takeChunk() {}, wanted: null, advance: async () => null, asked() {} },
       get missingKeys() {

@@ -3,7 +3,7 @@ import { type Clock, SECOND_MS } from '../../shared/clock.ts'
 import { AppError, toAppError } from '../../shared/errors.ts'
 import type { NewId } from '../../shared/ids.ts'
 import type { Log } from '../../shared/log.ts'
-import { LIST_KEY, parseTopic, topics } from '../../shared/topics.ts'
+import { CERTIFICATE, LIST_KEY, parseTopic, RENEW, topics } from '../../shared/topics.ts'
 import {
   type HotlistAck,
   MAX_MANIFEST_BYTES,
@@ -16,6 +16,7 @@ import type { Hotlists } from '../hotlist/hotlist.ts'
 import type { CameraPolicy } from '../policy.ts'
 import type { SigningKeys } from '../signing-keys.ts'
 import type { Connection } from './connection.ts'
+import type { Renewal } from './renewal.ts'
 
 /** A request for the list key that is not answered is made again after this, milliseconds. */
 export const KEY_REQUEST_MS = 30 * SECOND_MS
@@ -30,6 +31,7 @@ export interface InboxDeps {
   hotlists: Pick<Hotlists, 'takeManifest' | 'takeChunk' | 'wanted' | 'advance' | 'asked' | 'missingKeys' | 'takeKey'>
   policy: Pick<CameraPolicy, 'take'>
   signingKeys: Pick<SigningKeys, 'take'>
+  renewal: Renewal
   clock: Pick<Clock, 'monotonicMs'>
   newId: NewId
   log: Log
@@ -174,6 +176,9 @@ export function createInbox(deps: InboxDeps): Inbox {
     else if (topic.kind === 'signing-keys') takeSigningKeys(topic.version, payload)
     else if (isPolicy) send('policy', policy.take(payload))
     else if (topic.kind === 'command' && topic.operation === LIST_KEY) return takeKey(topic.id, payload)
+    else if (topic.kind === 'command' && topic.operation === RENEW) connection !== null && deps.renewal.told(connection)
+    else if (topic.kind === 'command' && topic.operation === CERTIFICATE)
+      return connection === null ? 'not connected' : deps.renewal.take(connection, topic.id, payload)
     else if (topic.kind === 'command') return `this version knows no command ${topic.operation}`
     else return `a camera does not take ${topic.kind}`
     return null

@@ -2,23 +2,25 @@
  * Outbox → MQTT QoS 1. Publishes only while connected, a fixed number at a time, and removes a row only on its PUBACK
  * [MQTT-4.3.2-1]; when the connection ends, what was in flight is still in the outbox and goes again. Reconnects by itself.
  */
-import { readFile } from 'node:fs/promises'
 import { type Clock, SECOND_MS } from '../../shared/clock.ts'
 import { AppError, type ErrorCode, toAppError } from '../../shared/errors.ts'
 import type { NewId, Random } from '../../shared/ids.ts'
 import type { Log } from '../../shared/log.ts'
 import { cameraClientId } from '../../shared/names.ts'
 import { createBackOff } from '../../shared/retry.ts'
+import type { Verifier } from '../../shared/signing.ts'
 import { topics } from '../../shared/topics.ts'
 import { type CameraStatus, EARLIEST_TIME_MS } from '../../shared/wire/index.ts'
 import type { ClockState } from '../clock-state.ts'
 import type { Hotlists } from '../hotlist/hotlist.ts'
+import type { Identity } from '../identity.ts'
 import { limitLog } from '../limited-log.ts'
 import type { Outbox, OutboxRow } from '../outbox/outbox.ts'
 import type { CameraPolicy } from '../policy.ts'
 import type { SigningKeys } from '../signing-keys.ts'
 import { type Connection, openConnection } from './connection.ts'
 import { createInbox, type Inbox } from './inbox.ts'
+import { createRenewal } from './renewal.ts'
 import { createSetBacks } from './set-backs.ts'
 
 /** A publish without PUBACK for this long: the connection is no good, milliseconds. */
@@ -56,7 +58,7 @@ export interface Uplink {
 export interface UplinkConfig {
   agency: string
   cameraId: string
-  broker: { url: string; caFile: string; certificateFile: string; keyFile: string; keepaliveSeconds: number }
+  broker: { url: string; keepaliveSeconds: number }
   inFlight: number
 }
 
@@ -66,7 +68,9 @@ export interface UplinkDeps {
   hotlists: Hotlists
   policy: CameraPolicy
   signingKeys: SigningKeys
-  clockState: Pick<ClockState, 'agingMs'>
+  identity: Identity
+  verifier: Verifier
+  clockState: Pick<ClockState, 'agingMs' | 'state'>
   software: string
   clock: Clock
   newId: NewId
@@ -109,6 +113,7 @@ class OutboxUplink implements Uplink {
       hotlists: deps.hotlists,
       policy: deps.policy,
       signingKeys: deps.signingKeys,
+      renewal: createRenewal({ ...deps, ...deps.config }),
       clock: deps.clock,
       newId: deps.newId,
       log: limitLog(deps.log, deps.clock),
@@ -166,30 +171,28 @@ class OutboxUplink implements Uplink {
 
   /** One connection, from TLS to its end; resolves with why it ended. */
   async #session(signal: AbortSignal): Promise<AppError> {
-    const { clock, config, log, newId } = this.#deps
+    const { clock, config, log, newId, identity, clockState } = this.#deps
     this.#sessionId = newId()
     const sinceMs = Math.max(EARLIEST_TIME_MS, clock.nowMs())
     let connection: Connection
     try {
       // Read each time: a renewed certificate is taken without a restart.
-      const [caPem, certificatePem, keyPem] = await Promise.all([
-        readFile(config.broker.caFile),
-        readFile(config.broker.certificateFile),
-        readFile(config.broker.keyFile),
-      ])
+      const own = await identity.load()
       connection = await openConnection({
         url: config.broker.url,
         clientId: cameraClientId(config.agency, config.cameraId),
         keepaliveSeconds: config.broker.keepaliveSeconds,
-        caPem,
-        certificatePem,
-        keyPem,
+        ...own,
+        isClockTrusted: clockState.state === 'synced',
         will: { topic: topics.status(config.agency, config.cameraId), payload: this.#status(false, sinceMs) },
         onPublish: (topic, payload) => this.#inbox.receive(topic, payload),
       })
     } catch (thrown) {
-      return toAppError(thrown)
+      const error = toAppError(thrown)
+      if (error.code === 'unauthenticated' || error.code === 'forbidden') identity.refused()
+      return error
     }
+    identity.accepted()
     this.counters.connections += 1
     log.info('uplink_up', { sessionId: this.#sessionId, url: config.broker.url })
     return await this.#converse(connection, sinceMs, signal)

@@ -1,5 +1,6 @@
-/** `candor camera`: enrol, list, replace, revoke. The camera's key is made here and never leaves this machine. */
+/** `candor camera`: enrol, list, replace, revoke. With `add` and `replace` the camera's key is made here and never leaves this machine. */
 import type { Command } from 'commander'
+import { registerClaims } from './claim.ts'
 
 interface EnrolOptions {
   out: string
@@ -31,6 +32,8 @@ export function register(program: Command): void {
   enrolment('add', 'register a camera: makes its key here, has its certificate signed, writes its folder')
   enrolment('replace', 'a new key and certificate under the same name; the old one is refused at once')
 
+  registerClaims(camera)
+
   camera
     .command('list')
     .description('cameras with what they last said of themselves')
@@ -58,6 +61,8 @@ export function register(program: Command): void {
       })
       const { cameras } = await withClient((client) => client.call(schema, 'GET', '/api/v1/cameras'))
       if (options.json === true) return printJson(cameras)
+      const { alarmLines, fetchClaims } = await import('./claim-calls.ts')
+      const { claims } = await fetchClaims()
       const nowMs = Date.now()
       /** Of a live camera: that frames come, or for how long none has. */
       const frames = (source: { state: string; frameAgeMs: number | null } | undefined) =>
@@ -84,6 +89,7 @@ export function register(program: Command): void {
       process.stdout.write(
         table(['camera', 'state', 'health', 'frames', 'waiting', 'software', 'certificate until'], rows),
       )
+      process.stdout.write(alarmLines(claims))
     })
 
   camera

@@ -1,5 +1,5 @@
 /** `candor cloud`: run the cloud, or write its first configuration. */
-import type { Command } from 'commander'
+import { Argument, type Command } from 'commander'
 
 interface InitOptions {
   agency: string
@@ -53,6 +53,22 @@ export function register(program: Command): void {
       ended.abort()
       await systemd.stopping()
       await cloud.close()
+    })
+
+  cloud
+    .command('authority')
+    .description(
+      'on the host: from one certificate authority to the next, step by step; start the cloud again after each',
+    )
+    .addArgument(new Argument('<step>').choices(['prepare', 'switch', 'retire']))
+    .requiredOption('--config <file>', 'configuration file of the cloud')
+    .option('--leave', 'go on without cameras that have not followed: they are to be enrolled anew')
+    .action(async (step: 'prepare' | 'switch' | 'retire', options: { config: string; leave?: boolean }) => {
+      const { onHost } = await import('./host.ts')
+      await onHost(options.config, (host) => host.rotateAuthority(step, options.leave === true))
+      process.stdout.write(
+        'Done. Start the cloud again; every camera renews its certificate within an hour of being online.\n',
+      )
     })
 
   cloud

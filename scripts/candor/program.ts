@@ -12,6 +12,7 @@ import { register as registerCloud } from './cloud.ts'
 import { register as registerContract } from './contract.ts'
 import { register as registerDoctor } from './doctor.ts'
 import { register as registerEdge } from './edge.ts'
+import { register as registerEnrolUnit } from './enrol-unit.ts'
 import { register as registerFactor } from './factor.ts'
 import { register as registerGrant } from './grant.ts'
 import { register as registerHold } from './hold.ts'
@@ -30,6 +31,7 @@ import { register as registerWebhook } from './webhook.ts'
 const REGISTRATIONS = [
   registerRead,
   registerEdge,
+  registerEnrolUnit,
   registerCloud,
   registerLogin,
   registerFactor,

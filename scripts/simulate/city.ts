@@ -3,9 +3,9 @@
  * search, steps of alerts, review, audit) on a real database; each act is told to the tally when it was done.
  */
 
-import { newCameraRequest } from '../../cloud/authority.ts'
 import { createIngest, type Ingest } from '../../cloud/ingest.ts'
 import type { RunningCloud } from '../../cloud/main.ts'
+import { newCameraRequest } from '../../shared/certificate-request.ts'
 import { AppError } from '../../shared/errors.ts'
 import { newId } from '../../shared/ids.ts'
 import { topics } from '../../shared/topics.ts'
@@ -80,6 +80,7 @@ export function createCity(options: {
       ...cloud.parts,
       match: cloud.parts.hotlists.match,
       onListKeyRequest() {},
+      onCertificateRequest() {},
       retention: () => cloud.parts.policy.retention(),
       unmatchedInMemory: () => cloud.parts.policy.current().unmatchedInMemory,
       counters: cloud.parts.metrics.ingest,
@@ -179,7 +180,7 @@ export function createCity(options: {
     },
     async addCamera() {
       const name = `camera-${cameras.length + 1}`
-      const { csrPem } = await newCameraRequest(name)
+      const { csrPem } = newCameraRequest(name)
       await parts.cameras.add(name, csrPem, 'tech')
       const nowMs = clock.nowMs()
       cameras.push({

@@ -5,7 +5,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
-import { newCameraRequest } from '../../cloud/authority.ts'
+import { newCameraRequest } from '../../shared/certificate-request.ts'
 import type { Https } from './https.ts'
 
 const CANDOR = fileURLToPath(new URL('../candor.ts', import.meta.url))
@@ -28,7 +28,7 @@ export interface CameraFiles {
 
 /** Registers `camera` and writes key.pem, certificate.pem, ca.pem, list-keys.pem and sealing.pem into `folder`. */
 export async function enrolCamera(https: Https, token: string, camera: string, folder: string): Promise<CameraFiles> {
-  const { keyPem, csrPem } = await newCameraRequest(camera)
+  const { keyPem, csrPem } = newCameraRequest(camera)
   const issued = issuedSchema.parse(await https.call('POST', '/api/v1/cameras', { token, json: { camera, csrPem } }))
   await mkdir(folder, { recursive: true, mode: 0o700 })
   await writeFile(join(folder, 'key.pem'), keyPem, { mode: 0o600 })

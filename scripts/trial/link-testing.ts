@@ -9,12 +9,13 @@ import { AGENCY, createMovableClock, type MovableClock, type TestCloud } from '.
 import { type ClockState, openClockState } from '../../edge/clock-state.ts'
 import { readEnrolledKeys } from '../../edge/config.ts'
 import { createHotlists, type Hotlists } from '../../edge/hotlist/hotlist.ts'
+import { createIdentity, type Identity } from '../../edge/identity.ts'
 import { type Outbox, openOutbox } from '../../edge/outbox/outbox.ts'
 import { type CameraPolicy, createPolicy } from '../../edge/policy.ts'
 import { createSigningKeys, type SigningKeys } from '../../edge/signing-keys.ts'
 import { createUplink, outboxTopic, type Uplink } from '../../edge/uplink/uplink.ts'
 import { newId } from '../../shared/ids.ts'
-import { silentLog } from '../../shared/log.ts'
+import { type Log, silentLog } from '../../shared/log.ts'
 import { createSealer } from '../../shared/sealing.ts'
 import { openDatabase } from '../../shared/sqlite.ts'
 
@@ -101,6 +102,7 @@ export interface LinkedCamera {
   readonly wire: Wire
   readonly clock: MovableClock
   readonly clockState: ClockState
+  readonly identity: Identity
   /** Starts the uplink; nothing is connected before. */
   start(): void
   /** Ends the uplink as a camera that is shut down does. */
@@ -115,6 +117,8 @@ export interface LinkOptions {
   /** What the camera knows of its clock, and how far ahead that is, ms. */
   clockState?: 'synced' | 'unsynced'
   wallAheadMs?: number
+  /** Of the uplink. */
+  log?: Log
   /** Pauses are over when the test advances the clock, and never because the machine is slow. */
   stillClock?: boolean
 }
@@ -155,30 +159,31 @@ export async function withCamera(
   const retention = { unmatchedDays: 30, matchedDays: 30, cropDays: 30 }
   const policy = createPolicy({ ...signed, defaults: { upload: 'all', unmatchedInMemory: false, retention } })
   const hotlists = createHotlists({ ...signed, staleLists: () => policy.staleLists })
+  const [caFile, certificateFile, keyFile] = ['ca.pem', 'certificate.pem', 'key.pem'].map((name) => join(folder, name))
+  const identity = createIdentity({
+    ...{ agency: AGENCY, cameraId: camera, dataFolder: folder, log: silentLog },
+    broker: { caFile: caFile ?? '', certificateFile: certificateFile ?? '', keyFile: keyFile ?? '' },
+  })
   const uplink = createUplink({
     config: {
       agency: AGENCY,
       cameraId: camera,
-      broker: {
-        url: `mqtts://localhost:${wire.port}`,
-        caFile: join(folder, 'ca.pem'),
-        certificateFile: join(folder, 'certificate.pem'),
-        keyFile: join(folder, 'key.pem'),
-        keepaliveSeconds: 30,
-      },
+      broker: { url: `mqtts://localhost:${wire.port}`, keepaliveSeconds: 30 },
       inFlight,
     },
     outbox,
     hotlists,
     policy,
     signingKeys,
+    verifier: signingKeys.verifier,
+    identity,
     clockState,
     software: '0.1.0',
     clock,
     newId,
     // The shortest pauses between two connections.
     random: () => 0.999,
-    log: silentLog,
+    log: options.log ?? silentLog,
   })
   const abort = new AbortController()
   let running: Promise<void> = Promise.resolve()
@@ -190,7 +195,7 @@ export async function withCamera(
     const start = () => {
       running = uplink.run(abort.signal)
     }
-    await work({ outbox, uplink, hotlists, policy, signingKeys, wire, clock, clockState, start, stop })
+    await work({ outbox, uplink, hotlists, policy, signingKeys, wire, clock, clockState, identity, start, stop })
   } finally {
     await stop()
     await wire.close()

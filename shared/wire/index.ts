@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { envelopeSchema } from '../signing.ts'
 import { alertSchema, alertStepSchema } from './alert.ts'
 import { cameraHealthSchema, cameraStatusSchema } from './camera.ts'
+import { certificateAnswerSchema, certificateRequestSchema } from './enrolment.ts'
 import {
   hotlistAckSchema,
   listKeyRequestSchema,
@@ -16,6 +17,7 @@ import { cosignedSchema, signingKeysAckSchema, signingKeysSchema } from './signi
 
 export * from './alert.ts'
 export * from './camera.ts'
+export * from './enrolment.ts'
 export * from './hotlist.ts'
 export * from './policy.ts'
 export * from './sighting.ts'
@@ -37,6 +39,8 @@ export const WIRE_SCHEMAS = {
   hotlistAck: hotlistAckSchema,
   listKeyRequest: listKeyRequestSchema,
   listKey: listKeySchema,
+  certificateRequest: certificateRequestSchema,
+  certificateAnswer: certificateAnswerSchema,
   policy: policySchema,
   policyAck: policyAckSchema,
   cosigned: cosignedSchema,

@@ -25,6 +25,7 @@ import { reviewAndPublication } from './0035-review-and-publication.ts'
 import { sharing } from './0036-sharing.ts'
 import { auditPurge } from './0037-audit-purge.ts'
 import { usagePlatesByNumber } from './0038-usage-plates-by-number.ts'
+import { enrolment } from './0039-enrolment.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -52,4 +53,5 @@ export const MIGRATIONS: readonly Migration[] = [
   sharing,
   auditPurge,
   usagePlatesByNumber,
+  enrolment,
 ]

@@ -1,9 +1,9 @@
 /** Small files that must be whole or absent: written beside, flushed, renamed. Used for keys, certificates and the audit's head. */
 import { open, readFile, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { AppError, systemCode, toAppError } from '../shared/errors.ts'
+import { AppError, systemCode, toAppError } from './errors.ts'
 
-/** Only the account that runs the cloud may read it. */
+/** Only the account that runs the program may read it. */
 export const SECRET_MODE = 0o600
 /** Certificates and public keys. */
 export const PUBLIC_MODE = 0o644
@@ -81,7 +81,7 @@ function toFileError(thrown: unknown, path: string): AppError {
   const error = toAppError(thrown)
   if (error.code === 'storage_full') return new AppError('storage_full', `no space left for ${path}`, { cause: thrown })
   return new AppError('unavailable', `${path} cannot be written or read: ${systemCode(thrown) ?? error.message}`, {
-    hint: 'check that the folder exists, is on a mounted disk and belongs to the account that runs the cloud',
+    hint: 'check that the folder exists, is on a mounted disk and belongs to the account that runs this',
     cause: thrown,
   })
 }

@@ -1,0 +1,58 @@
+/**
+ * A camera's folder: key, certificate, authority, keys of the cloud and an edge.json that is ready to use. Each file is whole or absent,
+ * and edge.json comes last: where it is, all is. Called by enrol.ts and by `candor camera add`.
+ */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { checkConfig } from '../../shared/config.ts'
+import { AppError } from '../../shared/errors.ts'
+import { readFileIfThere, removeIfThere, writeFileDurably } from '../../shared/secret-file.ts'
+import type { IssuedCamera } from '../../shared/wire/index.ts'
+import { edgeConfigSchema } from '../config.ts'
+
+export const KEY_FILE = 'key.pem'
+export const CONFIG_FILE = 'edge.json'
+
+/** The key that lies in the folder, or a new one of `make` that from now on does. Throws `conflict` when there is a camera already. */
+export async function keyIn(folder: string, make: () => string): Promise<{ keyPem: string; isNew: boolean }> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const config = join(folder, CONFIG_FILE)
+  if ((await readFileIfThere(config)) !== null) {
+    throw new AppError('conflict', `${config} is there already`, { hint: 'name another folder with --out' })
+  }
+  const file = join(folder, KEY_FILE)
+  const there = await readFileIfThere(file)
+  if (there !== null) return { keyPem: there, isNew: false }
+  const keyPem = make()
+  await writeFileDurably(file, keyPem)
+  return { keyPem, isNew: true }
+}
+
+export const removeKey = (folder: string) => removeIfThere(join(folder, KEY_FILE))
+
+/** Everything but the key. `host`: of the cloud, for the broker's address where `broker` does not say another. */
+export async function writeCameraFolder(
+  folder: string,
+  issued: IssuedCamera,
+  options: { host: string; broker?: string | undefined; frames: string },
+): Promise<void> {
+  const { unmatchedDays, matchedDays, cropDays } = issued.policy.retention
+  const host = options.host.includes(':') ? `[${options.host}]` : options.host
+  const config = {
+    agency: issued.agency,
+    cameraId: issued.camera,
+    broker: { url: options.broker ?? `mqtts://${host}:${issued.mqttPort}` },
+    source: { kind: 'replay', path: options.frames },
+    // From its first frame on, and not only once it has been sent the signed one.
+    upload: issued.policy.upload,
+    unmatchedInMemory: issued.policy.unmatchedInMemory,
+    retention: { unmatchedDays, matchedDays, cropDays },
+  }
+  // Found out here and not on a pole.
+  checkConfig(config, edgeConfigSchema, CONFIG_FILE)
+  await writeFileDurably(join(folder, 'certificate.pem'), issued.certificatePem)
+  await writeFileDurably(join(folder, 'ca.pem'), issued.caPem)
+  await writeFileDurably(join(folder, 'list-keys.pem'), issued.listKeysPem)
+  await writeFileDurably(join(folder, 'sealing.pem'), issued.sealingPem)
+  await writeFileDurably(join(folder, CONFIG_FILE), `${JSON.stringify(config, null, 2)}\n`)
+}

@@ -1,0 +1,104 @@
+/**
+ * By what the camera shows who it is: the files that it was enrolled with, or the newer ones that it has been given since. Those are one
+ * file in the data folder, so that key and certificate change together whatever happens, and the folder of the configuration may be
+ * read-only. Called by the uplink at each connection.
+ */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { AppError, toAppError } from '../shared/errors.ts'
+import type { Log } from '../shared/log.ts'
+import { cameraUrn } from '../shared/names.ts'
+import { readFileIfThere, writeFileDurably } from '../shared/secret-file.ts'
+import { authoritiesIn, issuerOf } from './server-trust.ts'
+
+export const IDENTITY_FILE = 'identity.pem'
+
+export interface OwnIdentity {
+  keyPem: string
+  certificatePem: string
+  caPem: string
+}
+
+export interface Identity {
+  /** Of the certificate that was issued last; after refusals each in turn. */
+  load(): Promise<OwnIdentity>
+  /** The cloud refused what `load` gave: the next one is tried. Only a connection ends the one of before, so that may still be good. */
+  refused(): void
+  accepted(): void
+  /** From now on `load` gives this. Throws `integrity` for a certificate that is not this camera's, `storage_full`, `unavailable`. */
+  take(next: OwnIdentity): Promise<void>
+}
+
+export interface IdentityDeps {
+  agency: string
+  cameraId: string
+  dataFolder: string
+  broker: { caFile: string; certificateFile: string; keyFile: string }
+  log: Log
+}
+
+/** Why the three do not go together, or null. */
+export function identityProblem(own: OwnIdentity, urn: string): string | null {
+  try {
+    const certificate = new X509Certificate(own.certificatePem)
+    if (!certificate.checkPrivateKey(createPrivateKey(own.keyPem))) return 'the certificate is for another key'
+    if (issuerOf(certificate, authoritiesIn(own.caPem)) === null) return 'the certificate is of another authority'
+    return certificate.subjectAltName === `URI:${urn}` ? null : 'the certificate names another camera'
+  } catch (thrown) {
+    return `damaged: ${toAppError(thrown).message}`
+  }
+}
+
+const issuedAtMs = ({ certificatePem }: OwnIdentity) =>
+  new Date(new X509Certificate(certificatePem).validFrom).getTime()
+
+export function createIdentity({ agency, cameraId, dataFolder, broker, log }: IdentityDeps): Identity {
+  const file = join(dataFolder, IDENTITY_FILE)
+  const urn = cameraUrn(agency, cameraId)
+  let refusals = 0
+
+  async function enrolled(): Promise<OwnIdentity> {
+    const [caPem, certificatePem, keyPem] = await Promise.all(
+      [broker.caFile, broker.certificateFile, broker.keyFile].map((path) => readFile(path, 'utf8')),
+    )
+    return { caPem: caPem ?? '', certificatePem: certificatePem ?? '', keyPem: keyPem ?? '' }
+  }
+
+  /** null: there is none, or it is of no use. */
+  async function renewed(): Promise<OwnIdentity | null> {
+    const text = await readFileIfThere(file)
+    if (text === null) return null
+    const [keyPem = '', certificatePem = '', ...authorities] =
+      text.match(/-----BEGIN [A-Z ]+-----[^-]+-----END [A-Z ]+-----\n?/g) ?? []
+    const own = { keyPem, certificatePem, caPem: authorities.join('') }
+    const problem = identityProblem(own, urn)
+    if (problem === null) return own
+    log.warn('identity_not_used', { path: file, reason: problem })
+    return null
+  }
+
+  return {
+    async load() {
+      const [first, second] = [await enrolled(), await renewed()]
+      if (second === null) return first
+      // A camera that was enrolled anew has the newer one in its folder.
+      const isSecondNewer = identityProblem(first, urn) !== null || issuedAtMs(second) >= issuedAtMs(first)
+      return isSecondNewer === (refusals % 2 === 0) ? second : first
+    },
+    refused() {
+      refusals += 1
+    },
+    accepted() {
+      // Whichever it was is now tried first.
+      refusals %= 2
+    },
+    async take(next) {
+      const problem = identityProblem(next, urn)
+      if (problem !== null) throw new AppError('integrity', problem)
+      const lines = [next.keyPem, next.certificatePem, next.caPem].map((pem) => `${pem.trim()}\n`)
+      await writeFileDurably(file, lines.join(''))
+      refusals = 0
+    },
+  }
+}
