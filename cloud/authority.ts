@@ -98,7 +98,7 @@ export async function openAuthority(deps: AuthorityDeps): Promise<Authority> {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const ca = await openCa(folder, agency, clock)
   const rotation = await readRotation(folder)
-  const trustedPem = [ca.certificate.toString('pem'), ...rotation.others].map((pem) => `${pem.trim()}\n`).join('')
+  const trustedPem = [ca.certificate.toString('pem'), ...rotation.others].map((pem) => pem.trim()).join('\n')
   let server = await openCertificate(folder, ca, deps, SERVER)
   let partner: Pair | null = null
   return {

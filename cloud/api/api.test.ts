@@ -493,7 +493,10 @@ test('status tells the page list versions, ages and what I may do', async () => 
     assert.equal(status.json.permissions, permissionsOf(['supervisor']))
     assert.ok(status.json.permissions.includes('alerts.verify') && !status.json.permissions.includes('search.run'))
     assert.equal(status.json.hotlists, [])
-    assert.equal(status.json.cameras, { registered: 0, online: 0 })
+    assert.equal(status.json.cameras, {
+      ...{ registered: 0, online: 0, claimAlarms: 0 },
+      certificatesEnding: { 0: 0, 1: 0, 7: 0, 30: 0 },
+    })
   })
 })
 
