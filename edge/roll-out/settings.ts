@@ -30,7 +30,7 @@ export const MAX_TRIAL_STARTS = 3
 /** No frame for so long on trial: back to the settings of before. */
 export const TRIAL_MS = 10 * MINUTE_MS
 /** Frames must be read and the cloud be reached for so long. */
-export const WELL_MS = 30 * SECOND_MS
+export const WELL_MS = 15 * SECOND_MS
 /** Between two looks. */
 const LOOK_MS = SECOND_MS
 
