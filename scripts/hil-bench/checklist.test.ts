@@ -9,7 +9,7 @@ const step = (change: Partial<Step> = {}): Step => ({
   id: 'one',
   title: 'One',
   needs: 'x',
-  todo: [],
+  actions: [],
   expect: [],
   ...change,
 })

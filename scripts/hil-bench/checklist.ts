@@ -118,7 +118,7 @@ async function confirmed(check: Check, camera: string, deps: BenchDeps): Promise
 async function tryStep(step: Step, state: BenchState, deps: BenchDeps): Promise<z.infer<typeof doneSchema>> {
   const { terminal, clock } = deps
   terminal.say(`\n${step.id}: ${step.title}\n  needs: ${step.needs}`)
-  for (const line of step.todo) terminal.say(`  do:    ${line}`)
+  for (const line of step.actions) terminal.say(`  do:    ${line}`)
   for (const line of step.expect) terminal.say(`  see:   ${line}`)
   const done = (verdict: 'passed' | 'failed' | 'skipped', note: string, seconds: number | null = null) => ({
     ...{ verdict, note: note.slice(0, MAX_NOTE), seconds, atMs: clock.nowMs() },
@@ -180,9 +180,9 @@ export function report(state: BenchState, day: string): string {
 }
 
 function printProcedure(): void {
-  for (const { id, title, needs, todo, expect, check } of STEPS) {
+  for (const { id, title, needs, actions, expect, check } of STEPS) {
     process.stdout.write(`${id}: ${title}\n  needs: ${needs}\n`)
-    for (const line of todo) process.stdout.write(`  do:    ${line}\n`)
+    for (const line of actions) process.stdout.write(`  do:    ${line}\n`)
     for (const line of expect) process.stdout.write(`  see:   ${line}\n`)
     if (check !== undefined) process.stdout.write(`  the cloud is asked: ${check}\n`)
   }
