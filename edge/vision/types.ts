@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
+import type { ScenePicture } from '../../shared/wire/heartbeat.ts'
 import type { Candidate, Region, Vehicle } from '../../shared/wire/sighting.ts'
 
 export type { Candidate, Region, Vehicle }
@@ -58,6 +59,8 @@ export interface FrameReading {
   still: boolean
   /** Best first; none of a still frame. */
   reads: PlateRead[]
+  /** How the picture itself is; only of frames that were looked at for that (scene-watch.ts). */
+  picture?: ScenePicture
 }
 
 export const DETECTORS = ['candor', 'ppocr', 'cascade'] as const
@@ -118,6 +121,8 @@ export interface VisionDoor {
   crop(frame: Uint8Array, region: Region, maxBytes: number): Promise<EvidenceCrop>
   /** Whose plate lies within `corners`, by what is written on it; null where that cannot be seen. Rejects as `read` does. */
   jurisdiction(frame: Uint8Array, corners: Corners): Promise<Jurisdiction | null>
+  /** How the picture was at the newest look; null before the first. */
+  readonly picture: ScenePicture | null
   /** Times that the child was started again. */
   readonly restarts: number
   /** Process id of the child, null while there is none. */
@@ -128,4 +133,6 @@ export interface VisionDoor {
 export interface VisionDeps {
   clock: Clock
   log: Log
+  /** Where what was learned of the view is kept; without it, nothing is. */
+  viewFile?: string
 }

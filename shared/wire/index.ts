@@ -18,6 +18,7 @@ import { cosignedSchema, signingKeysAckSchema, signingKeysSchema } from './signi
 export * from './alert.ts'
 export * from './camera.ts'
 export * from './enrolment.ts'
+export * from './heartbeat.ts'
 export * from './hotlist.ts'
 export * from './policy.ts'
 export * from './sighting.ts'
