@@ -300,6 +300,9 @@ test('alarms about a camera end with its registration', () =>
   inCloud(async (world) => {
     const { report, open } = await withCamera(world)
     for (let i = 0; i < RAISE_AFTER; i++) await report(HOT)
+    await replaced(world)
+    await world.cloud.parts.fleet.upkeep()
+    assert.equal(await open(), ['hot'], 'another unit in the same place')
     await world.cloud.parts.cameras.revoke(CAMERA, 'tess')
     await world.cloud.parts.fleet.upkeep()
     assert.equal(await open(), [])

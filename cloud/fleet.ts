@@ -65,7 +65,7 @@ export interface Fleet {
 
 export interface FleetDeps extends Omit<AlarmsDeps, 'keptDays'> {
   config: FleetConfig
-  cameras: Pick<Cameras, 'isRegistered' | 'list'>
+  cameras: Pick<Cameras, 'isRegistered' | 'list' | 'onRevoked'>
   /** Claims that a second key has used. */
   misusedClaims: () => Promise<{ camera: string; misuses: number }[]>
   log: Log
@@ -146,6 +146,23 @@ export async function createFleet(deps: FleetDeps): Promise<Fleet> {
   }
 
   const waiting = new Set<string>()
+  /** Since the upkeep before. */
+  const revoked = new Set<string>()
+  deps.cameras.onRevoked((camera) => revoked.add(camera))
+
+  /** Its unit may only have been replaced. */
+  async function isRevoked(camera: string): Promise<boolean> {
+    if (!revoked.has(camera)) return false
+    const [row] = await database.read(
+      build.selectFrom('cameras').select('revoked_at_ms').where('camera_id', '=', camera),
+    )
+    return row === undefined || row.revoked_at_ms !== null
+  }
+
+  async function endMaintenance(watched: Watched): Promise<void> {
+    await database.writeBatch([build.deleteFrom('fleet_maintenance').where('camera_id', '=', watched.camera)])
+    watched.maintenance = null
+  }
 
   return {
     recordHealth(health, receivedAtMs) {
@@ -231,8 +248,7 @@ export async function createFleet(deps: FleetDeps): Promise<Fleet> {
         throw new AppError('bad_input', `the end must lie within ${MAX_MAINTENANCE_MS / DAY_MS} days from now`)
       }
       if (untilMs === null) {
-        await database.writeBatch([build.deleteFrom('fleet_maintenance').where('camera_id', '=', camera)])
-        watched.maintenance = null
+        await endMaintenance(watched)
         return
       }
       const values = { until_ms: untilMs, set_at_ms: nowMs, set_by: by, note }
@@ -257,22 +273,20 @@ export async function createFleet(deps: FleetDeps): Promise<Fleet> {
     upkeep: () =>
       later('fleet_upkeep_failed', async () => {
         const nowMs = clock.nowMs()
-        const revoked = new Set(
-          (await deps.cameras.list()).flatMap(({ camera, state }) => (state === 'revoked' ? [camera] : [])),
-        )
-        for (const watched of fleet.values()) {
-          if (!revoked.has(watched.camera)) await watching.judgeSilence(watched, startedAtMs, nowMs)
+        for (const watched of [...fleet.values()]) {
+          if (watched.maintenance !== null && watched.maintenance.untilMs <= nowMs) await endMaintenance(watched)
+          if (!(await isRevoked(watched.camera))) await watching.judgeSilence(watched, startedAtMs, nowMs)
           else {
             await watching.clearAll(watched)
             if (watched.open.size === 0) fleet.delete(watched.camera)
           }
         }
+        revoked.clear()
         countOpen()
         await alarms.tell()
         for (let step = 0; step < PURGE_STEPS; step++) {
           if ((await history.purge(nowMs)) + (await alarms.purge(nowMs)) === 0) break
         }
-        await database.writeBatch([build.deleteFrom('fleet_maintenance').where('until_ms', '<=', nowMs)])
       }),
 
     settled: async () => {

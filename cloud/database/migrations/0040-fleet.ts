@@ -37,6 +37,7 @@ export const fleet: Migration = {
       told_revision INTEGER NOT NULL
     ) STRICT;
     CREATE UNIQUE INDEX fleet_alarms_open ON fleet_alarms (camera_id, kind) WHERE cleared_at_ms IS NULL;
+    CREATE INDEX fleet_alarms_open_by_time ON fleet_alarms (raised_at_ms) WHERE cleared_at_ms IS NULL;
     CREATE INDEX fleet_alarms_by_camera ON fleet_alarms (camera_id, raised_at_ms);
     CREATE INDEX fleet_alarms_by_time ON fleet_alarms (raised_at_ms);
     CREATE INDEX fleet_alarms_by_end ON fleet_alarms (cleared_at_ms) WHERE cleared_at_ms IS NOT NULL;
