@@ -120,12 +120,16 @@ test('blurred is what is far below the usual, and nothing without a past or with
   assert.equal(kinds(picture({ sharpness: 0 }), { usual: null }), [])
 })
 
-test('moved is a sure displacement, or another view; covered is nearly no outline; fog is neither', () => {
+test('moved is a sure displacement, or another view; covered leaves few outlines, and others; fog is neither', () => {
   assert.equal(kinds(picture({ displacementRatio: LIMITS.movedRatio })), ['moved'])
   assert.equal(kinds(picture({ displacementRatio: LIMITS.movedRatio - 0.001 })), [])
-  assert.equal(kinds(picture({ displacementRatio: 0.1, likeness: 0.4 })), [], 'not sure, and not another view')
-  assert.equal(kinds(picture({ likeness: 0.1 })), ['moved'])
-  assert.equal(kinds(picture({ likeness: 0.1, detail: 0.3 })), [], 'fog')
+  assert.equal(kinds(picture({ displacementRatio: 0.1, likeness: 0.44 })), [], 'not sure, and not another view')
+  assert.equal(kinds(picture({ displacementRatio: 0.1, likeness: 0.45 })), ['moved'])
+  assert.equal(kinds(picture({ likeness: 0.35 })), [])
+  assert.equal(kinds(picture({ likeness: 0.34 })), ['moved'])
+  assert.equal(kinds(picture({ likeness: 0.55, detail: 0.2 })), [], 'fog')
+  assert.equal(kinds(picture({ likeness: 0.54, detail: 0.449 })), ['covered'])
+  assert.equal(kinds(picture({ likeness: 0.54, detail: 0.45 })), [])
   assert.equal(kinds(picture({ likeness: 0, detail: 0.05 })), ['covered'])
   assert.equal(kinds(picture({ likeness: 0, detail: 0.05, luminance: 1 })), ['dark'])
   assert.equal(kinds(picture({ likeness: null, detail: null, displacementRatio: null })), [], 'it learns')

@@ -26,10 +26,13 @@ const NEVER_DARK = 50
 /** Likeness from which a displacement is believed: below it the view may be any. */
 const SURE_LIKENESS = 0.45
 /** Likeness below which it is another view, if there is something to be seen in it. */
-const UNLIKE = 0.25
-/** Outlines beside the learned ones: below the first nothing is seen through, above the second there is a view. Fog lies between. */
-const COVERED_DETAIL = 0.12
+const UNLIKE = 0.35
+/**
+ * Outlines beside the learned ones, below which something is before the lens if what is left is unlike what was learned. Fog leaves a
+ * fifth of the outlines where they were (likeness 0.8 and more), paint and cloth leave others or none.
+ */
 const VIEW_DETAIL = 0.45
+const COVERED_LIKENESS = 0.55
 
 export function pictureFaults(picture: ScenePicture, usual: UsualPicture, limits: PictureLimits): Set<PictureFault> {
   const { luminance, sharpness, detail, likeness, displacementRatio } = picture
@@ -42,8 +45,11 @@ export function pictureFaults(picture: ScenePicture, usual: UsualPicture, limits
   if (detail === null || likeness === null || displacementRatio === null) return faults
   // What is dark has no outlines either, and what cannot be seen cannot be said to have moved.
   if (faults.has('dark')) return faults
-  if (detail < COVERED_DETAIL) faults.add('covered')
-  else if (likeness >= SURE_LIKENESS && displacementRatio >= limits.movedRatio) faults.add('moved')
-  else if (likeness < UNLIKE && detail >= VIEW_DETAIL && !isBlurred) faults.add('moved')
+  if (detail < VIEW_DETAIL) {
+    if (likeness < COVERED_LIKENESS) faults.add('covered')
+    return faults
+  }
+  const isDisplaced = likeness >= SURE_LIKENESS && displacementRatio >= limits.movedRatio
+  if (isDisplaced || likeness < UNLIKE) faults.add('moved')
   return faults
 }

@@ -35,7 +35,7 @@ const STEEPEST = Math.sqrt((COARSE_PX ** 2 + DIFFERENCE_VARIANCE) / (FINE_PX ** 
 /** Around a tile, for the wider Gaussian, px. */
 const MARGIN_PX = 8
 /** Change of brightness a pixel, behind the wider Gaussian, from which an edge stands out of noise. */
-const LEAST_EDGE = 2.5
+const LEAST_EDGE = 1.2
 /** Of a tile's pixels, this part with the strongest edges is used, if there are so many. */
 const STRONGEST = 0.06
 const LEAST_EDGE_PIXELS = 24

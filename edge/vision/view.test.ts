@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { KEEP_EVERY_LOOKS, LOOK_INTERVAL_MS, openSceneWatch, readKept } from './scene-watch.ts'
-import { BAND_CHANGE_LOOKS, createView, LEARNED_LOOKS, LIGHT_BANDS, MAX_SHIFT, VIEW_GRID, type View } from './view.ts'
+import { createView, LEARNED_LOOKS, LIGHT_BANDS, MAX_SHIFT, VIEW_GRID, type View } from './view.ts'
 
 const { columns: COLUMNS, rows: ROWS } = VIEW_GRID
 const DAY = 140
@@ -60,7 +60,7 @@ function learned(): View {
 }
 
 /** What it says when it has seen this for some looks. */
-function after(view: View, cells: Uint8Array, luminance = DAY, looks = 12) {
+function after(view: View, cells: Uint8Array, luminance = DAY, looks = 25) {
   let found = view.look(cells, luminance)
   for (let look = 1; look < looks; look++) found = view.look(cells, luminance)
   return found
@@ -94,7 +94,7 @@ test('another view, and one displaced further than is looked for, is unlike', ()
 })
 
 test('a covered lens leaves no detail', () => {
-  const found = after(learned(), street({ contrast: 0 }), DAY, 20)
+  const found = after(learned(), street({ contrast: 0 }), DAY, 40)
   assert.ok((found?.detail ?? 1) < 0.05, `${found?.detail}`)
 })
 
@@ -107,21 +107,20 @@ test('a view that has moved is not learned, however long it stays so', () => {
 test('in the dark it says nothing, just above it does', () => {
   const view = learned()
   const [darkest] = LIGHT_BANDS
-  assert.is(view.look(street({ light: 0.02 }), darkest - 0.1), null)
-  // Another light, just left: it begins to learn.
-  assert.is(view.look(street({ light: 0.2 }), darkest), null)
+  assert.is(view.look(street({}), darkest - 0.1), null)
+  assert.not(view.look(street({}), darkest) === null)
 })
 
-test('night is learned when dusk came over a known view, and not when the camera had been turned', () => {
+test('the view by lamp light is learned where it is the one that is known, and not when the camera was turned', () => {
+  const night = street({ light: 0.25 })
   const view = learned()
-  after(view, street({}))
-  const night = street({ seed: 3, light: 0.25 })
-  assert.is(after(view, night, NIGHT, LEARNED_LOOKS), null)
-  assert.ok((view.look(night, NIGHT)?.likeness ?? 0) > 0.8)
+  assert.ok((after(view, night, NIGHT)?.likeness ?? 0) > 0.5)
+  assert.ok((view.kept().bands[0]?.looks ?? 0) > 5)
   const turned = learned()
-  after(turned, street({ seed: 99 }), DAY, BAND_CHANGE_LOOKS + 10)
-  assert.is(after(turned, street({ seed: 99, light: 0.25 }), NIGHT, 2 * LEARNED_LOOKS), null)
-  assert.is(turned.kept().bands[0], null)
+  assert.ok((after(turned, street({ seed: 99, light: 0.25 }), NIGHT, 40)?.likeness ?? 1) < 0.5)
+  const looks = turned.kept().bands[0]?.looks ?? 0
+  after(turned, street({ seed: 99, light: 0.25 }), NIGHT, 40)
+  assert.is(turned.kept().bands[0]?.looks ?? 0, looks, 'nothing more of it')
 })
 
 test('what was learned is known again after a restart', () => {
@@ -157,7 +156,7 @@ test('the watch looks every few seconds, tells the displacement in pixels, and k
     assert.is(statSync(file).mode & 0o777, 0o600)
     const again = openSceneWatch(file, () => nowMs)
     let moved = again.look(grey, street({ right: 4 }))
-    for (let look = 0; look < 8; look++) moved = again.look(grey, street({ right: 4 }))
+    for (let look = 0; look < 25; look++) moved = again.look(grey, street({ right: 4 }))
     assert.ok(Math.abs((moved.displacementPx ?? 0) - 80) < 10, `${moved.displacementPx}`)
     assert.ok(Math.abs((moved.displacementRatio ?? 0) - 80 / 1_920) < 0.005)
   }))

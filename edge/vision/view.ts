@@ -2,8 +2,8 @@
  * Does the camera still look where it looked? Outlines of the picture, averaged over the last looks so that traffic fades, are compared
  * with those that were learned over hours. Pure; scene-watch.ts calls it and keeps what was learned in a file.
  *
- * What is kept is no picture: the mean steepness of brightness in cells of 1/96 of the width, over minutes at least. A plate of 600 px in
- * a frame of 1920 covers 30 × 8 cells, 4 a character, before anything is averaged; `candor bench scene` reads plates at that size.
+ * What is kept is no picture: the mean steepness of brightness in cells of 1/96 of the width, over minutes at least and without its sign.
+ * A plate of 300 px in a frame of 1280 covers 22 × 5 cells, 3 a character. `candor bench scene` tries to read plates in it.
  */
 
 export const VIEW_GRID = { columns: 96, rows: 54 } as const
@@ -14,8 +14,8 @@ const CELLS = COLUMNS * ROWS
 const CLEAREST = 0.7
 /** Added to brightness before its logarithm is taken, so that noise in the dark is no outline. */
 const DARK_OFFSET = 12
-/** Part of the newest look in what is compared. */
-const RECENT = 0.3
+/** Part of the newest look in what is compared: half of it is of the last 20 s. */
+const RECENT = 0.15
 /** The street looks otherwise by lamp light: each of these ranges of mean brightness has a reference of its own; below the first, none. */
 export const LIGHT_BANDS = [4, 45, 100, 256] as const
 /** Looks after which a reference may be compared with: five minutes at one in 5 s. */
@@ -28,8 +28,6 @@ const SAME_LIKENESS = 0.5
 const SURE_LIKENESS = 0.8
 /** Largest displacement that is found, cells: a quarter of the picture. Beyond it the view is simply another one. */
 export const MAX_SHIFT = { columns: 24, rows: 14 } as const
-/** A reference of another light is begun only if the view was the same so many looks before. */
-export const BAND_CHANGE_LOOKS = 60
 
 export interface Likeness {
   /** Correlation of outlines at the best displacement, -1 to 1; 1: as learned. */
@@ -41,7 +39,7 @@ export interface Likeness {
 }
 
 export interface View {
-  /** `cells`: RGB, VIEW_GRID. Null while it learns, and in the dark. */
+  /** `cells`: RGB, VIEW_GRID. Null until the first light is learned, and in the dark. */
   look(cells: Uint8Array, luminance: number): Likeness | null
   /** What was learned, for `createView` of the next run. */
   kept(): KeptView
@@ -64,7 +62,6 @@ export function createView(before: KeptView | null): View {
     return { looks: band.looks, outlines: Float32Array.from(band.outlines, (value) => value / 255) }
   })
   let recent: Float32Array | null = null
-  let sinceSame = Number.POSITIVE_INFINITY
 
   function learn(reference: Reference, now: Float32Array): void {
     reference.looks += 1
@@ -78,25 +75,29 @@ export function createView(before: KeptView | null): View {
   return {
     look(cells, luminance) {
       const now = outlines(cells)
-      recent = recent === null ? now : recent.map((value, i) => value + RECENT * ((now[i] ?? 0) - value))
-      sinceSame += 1
+      const seen = recent === null ? now : recent.map((value, i) => value + RECENT * ((now[i] ?? 0) - value))
+      recent = seen
       const band = LIGHT_BANDS.findIndex((bound) => luminance < bound) - 1
       if (band < 0) return null
-      const reference = references[band] ?? null
-      if (reference === null) {
-        const isFirst = references.every((one) => one === null)
-        // Else somebody may have turned it in the dark.
-        if (isFirst || sinceSame <= BAND_CHANGE_LOOKS) references[band] = { looks: 1, outlines: Float32Array.from(now) }
+      const learned = references.filter((one) => one !== null && one.looks >= LEARNED_LOOKS)
+      const own = references[band] ?? null
+      if (learned.length === 0) {
+        if (own === null) references[band] = { looks: 1, outlines: Float32Array.from(now) }
+        else learn(own, now)
         return null
       }
-      if (reference.looks < LEARNED_LOOKS) {
-        learn(reference, now)
-        return null
+      // Of each light there is at most one, and the own one is mostly the best at once.
+      const ordered = learned.sort((a, b) => Number(b === own) - Number(a === own))
+      let found: Likeness | null = null
+      for (const reference of ordered) {
+        const one = compare(reference?.outlines ?? now, seen)
+        if (found === null || one.likeness > found.likeness) found = one
+        if (found.likeness >= SAME_LIKENESS) break
       }
-      const found = compare(reference.outlines, recent)
-      if (found.likeness >= SAME_LIKENESS && isInPlace(found)) {
-        sinceSame = 0
-        learn(reference, now)
+      // Another light is learned only while it is sure to be the same view: somebody may have turned it in the dark.
+      if (found !== null && found.likeness >= SAME_LIKENESS && isInPlace(found)) {
+        if (own === null) references[band] = { looks: 1, outlines: Float32Array.from(now) }
+        else learn(own, now)
       }
       return found
     },

@@ -188,12 +188,12 @@ function drive(view: Float32Array, from: Colours, random: () => number): void {
 
 /** Bright streaks, another fall of them at each look. */
 function rain(view: Float32Array, random: () => number): void {
-  for (let drop = 0; drop < 500; drop++) {
+  for (let drop = 0; drop < 400; drop++) {
     const x = Math.floor(random() * SMALL.widthPx)
     const top = Math.floor(random() * SMALL.heightPx)
-    for (let y = top; y < Math.min(SMALL.heightPx, top + 12); y++) {
+    for (let y = top; y < Math.min(SMALL.heightPx, top + 6); y++) {
       const i = 3 * (y * SMALL.widthPx + Math.min(SMALL.widthPx - 1, x + ((y - top) >> 2)))
-      for (let c = 0; c < 3; c++) view[i + c] = 0.6 * (view[i + c] ?? 0) + 0.4 * 220
+      for (let c = 0; c < 3; c++) view[i + c] = 0.75 * (view[i + c] ?? 0) + 0.25 * 220
     }
   }
 }
