@@ -267,14 +267,17 @@ test('other programs are told of alarms and of claims that were used twice, if t
       const add = async (webhook: string, url: string, json: object) =>
         (await call('POST', '/api/v1/webhooks', { token, json: { webhook, url, ...json } })).status
       assert.is(await add('none', both.url, {}), 400)
-      assert.is(await add('unknown', both.url, { events: ['camera_song'] }), 400)
-      assert.is(await add('both', both.url, { events: ['camera_alarm', 'claim_misused'] }), 201)
-      assert.is(await add('claims', claims.url, { events: ['claim_misused'] }), 201)
+      assert.is(await add('unknown', both.url, { notices: ['camera_song'] }), 400)
+      assert.is(await add('both', both.url, { notices: ['camera_alarm', 'claim_misused'] }), 201)
+      assert.is(await add('claims', claims.url, { notices: ['claim_misused'] }), 201)
       assert.is(await add('alerts', alerts.url, { groups: ['patrol'] }), 201)
       for (let i = 0; i < RAISE_AFTER; i++) await report(HOT)
       await until('the alarm arrives', () => both.got.length === 1)
-      const { alert, event } = both.got[0]?.json ?? {}
-      assert.equal([alert, event.kind, event.alarm.kind, event.alarm.cameraId], [null, 'camera_alarm', 'hot', CAMERA])
+      const { alert, notice } = both.got[0]?.json ?? {}
+      assert.equal(
+        [alert, notice.kind, notice.alarm.kind, notice.alarm.cameraId],
+        [null, 'camera_alarm', 'hot', CAMERA],
+      )
 
       const { enrolment, fleet } = world.cloud.parts
       const wanted = { camera: 'oak-st-2', site: null, hours: 1, replaces: false }
@@ -282,14 +285,14 @@ test('other programs are told of alarms and of claims that were used twice, if t
       for (let i = 0; i < 3; i++) await enrolment.ask(code, cameraRequest('unit', newCameraKey()), '10.0.0.7')
       await fleet.settled()
       await until('the misuse arrives', () => claims.got.length === 1 && both.got.length === 2)
-      const misuse = claims.got[0]?.json.event
+      const misuse = claims.got[0]?.json.notice
       assert.equal(
         [misuse.kind, misuse.alarm.cameraId, misuse.alarm.kind],
         ['claim_misused', 'oak-st-2', 'claim_misused'],
       )
       await enrolment.revoke('oak-st-2', 'tess')
       await until('its end arrives', () => claims.got.length === 2)
-      assert.ok(claims.got[1]?.json.event.alarm.clearedAtMs !== null)
+      assert.ok(claims.got[1]?.json.notice.alarm.clearedAtMs !== null)
       assert.is(alerts.got.length, 0)
     } finally {
       for (const receiver of receivers) await receiver.close()

@@ -14,7 +14,7 @@ import type { FleetConfig } from './fleet/config.ts'
 import { createHistory, type OpenHour } from './fleet/history.ts'
 import { type Figures, figuresOf } from './fleet/metrics.ts'
 import { createWatching, newWatched, type Watched } from './fleet/watching.ts'
-import type { WebhookEvent } from './webhooks/events.ts'
+import type { WebhookNotice } from './webhooks/notices.ts'
 
 /** A camera is serviced for so long at most; longer ones are set anew. */
 export const MAX_MAINTENANCE_MS = 14 * DAY_MS
@@ -76,9 +76,9 @@ export interface FleetDeps extends Omit<AlarmsDeps, 'keptDays'> {
 }
 
 /** As other programs are told of it. */
-export const eventOf = (alarm: FleetAlarm): WebhookEvent => ({
+export const noticeOf = (alarm: FleetAlarm): WebhookNotice => ({
   kind: alarm.kind === 'claim_misused' ? 'claim_misused' : 'camera_alarm',
-  eventId: alarm.alarmId,
+  noticeId: alarm.alarmId,
   revision: alarm.revision,
   document: { alarm },
 })

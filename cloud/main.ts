@@ -30,7 +30,7 @@ import { openSqlite } from './database/sqlite.ts'
 import { createDenialAudit, type Denied } from './denials.ts'
 import { createEnrolment } from './enrolment.ts'
 import { createFirstRun } from './first-run.ts'
-import { createFleet, eventOf } from './fleet.ts'
+import { createFleet, noticeOf } from './fleet.ts'
 import { createHolds } from './holds.ts'
 import { createListMappings } from './hotlists/mappings.ts'
 import { openPastCheck } from './hotlists/past.ts'
@@ -213,7 +213,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     })
     const fleet = await createFleet({
       ...{ database, agency, cameras, audit, clock, newId, log, metrics: metrics.fleet, config: config.fleet },
-      queue: (alarms) => webhooks.queueEvents(alarms.map(eventOf)),
+      queue: (alarms) => webhooks.queueNotices(alarms.map(noticeOf)),
       misusedClaims: enrolment.misused,
       publish: (alarm) =>
         broker.publish(topics.fleetAlarms(agency), Buffer.from(JSON.stringify(alarm)), { qos: 1, retain: false }),

@@ -340,7 +340,7 @@ test('what waits for a webhook is queued, found, postponed, counted and dropped 
     const url = new URL('http://127.0.0.1:9/')
     await eachAlone(world)
     const planned = await plansOf(world, async () => {
-      await webhooks.add({ webhook: 'dispatch', url, groups: ['patrol'], includePlate: false, events: [], by: 'ines' })
+      await webhooks.add({ webhook: 'dispatch', url, groups: ['patrol'], includePlate: false, notices: [], by: 'ines' })
       for (const _ of [1, 2, 3]) await publish()
       await until('one more than there may be', async () => (await webhooks.list())[0]?.dropped === 1)
       await until('it was tried', async () => (await webhooks.list())[0]?.state === 'failing')

@@ -2,7 +2,7 @@
  * Webhooks: alerts for other programs, over HTTP. An alert's new revision is queued for each webhook of its groups in the
  * transaction that marks it as published, and a loop a webhook delivers it at least once, in order of revision. None is ever
  * disabled by the cloud itself. Owns tables webhooks, webhook_deliveries and
- * webhook_events. Called by alerts.ts, the API and main.
+ * webhook_notices. Called by alerts.ts, the API and main.
  */
 import { lookup } from 'node:dns'
 import { AppError, toAppError } from '../shared/errors.ts'
@@ -13,8 +13,14 @@ import type { Statement, Written } from './database/database.ts'
 import { readAuthorities } from './webhooks/authorities.ts'
 import { attempt, type DeliveryDeps, deliver, noteSuccess, recordOf } from './webhooks/delivery.ts'
 import { SECRET_SALT_BYTES, secretOf } from './webhooks/document.ts'
-import { boundEvents, type EventKind, MAX_WAITING_EVENTS, putEvent, type WebhookEvent } from './webhooks/events.ts'
 import { type Hook, hookOf, inTurn } from './webhooks/hook.ts'
+import {
+  boundNotices,
+  MAX_WAITING_NOTICES,
+  type NoticeKind,
+  putNotice,
+  type WebhookNotice,
+} from './webhooks/notices.ts'
 import { POST_TIMEOUT_MS } from './webhooks/post.ts'
 import { createDeliveryQueue } from './webhooks/queue.ts'
 
@@ -42,7 +48,7 @@ export interface WebhookState {
   origin: string
   groups: readonly string[]
   includePlate: boolean
-  events: readonly EventKind[]
+  notices: readonly NoticeKind[]
   createdAtMs: number
   createdBy: string
   state: 'ok' | 'failing' | 'paused'
@@ -78,7 +84,7 @@ export interface Webhooks {
   /** What queues these alerts, for the transaction that marks them as published; `committed` with what it wrote. */
   queue(alerts: readonly Alert[]): Queued
   /** The same for what else webhooks may want to be told. */
-  queueEvents(events: readonly WebhookEvent[]): Queued
+  queueNotices(notices: readonly WebhookNotice[]): Queued
   list(): Promise<WebhookState[]>
   /** Returns the secret, which is shown this once. Throws `conflict`, `too_large`. */
   add(webhook: {
@@ -87,7 +93,7 @@ export interface Webhooks {
     url: URL
     groups: readonly string[]
     includePlate: boolean
-    events: readonly EventKind[]
+    notices: readonly NoticeKind[]
     by: string
   }): Promise<{ secret: string }>
   /** With everything that waits for it. This and the others throw `not_found`. */
@@ -219,18 +225,18 @@ export async function createWebhooks(deps: WebhooksDeps): Promise<Webhooks> {
         },
       }
     },
-    queueEvents(events) {
+    queueNotices(notices) {
       const nowMs = clock.nowMs()
       const statements: Statement[] = []
       const concerned: Hook[] = []
       for (const hook of hooks.values()) {
-        const own = events.filter(({ kind }) => hook.events.includes(kind))
+        const own = notices.filter(({ kind }) => hook.notices.includes(kind))
         if (own.length === 0) continue
         concerned.push(hook)
         const { webhook } = hook
-        for (const event of own)
-          statements.push(putEvent(database, event, { webhook, deliveryId: deps.newId(), nowMs }))
-        statements.push(boundEvents(database, webhook, MAX_WAITING_EVENTS))
+        for (const notice of own)
+          statements.push(putNotice(database, notice, { webhook, deliveryId: deps.newId(), nowMs }))
+        statements.push(boundNotices(database, webhook, MAX_WAITING_NOTICES))
       }
       return {
         statements,
@@ -252,7 +258,7 @@ export async function createWebhooks(deps: WebhooksDeps): Promise<Webhooks> {
           origin: hook.url.origin,
           groups: hook.groups,
           includePlate: hook.includePlate,
-          events: hook.events,
+          notices: hook.notices,
           createdAtMs: hook.createdAtMs,
           createdBy: hook.createdBy,
           state: row.paused_at_ms !== null ? 'paused' : row.failing_since_ms !== null ? 'failing' : 'ok',
@@ -270,7 +276,7 @@ export async function createWebhooks(deps: WebhooksDeps): Promise<Webhooks> {
       }
       return states
     },
-    add: ({ webhook, url, groups, includePlate, events, by }) =>
+    add: ({ webhook, url, groups, includePlate, notices, by }) =>
       exclusively(async () => {
         if (hooks.has(webhook)) {
           throw new AppError('conflict', `there is a webhook ${webhook} already`, {
@@ -284,7 +290,7 @@ export async function createWebhooks(deps: WebhooksDeps): Promise<Webhooks> {
           ...{ webhook, url: url.href, alert_groups: JSON.stringify([...new Set(groups)].sort()) },
           ...({
             include_plate: includePlate ? 1 : 0,
-            event_kinds: JSON.stringify([...new Set(events)].sort()),
+            notice_kinds: JSON.stringify([...new Set(notices)].sort()),
           } as const),
           secret_salt: deps.newSecret(SECRET_SALT_BYTES),
           ...{ created_at_ms: clock.nowMs(), created_by: by, paused_at_ms: null, paused_by: null },

@@ -5,7 +5,7 @@ import { slugSchema } from '../../shared/names.ts'
 import { timeMsSchema } from '../../shared/wire/index.ts'
 import type { CloudParts } from '../parts.ts'
 import { MAX_WEBHOOK_URL, parseWebhookUrl } from '../webhooks/address.ts'
-import { EVENT_KINDS } from '../webhooks/events.ts'
+import { NOTICE_KINDS } from '../webhooks/notices.ts'
 import { MAX_WEBHOOK_GROUPS } from '../webhooks.ts'
 import type { Door, TypedApi } from './door.ts'
 
@@ -20,7 +20,7 @@ const webhookSchema = z.object({
   origin: z.string().describe('scheme, host and port; the path is not shown'),
   groups: z.array(slugSchema).readonly().describe('whose alerts it gets'),
   includePlate: z.boolean(),
-  events: z.array(z.enum(EVENT_KINDS)).readonly().describe('what else it is told'),
+  notices: z.array(z.enum(NOTICE_KINDS)).readonly().describe('what else it is told'),
   createdAtMs: timeMsSchema,
   createdBy: slugSchema,
   state: z.enum(['ok', 'failing', 'paused']),
@@ -64,9 +64,9 @@ export function registerWebhooks(app: TypedApi, parts: CloudParts, door: Door): 
         webhook: slugSchema,
         url: z.string().min(1).max(MAX_WEBHOOK_URL).describe('https://…; http only to this machine'),
         groups: z.array(slugSchema).max(MAX_WEBHOOK_GROUPS).default([]),
-        events: z
-          .array(z.enum(EVENT_KINDS))
-          .max(EVENT_KINDS.length)
+        notices: z
+          .array(z.enum(NOTICE_KINDS))
+          .max(NOTICE_KINDS.length)
           .default([])
           .describe('what else it is told: alarms about cameras, claims that were used twice'),
         includePlate: z.boolean().default(false).describe('send the whole alert, with the plate'),
@@ -74,12 +74,12 @@ export function registerWebhooks(app: TypedApi, parts: CloudParts, door: Door): 
       response: { 201: madeSchema },
     },
     async handler(request, reply) {
-      const { webhook, groups, includePlate, events } = request.body
-      if (groups.length + events.length === 0) throw new AppError('bad_input', 'groups or events must name something')
+      const { webhook, groups, includePlate, notices } = request.body
+      if (groups.length + notices.length === 0) throw new AppError('bad_input', 'groups or notices must name something')
       const url = parseWebhookUrl(request.body.url)
-      const detail = { origin: url.origin, groups, includePlate, events }
+      const detail = { origin: url.origin, groups, includePlate, notices }
       const made = await door.audited(request, { operation: 'webhook.add', subject: subject(webhook), detail }, () =>
-        webhooks.add({ webhook, url, groups, includePlate, events, by: by(request) }),
+        webhooks.add({ webhook, url, groups, includePlate, notices, by: by(request) }),
       )
       return reply.code(201).send({ webhook, ...made })
     },

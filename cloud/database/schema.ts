@@ -168,13 +168,13 @@ export interface BrokerWillsTable {
   payload: Buffer
 }
 
-/** Owner: webhooks.ts. `alert_groups` and `event_kinds` are JSON arrays; the secret is made of the salt and a key outside the database. */
+/** Owner: webhooks.ts. `alert_groups` and `notice_kinds` are JSON arrays; the secret is made of the salt and a key outside the database. */
 export interface WebhooksTable {
   webhook: string
   url: string
   alert_groups: string
   include_plate: 0 | 1
-  event_kinds: Generated<string>
+  notice_kinds: Generated<string>
   secret_salt: string
   created_at_ms: number
   created_by: string
@@ -201,12 +201,12 @@ export interface WebhookDeliveriesTable {
   next_at_ms: number
 }
 
-/** Owner: webhooks.ts. One an event and webhook; `document` as it is sent. */
-export interface WebhookEventsTable {
+/** Owner: webhooks.ts. One a notice and webhook; `document` as it is sent. */
+export interface WebhookNoticesTable {
   position: Generated<number>
   webhook: string
   kind: string
-  event_id: string
+  notice_id: string
   revision: number
   document: string
   delivery_id: string
@@ -240,5 +240,5 @@ export interface Schema
   broker_wills: BrokerWillsTable
   webhooks: WebhooksTable
   webhook_deliveries: WebhookDeliveriesTable
-  webhook_events: WebhookEventsTable
+  webhook_notices: WebhookNoticesTable
 }

@@ -57,7 +57,7 @@ export async function attempt(
   document: {
     deliveryId: string
     alert: Record<string, unknown> | null
-    event?: Record<string, unknown>
+    notice?: Record<string, unknown>
     test?: true
   },
   deps: Pick<DeliveryDeps, 'clock' | 'key' | 'sending' | 'userAgent'>,
@@ -196,13 +196,13 @@ export async function deliver(hook: Hook, deps: DeliveryDeps, signal: AbortSigna
   }
 
   /** What is sent, as it is now; null: there is nothing to be told any more. */
-  async function documentOf({ alert_id, event, delivery_id: deliveryId, revision }: Waiting) {
+  async function documentOf({ alert_id, notice, delivery_id: deliveryId, revision }: Waiting) {
     const pageOrigin = deps.pageOrigin()
-    if (event !== null) {
-      const { kind, document } = event
+    if (notice !== null) {
+      const { kind, document } = notice
       return {
         revision,
-        document: { deliveryId, alert: null, event: { kind, ...document, page: `${pageOrigin}/#fleet` } },
+        document: { deliveryId, alert: null, notice: { kind, ...document, page: `${pageOrigin}/#fleet` } },
       }
     }
     const alert = alert_id === null ? null : await kept(alert_id)

@@ -1,20 +1,20 @@
 /**
  * What waits for each webhook: one row an alert, ids only, so that no plate lies here and a newer revision takes the place of an
- * older one that was not sent. A row goes with its alert. Beside them the events of events.ts. Statements and reads of tables
- * webhook_deliveries and webhook_events, for webhooks.ts and delivery.ts.
+ * older one that was not sent. A row goes with its alert. Beside them the notices of notices.ts. Statements and reads of tables
+ * webhook_deliveries and webhook_notices, for webhooks.ts and delivery.ts.
  */
 import { sql } from 'kysely'
 import type { Database, Statement } from '../database/database.ts'
-import type { EventKind } from './events.ts'
+import type { NoticeKind } from './notices.ts'
 
 /** Rows deleted in one transaction when a webhook is removed. */
 const REMOVE_STEP_ROWS = 500
 
 export interface Waiting {
   position: number
-  /** Of an alert; null: it is an event. */
+  /** Of an alert; null: it is a notice. */
   alert_id: string | null
-  event: { kind: EventKind; document: Record<string, unknown> } | null
+  notice: { kind: NoticeKind; document: Record<string, unknown> } | null
   revision: number
   delivery_id: string
   attempts: number
@@ -44,11 +44,11 @@ export interface DeliveryQueue {
 export function createDeliveryQueue(database: Database): DeliveryQueue {
   const { build } = database
   const of = (webhook: string) => build.selectFrom('webhook_deliveries').where('webhook', '=', webhook)
-  const eventsOf = (webhook: string) => build.selectFrom('webhook_events').where('webhook', '=', webhook)
+  const noticesOf = (webhook: string) => build.selectFrom('webhook_notices').where('webhook', '=', webhook)
   // What both tables have in common is the same statement of either.
-  const tableOf = ({ event }: Waiting) =>
-    event === null ? 'webhook_deliveries' : ('webhook_events' as 'webhook_deliveries')
-  const both = (webhook: string) => [of(webhook), eventsOf(webhook) as unknown as ReturnType<typeof of>] as const
+  const tableOf = ({ notice }: Waiting) =>
+    notice === null ? 'webhook_deliveries' : ('webhook_notices' as 'webhook_deliveries')
+  const both = (webhook: string) => [of(webhook), noticesOf(webhook) as unknown as ReturnType<typeof of>] as const
 
   return {
     put: ({ webhook, alertId, revision, deliveryId, nowMs }) =>
@@ -90,20 +90,20 @@ export function createDeliveryQueue(database: Database): DeliveryQueue {
           .orderBy('position')
           .limit(1),
       )
-      const [event] = await database.read(
-        eventsOf(webhook)
+      const [notice] = await database.read(
+        noticesOf(webhook)
           .select(['kind', 'document', ...columns])
           .orderBy('next_at_ms')
           .orderBy('position')
           .limit(1),
       )
-      // An officer waits for an alert, a technician for an event: at the same time the alert goes first.
-      if (alert !== undefined && (event === undefined || alert.next_at_ms <= event.next_at_ms))
-        return { ...alert, event: null }
-      if (event === undefined) return null
-      const { kind, document, ...rest } = event
+      // An officer waits for an alert, a technician for a notice: at the same time the alert goes first.
+      if (alert !== undefined && (notice === undefined || alert.next_at_ms <= notice.next_at_ms))
+        return { ...alert, notice: null }
+      if (notice === undefined) return null
+      const { kind, document, ...rest } = notice
       const parsed = JSON.parse(document) as Record<string, unknown>
-      return { ...rest, alert_id: null, event: { kind: kind as EventKind, document: parsed } }
+      return { ...rest, alert_id: null, notice: { kind: kind as NoticeKind, document: parsed } }
     },
     done: (waiting, sentRevision) =>
       build.deleteFrom(tableOf(waiting)).where('position', '=', waiting.position).where('revision', '<=', sentRevision),
@@ -116,7 +116,7 @@ export function createDeliveryQueue(database: Database): DeliveryQueue {
         }))
         .where('position', '=', waiting.position),
     hasten: (webhook, nowMs) =>
-      (['webhook_deliveries', 'webhook_events' as 'webhook_deliveries'] as const).map((table) =>
+      (['webhook_deliveries', 'webhook_notices' as 'webhook_deliveries'] as const).map((table) =>
         build
           .updateTable(table)
           .set({ next_at_ms: nowMs })
@@ -147,7 +147,7 @@ export function createDeliveryQueue(database: Database): DeliveryQueue {
       return { waiting, oldestQueuedAtMs }
     },
     async clear(webhook, pause) {
-      // Those of events go with their webhook: they are few.
+      // Those of notices go with their webhook: they are few.
       for (;;) {
         const step = of(webhook).select('position').orderBy('position').limit(REMOVE_STEP_ROWS)
         const [deleted] = await database.writeBatch([

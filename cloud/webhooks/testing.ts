@@ -93,7 +93,7 @@ export async function withHooks(work: (world: HookedCloud) => Promise<void>, mor
               url: parseWebhookUrl(url),
               groups: ['patrol'],
               includePlate: false,
-              events: [],
+              notices: [],
               by: 'paula',
             }
             return (await world.cloud.parts.webhooks.add({ ...hook, ...change })).secret

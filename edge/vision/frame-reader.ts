@@ -38,7 +38,7 @@ export interface FrameReader {
   close(): Promise<void>
 }
 
-type ReaderConfig = Pick<VisionConfig, 'detector' | 'reader' | 'threads' | 'smallestPlatePx' | 'minConfidence'>
+type ReaderConfig = Omit<VisionConfig, 'motionGate' | 'frameTimeoutMs'>
 
 export async function openFrameReader(
   config: ReaderConfig,
@@ -60,7 +60,7 @@ export async function openFrameReader(
   const detector = await detectors[config.detector]()
   const reader = await readers[config.reader]()
   const gate = createMotionGate()
-  const watch = openSceneWatch(viewFile, monotonicMs)
+  const watch = openSceneWatch(viewFile, monotonicMs, config.lookIntervalMs)
   const jurisdictions = createJurisdictionReader(models.tesseractFolder)
   return {
     versions: { detector: detector.version, reader: reader.version },

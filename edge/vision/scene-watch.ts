@@ -8,8 +8,6 @@ import type { ScenePicture } from '../../shared/wire/index.ts'
 import { type GreyPicture, luminance, sharpness } from './scene.ts'
 import { createView, type KeptView, VIEW_GRID } from './view.ts'
 
-/** Between two looks, milliseconds: one costs about what a frame's motion gate costs a hundred times. */
-export const LOOK_INTERVAL_MS = 5_000
 /** Looks after which the learned view is written down: ten minutes. */
 export const KEEP_EVERY_LOOKS = 120
 /** First bytes of the file; another version is learned anew. */
@@ -26,12 +24,12 @@ export interface SceneWatch {
 }
 
 /** `file`: where the learned view is kept; null: nowhere. */
-export function openSceneWatch(file: string | null, monotonicMs: () => number): SceneWatch {
+export function openSceneWatch(file: string | null, monotonicMs: () => number, intervalMs: number): SceneWatch {
   const view = createView(file === null ? null : readKept(file))
   let lookedAtMs = Number.NEGATIVE_INFINITY
   let looks = 0
   return {
-    isDue: () => monotonicMs() - lookedAtMs >= LOOK_INTERVAL_MS,
+    isDue: () => monotonicMs() - lookedAtMs >= intervalMs,
     look(grey, cells) {
       lookedAtMs = monotonicMs()
       const bright = luminance(grey)

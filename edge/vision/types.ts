@@ -74,6 +74,9 @@ export type ReaderName = (typeof READERS)[number]
  */
 export const SMALLEST_PLATE_PX = { least: 30, standard: 45, most: 300 } as const
 
+/** Between two looks at how the picture itself is, milliseconds; a look costs about as much as decoding the frame does. */
+export const LOOK_INTERVAL_MS = { least: 50, standard: 5_000, most: 600_000 } as const
+
 /** Slice of the camera's configuration that vision needs. */
 export const visionConfigSchema = z.strictObject({
   detector: z.enum(DETECTORS).default('candor').describe('what finds plates in a picture'),
@@ -87,6 +90,12 @@ export const visionConfigSchema = z.strictObject({
     .describe('narrower plates need not be found by the detector candor, px; more is faster in frames beyond 1280×720'),
   motionGate: z.boolean().default(true).describe('frames of a video in which nothing has moved are not read'),
   minConfidence: z.number().min(0).max(1).default(0.25).describe('reads below this are not reported'),
+  lookIntervalMs: z
+    .int()
+    .min(LOOK_INTERVAL_MS.least)
+    .max(LOOK_INTERVAL_MS.most)
+    .default(LOOK_INTERVAL_MS.standard)
+    .describe('between two looks at the picture itself (brightness, sharpness, has the view moved), milliseconds'),
   frameTimeoutMs: z
     .int()
     .min(100)

@@ -3,12 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { KEEP_EVERY_LOOKS, LOOK_INTERVAL_MS, openSceneWatch, readKept } from './scene-watch.ts'
+import { KEEP_EVERY_LOOKS, openSceneWatch, readKept } from './scene-watch.ts'
 import { createView, LEARNED_LOOKS, LIGHT_BANDS, MAX_SHIFT, VIEW_GRID, type View } from './view.ts'
 
 const { columns: COLUMNS, rows: ROWS } = VIEW_GRID
 const DAY = 140
 const NIGHT = 30
+const INTERVAL_MS = 5_000
 
 interface Street {
   seed?: number
@@ -142,11 +143,11 @@ function inFolder(work: (file: string) => void): void {
 test('the watch looks every few seconds, tells the displacement in pixels, and keeps what it learned', () =>
   inFolder((file) => {
     let nowMs = 0
-    const watch = openSceneWatch(file, () => nowMs)
+    const watch = openSceneWatch(file, () => nowMs, INTERVAL_MS)
     assert.is(watch.isDue(), true)
     for (let look = 0; look < KEEP_EVERY_LOOKS - 1; look++) watch.look(grey, street({}))
     assert.is(existsSync(file), false)
-    nowMs += LOOK_INTERVAL_MS - 1
+    nowMs += INTERVAL_MS - 1
     assert.is(watch.isDue(), false)
     nowMs += 1
     assert.is(watch.isDue(), true)
@@ -154,7 +155,7 @@ test('the watch looks every few seconds, tells the displacement in pixels, and k
     assert.equal([seen.luminance, seen.sharpness, seen.lookMs], [DAY, null, 0])
     assert.ok((seen.likeness ?? 0) > 0.99 && seen.displacementPx === 0)
     assert.is(statSync(file).mode & 0o777, 0o600)
-    const again = openSceneWatch(file, () => nowMs)
+    const again = openSceneWatch(file, () => nowMs, INTERVAL_MS)
     let moved = again.look(grey, street({ right: 4 }))
     for (let look = 0; look < 25; look++) moved = again.look(grey, street({ right: 4 }))
     assert.ok(Math.abs((moved.displacementPx ?? 0) - 80) < 10, `${moved.displacementPx}`)
@@ -163,7 +164,7 @@ test('the watch looks every few seconds, tells the displacement in pixels, and k
 
 test('frames that do not follow each other have no view', () =>
   inFolder((file) => {
-    const watch = openSceneWatch(file, () => 0)
+    const watch = openSceneWatch(file, () => 0, INTERVAL_MS)
     for (let look = 0; look < LEARNED_LOOKS + 1; look++) {
       const { likeness, detail, displacementPx } = watch.look(grey, null)
       assert.equal([likeness, detail, displacementPx], [null, null, null])
@@ -173,7 +174,7 @@ test('frames that do not follow each other have no view', () =>
 
 test('a file that is damaged, cut short or of another version is as none', () =>
   inFolder((file) => {
-    const watch = openSceneWatch(file, () => 0)
+    const watch = openSceneWatch(file, () => 0, INTERVAL_MS)
     for (let look = 0; look < KEEP_EVERY_LOOKS; look++) watch.look(grey, street({}))
     assert.ok(readKept(file) !== null)
     truncateSync(file, statSync(file).size - 1)
@@ -182,7 +183,7 @@ test('a file that is damaged, cut short or of another version is as none', () =>
       writeFileSync(file, text)
       assert.is(readKept(file), null, text.slice(0, 20))
     }
-    assert.is(openSceneWatch(file, () => 0).look(grey, street({})).likeness, null)
+    assert.is(openSceneWatch(file, () => 0, INTERVAL_MS).look(grey, street({})).likeness, null)
   }))
 
 test.run()

@@ -27,7 +27,7 @@ import { auditPurge } from './0037-audit-purge.ts'
 import { usagePlatesByNumber } from './0038-usage-plates-by-number.ts'
 import { enrolment } from './0039-enrolment.ts'
 import { fleet } from './0040-fleet.ts'
-import { webhookEvents } from './0041-webhook-events.ts'
+import { webhookNotices } from './0041-webhook-notices.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -57,5 +57,5 @@ export const MIGRATIONS: readonly Migration[] = [
   usagePlatesByNumber,
   enrolment,
   fleet,
-  webhookEvents,
+  webhookNotices,
 ]
