@@ -192,13 +192,13 @@ export async function createFleet(deps: FleetDeps): Promise<Fleet> {
     async cameras() {
       const nowMs = clock.nowMs()
       const listed = await deps.cameras.list()
+      const thisHour = Math.floor(nowMs / HOUR_MS)
+      const lastHour = await history.vehiclesIn(thisHour - 1)
       const found: FleetCamera[] = []
       for (const { camera, state, status, acks: _acks } of listed) {
         if (state === 'revoked') continue
         const watched = of(camera)
         const { latest, hour } = watched.past
-        const thisHour = Math.floor(nowMs / HOUR_MS)
-        const [last] = await history.hours(camera, (thisHour - 1) * HOUR_MS, (thisHour - 1) * HOUR_MS)
         const isServiced = watching.isServiced(watched, nowMs)
         const { maintenance } = watched
         found.push({
@@ -208,7 +208,7 @@ export async function createFleet(deps: FleetDeps): Promise<Fleet> {
           lastHeardAtMs: latest?.receivedAtMs ?? null,
           figures: latest === null ? {} : figuresOf(latest.health, latest.receivedAtMs),
           vehiclesThisHour: hour?.hour === thisHour ? hour.vehicles : 0,
-          vehiclesLastHour: last?.vehicles ?? 0,
+          vehiclesLastHour: lastHour.get(camera) ?? 0,
           versions: latest?.health.device?.versions ?? null,
           throttle: latest?.health.device?.throttle ?? null,
           hotlists: (latest?.health.hotlists ?? []).map(({ list, version, stale }) => ({ list, version, stale })),

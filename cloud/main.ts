@@ -218,7 +218,6 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       publish: (alarm) =>
         broker.publish(topics.fleetAlarms(agency), Buffer.from(JSON.stringify(alarm)), { qos: 1, retain: false }),
     })
-    closing.unshift(() => fleet.settled())
     const ingest = createIngest({
       ...{ database, usage, sightings, quarantine, alerts, cameras, fleet },
       onCertificateRequest: renewals.onRequest,
@@ -262,6 +261,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       onConnection: metrics.connection,
     })
     closing.unshift(
+      () => fleet.settled(),
       () => broker.close(),
       () => sessions.settled(),
     )

@@ -59,6 +59,8 @@ export interface History {
   pastHours(camera: string, hour: number): Promise<CountedHour[]>
   usual(camera: string, hour: number): Promise<UsualPicture>
   reports(camera: string, fromMs: number, toMs: number): Promise<{ atMs: number; figures: Figures }[]>
+  /** Vehicles of every camera in one hour. */
+  vehiclesIn(hour: number): Promise<ReadonlyMap<string, number>>
   hours(camera: string, fromMs: number, toMs: number): Promise<OpenHour[]>
   /** Deletes one step of what is too old; how many rows. */
   purge(nowMs: number): Promise<number>
@@ -175,6 +177,13 @@ export function createHistory({ database, config }: { database: Database; config
           .limit(MAX_REPORTS),
       )
       return rows.reverse().map((row) => ({ atMs: row.at_ms, figures: JSON.parse(row.figures) as Figures }))
+    },
+
+    async vehiclesIn(hour) {
+      const rows = await database.read(
+        build.selectFrom('fleet_hours').select(['camera_id', 'vehicles']).where('hour', '=', hour),
+      )
+      return new Map(rows.map((row) => [row.camera_id, row.vehicles]))
     },
 
     async hours(camera, fromMs, toMs) {
