@@ -18,6 +18,7 @@ type Who = Role | 'camera'
 const CAMERA = 'elm-st-1'
 const PEOPLE: readonly Who[] = ROLES
 const READ_ALERTS: readonly Who[] = ['officer', 'supervisor', 'investigator']
+const SEE_CAMERAS: readonly Who[] = ['camera-technician', 'auditor']
 const NOBODY: readonly Who[] = []
 
 /** `kind` as in the contract's own table of topics; `publishes` and `subscribes`: exactly these, of a person or the camera itself. */
@@ -70,6 +71,7 @@ const TABLE: readonly Row[] = [
   },
   { kind: 'signing-keys/{version}', topic: `${agency}/signing-keys/1`, publishes: NOBODY, subscribes: NOBODY },
   { kind: 'policy', topic: `${agency}/policy`, publishes: NOBODY, subscribes: OWN },
+  { kind: 'fleet/alarms', topic: `${agency}/fleet/alarms`, publishes: NOBODY, subscribes: SEE_CAMERAS },
   { kind: 'alerts/{group}', topic: `${agency}/alerts/patrol`, publishes: NOBODY, subscribes: READ_ALERTS },
 ]
 
@@ -82,6 +84,8 @@ const FILTERS: readonly [string, readonly Who[]][] = [
   [`${of(CAMERA)}/commands/+/+`, OWN],
   [`${of('oak-st-2')}/commands/+/+`, NOBODY],
   [`${agency}/hotlists/stolen/snapshot/1/+`, OWN],
+  [`${agency}/fleet/+`, NOBODY],
+  ['candor/v1/shelbyville/fleet/alarms', NOBODY],
   [`${agency}/alerts/traffic`, NOBODY],
   [`${agency}/alerts/+`, NOBODY],
   [`${agency}/cameras/+/crops/+`, NOBODY],

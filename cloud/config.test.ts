@@ -66,6 +66,12 @@ test('agency and data folder are enough; everything else has a default', () => {
     upload: 'all',
     databaseMaxMebibytes: null,
     backupDays: 30,
+    fleet: {
+      ...{ raiseAfter: 3, clearAfter: 4, quietIntervals: 6, disconnectedMinutes: 5 },
+      ...{ readsLowRatio: 0.3, readsLowLeast: 20, darkRatio: 0.3, blurredRatio: 0.65, movedRatio: 0.03 },
+      ...{ hotC: 80, diskFreeRatio: 0.05, clockOffsetMs: 2_000, outboxAgeMinutes: 15, rejectedRatio: 0.2 },
+      ...{ historyDays: 7, summaryDays: 100 },
+    },
     logLevel: 'info',
   })
 })
@@ -91,6 +97,13 @@ test('each field is refused when it is wrong, by its name and with what was ther
     ['webhookCaFile', ['', 1]],
     ['backupDays', [0, -1, MAX_BACKUP_DAYS + 1, '30']],
     ['backupKeysFolder', ['', 1]],
+    [
+      'fleet',
+      [
+        ...[{ raiseAfter: 0 }, { raiseAfter: 21 }, { clearAfter: 61 }, { quietIntervals: 1 }, { hotC: 39 }],
+        ...[{ movedRatio: 0.009 }, { movedRatio: 0.26 }, { historyDays: 91 }, { summaryDays: 6 }, 1],
+      ],
+    ],
     ['logLevel', ['verbose', 3]],
   ]
   assert.equal(wrong.map(([field]) => field).sort(), Object.keys(cloudConfigSchema.shape).sort(), 'every field is here')

@@ -1,8 +1,11 @@
 /** The cloud's configuration file: strict, every field described; the README's table is made from it. */
+import { mkdirSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
+import { AppError, toAppError } from '../shared/errors.ts'
 import { slugSchema } from '../shared/names.ts'
 import { DEFAULT_RETENTION_DAYS, MAX_RETENTION_DAYS } from '../shared/wire/index.ts'
+import { fleetConfigSchema } from './fleet/config.ts'
 import { PROFILES } from './policy/profiles/index.ts'
 
 /** What is to be kept for longer is a matter of evidence holds. */
@@ -109,6 +112,9 @@ const fieldsSchema = z.strictObject({
     .describe(
       'keys of backups, one a day; best on a medium of its own, never among the backups (default: `backup-keys` in the data folder)',
     ),
+  fleet: fleetConfigSchema
+    .prefault({})
+    .describe('when an alarm about a camera is raised, and what is kept of its past'),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('least severe lines to write'),
 })
 
@@ -150,4 +156,16 @@ export function cloudPaths(
 /** The folder that relative paths of a configuration file start from. */
 export function configBase(configFile: string): string {
   return dirname(resolve(configFile))
+}
+
+/** Throws `configuration`. */
+export function makeDataFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+  } catch (cause) {
+    throw new AppError('configuration', `dataFolder: cannot make ${folder}: ${toAppError(cause).message}`, {
+      hint: 'name a folder that this user may write',
+      cause,
+    })
+  }
 }

@@ -52,8 +52,9 @@ export function cutOffWithTheirRights(deps: CutOffDeps): CutOff {
       return
     }
     const mayWatchSightings = may(now.roles, 'sightings.watch')
+    const maySeeCameras = may(now.roles, 'cameras.read')
     const groups = may(now.roles, 'alerts.read') ? now.groups : []
-    const identity = { kind: 'person', agency, account, groups, mayWatchSightings } as const
+    const identity = { kind: 'person', agency, account, groups, mayWatchSightings, maySeeCameras } as const
     await sessions.restrict(account, (filter) => maySubscribe(identity, filter))
   }
 

@@ -64,6 +64,8 @@ export interface Enrolment {
   endOf(camera: string, by: string): Promise<void>
   /** Claims that a second key has used, which nobody has said to have seen. */
   alarms(): Promise<number>
+  /** Those claims. */
+  misused(): Promise<{ camera: string; misuses: number }[]>
   /** Called by the broker, see identify.ts. In the audit before it is done. */
   takeOver(camera: string, fingerprint: string): Promise<void>
   /** Once a minute: forgets claims that ended long ago. */
@@ -326,6 +328,13 @@ export function createEnrolment(deps: EnrolmentDeps): Enrolment {
       }),
 
     alarms,
+
+    async misused() {
+      const rows = await database.read(
+        build.selectFrom('camera_claims').select(['camera_id', 'misuses']).where('alarm', '=', 1).limit(MAX_CLAIM_PAGE),
+      )
+      return rows.map(({ camera_id: camera, misuses }) => ({ camera, misuses }))
+    },
 
     async takeOver(camera, fingerprint) {
       await deps.audit.append({

@@ -249,7 +249,8 @@ export function createIngest(deps: IngestDeps): Ingest {
   }
 
   async function planReport(batch: Batch, arrived: Waiting): Promise<IngestOutcome> {
-    const refusal = await recordReport(arrived.arrival, deps)
+    const { arrival, receivedAtMs } = arrived
+    const refusal = await recordReport({ ...arrival, receivedAtMs }, deps, batch.statements)
     return refusal === null ? 'recorded' : setAside(batch, arrived, refusal.reason, refusal.detail)
   }
 

@@ -2,10 +2,9 @@
  * The cloud: wires every part, listens, and closes in order. `runCloud` is what the command, the demo and the tests run.
  * Nothing else builds parts.
  */
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Clock, systemClock } from '../shared/clock.ts'
-import { AppError, toAppError } from '../shared/errors.ts'
+import { toAppError } from '../shared/errors.ts'
 import { newId, newSecret, random } from '../shared/ids.ts'
 import { createLog, type Log } from '../shared/log.ts'
 import { topics } from '../shared/topics.ts'
@@ -23,13 +22,14 @@ import { openAuthority } from './authority.ts'
 import { createBackupUpkeep } from './backup/upkeep.ts'
 import { type Broker, isOwnStatus, openBroker } from './broker.ts'
 import { createCameras } from './cameras.ts'
-import { type CloudConfig, cloudPaths } from './config.ts'
+import { type CloudConfig, cloudPaths, makeDataFolder } from './config.ts'
 import { CONNECTION_LIMITS, type ConnectionLimits } from './connections.ts'
 import { accountOf, cutOffWithTheirRights } from './cut-off.ts'
 import { openSqlite } from './database/sqlite.ts'
 import { createDenialAudit, type Denied } from './denials.ts'
 import { createEnrolment } from './enrolment.ts'
 import { createFirstRun } from './first-run.ts'
+import { createFleet, noticeOf } from './fleet.ts'
 import { createHolds } from './holds.ts'
 import { createListMappings } from './hotlists/mappings.ts'
 import { openPastCheck } from './hotlists/past.ts'
@@ -90,7 +90,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
   const limits = deps.limits ?? CONNECTION_LIMITS
   const paths = cloudPaths(config, base)
   const { agency } = config
-  makeFolder(paths.dataFolder)
+  makeDataFolder(paths.dataFolder)
 
   const database = openSqlite({
     path: paths.databaseFile,
@@ -143,7 +143,11 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       profile: config.profile,
     })
     const enrolment = createEnrolment({
-      ...{ database, authority, cameras, audit, clock, newId, newSecret, onAlarms: metrics.claimAlarms },
+      ...{ database, authority, cameras, audit, clock, newId, newSecret },
+      onAlarms(alarms) {
+        metrics.claimAlarms(alarms)
+        void fleet.checkClaims()
+      },
       secondPerson: () => policy.current().secondPerson,
     })
     const hotlists = await createHotlists({
@@ -187,8 +191,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
         broker.publish(topics.alerts(agency, group), Buffer.from(JSON.stringify(alert)), { qos: 1, retain: false }),
     })
     const holds = createHolds({
-      ...{ database, clock, newId, sightings, getAlert: alerts.get, plateDigest: audit.plateDigest },
-      policy: policy.current,
+      ...{ database, clock, newId, sightings, getAlert: alerts.get, policy: policy.current },
+      plateDigest: audit.plateDigest,
     })
     const pastCheck = openPastCheck({
       ...{ database, clock, newId, log, audit, sightings, match: hotlists.match },
@@ -216,8 +220,15 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       publish: (...args) => broker.publish(...args),
       isConnected: (clientId) => broker.isConnected(clientId),
     })
+    const fleet = await createFleet({
+      ...{ database, agency, cameras, audit, clock, newId, log, metrics: metrics.fleet, config: config.fleet },
+      queue: (alarms) => webhooks.queueNotices(alarms.map(noticeOf)),
+      misusedClaims: enrolment.misused,
+      publish: (alarm) =>
+        broker.publish(topics.fleetAlarms(agency), Buffer.from(JSON.stringify(alarm)), { qos: 1, retain: false }),
+    })
     const ingest = createIngest({
-      ...{ database, usage, sightings, quarantine, alerts, cameras, rollOuts },
+      ...{ database, usage, sightings, quarantine, alerts, cameras, fleet, rollOuts },
       onCertificateRequest: renewals.onRequest,
       match: hotlists.match,
       onListKeyRequest(camera, requestId, keyId) {
@@ -249,9 +260,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       sessions,
       ingest,
       sealing: keys.sealing,
-      clock,
-      log,
-      onFailed: metrics.brokerFailed,
+      ...{ clock, log, onFailed: metrics.brokerFailed },
       onDenied,
       async onWatch({ account, sessionId }) {
         const roles = (await accounts.find(account))?.roles ?? []
@@ -261,6 +270,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       onConnection: metrics.connection,
     })
     closing.unshift(
+      () => fleet.settled(),
       () => broker.close(),
       () => sessions.settled(),
     )
@@ -283,7 +293,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       auditFiles: { database: paths.databaseFile, head: paths.auditHeadFile },
       ...login,
       denials,
-      ...{ cameras, enrolment, renewals, rollOuts },
+      ...{ cameras, enrolment, renewals, fleet, rollOuts },
       hotlists,
       listMappings: createListMappings({ database, clock }),
       suppressions,
@@ -340,6 +350,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
           signingKeys: keyRotation.upkeep,
           backupKeys: backupKeys.upkeep,
           enrolment: enrolment.upkeep,
+          fleet: fleet.upkeep,
           renewals: renewals.upkeep,
           rollOuts: rollOuts.upkeep,
           review: review.upkeep,
@@ -380,16 +391,5 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
   } catch (thrown) {
     await closeAll(closing, log)
     throw thrown
-  }
-}
-
-function makeFolder(folder: string): void {
-  try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
-  } catch (cause) {
-    throw new AppError('configuration', `dataFolder: cannot make ${folder}: ${toAppError(cause).message}`, {
-      hint: 'name a folder that this user may write',
-      cause,
-    })
   }
 }

@@ -1,5 +1,6 @@
 /** Prometheus metrics of the cloud: made here, counted by the parts through small functions, served at /metrics. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { ALARM_KINDS, type AlarmKind } from '../shared/wire/index.ts'
 import type { Denial } from './denials.ts'
 import type { IngestCounters } from './ingest.ts'
 import type { PurgeClass } from './purge-receipt.ts'
@@ -22,6 +23,11 @@ export interface Metrics {
   brokerFailed(): void
   /** Claims that a second key has used, and that nobody has said to have seen. */
   claimAlarms(alarms: number): void
+  /** Alarms about cameras. */
+  readonly fleet: {
+    alarmsOpen(open: Record<string, number>): void
+    alarmRaised(kind: AlarmKind): void
+  }
   /** Cameras whose certificate ends within so many days; 0: it has ended. */
   certificatesExpiring(cameras: Record<string, number>): void
   /** Roll-outs that stopped because too many cameras went wrong. */
@@ -87,6 +93,13 @@ export function createMetrics(): Metrics {
     labelNames: ['days'],
     registers,
   })
+  const cameraAlarms = new Gauge({
+    name: 'candor_camera_alarms',
+    help: 'open alarms about cameras, by kind',
+    labelNames: ['kind'],
+    registers,
+  })
+  const cameraAlarmsRaised = counter('camera_alarms_raised_total', 'alarms about cameras, by kind', ['kind'])
   const claimAlarms = new Gauge({
     name: 'candor_claim_alarms',
     help: 'claims of camera units that a second key has used: somebody else had the code',
@@ -142,6 +155,12 @@ export function createMetrics(): Metrics {
     brokerFailed: () => brokerFailures.inc(),
     certificatesExpiring(cameras) {
       for (const [days, count] of Object.entries(cameras)) expiring.set({ days }, count)
+    },
+    fleet: {
+      alarmsOpen(open) {
+        for (const kind of ALARM_KINDS) cameraAlarms.set({ kind }, open[kind] ?? 0)
+      },
+      alarmRaised: (kind) => cameraAlarmsRaised.inc({ kind }),
     },
     claimAlarms: (alarms) => claimAlarms.set(alarms),
     rollOutsHalted: (rollOuts) => halted.set(rollOuts),

@@ -18,6 +18,7 @@ import type { Database } from './database/database.ts'
 import type { DenialAudit } from './denials.ts'
 import type { Enrolment } from './enrolment.ts'
 import type { FirstRun } from './first-run.ts'
+import type { Fleet } from './fleet.ts'
 import type { Holds } from './holds.ts'
 import type { ListMappings } from './hotlists/mappings.ts'
 import type { Hotlists } from './hotlists.ts'
@@ -60,6 +61,7 @@ export interface CloudParts {
   readonly denials: DenialAudit
   readonly cameras: Cameras
   readonly enrolment: Enrolment
+  readonly fleet: Fleet
   readonly renewals: Renewals
   readonly rollOuts: RollOuts
   readonly hotlists: Hotlists

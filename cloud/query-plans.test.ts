@@ -6,13 +6,14 @@ import { X509Certificate } from 'node:crypto'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { keyDigest, newCameraRequest, shortFingerprint } from '../shared/certificate-request.ts'
-import { DAY_MS } from '../shared/clock.ts'
+import { DAY_MS, HOUR_MS } from '../shared/clock.ts'
 import { newId } from '../shared/ids.ts'
 import { openDatabase } from '../shared/sqlite.ts'
 import { topics } from '../shared/topics.ts'
 import { ALERT_STATES, type Alert } from '../shared/wire/index.ts'
 import { readEntries } from './audit/reading.ts'
 import type { Statement } from './database/database.ts'
+import { CAMERA, withCamera as withFleetCamera } from './fleet/testing.ts'
 import type { CloudDeps } from './main.ts'
 import { PURGE_INTERVAL_MS } from './retention.ts'
 import { type FindRequest, find } from './search/find.ts'
@@ -94,6 +95,10 @@ const SHORT: readonly RegExp[] = [
   /^SCAN (page:|seen:|CONSTANT|\d+ CONSTANT)/,
   // A partial index: only what is to be published stands in it.
   /^SCAN alerts USING INDEX alerts_unpublished:/,
+  // The same of alarms about cameras.
+  /^SCAN fleet_alarms USING INDEX fleet_alarms_untold:/,
+  // From an end, for a page.
+  /^SCAN fleet_alarms USING INDEX fleet_alarms_(open_by|by)_time: .* order by "raised_at_ms" desc limit \?$/,
   // By number from the end, and ends with the first.
   /^SCAN audit_entries: select "seq", "hash" from "audit_entries" order by "seq" desc limit \?$/,
   // The same of checkpoints that were cosigned.
@@ -103,7 +108,7 @@ const SHORT: readonly RegExp[] = [
   // A partial index: only versions whose new entries are to be held against the past stand in it.
   /^SCAN hotlist_versions USING INDEX hotlist_versions_past:/,
   // Bounded by MAX_OPEN_CLAIMS, and by the alarms that nobody has ended; from an end, for a page.
-  /^SCAN camera_claims USING (COVERING )?INDEX camera_claims_(open|alarms): select count/,
+  /^SCAN camera_claims USING (COVERING )?INDEX camera_claims_(open|alarms): select (count|"camera_id", "misuses")/,
   /^SCAN camera_claims USING INDEX sqlite_autoindex_camera_claims_1: .* order by "claim_id" desc limit \?$/,
   // Bounded by MAX_LISTS.
   /^SCAN hotlists(?: USING INDEX sqlite_autoindex_hotlists_1)?: /,
@@ -213,6 +218,37 @@ test('a search by plate walks rows by their key, one by place by their camera, a
   })
 })
 
+test('a camera’s past and its alarms are found by camera, by what is open, and by age', async () => {
+  await inCloud(async (world) => {
+    const { camera, report } = await withFleetCamera(world)
+    const { fleet } = world.cloud.parts
+    const planned = await plansOf(world, async () => {
+      for (let i = 0; i < 3; i++) await report({ device: { temperatureC: 91 } }, HOUR_MS)
+      const [alarm] = await fleet.alarms({ open: true, camera: CAMERA, limit: 10 })
+      await fleet.acknowledge(alarm?.alarmId ?? '', 'seen', 'tess')
+      for (const open of [true, false]) await fleet.alarms({ open, camera: null, limit: 10 })
+      await fleet.alarms({ open: false, camera: CAMERA, limit: 10 })
+      await fleet.history(CAMERA, 0, world.clock.nowMs())
+      await fleet.cameras()
+      for (const untilMs of [world.clock.nowMs() + HOUR_MS, null])
+        await fleet.setMaintenance(CAMERA, untilMs, 'x', 'tess')
+      await fleet.upkeep()
+      await camera.endAsync()
+    })
+    const asked = ['fleet_reports', 'fleet_hours', 'fleet_alarms', 'fleet_maintenance']
+    for (const table of asked)
+      assert.ok(
+        planned.some(({ sql }) => sql.includes(table)),
+        table,
+      )
+    assert.equal(
+      // Every camera is shown, with what it acknowledged: bounded by MAX_CAMERAS.
+      scans(planned).filter((scan) => !LAST_AUDIT_PURGE.test(scan) && !/^SCAN (cameras|camera_acks)[: ]/.test(scan)),
+      [],
+    )
+  })
+})
+
 test('a claim is found by its code or camera, and a certificate by its camera, from the claim to the renewal', async () => {
   await inCloud(async (world) => {
     const { enrolment, cameras, renewals } = world.cloud.parts
@@ -308,7 +344,7 @@ test('what waits for a webhook is queued, found, postponed, counted and dropped 
     const url = new URL('http://127.0.0.1:9/')
     await eachAlone(world)
     const planned = await plansOf(world, async () => {
-      await webhooks.add({ webhook: 'dispatch', url, groups: ['patrol'], includePlate: false, by: 'ines' })
+      await webhooks.add({ webhook: 'dispatch', url, groups: ['patrol'], includePlate: false, notices: [], by: 'ines' })
       for (const _ of [1, 2, 3]) await publish()
       await until('one more than there may be', async () => (await webhooks.list())[0]?.dropped === 1)
       await until('it was tried', async () => (await webhooks.list())[0]?.state === 'failing')

@@ -13,6 +13,8 @@ import {
   signingKeysAckSchema,
 } from '../shared/wire/index.ts'
 import type { Cameras } from './cameras.ts'
+import type { Statement } from './database/database.ts'
+import type { Fleet } from './fleet.ts'
 import type { QuarantineReason } from './quarantine.ts'
 import type { RollOuts } from './roll-outs.ts'
 import type { CameraDays } from './usage/cameras.ts'
@@ -23,6 +25,7 @@ export const MAX_REPORT_BYTES = 16 * 1024
 export interface ReportDeps {
   cameras: Pick<Cameras, 'recordStatus' | 'recordHealth' | 'recordAck'>
   usage: { cameras: CameraDays }
+  fleet: Pick<Fleet, 'recordHealth' | 'recordStatus'>
   rollOuts: Pick<RollOuts, 'recordAck'>
   /** A camera asks for the key of the lists. Nothing of it is stored, and nothing waits for the answer. */
   onListKeyRequest: (camera: string, requestId: string, keyId: string | null) => void
@@ -38,10 +41,11 @@ export interface ReportRefusal {
 const malformed = (detail: string): ReportRefusal => ({ reason: 'malformed', detail })
 const NOT_ITS_OWN: ReportRefusal = { reason: 'not_its_own', detail: 'cameraId' }
 
-/** Why it can never be valid, or null when it is recorded. */
+/** Why it can never be valid, or null when it is recorded; what is yet to be written for that is added to `statements`. */
 export async function recordReport(
-  { topic, payload }: { topic: Topic & { camera: string }; payload: Buffer },
-  { cameras, usage, rollOuts, onListKeyRequest, onCertificateRequest }: ReportDeps,
+  { topic, payload, receivedAtMs }: { topic: Topic & { camera: string }; payload: Buffer; receivedAtMs: number },
+  { cameras, usage, fleet, rollOuts, onListKeyRequest, onCertificateRequest }: ReportDeps,
+  statements: Statement[],
 ): Promise<ReportRefusal | null> {
   if (topic.kind === 'status') {
     const parsed = parseWire(cameraStatusSchema, payload, MAX_REPORT_BYTES)
@@ -49,6 +53,7 @@ export async function recordReport(
     if (parsed.value.cameraId !== topic.camera) return NOT_ITS_OWN
     await cameras.recordStatus(parsed.value)
     await usage.cameras.recordStatus(parsed.value)
+    fleet.recordStatus(parsed.value, receivedAtMs)
     return null
   }
   if (topic.kind === 'health') {
@@ -57,6 +62,7 @@ export async function recordReport(
     if (parsed.value.cameraId !== topic.camera) return NOT_ITS_OWN
     await cameras.recordHealth(parsed.value)
     await usage.cameras.recordHealth(parsed.value)
+    statements.push(...fleet.recordHealth(parsed.value, receivedAtMs))
     return null
   }
   if (topic.kind === 'request' && topic.operation === LIST_KEY) {

@@ -30,7 +30,7 @@ async function putEverywhere(world: TestCloud): Promise<{ holdId: string; sighti
   const { alerts, audit, holds, webhooks } = world.cloud.parts
   await world.importList('stolen', [PLATE])
   const url = new URL('http://127.0.0.1:9/')
-  await webhooks.add({ webhook: 'dispatch', url, groups: ['patrol'], includePlate: true, by: 'test' })
+  await webhooks.add({ webhook: 'dispatch', url, groups: ['patrol'], includePlate: true, notices: [], by: 'test' })
   const olga = await world.connectPerson('olga', await world.addPerson('olga', ['officer'], ['patrol']), {
     clean: false,
   })

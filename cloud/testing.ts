@@ -62,7 +62,11 @@ export function createMovableClock(): MovableClock {
           reject(signal.reason)
           return
         }
-        const sleeper = { untilMs: nowMs() + ms, wake: resolve }
+        const wake = () => {
+          signal?.removeEventListener('abort', wakeUp)
+          resolve()
+        }
+        const sleeper = { untilMs: nowMs() + ms, wake }
         sleeping.push(sleeper)
         const wakeUp = () => {
           sleeping = sleeping.filter((one) => one !== sleeper)

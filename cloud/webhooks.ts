@@ -1,7 +1,8 @@
 /**
  * Webhooks: alerts for other programs, over HTTP. An alert's new revision is queued for each webhook of its groups in the
  * transaction that marks it as published, and a loop a webhook delivers it at least once, in order of revision. None is ever
- * disabled by the cloud itself. Owns tables webhooks and webhook_deliveries. Called by alerts.ts, the API and main.
+ * disabled by the cloud itself. Owns tables webhooks, webhook_deliveries and
+ * webhook_notices. Called by alerts.ts, the API and main.
  */
 import { lookup } from 'node:dns'
 import { AppError, toAppError } from '../shared/errors.ts'
@@ -13,6 +14,13 @@ import { readAuthorities } from './webhooks/authorities.ts'
 import { attempt, type DeliveryDeps, deliver, noteSuccess, recordOf } from './webhooks/delivery.ts'
 import { SECRET_SALT_BYTES, secretOf } from './webhooks/document.ts'
 import { type Hook, hookOf, inTurn } from './webhooks/hook.ts'
+import {
+  boundNotices,
+  MAX_WAITING_NOTICES,
+  type NoticeKind,
+  putNotice,
+  type WebhookNotice,
+} from './webhooks/notices.ts'
 import { POST_TIMEOUT_MS } from './webhooks/post.ts'
 import { createDeliveryQueue } from './webhooks/queue.ts'
 
@@ -40,6 +48,7 @@ export interface WebhookState {
   origin: string
   groups: readonly string[]
   includePlate: boolean
+  notices: readonly NoticeKind[]
   createdAtMs: number
   createdBy: string
   state: 'ok' | 'failing' | 'paused'
@@ -66,9 +75,16 @@ export interface TestOutcome {
   durationMs: number
 }
 
+export interface Queued {
+  statements: Statement[]
+  committed(written: readonly Written[]): void
+}
+
 export interface Webhooks {
   /** What queues these alerts, for the transaction that marks them as published; `committed` with what it wrote. */
-  queue(alerts: readonly Alert[]): { statements: Statement[]; committed(written: readonly Written[]): void }
+  queue(alerts: readonly Alert[]): Queued
+  /** The same for what else webhooks may want to be told. */
+  queueNotices(notices: readonly WebhookNotice[]): Queued
   list(): Promise<WebhookState[]>
   /** Returns the secret, which is shown this once. Throws `conflict`, `too_large`. */
   add(webhook: {
@@ -77,6 +93,7 @@ export interface Webhooks {
     url: URL
     groups: readonly string[]
     includePlate: boolean
+    notices: readonly NoticeKind[]
     by: string
   }): Promise<{ secret: string }>
   /** With everything that waits for it. This and the others throw `not_found`. */
@@ -154,7 +171,7 @@ export async function createWebhooks(deps: WebhooksDeps): Promise<Webhooks> {
 
   /** A person has mended something: nothing waits for its turn any more. */
   async function hasten(hook: Hook): Promise<void> {
-    await database.writeBatch([queue.hasten(hook.webhook, clock.nowMs())])
+    await database.writeBatch(queue.hasten(hook.webhook, clock.nowMs()))
     hook.backOff.reset()
     hook.notBeforeMs = Number.NEGATIVE_INFINITY
     hook.alarm.ring()
@@ -208,6 +225,26 @@ export async function createWebhooks(deps: WebhooksDeps): Promise<Webhooks> {
         },
       }
     },
+    queueNotices(notices) {
+      const nowMs = clock.nowMs()
+      const statements: Statement[] = []
+      const concerned: Hook[] = []
+      for (const hook of hooks.values()) {
+        const own = notices.filter(({ kind }) => hook.notices.includes(kind))
+        if (own.length === 0) continue
+        concerned.push(hook)
+        const { webhook } = hook
+        for (const notice of own)
+          statements.push(putNotice(database, notice, { webhook, deliveryId: deps.newId(), nowMs }))
+        statements.push(boundNotices(database, webhook, MAX_WAITING_NOTICES))
+      }
+      return {
+        statements,
+        committed() {
+          for (const hook of concerned) hook.alarm.ring()
+        },
+      }
+    },
     async list() {
       const states: WebhookState[] = []
       for (const row of await database.read(build.selectFrom('webhooks').selectAll().orderBy('webhook'))) {
@@ -221,6 +258,7 @@ export async function createWebhooks(deps: WebhooksDeps): Promise<Webhooks> {
           origin: hook.url.origin,
           groups: hook.groups,
           includePlate: hook.includePlate,
+          notices: hook.notices,
           createdAtMs: hook.createdAtMs,
           createdBy: hook.createdBy,
           state: row.paused_at_ms !== null ? 'paused' : row.failing_since_ms !== null ? 'failing' : 'ok',
@@ -238,7 +276,7 @@ export async function createWebhooks(deps: WebhooksDeps): Promise<Webhooks> {
       }
       return states
     },
-    add: ({ webhook, url, groups, includePlate, by }) =>
+    add: ({ webhook, url, groups, includePlate, notices, by }) =>
       exclusively(async () => {
         if (hooks.has(webhook)) {
           throw new AppError('conflict', `there is a webhook ${webhook} already`, {
@@ -250,7 +288,11 @@ export async function createWebhooks(deps: WebhooksDeps): Promise<Webhooks> {
         }
         const row = {
           ...{ webhook, url: url.href, alert_groups: JSON.stringify([...new Set(groups)].sort()) },
-          ...({ include_plate: includePlate ? 1 : 0, secret_salt: deps.newSecret(SECRET_SALT_BYTES) } as const),
+          ...({
+            include_plate: includePlate ? 1 : 0,
+            notice_kinds: JSON.stringify([...new Set(notices)].sort()),
+          } as const),
+          secret_salt: deps.newSecret(SECRET_SALT_BYTES),
           ...{ created_at_ms: clock.nowMs(), created_by: by, paused_at_ms: null, paused_by: null },
           ...{ failing_since_ms: null, full_since_ms: null, last_attempt_at_ms: null, last_status: null },
           ...{ last_reason: null, last_delivered_at_ms: null },

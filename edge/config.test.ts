@@ -86,6 +86,7 @@ test('every number is taken at its limits and refused one past them, as `field: 
     ['vision.threads', 1, 8],
     ['vision.minConfidence', 0, 1, 0.01],
     ['vision.frameTimeoutMs', 100, 600_000],
+    ['vision.lookIntervalMs', 50, 600_000],
     ['track.gapMs', 100, 60_000],
     ['track.repeatWindowMs', 0, 86_400_000],
     ['outbox.maxBytes', MIN_OUTBOX_BYTES, 1024 ** 4],

@@ -1,9 +1,10 @@
 /** The camera's own account of itself: one document at intervals, QoS 0, made from the counters of all parts. Run by main.ts. */
-import type { Clock } from '../shared/clock.ts'
+import { type Clock, SECOND_MS } from '../shared/clock.ts'
 import type { Log } from '../shared/log.ts'
-import { type CameraHealth, EARLIEST_TIME_MS } from '../shared/wire/index.ts'
+import { type CameraHealth, EARLIEST_TIME_MS, type FrameRate } from '../shared/wire/index.ts'
 import type { CaptureSource } from './capture/types.ts'
 import type { ClockState } from './clock-state.ts'
+import type { DeviceWatch } from './device.ts'
 import type { Hotlists } from './hotlist/hotlist.ts'
 import type { Memory } from './memory.ts'
 import type { Outbox } from './outbox/outbox.ts'
@@ -16,7 +17,9 @@ export interface HealthDeps {
   pipeline: Pick<Pipeline, 'counters'>
   /** Frames that capture replaced by newer ones, and files that were no pictures. */
   source: Pick<CaptureSource, 'dropped' | 'rejected' | 'live'>
-  vision: Pick<VisionDoor, 'restarts'>
+  vision: Pick<VisionDoor, 'restarts' | 'picture'>
+  device: DeviceWatch
+  rate: RateMeter
   outbox: Pick<Outbox, 'rows' | 'bytes' | 'oldestBornAtMs' | 'counters'>
   memory: Pick<Memory<unknown>, 'held' | 'bytes' | 'counters'>
   hotlists: Pick<Hotlists, 'status'>
@@ -44,6 +47,9 @@ export function cameraHealth(deps: HealthDeps): CameraHealth {
     clock: deps.clockState.state,
     ...(source.live === undefined ? {} : { source: { ...source.live } }),
     frames: { read, still, dropped: source.dropped, rejected: source.rejected + rejected, failed },
+    ...(deps.rate.latest === null ? {} : { rate: deps.rate.latest }),
+    ...(deps.vision.picture === null ? {} : { picture: deps.vision.picture }),
+    ...(deps.device.latest === null ? {} : { device: deps.device.latest }),
     vision: { restarts: deps.vision.restarts },
     sightings: { made, matched, withheld: withheld + counters.withheld + expired + dropped, lost: counters.lost },
     outbox: {
@@ -60,13 +66,48 @@ export function cameraHealth(deps: HealthDeps): CameraHealth {
 
 /** One report, if there is anyone to hear it. */
 export function reportHealth(deps: HealthDeps): void {
+  deps.rate.measure()
   if (deps.uplink.connected) deps.uplink.publishHealth(Buffer.from(JSON.stringify(cameraHealth(deps))))
 }
 
 /** Reports at once and then every `intervalMs` until `signal` aborts. */
 export async function runHealth(deps: HealthDeps, intervalMs: number, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
+    await deps.device.look()
+    if (signal.aborted) return
     reportHealth(deps)
     await deps.clock.sleep(intervalMs, signal).catch(() => {})
+  }
+}
+
+export interface RateMeter {
+  /** Between the last two measurements; null before the second. */
+  readonly latest: FrameRate | null
+  measure(): void
+}
+
+/** Most frames a second that are told: beyond it a counter was wrong. */
+export const MAX_FRAMES_PER_SECOND = 10_000
+
+export function createRateMeter(deps: Pick<HealthDeps, 'pipeline' | 'source' | 'clock'>): RateMeter {
+  const count = () => {
+    const { read, still, rejected, failed } = deps.pipeline.counters
+    const seen = read + still
+    return { atMs: deps.clock.monotonicMs(), seen, captured: seen + rejected + failed + deps.source.dropped }
+  }
+  let before = count()
+  let latest: FrameRate | null = null
+  return {
+    get latest() {
+      return latest
+    },
+    measure() {
+      const now = count()
+      const seconds = (now.atMs - before.atMs) / SECOND_MS
+      if (seconds <= 0) return
+      const rate = (frames: number) => Math.round(1_000 * Math.min(MAX_FRAMES_PER_SECOND, frames / seconds)) / 1_000
+      latest = { capturedPerSecond: rate(now.captured - before.captured), readPerSecond: rate(now.seen - before.seen) }
+      before = now
+    },
   }
 }

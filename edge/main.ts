@@ -18,7 +18,8 @@ import { openSource, sequenceOf } from './capture/sources.ts'
 import type { CaptureSource } from './capture/types.ts'
 import { openClockState, systemClockIsSynced } from './clock-state.ts'
 import { type EdgeConfig, loadEdgeConfig, readEnrolledKeys } from './config.ts'
-import { cameraHealth, type HealthDeps, reportHealth, runHealth } from './health.ts'
+import { createDeviceWatch } from './device.ts'
+import { cameraHealth, createRateMeter, type HealthDeps, reportHealth, runHealth } from './health.ts'
 import { createHotlists } from './hotlist/hotlist.ts'
 import { createIdentity } from './identity.ts'
 import { limitLog } from './limited-log.ts'
@@ -34,7 +35,7 @@ import { createSigningKeys } from './signing-keys.ts'
 import { createTracker } from './track.ts'
 import { createUplink, outboxTopic, type UplinkCounters } from './uplink/uplink.ts'
 import { openVision } from './vision/door.ts'
-import type { VisionDoor } from './vision/types.ts'
+import type { VisionDeps, VisionDoor } from './vision/types.ts'
 
 /** From SIGTERM until the process must be gone, milliseconds. */
 export const SHUTDOWN_MS = 5 * SECOND_MS
@@ -51,7 +52,7 @@ export interface EdgeDeps {
   newId: NewId
   random: Random
   log: Log
-  openVision(config: EdgeConfig['vision'], deps: { clock: Clock; log: Log }): Promise<VisionDoor>
+  openVision(config: EdgeConfig['vision'], deps: VisionDeps): Promise<VisionDoor>
   openSource(config: EdgeConfig['source'], deps: Pick<EdgeDeps, 'clock' | 'random' | 'log'>): Promise<CaptureSource>
   isClockSynced(): Promise<boolean>
 }
@@ -132,12 +133,17 @@ export async function runEdge(own: EdgeConfig, deps: EdgeDeps, signal: AbortSign
     const signed = { database: lists, verifier, agency: config.agency, clock, log: limitLog(log, clock) }
     const policy = createPolicy({ ...signed, defaults: config })
     const hotlists = createHotlists({ ...signed, staleLists: () => policy.staleLists })
-    const vision = await deps.openVision(config.vision, { clock, log })
+    const vision = await deps.openVision(config.vision, {
+      clock,
+      log,
+      viewFile: join(config.dataFolder, 'view.learned'),
+    })
     closers.push(() => vision.close())
     const source = await deps.openSource(config.source, { clock, random: deps.random, log })
     closers.push(() => source.close())
 
     const software = softwareVersion()
+    const versions = { software, detector: config.vision.detector, reader: config.vision.reader }
     const memory = createMemory<Seen>({ keptMs: () => policy.unmatchedMs })
     const unmatchedMs = () => policy.unmatchedMs
     const repeats = createRepeats({ windowMs: config.track.repeatWindowMs, unmatchedMs, sequence })
@@ -162,7 +168,7 @@ export async function runEdge(own: EdgeConfig, deps: EdgeDeps, signal: AbortSign
       sequence,
       cameraId: config.cameraId,
       gapMs: config.track.gapMs,
-      versions: { software, detector: config.vision.detector, reader: config.vision.reader },
+      versions,
       vision,
       tracker: createTracker({ gapMs: config.track.gapMs, sequence }, deps.newId),
       repeats,
@@ -179,6 +185,12 @@ export async function runEdge(own: EdgeConfig, deps: EdgeDeps, signal: AbortSign
     const healthDeps: HealthDeps = {
       ...{ cameraId: config.cameraId, pipeline, source, vision, outbox, memory, hotlists },
       ...{ uplink, clockState, clock, log },
+      device: createDeviceWatch({
+        dataFolder: config.dataFolder,
+        versions: { ...versions, node: process.version },
+        clock,
+      }),
+      rate: createRateMeter({ pipeline, source, clock }),
       startedAtMs,
     }
 

@@ -18,8 +18,10 @@ const officer: Identity = {
   account: 'ann',
   groups: ['patrol'],
   mayWatchSightings: false,
+  maySeeCameras: false,
 }
 const watcher: Identity = { ...officer, mayWatchSightings: true }
+const technician: Identity = { ...officer, maySeeCameras: true }
 const sightingId = '01890a5d-ac96-774b-bcce-b302099a8057'
 
 test('every topic that is made can be taken apart again', () => {
@@ -52,6 +54,20 @@ test('every topic that is made can be taken apart again', () => {
   assert.equal(parseTopic(topics.policy('a')), { kind: 'policy', agency: 'a' })
   assert.equal(parseTopic(topics.signingKeys('a', 2)), { kind: 'signing-keys', agency: 'a', version: 2 })
   assert.equal(parseTopic(topics.alerts('a', 'patrol')), { kind: 'alerts', agency: 'a', group: 'patrol' })
+})
+
+test('alarms about cameras go to people who may see cameras, of their agency alone', () => {
+  const alarms = topics.fleetAlarms('springfield')
+  assert.equal(parseTopic(alarms), { kind: 'fleet-alarms', agency: 'springfield' })
+  for (const strange of [`${alarms}/x`, 'candor/v1/springfield/fleet', 'candor/v1/springfield/fleet/north-1']) {
+    assert.is(parseTopic(strange), null, strange)
+  }
+  assert.ok(maySubscribe(technician, alarms) && mayReceive(technician, alarms))
+  assert.not(maySubscribe(officer, alarms) || mayReceive(officer, alarms))
+  assert.not(maySubscribe(camera, alarms) || mayReceive(camera, alarms))
+  const elsewhere = topics.fleetAlarms('shelbyville')
+  assert.not(maySubscribe(technician, elsewhere) || mayReceive(technician, elsewhere))
+  for (const who of [camera, technician]) assert.not(mayPublish(who, alarms))
 })
 
 test('what is none of ours is null', () => {
@@ -184,7 +200,7 @@ test('nothing of another agency is delivered', () => {
 })
 
 test('the printed table names every kind of topic', () => {
-  assert.is(TOPIC_RIGHTS.length, 13)
+  assert.is(TOPIC_RIGHTS.length, 14)
 })
 
 test.run()

@@ -30,6 +30,7 @@ export type Topic =
   | { kind: 'policy'; agency: string }
   | { kind: 'signing-keys'; agency: string; version: number }
   | { kind: 'alerts'; agency: string; group: string }
+  | { kind: 'fleet-alarms'; agency: string }
 
 const cameraTopic = (agency: string, camera: string, rest: string) =>
   `${TOPIC_ROOT}/${agency}/cameras/${camera}/${rest}`
@@ -62,6 +63,8 @@ export const topics = {
   signingKeys: (agency: string, version: number) => `${TOPIC_ROOT}/${agency}/signing-keys/${version}`,
   allSigningKeys: (agency: string) => `${TOPIC_ROOT}/${agency}/signing-keys/+`,
   alerts: (agency: string, group: string) => `${TOPIC_ROOT}/${agency}/alerts/${group}`,
+  /** What is wrong with cameras. */
+  fleetAlarms: (agency: string) => `${TOPIC_ROOT}/${agency}/fleet/alarms`,
   /** Every camera's sightings: only for those who may watch them live. */
   allSightings: (agency: string) => `${TOPIC_ROOT}/${agency}/cameras/+/sightings`,
   allStatus: (agency: string) => `${TOPIC_ROOT}/${agency}/cameras/+/status`,
@@ -80,6 +83,7 @@ export function parseTopic(topic: string): Topic | null {
   if (branch === 'signing-keys') {
     return leaf === undefined && whole.safeParse(name).success ? { kind: branch, agency, version: Number(name) } : null
   }
+  if (branch === 'fleet') return name === 'alarms' && leaf === undefined ? { kind: 'fleet-alarms', agency } : null
   if (branch === 'alerts') return leaf === undefined ? { kind: 'alerts', agency, group: name } : null
   if (branch === 'hotlists') return parseHotlistTopic(agency, name, leaf, rest)
   if (branch === 'cameras') return parseCameraTopic(agency, name, leaf, rest)
@@ -112,7 +116,14 @@ function parseCameraTopic(agency: string, camera: string, leaf: string | undefin
 /** Who is connected, as the broker established it: by certificate (camera) or by account and token (person). */
 export type Identity =
   | { kind: 'camera'; agency: string; camera: string }
-  | { kind: 'person'; agency: string; account: string; groups: readonly string[]; mayWatchSightings: boolean }
+  | {
+      kind: 'person'
+      agency: string
+      account: string
+      groups: readonly string[]
+      mayWatchSightings: boolean
+      maySeeCameras: boolean
+    }
 
 /** What cameras follow of a list. */
 const LIST_KINDS: ReadonlySet<Topic['kind']> = new Set(['manifest', 'snapshot', 'delta'])
@@ -140,6 +151,7 @@ export function maySubscribe(identity: Identity, filter: string): boolean {
   }
   if (filter === topics.manifests(identity.agency) || filter === topics.allStatus(identity.agency)) return true
   if (identity.mayWatchSightings && filter === topics.allSightings(identity.agency)) return true
+  if (identity.maySeeCameras && filter === topics.fleetAlarms(identity.agency)) return true
   const topic = parseTopic(filter)
   return topic?.kind === 'alerts' && topic.agency === identity.agency && identity.groups.includes(topic.group)
 }
@@ -154,6 +166,7 @@ export function mayReceive(identity: Identity, topicName: string): boolean {
   }
   if (topic.kind === 'manifest' || topic.kind === 'status') return true
   if (topic.kind === 'sightings') return identity.mayWatchSightings
+  if (topic.kind === 'fleet-alarms') return identity.maySeeCameras
   return topic.kind === 'alerts' && identity.groups.includes(topic.group)
 }
 
@@ -231,5 +244,12 @@ export const TOPIC_RIGHTS: readonly {
   },
   { topic: 'signing-keys/{version}', publishes: 'the cloud', subscribes: 'cameras', qos: '1', retained: true },
   { topic: 'policy', publishes: 'the cloud', subscribes: 'cameras', qos: '1', retained: true },
+  {
+    topic: 'fleet/alarms',
+    publishes: 'the cloud',
+    subscribes: 'people who may see cameras',
+    qos: '1',
+    retained: false,
+  },
   { topic: 'alerts/{group}', publishes: 'the cloud', subscribes: 'people of that group', qos: '1', retained: false },
 ]

@@ -30,6 +30,7 @@ import { registerEnrolment } from './enrolment.ts'
 import { registerErrors } from './errors.ts'
 import { registerFactors } from './factors.ts'
 import { registerFleet } from './fleet.ts'
+import { registerFleetWatch } from './fleet-watch.ts'
 import { registerHolds } from './holds.ts'
 import { registerListEntries } from './list-entries.ts'
 import { registerListMappings } from './list-mappings.ts'
@@ -136,6 +137,7 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     registerLogin(api, parts, door)
     registerFactors(api, parts, door)
     registerFleet(api, parts, door)
+    registerFleetWatch(api, parts, door)
     registerEnrolment(api, parts, door)
     registerRollOuts(api, parts, door)
     registerPolicy(api, parts, door)

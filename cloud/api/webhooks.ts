@@ -1,9 +1,11 @@
 /** Routes of webhooks. A secret leaves the cloud in one answer, when it is made; the address of a webhook is shown without its path. */
 import { z } from 'zod'
+import { AppError } from '../../shared/errors.ts'
 import { slugSchema } from '../../shared/names.ts'
 import { timeMsSchema } from '../../shared/wire/index.ts'
 import type { CloudParts } from '../parts.ts'
 import { MAX_WEBHOOK_URL, parseWebhookUrl } from '../webhooks/address.ts'
+import { NOTICE_KINDS } from '../webhooks/notices.ts'
 import { MAX_WEBHOOK_GROUPS } from '../webhooks.ts'
 import type { Door, TypedApi } from './door.ts'
 
@@ -18,6 +20,7 @@ const webhookSchema = z.object({
   origin: z.string().describe('scheme, host and port; the path is not shown'),
   groups: z.array(slugSchema).readonly().describe('whose alerts it gets'),
   includePlate: z.boolean(),
+  notices: z.array(z.enum(NOTICE_KINDS)).readonly().describe('what else it is told'),
   createdAtMs: timeMsSchema,
   createdBy: slugSchema,
   state: z.enum(['ok', 'failing', 'paused']),
@@ -56,21 +59,27 @@ export function registerWebhooks(app: TypedApi, parts: CloudParts, door: Door): 
     url: '/api/v1/webhooks',
     onRequest: writes,
     schema: {
-      summary: 'Adds a webhook for the alerts of some groups, from the next one on',
+      summary: 'Adds a webhook for the alerts of some groups and for alarms about cameras, from the next one on',
       body: z.strictObject({
         webhook: slugSchema,
         url: z.string().min(1).max(MAX_WEBHOOK_URL).describe('https://…; http only to this machine'),
-        groups: z.array(slugSchema).min(1).max(MAX_WEBHOOK_GROUPS),
+        groups: z.array(slugSchema).max(MAX_WEBHOOK_GROUPS).default([]),
+        notices: z
+          .array(z.enum(NOTICE_KINDS))
+          .max(NOTICE_KINDS.length)
+          .default([])
+          .describe('what else it is told: alarms about cameras, claims that were used twice'),
         includePlate: z.boolean().default(false).describe('send the whole alert, with the plate'),
       }),
       response: { 201: madeSchema },
     },
     async handler(request, reply) {
-      const { webhook, groups, includePlate } = request.body
+      const { webhook, groups, includePlate, notices } = request.body
+      if (groups.length + notices.length === 0) throw new AppError('bad_input', 'groups or notices must name something')
       const url = parseWebhookUrl(request.body.url)
-      const detail = { origin: url.origin, groups, includePlate }
+      const detail = { origin: url.origin, groups, includePlate, notices }
       const made = await door.audited(request, { operation: 'webhook.add', subject: subject(webhook), detail }, () =>
-        webhooks.add({ webhook, url, groups, includePlate, by: by(request) }),
+        webhooks.add({ webhook, url, groups, includePlate, notices, by: by(request) }),
       )
       return reply.code(201).send({ webhook, ...made })
     },

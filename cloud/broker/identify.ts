@@ -87,6 +87,7 @@ export function createIdentify(deps: IdentifyDeps): Identify {
         // A group is whose alerts one gets, for who may read them.
         groups: may(session.roles, 'alerts.read') ? session.groups : [],
         mayWatchSightings: may(session.roles, 'sightings.watch'),
+        maySeeCameras: may(session.roles, 'cameras.read'),
       },
     }
   }

@@ -3,6 +3,7 @@ import type { Generated } from 'kysely'
 import type { AdministrationSchema } from './schema-administration.ts'
 import type { AuditSchema } from './schema-audit.ts'
 import type { FactorsSchema } from './schema-factors.ts'
+import type { FleetSchema } from './schema-fleet.ts'
 import type { HoldsSchema } from './schema-holds.ts'
 import type { PolicySchema } from './schema-policy.ts'
 import type { RollOutsSchema } from './schema-roll-outs.ts'
@@ -168,12 +169,13 @@ export interface BrokerWillsTable {
   payload: Buffer
 }
 
-/** Owner: webhooks.ts. `alert_groups` is a JSON array; the secret is made of the salt and a key outside the database. */
+/** Owner: webhooks.ts. `alert_groups` and `notice_kinds` are JSON arrays; the secret is made of the salt and a key outside the database. */
 export interface WebhooksTable {
   webhook: string
   url: string
   alert_groups: string
   include_plate: 0 | 1
+  notice_kinds: Generated<string>
   secret_salt: string
   created_at_ms: number
   created_by: string
@@ -200,12 +202,27 @@ export interface WebhookDeliveriesTable {
   next_at_ms: number
 }
 
+/** Owner: webhooks.ts. One a notice and webhook; `document` as it is sent. */
+export interface WebhookNoticesTable {
+  position: Generated<number>
+  webhook: string
+  kind: string
+  notice_id: string
+  revision: number
+  document: string
+  delivery_id: string
+  queued_at_ms: number
+  attempts: number
+  next_at_ms: number
+}
+
 export interface Schema
   extends AdministrationSchema,
     AuditSchema,
     SearchSchema,
     HoldsSchema,
     FactorsSchema,
+    FleetSchema,
     UsageSchema,
     SharingSchema,
     RollOutsSchema,
@@ -225,4 +242,5 @@ export interface Schema
   broker_wills: BrokerWillsTable
   webhooks: WebhooksTable
   webhook_deliveries: WebhookDeliveriesTable
+  webhook_notices: WebhookNoticesTable
 }

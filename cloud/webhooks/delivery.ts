@@ -54,7 +54,12 @@ export interface Outcome {
 /** Sends one document; never throws. */
 export async function attempt(
   hook: Hook,
-  document: { deliveryId: string; alert: Record<string, unknown> | null; test?: true },
+  document: {
+    deliveryId: string
+    alert: Record<string, unknown> | null
+    notice?: Record<string, unknown>
+    test?: true
+  },
   deps: Pick<DeliveryDeps, 'clock' | 'key' | 'sending' | 'userAgent'>,
   signal: AbortSignal,
 ): Promise<Outcome> {
@@ -190,6 +195,21 @@ export async function deliver(hook: Hook, deps: DeliveryDeps, signal: AbortSigna
     }
   }
 
+  /** What is sent, as it is now; null: there is nothing to be told any more. */
+  async function documentOf({ alert_id, notice, delivery_id: deliveryId, revision }: Waiting) {
+    const pageOrigin = deps.pageOrigin()
+    if (notice !== null) {
+      const { kind, document } = notice
+      return {
+        revision,
+        document: { deliveryId, alert: null, notice: { kind, ...document, page: `${pageOrigin}/#fleet` } },
+      }
+    }
+    const alert = alert_id === null ? null : await kept(alert_id)
+    if (alert === null) return null
+    return { revision: alert.revision, document: { deliveryId, alert: alertFor(hook, alert, pageOrigin) } }
+  }
+
   /** Does what is due; returns for how long there is nothing to do, milliseconds. */
   async function step(): Promise<number> {
     if (owed !== null) await settle(owed)
@@ -200,18 +220,17 @@ export async function deliver(hook: Hook, deps: DeliveryDeps, signal: AbortSigna
     if (waiting === null) return IDLE_MS
     const dueInMs = waiting.next_at_ms - clock.nowMs()
     if (dueInMs > 0) return Math.min(dueInMs, IDLE_MS)
-    const alert = await kept(waiting.alert_id)
-    if (alert === null) {
+    const sent = await documentOf(waiting)
+    if (sent === null) {
       const [gone] = await database.writeBatch([queue.done(waiting, waiting.revision)])
       hook.waitingAtMost -= gone?.changes ?? 0
       return 0
     }
-    const document = { deliveryId: waiting.delivery_id, alert: alertFor(hook, alert, deps.pageOrigin()) }
-    const outcome = await inTurn(hook, () => attempt(hook, document, deps, signal))
+    const outcome = await inTurn(hook, () => attempt(hook, sent.document, deps, signal))
     const atMs = clock.nowMs()
     if (outcome.delivered) {
       deps.counters.attempt('delivered')
-      await settle(() => delivered(waiting, alert.revision, outcome, atMs))
+      await settle(() => delivered(waiting, sent.revision, outcome, atMs))
       return 0
     }
     // Broken off by the end of the cloud or of the webhook: no fault of the receiver.

@@ -4,6 +4,7 @@ import type { Random } from '../../shared/ids.ts'
 import { type BackOff, type BackOffLimits, createBackOff } from '../../shared/retry.ts'
 import type { WebhooksTable } from '../database/schema.ts'
 import { type Alarm, createAlarm } from './alarm.ts'
+import type { NoticeKind } from './notices.ts'
 
 /** A receiver that does not answer, or says that it is its own fault. */
 export const RETRY: BackOffLimits = { firstMs: SECOND_MS, mostMs: 15 * MINUTE_MS }
@@ -15,6 +16,7 @@ export interface Hook {
   readonly url: URL
   readonly groups: readonly string[]
   readonly includePlate: boolean
+  readonly notices: readonly NoticeKind[]
   readonly createdAtMs: number
   readonly createdBy: string
   secretSalt: string
@@ -44,6 +46,7 @@ export function hookOf(row: WebhooksFields, waiting: number, deps: { clock: Cloc
     url: new URL(row.url),
     groups: JSON.parse(row.alert_groups) as string[],
     includePlate: row.include_plate === 1,
+    notices: JSON.parse(row.notice_kinds) as NoticeKind[],
     createdAtMs: row.created_at_ms,
     createdBy: row.created_by,
     secretSalt: row.secret_salt,
@@ -60,8 +63,8 @@ export function hookOf(row: WebhooksFields, waiting: number, deps: { clock: Cloc
     ending: new AbortController(),
   }
 }
-/** Of a row that is read, `dropped` is a number and not needed here. */
-type WebhooksFields = Omit<WebhooksTable, 'dropped'>
+/** Of a row that is read, `dropped` is a number and not needed here, and the kinds of notices are there. */
+type WebhooksFields = Omit<WebhooksTable, 'dropped' | 'notice_kinds'> & { notice_kinds: string }
 
 /** Runs `work` when no other request to this webhook runs. */
 export function inTurn<T>(hook: Hook, work: () => Promise<T>): Promise<T> {

@@ -88,7 +88,14 @@ export async function withHooks(work: (world: HookedCloud) => Promise<void>, mor
             return sighting.sightingId
           },
           async addHook(webhook: string, url: string, change = {}) {
-            const hook = { webhook, url: parseWebhookUrl(url), groups: ['patrol'], includePlate: false, by: 'paula' }
+            const hook = {
+              webhook,
+              url: parseWebhookUrl(url),
+              groups: ['patrol'],
+              includePlate: false,
+              notices: [],
+              by: 'paula',
+            }
             return (await world.cloud.parts.webhooks.add({ ...hook, ...change })).secret
           },
           async state(webhook: string) {

@@ -22,7 +22,7 @@ async function open(request: OpenRequest): Promise<FrameReader> {
   process.env.OPENCV4NODEJS_DISABLE_AUTOBUILD = '1'
   process.env.OPENCV4NODEJS_DISABLE_EXTERNAL_MEM_TRACKING = '1'
   const { openFrameReader } = await import('./frame-reader.ts')
-  return openFrameReader(request.config, systemClock.monotonicMs)
+  return openFrameReader(request.config, systemClock.monotonicMs, request.viewFile)
 }
 
 async function answer(reader: FrameReader, request: FrameRequest): Promise<void> {
@@ -37,7 +37,7 @@ async function answer(reader: FrameReader, request: FrameRequest): Promise<void>
       send({ kind: 'done', id: request.id, value: await reader.jurisdiction(request.frame, request.corners) })
       return
     }
-    const reading = await reader.read(request.frame, request.unlessStill)
+    const reading = await reader.read(request.frame, request)
     const elapsedMs = systemClock.monotonicMs() - startedMs
     send({ kind: 'done', id: request.id, value: { ...reading, elapsedMs } })
   } catch (thrown) {

@@ -4,6 +4,7 @@
  */
 import type { ChildProcess } from 'node:child_process'
 import { AppError, toAppError } from '../../shared/errors.ts'
+import type { ScenePicture } from '../../shared/wire/heartbeat.ts'
 import type { FrameAnswer, FrameRequest, FromChild, OpenRequest, Versions } from './exchange.ts'
 import { startChild } from './start-child.ts'
 import type {
@@ -41,6 +42,7 @@ export async function openVision(config: VisionConfig, deps: VisionDeps): Promis
 
 class Vision implements VisionDoor {
   restarts = 0
+  picture: ScenePicture | null = null
   readonly #config: VisionConfig
   readonly #deps: VisionDeps
   readonly #closing = new AbortController()
@@ -86,8 +88,11 @@ class Vision implements VisionDoor {
   }
 
   async read(frame: Uint8Array, options: ReadOptions = {}): Promise<FrameReading> {
-    const unlessStill = options.unlessStill === true && this.#config.motionGate
-    return (await this.#call({ kind: 'read', frame, unlessStill }, options.signal)) as FrameReading
+    const isVideo = options.unlessStill === true
+    const unlessStill = isVideo && this.#config.motionGate
+    const reading = (await this.#call({ kind: 'read', frame, unlessStill, isVideo }, options.signal)) as FrameReading
+    this.picture = reading.picture ?? this.picture
+    return reading
   }
 
   async crop(frame: Uint8Array, region: EvidenceRegion, maxBytes: number): Promise<EvidenceCrop> {
@@ -208,7 +213,7 @@ class Vision implements VisionDoor {
     this.#ready = ready
     // Who waits for a frame sees the rejection; nobody may be waiting.
     ready.catch(() => {})
-    const request: OpenRequest = { kind: 'open', config: this.#config }
+    const request: OpenRequest = { kind: 'open', config: this.#config, viewFile: this.#deps.viewFile ?? null }
     // A child that died before it could be told says so by `exit`.
     if (child.pid !== undefined) child.send(request, () => {})
   }

@@ -6,10 +6,12 @@ import type { Corners, EvidenceCrop, FrameReading, Jurisdiction, Region, VisionC
 export interface OpenRequest {
   kind: 'open'
   config: VisionConfig
+  /** Where the learned view is kept; null: nowhere. */
+  viewFile: string | null
 }
 
 export type FrameRequest =
-  | { kind: 'read'; id: number; frame: Uint8Array; unlessStill: boolean }
+  | { kind: 'read'; id: number; frame: Uint8Array; unlessStill: boolean; isVideo: boolean }
   | { kind: 'jurisdiction'; id: number; frame: Uint8Array; corners: Corners }
   | { kind: 'crop'; id: number; frame: Uint8Array; region: Region; maxBytes: number }
 

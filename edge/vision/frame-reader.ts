@@ -7,12 +7,13 @@ import { openPpocrDetector } from './detect-ppocr.ts'
 import { createJurisdictionReader } from './jurisdiction.ts'
 import { modelPaths } from './models.ts'
 import { createMotionGate, MOTION_GRID } from './motion.ts'
-import { patch, rgbMat } from './opencv.ts'
+import { greyPicture, patch, rgbMat } from './opencv.ts'
 import { cutJpeg, decodePicture, limitDecodingThreads } from './picture.ts'
 import { openCandorReader } from './read-candor.ts'
 import { openPpocrReader } from './read-ppocr.ts'
 import { openTesseractReader } from './read-tesseract.ts'
 import { readRegions } from './regions.ts'
+import { openSceneWatch } from './scene-watch.ts'
 import type { PlateDetector, PlateReader, TextRegion } from './stages.ts'
 import type {
   Corners,
@@ -24,18 +25,26 @@ import type {
   VisionConfig,
 } from './types.ts'
 import { bodyPlaces, dominantColour, SAMPLES_A_SIDE } from './vehicle-colour.ts'
+import { VIEW_GRID } from './view.ts'
 
 export interface FrameReader {
   readonly versions: { detector: string; reader: string }
-  read(encoded: Uint8Array, unlessStill: boolean): Promise<Omit<FrameReading, 'elapsedMs'>>
+  read(
+    encoded: Uint8Array,
+    options: { unlessStill: boolean; isVideo: boolean },
+  ): Promise<Omit<FrameReading, 'elapsedMs'>>
   crop(encoded: Uint8Array, region: Region, maxBytes: number): Promise<EvidenceCrop>
   jurisdiction(encoded: Uint8Array, corners: Corners): Promise<Jurisdiction | null>
   close(): Promise<void>
 }
 
-type ReaderConfig = Pick<VisionConfig, 'detector' | 'reader' | 'threads' | 'smallestPlatePx' | 'minConfidence'>
+type ReaderConfig = Omit<VisionConfig, 'motionGate' | 'frameTimeoutMs'>
 
-export async function openFrameReader(config: ReaderConfig, monotonicMs: () => number): Promise<FrameReader> {
+export async function openFrameReader(
+  config: ReaderConfig,
+  monotonicMs: () => number,
+  viewFile: string | null,
+): Promise<FrameReader> {
   limitDecodingThreads(config.threads)
   const models = modelPaths()
   const detectors: Record<DetectorName, () => PlateDetector | Promise<PlateDetector>> = {
@@ -51,10 +60,11 @@ export async function openFrameReader(config: ReaderConfig, monotonicMs: () => n
   const detector = await detectors[config.detector]()
   const reader = await readers[config.reader]()
   const gate = createMotionGate()
+  const watch = openSceneWatch(viewFile, monotonicMs, config.lookIntervalMs)
   const jurisdictions = createJurisdictionReader(models.tesseractFolder)
   return {
     versions: { detector: detector.version, reader: reader.version },
-    async read(encoded, unlessStill) {
+    async read(encoded, { unlessStill, isVideo }) {
       const stagesMs: Record<string, number> = {}
       let before = monotonicMs()
       const took = (stage: string) => {
@@ -62,14 +72,18 @@ export async function openFrameReader(config: ReaderConfig, monotonicMs: () => n
         stagesMs[stage] = now - before
         before = now
       }
-      const picture = await decodePicture(encoded)
-      const mat = rgbMat(picture.pixels, picture.widthPx, picture.heightPx)
+      const { pixels, widthPx, heightPx } = await decodePicture(encoded)
+      const mat = rgbMat(pixels, widthPx, heightPx)
       try {
         took('decode')
         const { columns, rows } = MOTION_GRID
         const whole = { x: 0, y: 0, width: mat.cols, height: mat.rows }
+        const cells = () => patch(mat, whole, VIEW_GRID.columns, VIEW_GRID.rows)
+        const picture = watch.isDue() ? watch.look(greyPicture(mat), isVideo ? cells() : null) : null
+        const looked = picture === null ? {} : { picture }
+        took('scene')
         if (unlessStill && !gate.moved(patch(mat, whole, columns, rows))) {
-          return { widthPx: picture.widthPx, heightPx: picture.heightPx, reads: [], still: true, stagesMs }
+          return { widthPx, heightPx, reads: [], still: true, stagesMs, ...looked }
         }
         took('motion')
         const regions = await detector.detect(mat)
@@ -85,7 +99,7 @@ export async function openFrameReader(config: ReaderConfig, monotonicMs: () => n
           )
         }
         took('colour')
-        return { widthPx: picture.widthPx, heightPx: picture.heightPx, reads, still: false, stagesMs }
+        return { widthPx, heightPx, reads, still: false, stagesMs, ...looked }
       } finally {
         mat.release()
       }

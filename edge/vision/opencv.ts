@@ -7,6 +7,7 @@
 import { cv } from 'opencv4nodejs'
 import { AppError } from '../../shared/errors.ts'
 import { MAX_PICTURE_PIXELS } from './limits.ts'
+import type { GreyPicture } from './scene.ts'
 import type { Corners, Point, Region } from './types.ts'
 
 export type Mat = InstanceType<typeof cv.Mat>
@@ -211,6 +212,14 @@ export function edgeBlobs(grey: Mat, characterHeightPx: number, most: number): B
 /** 8-bit grey of an RGB picture. The caller releases it. */
 export function grey(picture: Mat): Mat {
   return picture.cvtColor(cv.COLOR_RGB2GRAY)
+}
+
+/** The same as plain pixels. */
+export function greyPicture(picture: Mat): GreyPicture {
+  return withMats((keep) => {
+    const mat = keep(grey(picture))
+    return { widthPx: mat.cols, heightPx: mat.rows, pixels: mat.getData() }
+  })
 }
 
 /** Quality at which frames of a video become JPEG: high, since a small plate is what suffers first. */

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
+import type { ScenePicture } from '../../shared/wire/heartbeat.ts'
 import type { Candidate, Region, Vehicle } from '../../shared/wire/sighting.ts'
 
 export type { Candidate, Region, Vehicle }
@@ -58,6 +59,8 @@ export interface FrameReading {
   still: boolean
   /** Best first; none of a still frame. */
   reads: PlateRead[]
+  /** How the picture itself is; only of frames that were looked at for that (scene-watch.ts). */
+  picture?: ScenePicture
 }
 
 export const DETECTORS = ['candor', 'ppocr', 'cascade'] as const
@@ -70,6 +73,9 @@ export type ReaderName = (typeof READERS)[number]
  * 1920×1080, where the detector sees plates as narrow anyway.
  */
 export const SMALLEST_PLATE_PX = { least: 30, standard: 45, most: 300 } as const
+
+/** Between two looks at how the picture itself is, milliseconds; a look costs about as much as decoding the frame does. */
+export const LOOK_INTERVAL_MS = { least: 50, standard: 5_000, most: 600_000 } as const
 
 /** Slice of the camera's configuration that vision needs. */
 export const visionConfigSchema = z.strictObject({
@@ -84,6 +90,12 @@ export const visionConfigSchema = z.strictObject({
     .describe('narrower plates need not be found by the detector candor, px; more is faster in frames beyond 1280×720'),
   motionGate: z.boolean().default(true).describe('frames of a video in which nothing has moved are not read'),
   minConfidence: z.number().min(0).max(1).default(0.25).describe('reads below this are not reported'),
+  lookIntervalMs: z
+    .int()
+    .min(LOOK_INTERVAL_MS.least)
+    .max(LOOK_INTERVAL_MS.most)
+    .default(LOOK_INTERVAL_MS.standard)
+    .describe('between two looks at the picture itself (brightness, sharpness, has the view moved), milliseconds'),
   frameTimeoutMs: z
     .int()
     .min(100)
@@ -118,6 +130,8 @@ export interface VisionDoor {
   crop(frame: Uint8Array, region: Region, maxBytes: number): Promise<EvidenceCrop>
   /** Whose plate lies within `corners`, by what is written on it; null where that cannot be seen. Rejects as `read` does. */
   jurisdiction(frame: Uint8Array, corners: Corners): Promise<Jurisdiction | null>
+  /** How the picture was at the newest look; null before the first. */
+  readonly picture: ScenePicture | null
   /** Times that the child was started again. */
   readonly restarts: number
   /** Process id of the child, null while there is none. */
@@ -128,4 +142,6 @@ export interface VisionDoor {
 export interface VisionDeps {
   clock: Clock
   log: Log
+  /** Where what was learned of the view is kept; without it, nothing is. */
+  viewFile?: string
 }

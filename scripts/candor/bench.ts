@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander'
 import type { MatchingOptions } from '../bench/matching.ts'
 import type { OutboxOptions } from '../bench/outbox.ts'
 import type { ReadingOptions } from '../bench/reading.ts'
+import type { SceneOptions } from '../bench/scene.ts'
 import type { SearchOptions } from '../bench/search.ts'
 import { usageError, wholeNumber } from './options.ts'
 
@@ -94,6 +95,17 @@ export function register(program: Command): void {
     .option('--json', 'one JSON document')
     .action(async (options: OutboxOptions) => {
       const { run } = await import('../bench/outbox.ts')
+      await run(options)
+    })
+
+  bench
+    .command('scene')
+    .description('whether a camera that is covered, dark, blurred or turned is noticed, and a good one left in peace')
+    .option('--plates <folder>', 'holds us, eu, br and perhaps ro-train (default: $CANDOR_PLATES)')
+    .option('--pictures <n>', 'each a camera', wholeNumber(8, 600), 80)
+    .option('--json', 'one JSON document')
+    .action(async (options: SceneOptions) => {
+      const { run } = await import('../bench/scene.ts')
       await run(options)
     })
 }

@@ -14,6 +14,7 @@ import { register as registerDoctor } from './doctor.ts'
 import { register as registerEdge } from './edge.ts'
 import { register as registerEnrolUnit } from './enrol-unit.ts'
 import { register as registerFactor } from './factor.ts'
+import { register as registerFleet } from './fleet.ts'
 import { register as registerGrant } from './grant.ts'
 import { register as registerHold } from './hold.ts'
 import { register as registerHotlist } from './hotlist.ts'
@@ -41,6 +42,7 @@ const REGISTRATIONS = [
   registerCamera,
   registerRelease,
   registerRollOut,
+  registerFleet,
   registerPolicy,
   registerHotlist,
   registerAlert,

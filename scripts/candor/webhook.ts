@@ -18,15 +18,20 @@ export function register(program: Command): void {
     .description('send the alerts of these groups there, from the next one on; prints the secret of the signatures')
     .argument('<name>', 'name of the webhook: a-z, 0-9 and -')
     .requiredOption('--url <url>', 'https://…; http only to this cloud’s own machine')
-    .requiredOption('--groups <names...>', 'groups whose alerts it gets')
+    .option('--groups <names...>', 'groups whose alerts it gets', [])
+    .option('--notices <kinds...>', 'what else it is told: camera_alarm, claim_misused', [])
     .option('--include-plate', 'send the whole alert with the plate, not only what to look at in Candor')
     .option('--json', 'one JSON document')
     .action(
-      async (name: string, options: { url: string; groups: string[]; includePlate?: boolean; json?: boolean }) => {
+      async (
+        name: string,
+        options: { url: string; groups: string[]; notices: string[]; includePlate?: boolean; json?: boolean },
+      ) => {
         const { z } = await import('zod')
         const { withClient } = await import('./client.ts')
         const json = {
           ...{ webhook: name, url: options.url, groups: options.groups.flatMap((text) => text.split(',')) },
+          notices: options.notices.flatMap((text) => text.split(',')),
           includePlate: options.includePlate === true,
         }
         const schema = z.object({ webhook: z.string(), secret: z.string() })
@@ -49,6 +54,7 @@ export function register(program: Command): void {
             webhook: z.string(),
             origin: z.string(),
             groups: z.array(z.string()),
+            notices: z.array(z.string()),
             includePlate: z.boolean(),
             state: z.string(),
             failingSinceMs: z.int().nullable(),
@@ -68,7 +74,7 @@ export function register(program: Command): void {
       const rows = webhooks.map((one) => [
         one.webhook,
         one.origin,
-        one.groups.join(' '),
+        [...one.groups, ...one.notices].join(' '),
         one.includePlate ? 'yes' : 'no',
         one.state === 'paused'
           ? `paused for ${since(one.pausedAtMs)} by ${one.pausedBy ?? ''}`

@@ -1,6 +1,7 @@
 /** What a camera says of itself: retained status (with a Will) and periodic health. */
 import { z } from 'zod'
 import { slugSchema } from '../names.ts'
+import { deviceSchema, pictureSchema, rateSchema } from './heartbeat.ts'
 import { timeMsSchema } from './sighting.ts'
 
 /** Retained at `status`. The Will is the same document with `online: false`, so birth and death pair by `sessionId`. */
@@ -41,6 +42,9 @@ export const cameraHealthSchema = z.strictObject({
     })
     .optional()
     .describe('what a live camera does; absent where pictures are replayed'),
+  rate: rateSchema.optional(),
+  picture: pictureSchema.optional().describe('of the newest look; absent: none since it started'),
+  device: deviceSchema.optional(),
   vision: z.strictObject({ restarts: counter }),
   sightings: z.strictObject({
     made: counter,

@@ -4,6 +4,7 @@ import { envelopeSchema } from '../signing.ts'
 import { alertSchema, alertStepSchema } from './alert.ts'
 import { cameraHealthSchema, cameraStatusSchema } from './camera.ts'
 import { certificateAnswerSchema, certificateRequestSchema } from './enrolment.ts'
+import { fleetAlarmSchema } from './fleet.ts'
 import {
   hotlistAckSchema,
   listKeyRequestSchema,
@@ -19,6 +20,8 @@ import { cosignedSchema, signingKeysAckSchema, signingKeysSchema } from './signi
 export * from './alert.ts'
 export * from './camera.ts'
 export * from './enrolment.ts'
+export * from './fleet.ts'
+export * from './heartbeat.ts'
 export * from './hotlist.ts'
 export * from './policy.ts'
 export * from './roll-out.ts'
@@ -35,6 +38,7 @@ export const WIRE_SCHEMAS = {
   alertStep: alertStepSchema,
   cameraStatus: cameraStatusSchema,
   cameraHealth: cameraHealthSchema,
+  fleetAlarm: fleetAlarmSchema,
   envelope: envelopeSchema,
   manifest: manifestSchema,
   snapshotEntry: snapshotEntrySchema,

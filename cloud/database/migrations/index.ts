@@ -26,6 +26,8 @@ import { sharing } from './0036-sharing.ts'
 import { auditPurge } from './0037-audit-purge.ts'
 import { usagePlatesByNumber } from './0038-usage-plates-by-number.ts'
 import { enrolment } from './0039-enrolment.ts'
+import { fleet } from './0040-fleet.ts'
+import { webhookNotices } from './0041-webhook-notices.ts'
 import { rollOuts } from './0043-roll-outs.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
@@ -55,5 +57,7 @@ export const MIGRATIONS: readonly Migration[] = [
   auditPurge,
   usagePlatesByNumber,
   enrolment,
+  fleet,
+  webhookNotices,
   rollOuts,
 ]

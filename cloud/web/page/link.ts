@@ -5,6 +5,7 @@
 import mqtt from 'mqtt'
 import { topics } from '../../../shared/topics.ts'
 import { type Alert, alertSchema } from '../../../shared/wire/alert.ts'
+import { type FleetAlarm, fleetAlarmSchema } from '../../../shared/wire/fleet.ts'
 import { type Sighting, sightingSchema } from '../../../shared/wire/sighting.ts'
 import type { PageSession } from './api.ts'
 
@@ -21,6 +22,7 @@ export interface LinkListeners {
   onState(state: LinkState): void
   onAlert(alert: Alert): void
   onSighting(sighting: Sighting): void
+  onFleetAlarm(alarm: FleetAlarm): void
   /** The broker does not take the token any more. */
   onRefused(): void
   /** Connected, or connected again: what was missed should be looked up. */
@@ -44,7 +46,7 @@ export function deviceName(): string {
 
 export function openLink(
   session: PageSession,
-  options: { agency: string; watchSightings: boolean },
+  options: { agency: string; watchSightings: boolean; seeCameras: boolean },
   listeners: LinkListeners,
 ): Link {
   const { agency } = options
@@ -66,6 +68,7 @@ export function openLink(
 
   const subscriptions: Record<string, { qos: 0 | 1 }> = {}
   for (const group of session.groups) subscriptions[topics.alerts(agency, group)] = { qos: 1 }
+  if (options.seeCameras) subscriptions[topics.fleetAlarms(agency)] = { qos: 1 }
   if (options.watchSightings) subscriptions[topics.allSightings(agency)] = { qos: 0 }
 
   client.on('connect', () => {
@@ -88,6 +91,9 @@ export function openLink(
     if (topic.endsWith('/sightings')) {
       const sighting = sightingSchema.safeParse(document)
       if (sighting.success) listeners.onSighting(sighting.data)
+    } else if (topic.endsWith('/fleet/alarms')) {
+      const alarm = fleetAlarmSchema.safeParse(document)
+      if (alarm.success) listeners.onFleetAlarm(alarm.data)
     } else {
       const alert = alertSchema.safeParse(document)
       if (alert.success) listeners.onAlert(alert.data)

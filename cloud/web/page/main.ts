@@ -8,6 +8,7 @@ import { showAlerts } from './alerts-view.ts'
 import * as api from './api.ts'
 import { byId, duration, el } from './dom.ts'
 import { createFactorsView } from './factors-view.ts'
+import { ALARM_WORDS, createFleetView } from './fleet-view.ts'
 import { type Link, type LinkState, openLink } from './link.ts'
 import { createLoginView } from './login-view.ts'
 import { createPicture } from './picture.ts'
@@ -53,7 +54,7 @@ const login = createLoginView(start)
 const factors = createFactorsView((enrolled) => {
   factors.clear()
   if (open !== null) {
-    desk.hidden = false
+    showFleet(isFleetShown)
     return
   }
   const own = enrolling
@@ -65,6 +66,23 @@ const factors = createFactorsView((enrolled) => {
     api.logout(own.token).catch(() => {})
   }
 })
+
+const fleet = createFleetView({
+  token: () => open?.session.token ?? '',
+  mayChange: () => open?.permissions.includes('cameras.write') ?? false,
+  onFailure: (thrown) => (open === null ? undefined : ended(open, thrown)),
+})
+const fleetButton = byId('show-fleet', HTMLButtonElement)
+let isFleetShown = false
+
+/** The cameras, or else the desk. */
+function showFleet(shown: boolean): void {
+  isFleetShown = shown
+  desk.hidden = shown
+  fleetButton.setAttribute('aria-pressed', String(shown))
+  if (shown) fleet.show()
+  else fleet.hide()
+}
 
 const picture = createPicture(async (alertId) => (open === null ? null : await api.crop(open.session.token, alertId)))
 const verify = createVerifyView({
@@ -111,6 +129,7 @@ function leave(problem: string): void {
   picture.clear()
   sightings.clear()
   verify.clear()
+  fleet.clear()
   alertList.replaceChildren()
   lists.replaceChildren()
   announce.textContent = ''
@@ -297,17 +316,24 @@ async function start(session: api.PageSession): Promise<void> {
   login.hide()
   factors.clear()
   bar.hidden = false
-  desk.hidden = false
+  const seeCameras = status.permissions.includes('cameras.read')
+  fleetButton.hidden = !seeCameras
+  // Who sees no alerts has nothing else to look at.
+  showFleet(seeCameras && (!readAlerts || location.hash === '#fleet'))
   showLists(status)
   render(own)
   own.link = openLink(
     session,
-    { agency: status.agency, watchSightings },
+    { agency: status.agency, watchSightings, seeCameras },
     {
       onState: (state) => setLink(own, state),
       onConnected: () => void loadAlerts(own),
       onAlert: (alert) => takeIn(own, alert),
       onSighting: (sighting) => sightings.add(sighting),
+      onFleetAlarm({ cameraId, kind, revision }) {
+        if (revision === 0) announce.textContent = `Camera ${cameraId}: ${ALARM_WORDS[kind]}`
+        fleet.changed()
+      },
       onRefused: () => ended(own, new api.ApiError(401, 'refused', null)),
     },
   )
@@ -318,7 +344,13 @@ async function start(session: api.PageSession): Promise<void> {
 byId('show-factors', HTMLButtonElement).addEventListener('click', () => {
   if (open === null) return
   desk.hidden = true
+  fleet.hide()
   factors.show(open.session)
+})
+
+fleetButton.addEventListener('click', () => {
+  factors.clear()
+  showFleet(!isFleetShown)
 })
 
 byId('leave', HTMLButtonElement).addEventListener('click', () => {

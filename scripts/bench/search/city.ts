@@ -21,7 +21,7 @@ const MATCHED_SHARE = 0.041
 const NO_PLATE_SHARE = 0.02
 
 /** Traffic of each hour of a day, beside each other. */
-const HOURLY = [2, 1, 1, 1, 2, 4, 8, 14, 15, 11, 10, 11, 12, 12, 12, 14, 16, 17, 14, 10, 7, 6, 5, 3]
+export const HOURLY = [2, 1, 1, 1, 2, 4, 8, 14, 15, 11, 10, 11, 12, 12, 12, 14, 16, 17, 14, 10, 7, 6, 5, 3]
 const TRAFFIC = HOURLY.reduce((sum, share) => sum + share, 0)
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'
