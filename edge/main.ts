@@ -48,7 +48,11 @@ export interface EdgeDeps {
   newId: NewId
   random: Random
   log: Log
-  openVision(config: EdgeConfig['vision'], deps: { clock: Clock; log: Log }): Promise<VisionDoor>
+  openVision(
+    config: EdgeConfig['vision'],
+    deps: { clock: Clock; log: Log },
+    view: EdgeConfig['view'],
+  ): Promise<VisionDoor>
   openSource(config: EdgeConfig['source'], deps: Pick<EdgeDeps, 'clock' | 'random' | 'log'>): Promise<CaptureSource>
   isClockSynced(): Promise<boolean>
 }
@@ -123,7 +127,7 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
     const signed = { database: lists, verifier, agency: config.agency, clock, log: limitLog(log, clock) }
     const policy = createPolicy({ ...signed, defaults: config })
     const hotlists = createHotlists({ ...signed, staleLists: () => policy.staleLists })
-    const vision = await deps.openVision(config.vision, { clock, log })
+    const vision = await deps.openVision(config.vision, { clock, log }, config.view)
     closers.push(() => vision.close())
     const source = await deps.openSource(config.source, { clock, random: deps.random, log })
     closers.push(() => source.close())

@@ -6,6 +6,7 @@ import { systemClock } from '../../shared/clock.ts'
 import { AppError, toAppError } from '../../shared/errors.ts'
 import type { FrameRequest, FromChild, OpenRequest, ToChild } from './exchange.ts'
 import type { FrameReader } from './frame-reader.ts'
+import { type View, WHOLE_VIEW } from './view.ts'
 
 function send(message: FromChild): void {
   // A parent that is gone needs no answer; `disconnect` ends this process.
@@ -37,7 +38,7 @@ async function answer(reader: FrameReader, request: FrameRequest): Promise<void>
       send({ kind: 'done', id: request.id, value: await reader.jurisdiction(request.frame, request.corners) })
       return
     }
-    const reading = await reader.read(request.frame, request.unlessStill)
+    const reading = await reader.read(request.frame, request)
     const elapsedMs = systemClock.monotonicMs() - startedMs
     send({ kind: 'done', id: request.id, value: { ...reading, elapsedMs } })
   } catch (thrown) {
@@ -46,8 +47,15 @@ async function answer(reader: FrameReader, request: FrameRequest): Promise<void>
 }
 
 let reader: FrameReader | null = null
+/** The newest that was sent: one can come while the networks still load. */
+let view: View = WHOLE_VIEW
 
 process.on('message', async (message: ToChild) => {
+  if (message.kind === 'view') {
+    view = message.view
+    reader?.setView(view)
+    return
+  }
   if (message.kind !== 'open') {
     if (reader === null) {
       send({ kind: 'failed', id: message.id, ...failure(new AppError('internal', 'a frame came before `open`')) })
@@ -57,7 +65,9 @@ process.on('message', async (message: ToChild) => {
     return
   }
   try {
+    view = message.view
     reader = await open(message)
+    reader.setView(view)
     send({ kind: 'ready', versions: reader.versions })
   } catch (thrown) {
     send({ kind: 'refused', ...failure(thrown) })

@@ -4,7 +4,7 @@
  */
 import type { ChildProcess } from 'node:child_process'
 import { AppError, toAppError } from '../../shared/errors.ts'
-import type { FrameAnswer, FrameRequest, FromChild, OpenRequest, Versions } from './exchange.ts'
+import type { FrameAnswer, FrameRequest, FromChild, OpenRequest, Versions, ViewRequest } from './exchange.ts'
 import { startChild } from './start-child.ts'
 import type {
   Corners,
@@ -16,6 +16,7 @@ import type {
   VisionDeps,
   VisionDoor,
 } from './types.ts'
+import { type View, WHOLE_VIEW } from './view.ts'
 
 /** Loading the models takes 1-3 s; a slow card and a cold disk take more. */
 export const START_TIMEOUT_MS = 60_000
@@ -33,8 +34,8 @@ interface Waiting {
 
 type Unsent = FrameRequest extends infer R ? (R extends FrameRequest ? Omit<R, 'id'> : never) : never
 
-export async function openVision(config: VisionConfig, deps: VisionDeps): Promise<VisionDoor> {
-  const vision = new Vision(config, deps)
+export async function openVision(config: VisionConfig, deps: VisionDeps, view: View = WHOLE_VIEW): Promise<VisionDoor> {
+  const vision = new Vision(config, deps, view)
   await vision.open()
   return vision
 }
@@ -44,6 +45,7 @@ class Vision implements VisionDoor {
   readonly #config: VisionConfig
   readonly #deps: VisionDeps
   readonly #closing = new AbortController()
+  #view: View
   #child: ChildProcess | null = null
   #ready: Promise<void> = Promise.resolve()
   /** What the child has been asked: at most one of the frames' calls and one about a jurisdiction. */
@@ -56,9 +58,10 @@ class Vision implements VisionDoor {
   #pauseMs: number = RESTART_PAUSE_MS.first
   #versions: Versions = { detector: 'unknown', reader: 'unknown' }
 
-  constructor(config: VisionConfig, deps: VisionDeps) {
+  constructor(config: VisionConfig, deps: VisionDeps, view: View) {
     this.#config = config
     this.#deps = deps
+    this.#view = view
   }
 
   get pid(): number | null {
@@ -87,13 +90,21 @@ class Vision implements VisionDoor {
 
   async read(frame: Uint8Array, options: ReadOptions = {}): Promise<FrameReading> {
     const unlessStill = options.unlessStill === true && this.#config.motionGate
-    return (await this.#call({ kind: 'read', frame, unlessStill }, options.signal)) as FrameReading
+    const previewPx = options.previewPx ?? null
+    const reading = (await this.#call({ kind: 'read', frame, unlessStill, previewPx }, options.signal)) as FrameReading
+    const { preview } = reading
+    return preview === undefined ? reading : { ...reading, preview: { ...preview, jpeg: asBuffer(preview.jpeg) } }
+  }
+
+  setView(view: View): void {
+    this.#view = view
+    // A child that starts later is told by `open`.
+    if (this.#child?.connected === true) this.#child.send({ kind: 'view', view } satisfies ViewRequest, () => {})
   }
 
   async crop(frame: Uint8Array, region: EvidenceRegion, maxBytes: number): Promise<EvidenceCrop> {
     const crop = (await this.#call({ kind: 'crop', frame, region, maxBytes })) as EvidenceCrop
-    // A Buffer comes over the pipe as a plain Uint8Array.
-    return { ...crop, jpeg: Buffer.from(crop.jpeg.buffer, crop.jpeg.byteOffset, crop.jpeg.byteLength) }
+    return { ...crop, jpeg: asBuffer(crop.jpeg) }
   }
 
   async jurisdiction(frame: Uint8Array, corners: Corners): Promise<Jurisdiction | null> {
@@ -208,7 +219,7 @@ class Vision implements VisionDoor {
     this.#ready = ready
     // Who waits for a frame sees the rejection; nobody may be waiting.
     ready.catch(() => {})
-    const request: OpenRequest = { kind: 'open', config: this.#config }
+    const request: OpenRequest = { kind: 'open', config: this.#config, view: this.#view }
     // A child that died before it could be told says so by `exit`.
     if (child.pid !== undefined) child.send(request, () => {})
   }
@@ -242,6 +253,9 @@ class Vision implements VisionDoor {
     this.#ready.catch(() => {})
   }
 }
+
+/** A Buffer comes over the pipe as a plain Uint8Array. */
+const asBuffer = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 type EvidenceRegion = Parameters<VisionDoor['crop']>[1]
 

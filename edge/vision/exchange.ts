@@ -1,21 +1,29 @@
 /** What goes between the door (parent) and the vision process (child), structured-cloned over the pipe. */
 import type { ErrorCode } from '../../shared/errors.ts'
 import type { Corners, EvidenceCrop, FrameReading, Jurisdiction, Region, VisionConfig } from './types.ts'
+import type { View } from './view.ts'
 
 /** The first that the child is sent; it answers `ready` or `refused`. */
 export interface OpenRequest {
   kind: 'open'
   config: VisionConfig
+  view: View
+}
+
+/** For the requests behind it; not answered. */
+export interface ViewRequest {
+  kind: 'view'
+  view: View
 }
 
 export type FrameRequest =
-  | { kind: 'read'; id: number; frame: Uint8Array; unlessStill: boolean }
+  | { kind: 'read'; id: number; frame: Uint8Array; unlessStill: boolean; previewPx: number | null }
   | { kind: 'jurisdiction'; id: number; frame: Uint8Array; corners: Corners }
   | { kind: 'crop'; id: number; frame: Uint8Array; region: Region; maxBytes: number }
 
 export type FrameAnswer = FrameReading | EvidenceCrop | Jurisdiction | null
 
-export type ToChild = OpenRequest | FrameRequest
+export type ToChild = OpenRequest | ViewRequest | FrameRequest
 
 export interface Versions {
   detector: string

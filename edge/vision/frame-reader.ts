@@ -4,15 +4,17 @@ import type { Region } from '../../shared/wire/sighting.ts'
 import { openCandorDetector } from './detect-candor.ts'
 import { openCascadeDetector } from './detect-cascade.ts'
 import { openPpocrDetector } from './detect-ppocr.ts'
+import { cornersOfRegion } from './geometry.ts'
 import { createJurisdictionReader } from './jurisdiction.ts'
 import { modelPaths } from './models.ts'
 import { createMotionGate, MOTION_GRID } from './motion.ts'
-import { patch, rgbMat } from './opencv.ts'
-import { cutJpeg, decodePicture, limitDecodingThreads } from './picture.ts'
+import { greyPixels, type Mat, patch, rgbMat, windowOf } from './opencv.ts'
+import { cutJpeg, decodePicture, encodePreview, limitDecodingThreads, type Picture } from './picture.ts'
 import { openCandorReader } from './read-candor.ts'
 import { openPpocrReader } from './read-ppocr.ts'
 import { openTesseractReader } from './read-tesseract.ts'
 import { readRegions } from './regions.ts'
+import { sharpness } from './scene.ts'
 import type { PlateDetector, PlateReader, TextRegion } from './stages.ts'
 import type {
   Corners,
@@ -24,12 +26,18 @@ import type {
   VisionConfig,
 } from './types.ts'
 import { bodyPlaces, dominantColour, SAMPLES_A_SIDE } from './vehicle-colour.ts'
+import { createBlackener, isReported, searchedPart, type View, WHOLE_VIEW } from './view.ts'
 
 export interface FrameReader {
   readonly versions: { detector: string; reader: string }
-  read(encoded: Uint8Array, unlessStill: boolean): Promise<Omit<FrameReading, 'elapsedMs'>>
+  read(
+    encoded: Uint8Array,
+    options: { unlessStill: boolean; previewPx: number | null },
+  ): Promise<Omit<FrameReading, 'elapsedMs'>>
   crop(encoded: Uint8Array, region: Region, maxBytes: number): Promise<EvidenceCrop>
   jurisdiction(encoded: Uint8Array, corners: Corners): Promise<Jurisdiction | null>
+  /** For what is asked from now on. */
+  setView(view: View): void
   close(): Promise<void>
 }
 
@@ -52,9 +60,17 @@ export async function openFrameReader(config: ReaderConfig, monotonicMs: () => n
   const reader = await readers[config.reader]()
   const gate = createMotionGate()
   const jurisdictions = createJurisdictionReader(models.tesseractFolder)
+  let view = WHOLE_VIEW
+  let blacken = createBlackener(view)
   return {
     versions: { detector: detector.version, reader: reader.version },
-    async read(encoded, unlessStill) {
+    setView(next) {
+      view = next
+      blacken = createBlackener(next)
+    },
+    async read(encoded, { unlessStill, previewPx }) {
+      // One view from the first to the last look at a frame, whatever is set meanwhile.
+      const [seen, blackenFrame] = [view, blacken]
       const stagesMs: Record<string, number> = {}
       let before = monotonicMs()
       const took = (stage: string) => {
@@ -63,20 +79,31 @@ export async function openFrameReader(config: ReaderConfig, monotonicMs: () => n
         before = now
       }
       const picture = await decodePicture(encoded)
-      const mat = rgbMat(picture.pixels, picture.widthPx, picture.heightPx)
+      const { widthPx, heightPx } = picture
+      took('decode')
+      const searched = searchedPart(seen, widthPx, heightPx)
+      // Before the masks, whose own edges are sharper than any lens.
+      const sharp = previewPx === null ? null : sharpnessOf(picture, searched)
+      blackenFrame(picture.pixels, widthPx, heightPx)
+      const preview =
+        previewPx === null ? {} : { preview: { jpeg: await encodePreview(picture, previewPx), sharpness: sharp } }
+      const mat = rgbMat(picture.pixels, widthPx, heightPx)
       try {
-        took('decode')
+        took('view')
         const { columns, rows } = MOTION_GRID
-        const whole = { x: 0, y: 0, width: mat.cols, height: mat.rows }
-        if (unlessStill && !gate.moved(patch(mat, whole, columns, rows))) {
-          return { widthPx: picture.widthPx, heightPx: picture.heightPx, reads: [], still: true, stagesMs }
+        if (unlessStill && !gate.moved(patch(mat, searched, columns, rows))) {
+          return { widthPx, heightPx, reads: [], still: true, stagesMs, ...preview }
         }
         took('motion')
-        const regions = await detector.detect(mat)
+        const found = await detectWithin(detector, mat, searched)
+        const isSeen = ({ corners }: { corners: Corners }) => isReported(seen, corners, widthPx, heightPx)
+        const regions = found.filter(isSeen)
         took('detect')
         const { confidences } = reader
         const read = (taken: readonly TextRegion[]) => reader.read(mat, taken)
-        const reads = await readRegions(regions, { read, confidences }, config.minConfidence)
+        const all = await readRegions(regions, { read, confidences }, config.minConfidence)
+        // The reader has seen the corners better than the detector.
+        const reads = all.filter(({ region, corners }) => isSeen({ corners: corners ?? cornersOfRegion(region) }))
         took('read')
         for (const read of reads) {
           const places = bodyPlaces(read.region)
@@ -85,15 +112,19 @@ export async function openFrameReader(config: ReaderConfig, monotonicMs: () => n
           )
         }
         took('colour')
-        return { widthPx: picture.widthPx, heightPx: picture.heightPx, reads, still: false, stagesMs }
+        return { widthPx, heightPx, reads, still: false, stagesMs, ...preview }
       } finally {
         mat.release()
       }
     },
     async crop(encoded, region, maxBytes) {
-      const { jpeg, plate } = await cutJpeg(encoded, region, maxBytes)
+      const blackenFrame = blacken
+      const picture = await decodePicture(encoded)
+      blackenFrame(picture.pixels, picture.widthPx, picture.heightPx)
+      const { jpeg, plate } = await cutJpeg(picture, region, maxBytes)
       return { jpeg, plate, sha256: createHash('sha256').update(jpeg).digest('hex') }
     },
+    // Of a crop, whose masks are black already.
     async jurisdiction(encoded, corners) {
       const picture = await decodePicture(encoded)
       const mat = rgbMat(picture.pixels, picture.widthPx, picture.heightPx)
@@ -106,5 +137,35 @@ export async function openFrameReader(config: ReaderConfig, monotonicMs: () => n
     async close() {
       await Promise.all([detector.close(), reader.close(), jurisdictions.close()])
     },
+  }
+}
+
+function sharpnessOf({ pixels, widthPx, heightPx }: Picture, part: Region): number | null {
+  const mat = rgbMat(pixels, widthPx, heightPx)
+  try {
+    return sharpness({ widthPx: part.width, heightPx: part.height, pixels: greyPixels(mat, part) })
+  } finally {
+    mat.release()
+  }
+}
+
+/** What the detector finds in a part of the picture, in the picture's own pixels. */
+async function detectWithin(detector: PlateDetector, picture: Mat, part: Region): Promise<TextRegion[]> {
+  if (part.width === picture.cols && part.height === picture.rows) return detector.detect(picture)
+  const cut = windowOf(picture, part)
+  try {
+    const found = await detector.detect(cut)
+    const moved = ({ x, y }: { x: number; y: number }) => ({ x: x + part.x, y: y + part.y })
+    return found.map((one) => {
+      const [a, b, c, d] = one.corners
+      return {
+        ...one,
+        region: { ...one.region, ...moved(one.region) },
+        corners: [moved(a), moved(b), moved(c), moved(d)],
+        text: { ...one.text, centre: moved(one.text.centre) },
+      }
+    })
+  } finally {
+    cut.release()
   }
 }

@@ -136,6 +136,16 @@ export function patch(mat: Mat, part: Region, columns: number, rows: number): Bu
   })
 }
 
+/** A part of `mat`, whole pixels within it: the same memory seen through a window. The caller releases it, before `mat`. */
+export function windowOf(mat: Mat, { x, y, width, height }: Region): Mat {
+  return mat.getRegion(new cv.Rect(x, y, width, height))
+}
+
+/** Grey pixels of a part of `mat` (RGB), whole pixels within it. */
+export function greyPixels(mat: Mat, part: Region): Buffer {
+  return withMats((keep) => keep(grey(keep(windowOf(mat, part)))).getData())
+}
+
 export interface Blob {
   box: TurnedBox
   bounds: Region

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Candidate, Region, Vehicle } from '../../shared/wire/sighting.ts'
+import type { View } from './view.ts'
 
 export type { Candidate, Region, Vehicle }
 
@@ -58,6 +59,8 @@ export interface FrameReading {
   still: boolean
   /** Best first; none of a still frame. */
   reads: PlateRead[]
+  /** Only where it was asked for. */
+  preview?: Preview
 }
 
 export const DETECTORS = ['candor', 'ppocr', 'cascade'] as const
@@ -93,6 +96,14 @@ export const visionConfigSchema = z.strictObject({
 })
 export type VisionConfig = z.infer<typeof visionConfigSchema>
 
+/** What a person who sets the camera up sees of a frame. */
+export interface Preview {
+  /** The frame made smaller, its masks black. */
+  jpeg: Buffer
+  /** 0-1, of the part in which plates are searched, at full size; null where it has too few edges to tell (scene.ts). */
+  sharpness: number | null
+}
+
 /** JPEG of one plate, for evidence. */
 export interface EvidenceCrop {
   jpeg: Buffer
@@ -106,6 +117,8 @@ export interface ReadOptions {
   signal?: AbortSignal
   /** The frame follows the one before in a video: it need not be read where nothing has moved. */
   unlessStill?: boolean
+  /** A picture of the frame for a person as well, at most so wide, px. */
+  previewPx?: number
 }
 
 export interface VisionDoor {
@@ -118,6 +131,8 @@ export interface VisionDoor {
   crop(frame: Uint8Array, region: Region, maxBytes: number): Promise<EvidenceCrop>
   /** Whose plate lies within `corners`, by what is written on it; null where that cannot be seen. Rejects as `read` does. */
   jurisdiction(frame: Uint8Array, corners: Corners): Promise<Jurisdiction | null>
+  /** What counts of the picture, for frames that are asked about from now on. */
+  setView(view: View): void
   /** Times that the child was started again. */
   readonly restarts: number
   /** Process id of the child, null while there is none. */
