@@ -148,7 +148,7 @@ export function resolvePaths(config: EdgeConfig, folder: string, stateFolder: st
 }
 
 /** A program is looked for as a shell does when it is a mere name. */
-function resolveSource(source: EdgeConfig['source'], from: (name: string) => string): EdgeConfig['source'] {
+export function resolveSource(source: EdgeConfig['source'], from: (name: string) => string): EdgeConfig['source'] {
   if (source.kind === 'replay') return { ...source, path: from(source.path) }
   if (source.kind === 'rpicam' && source.program?.includes('/')) return { ...source, program: from(source.program) }
   if (source.kind === 'stream' && source.credentialsFile !== undefined)

@@ -14,6 +14,7 @@ import { measureRuntimes } from './reading/runtimes.ts'
 import type { SetScore } from './reading/score.ts'
 import { measureSets, SETS, type SetsScore } from './reading/sets.ts'
 import { measureStates } from './reading/states.ts'
+import { measureWidths } from './reading/widths.ts'
 import { bootstrap } from './statistics.ts'
 
 /** What can be measured alone, in the order of the report. */
@@ -27,6 +28,7 @@ export const PARTS = [
   'tracks',
   'runtimes',
   'large',
+  'widths',
 ] as const
 type Part = (typeof PARTS)[number]
 
@@ -170,7 +172,7 @@ export async function run(options: ReadingOptions): Promise<void> {
     ...(frameTimeoutMs && { frameTimeoutMs }),
   })
   const needsPictures = parts.some(
-    (part) => part === 'sets' || part === 'peers' || part === 'states' || part === 'large',
+    (part) => part === 'sets' || part === 'peers' || part === 'states' || part === 'large' || part === 'widths',
   )
   if (needsPictures && (folder === null || !SETS.some((set) => existsSync(join(folder, set, 'labels.tsv'))))) {
     throw new AppError('configuration', 'no labelled pictures', {
@@ -278,6 +280,16 @@ async function measureParts(
         must: '',
         goal: '',
         measured: `${percent(foundPercent)}; ${percent(strictPercent)}; ${medianMs.toFixed(0)}`,
+      })
+    }
+  }
+  if (parts.includes('widths')) {
+    for (const { widthPx, plates, rightPercent, wrongPercent } of await measureWidths(folder, config, onSet)) {
+      figures.push({
+        figure: `plates ${widthPx} px wide, ${plates}: right, O=0 I=1, %; read as something else, %`,
+        must: '',
+        goal: '',
+        measured: `${percent(rightPercent)}; ${percent(wrongPercent)}`,
       })
     }
   }

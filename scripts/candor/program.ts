@@ -23,6 +23,7 @@ import { register as registerPolicy } from './policy.ts'
 import { register as registerRead } from './read.ts'
 import { register as registerReview } from './review.ts'
 import { register as registerSearch } from './search.ts'
+import { register as registerSetup } from './setup.ts'
 import { register as registerSimulate } from './simulate.ts'
 import { register as registerTransparency } from './transparency.ts'
 import { register as registerWebhook } from './webhook.ts'
@@ -32,6 +33,7 @@ const REGISTRATIONS = [
   registerRead,
   registerEdge,
   registerEnrolUnit,
+  registerSetup,
   registerCloud,
   registerLogin,
   registerFactor,
