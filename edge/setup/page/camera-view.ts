@@ -36,7 +36,7 @@ const KINDS = [
   ['gphoto2', 'USB camera body'],
   ['stream', 'Network or video device'],
 ] as const
-const UNSET = '(left to the camera)'
+const UNSET = 'left to the camera'
 
 export function createCameraView(panel: HTMLElement): CameraView {
   const sourcePart = el('div', {})
@@ -105,26 +105,17 @@ export function createCameraView(panel: HTMLElement): CameraView {
     )
   }
 
-  function fieldsOf(
-    settings: readonly Setting[],
-    values: Readonly<Record<string, string | number>>,
-    only: ReadonlySet<string> | null,
-  ) {
-    const inputs = settings
-      .filter(({ name }) => only === null || only.has(name))
-      .map(({ name, label, note, choices, present }) => {
-        const value = String(values[name] ?? '')
-        const empty = present === '' ? UNSET : `${present} (as it is)`
-        const input =
-          choices === null
-            ? el('input', { inputmode: 'decimal', maxlength: '32', autocomplete: 'off' })
-            : choice([['', empty] as const, ...choices.map((one) => [one, one] as const)], value)
-        if (choices === null) {
-          ;(input as HTMLInputElement).placeholder = present === '' ? 'automatic' : present
-          input.value = value
-        }
-        return { name, input, place: field(label, input, note) }
-      })
+  function fieldsOf(settings: readonly Setting[], values: Readonly<Record<string, string | number>>) {
+    const inputs = settings.map(({ name, label, note, choices, present }) => {
+      const value = String(values[name] ?? '')
+      const empty = present === '' ? UNSET : `${present} (as it is)`
+      const input =
+        choices === null
+          ? el('input', { inputmode: 'decimal', maxlength: '32', autocomplete: 'off' })
+          : choice([['', empty] as const, ...choices.map((one) => [one, one] as const)], value)
+      if (choices === null) input.value = value
+      return { name, input, place: field(label, input, note ?? (choices === null ? empty : null)) }
+    })
     return {
       places: inputs.map(({ place }) => place),
       read: () =>
@@ -157,8 +148,8 @@ export function createCameraView(panel: HTMLElement): CameraView {
       Object.fromEntries(
         pairs.map(([name, value]) => [name, exposure.kind === 'rpicam' && name !== 'exposure' ? Number(value) : value]),
       )
-    const day = fieldsOf(settings, exposure.settings, null)
-    const night = fieldsOf(settings, exposure.night?.settings ?? {}, null)
+    const day = fieldsOf(settings, exposure.settings)
+    const night = fieldsOf(settings, exposure.night?.settings ?? {})
     const [from, to] = [el('input', { type: 'time' }), el('input', { type: 'time' })]
     from.value = exposure.night?.fromUtc ?? ''
     to.value = exposure.night?.toUtc ?? ''

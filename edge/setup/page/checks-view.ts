@@ -73,7 +73,6 @@ export function createFinishView(panel: HTMLElement, onFinished: (camera: string
       autocapitalize: 'none',
       spellcheck: 'false',
       maxlength: '300',
-      placeholder: 'https://',
     })
     const pin = el('input', { autocapitalize: 'none', spellcheck: 'false', maxlength: '200' })
     const file = el('input', { type: 'file', accept: '.claim,application/json,text/plain' })
@@ -95,7 +94,7 @@ export function createFinishView(panel: HTMLElement, onFinished: (camera: string
         'details',
         {},
         el('summary', {}, 'Only a code: where the cloud is'),
-        field('Cloud', cloud),
+        field('Cloud', cloud, 'https://…'),
         field('SHA-256 of its authority', pin),
       ),
       button('Claim this unit', 'primary', async () => {
