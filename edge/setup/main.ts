@@ -143,7 +143,7 @@ export async function runSetup(options: SetupOptions, deps: SetupDeps): Promise<
     const { config } = draft
     const broker =
       config === null
-        ? { name: 'broker', ok: false, detail: 'the unit is no camera yet', hint: 'enter its claim' }
+        ? { name: 'broker', ok: false, detail: 'the unit is no camera yet', hint: 'enter its claim, under Finish' }
         : await checkBroker({ ...config, clock, isClockTrusted: isSynced, asCamera: true })
     return [
       checkLink(deps.interfaces()),

@@ -76,14 +76,15 @@ export function createCameraView(panel: HTMLElement): CameraView {
       String(source?.rotation ?? 0),
     )
     const network = el(
-      'div',
-      {},
+      'form',
+      { autocomplete: 'off' },
       field('Address', address, 'rtsp://…, http://… or /dev/video0'),
       field('User', user, source?.hasLogin === true ? 'empty: as before' : 'empty: none is needed'),
       field('Password', password),
     )
     const ribbon = field('It hangs', rotated)
     const said = el('p', { class: 'note', role: 'status' })
+    network.addEventListener('submit', (sent) => sent.preventDefault())
     const fit = () => {
       network.hidden = kind.value !== 'stream'
       ribbon.hidden = kind.value !== 'rpicam'
@@ -95,7 +96,7 @@ export function createCameraView(panel: HTMLElement): CameraView {
       if (kind.value === 'stream') return { kind: 'stream', address: address.value.trim(), ...login() }
       return kind.value === 'rpicam' ? { kind: 'rpicam', rotation: Number(rotated.value) } : { kind: 'gphoto2' }
     }
-    const use = button('Use this camera', 'primary', () =>
+    const use = button('Use this camera', 'primary wide', () =>
       report(said, () => api.setSource(chosen()), 'The camera is opened. Its picture comes within some seconds.'),
     )
     const other =
@@ -175,7 +176,7 @@ export function createCameraView(panel: HTMLElement): CameraView {
         refused,
         ...day.places,
         nightPart,
-        button('Apply', 'primary', () =>
+        button('Apply', 'primary wide', () =>
           report(said, () => api.setExposure(typed(day.read()), nightOf()), 'Applied. The camera is opened anew.'),
         ),
         said,

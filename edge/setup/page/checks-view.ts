@@ -12,7 +12,7 @@ export interface ChecksView {
 export function createChecksView(panel: HTMLElement): ChecksView {
   const list = el('ul', { class: 'rows' })
   const said = el('p', { class: 'note', role: 'status' })
-  const again = button('Check again', 'primary', run)
+  const again = button('Check again', 'primary wide', run)
   panel.append(el('h2', {}, 'Checks'), list, said, again)
   let running: Promise<void> | null = null
 
@@ -97,7 +97,7 @@ export function createFinishView(panel: HTMLElement, onFinished: (camera: string
         field('Cloud', cloud, 'https://…'),
         field('SHA-256 of its authority', pin),
       ),
-      button('Claim this unit', 'primary', async () => {
+      button('Claim this unit', 'primary wide', async () => {
         said.textContent = ''
         const more = {
           ...(cloud.value === '' ? {} : { cloud: cloud.value }),
@@ -144,7 +144,7 @@ export function createFinishView(panel: HTMLElement, onFinished: (camera: string
 
   const finishSaid = el('p', { class: 'problem', role: 'alert' })
   const finishNote = el('p', { class: 'note' })
-  const finishButton = button('Finish and start the camera', 'primary large', async () => {
+  const finishButton = button('Finish and start the camera', 'primary wide large', async () => {
     finishSaid.textContent = ''
     try {
       await api.finish()

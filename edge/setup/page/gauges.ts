@@ -143,6 +143,7 @@ export function createGauges(list: HTMLElement): Gauges {
       reads = []
       list.replaceChildren()
       showFocus(null)
+      focusWord.textContent = 'no picture'
       widthSeenAtMs = 0
       showWidth([])
     },

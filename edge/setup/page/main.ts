@@ -48,7 +48,7 @@ const checksView = createChecksView(panel('checks'))
 const finishView = createFinishView(panel('finish'), finished)
 const live = createLive({
   look(look) {
-    status.textContent = `${(1_000 / Math.max(1, look.elapsedMs)).toFixed(1)} a second`
+    status.textContent = `read in ${Math.round(look.elapsedMs)} ms`
     status.className = 'chip good'
     noPicture.textContent = ''
     gauges.show(look)
