@@ -172,7 +172,6 @@ export function createSetupServer(deps: SetupServerDeps): SetupServer {
       if (code === 'internal') log.error('setup_request_failed', { error: message })
       const shown = code === 'internal' ? 'something went wrong here' : message
       if (!response.headersSent) send(request, response, { status, json: { error: { code, message: shown, hint } } })
-      if (!request.complete) request.socket.destroySoon()
     }
   }
 
@@ -266,7 +265,8 @@ async function bodyOf(request: IncomingMessage, mostBytes: number): Promise<unkn
   if (Number(request.headers['content-length'] ?? 0) > mostBytes) throw tooLarge()
   const chunks: Buffer[] = []
   let bytes = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  // Who sends too much is still told so, before the connection ends.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     bytes += chunk.length
     if (bytes > mostBytes) throw tooLarge()
     chunks.push(chunk)
