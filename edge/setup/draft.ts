@@ -2,6 +2,7 @@
  * What the technician has set so far, and how it becomes the camera's configuration: checked by the same schema, the configuration of before
  * kept beside it, written whole or not at all. Owns edge.json, edge.json.previous and the marks in its folder while the page is open.
  */
+import { mkdir } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join } from 'node:path'
 import { checkConfig, loadConfig } from '../../shared/config.ts'
 import { AppError } from '../../shared/errors.ts'
@@ -91,11 +92,13 @@ export const isWaiting = async (folder: string) => (await readFileIfThere(join(f
 const REOPENED = 'reopened'
 
 /** The unit waits to be set up, also after a power cut in the middle of it. */
-export const markWaiting = (folder: string, why: 'new' | 'reopened') =>
-  writeFileDurably(
+export async function markWaiting(folder: string, why: 'new' | 'reopened'): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await writeFileDurably(
     join(folder, MARK_FILE),
     `${why === 'new' ? 'new' : REOPENED}\nThe unit waits to be set up until this file is gone.\n`,
   )
+}
 
 /** Nobody has used the page: a unit that was reopened goes back to what it was; a new one waits for its next start. */
 export async function unmarkReopened(folder: string): Promise<void> {
