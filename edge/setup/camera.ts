@@ -61,10 +61,11 @@ const VISION_PAUSE_MS = SECOND_MS
 /** Refusals that are kept for the page. */
 const MAX_REFUSED = 16
 
-/** Throws what keeps vision from starting. */
-export async function openSetupCamera(vision: VisionConfig, view: View, deps: SetupCameraDeps): Promise<SetupCamera> {
+/** Vision is started with the first source: loading it takes a small unit some seconds, in which the page is there already. */
+export function createSetupCamera(vision: VisionConfig, firstView: View, deps: SetupCameraDeps): SetupCamera {
   const { clock, log } = deps
-  const door = await deps.openVision(vision, { clock, log }, view)
+  let door: VisionDoor | null = null
+  let view = firstView
   let source: CaptureSource | null = null
   let problem: string | null = 'no camera is chosen yet'
   let offered: readonly OfferedSetting[] | null = null
@@ -93,7 +94,7 @@ export async function openSetupCamera(vision: VisionConfig, view: View, deps: Se
     with: () => listening,
   }
 
-  async function run(own: CaptureSource): Promise<void> {
+  async function run(own: CaptureSource, eyes: VisionDoor): Promise<void> {
     const frames = own[Symbol.asyncIterator]()
     try {
       while (source === own) {
@@ -111,7 +112,7 @@ export async function openSetupCamera(vision: VisionConfig, view: View, deps: Se
         const askedAtMs = clock.nowMs()
         const byView = views
         try {
-          const { widthPx, heightPx, reads, preview, elapsedMs } = await door.read(frame.value.encoded, {
+          const { widthPx, heightPx, reads, preview, elapsedMs } = await eyes.read(frame.value.encoded, {
             previewPx: PREVIEW_WIDTH_PX,
           })
           // What was masked a moment ago is not shown again.
@@ -155,7 +156,9 @@ export async function openSetupCamera(vision: VisionConfig, view: View, deps: Se
       }
       const opened = await deps.openSource(config, { clock, random: deps.random, log: listening, onOffered })
       source = opened
-      void run(opened)
+      door ??= await deps.openVision(vision, { clock, log }, view)
+      door.setView(view)
+      void run(opened, door)
     } catch (thrown) {
       problem = describeError(thrown)
     }
@@ -202,10 +205,11 @@ export async function openSetupCamera(vision: VisionConfig, view: View, deps: Se
   return {
     look,
     setSource,
-    setView(view) {
+    setView(next) {
+      view = next
       views += 1
       last = null
-      door.setView(view)
+      door?.setView(view)
     },
     get live() {
       return source?.live ?? null
@@ -222,7 +226,7 @@ export async function openSetupCamera(vision: VisionConfig, view: View, deps: Se
     async close() {
       closing.abort()
       await setSource(null)
-      await door.close()
+      await door?.close()
     },
   }
 }

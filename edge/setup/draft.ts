@@ -73,10 +73,13 @@ export async function openDraft(configFile: string): Promise<Draft> {
       if (before === null) throw new AppError('conflict', 'the unit is no camera yet', { hint: 'enter its claim' })
       if (draft.source === null) throw new AppError('conflict', 'no camera is chosen yet')
       // What this version of the page does not know of stays as it stands.
-      const next = { ...(JSON.parse(before) as object), source: draft.source, view: draft.view }
-      checkFiles(resolvePaths(checkConfig(next, edgeConfigSchema, CONFIG_FILE), folder, null))
-      const text = `${JSON.stringify(next, null, 2)}\n`
-      if (text !== before) {
+      const now = JSON.parse(before) as object
+      const next = { ...now, source: draft.source, view: draft.view }
+      const meant = checkConfig(next, edgeConfigSchema, CONFIG_FILE)
+      checkFiles(resolvePaths(meant, folder, null))
+      // Written otherwise and meaning the same, it would only cost what undo goes back to.
+      if (JSON.stringify(meant) !== JSON.stringify(checkConfig(now, edgeConfigSchema, CONFIG_FILE))) {
+        const text = `${JSON.stringify(next, null, 2)}\n`
         await writeFileDurably(join(folder, PREVIOUS_FILE), before)
         await writeFileDurably(configFile, text)
       }

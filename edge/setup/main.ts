@@ -19,7 +19,7 @@ import { openVision } from '../vision/door.ts'
 import { bareCode, codeDigest, createAccess } from './access.ts'
 import { ownAddresses } from './addresses.ts'
 import { loadAssets } from './assets.ts'
-import { openSetupCamera, type SetupCameraDeps } from './camera.ts'
+import { createSetupCamera, type SetupCameraDeps } from './camera.ts'
 import { newPageCertificate } from './certificate.ts'
 import { createSetupClaim } from './claim.ts'
 import { CREDENTIALS_FILE, isWaiting, markWaiting, openDraft, USED_CODE_FILE, unmarkReopened } from './draft.ts'
@@ -101,8 +101,9 @@ export async function runSetup(options: SetupOptions, deps: SetupDeps): Promise<
   const addresses = () => ownAddresses(deps.interfaces())
   const names = ['localhost', name, `${name}.local`, ...addresses().map(({ address }) => address)]
   const certificate = newPageCertificate([...new Set(names)], isClockTrusted ? clock.nowMs() : null)
-  const camera = await openSetupCamera(draft.vision, draft.view, deps)
-  await camera.setSource(draft.resolvedSource())
+  const camera = createSetupCamera(draft.vision, draft.view, deps)
+  // Not waited for: a camera may take its time, or not be there.
+  void camera.setSource(draft.resolvedSource())
   const claim = createSetupClaim({
     folder: draft.folder,
     clock,

@@ -4,7 +4,7 @@
 # Needs from it: say, fail, checkout, usage.
 
 # Checks of inside.sh: fewer means that it ended early.
-UNIT_CHECKS=13
+UNIT_CHECKS=21
 
 # Of the run that is under way, for the trap.
 unit_folder=''
@@ -37,6 +37,9 @@ units() {
     /opt/candor/scripts/sample-scenes/pictures || fail 'the cloud could not be prepared' 'see above; is ./scripts/setup done?'
   mkdir -p "$machine"/{opt/candor,var/lib/private,etc/systemd/system/basic.target.wants}
   cp "$checkout"/systemd/*.service "$machine/etc/systemd/system/"
+  cp "$checkout"/systemd/*.timer "$machine/etc/systemd/system/"
+  mkdir -p "$machine/etc/sysusers.d"
+  cp "$checkout/systemd/candor-setup.sysusers.conf" "$machine/etc/sysusers.d/candor-setup.conf"
   rm -rf "$machine"/etc/candor-{edge,cloud} "$machine"/var/lib/{,private/}candor-{edge,cloud}
   mv "$work/made/edge" "$machine/etc/candor-edge"
   mv "$work/made/cloud" "$machine/etc/candor-cloud"
