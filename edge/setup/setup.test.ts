@@ -9,7 +9,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { AGENCY, codeOf, inCloud, until } from '../../cloud/testing.ts'
 import { enrol } from '../../scripts/trial/link-testing.ts'
-import { type Clock, systemClock } from '../../shared/clock.ts'
+import { type Clock, MINUTE_MS, systemClock } from '../../shared/clock.ts'
 import { createLog } from '../../shared/log.ts'
 import { codeDigest } from './access.ts'
 import { USED_CODE_FILE } from './draft.ts'
@@ -42,27 +42,31 @@ interface Given {
 }
 
 interface Options {
-  /** An enrolled unit that shows a scene. */
-  enrolled?: boolean
+  /** `scene`: with a configuration that shows one; `enrolled`: with certificates of a real cloud besides. */
+  unit?: 'new' | 'scene' | 'enrolled'
   codeFile?: string | null
 }
 
 async function withSetup(
-  { enrolled = false, codeFile = null }: Options,
+  { unit = 'new', codeFile = null }: Options,
   work: (world: World) => Promise<void>,
 ): Promise<void> {
-  if (enrolled) {
+  const configure = (folder: string, broker: string) => {
+    const source = { kind: 'replay', path: SCENE, loop: true }
+    const config = { agency: AGENCY, cameraId: 'north', broker: { url: broker }, source }
+    writeFileSync(join(folder, 'edge.json'), JSON.stringify(config))
+  }
+  if (unit === 'enrolled') {
     await inCloud(async (cloud) => {
       const folder = await enrol(cloud, 'north')
-      const broker = { url: `mqtts://localhost:${cloud.cloud.mqttPort}` }
-      const source = { kind: 'replay', path: SCENE, loop: true }
-      writeFileSync(join(folder, 'edge.json'), JSON.stringify({ agency: AGENCY, cameraId: 'north', broker, source }))
+      configure(folder, `mqtts://localhost:${cloud.cloud.mqttPort}`)
       await inFolder(folder, codeFile, work)
     })
     return
   }
   const folder = mkdtempSync(join(tmpdir(), 'candor-setup-'))
   try {
+    if (unit === 'scene') configure(folder, 'mqtts://localhost:1')
     await inFolder(folder, codeFile, work)
   } finally {
     rmSync(folder, { recursive: true, force: true })
@@ -147,6 +151,16 @@ function lookIn({ bytes }: Given): { reads: { plate: string | null }[]; sharpnes
   return { ...JSON.parse(bytes.subarray(4, 4 + length).toString()), jpeg: bytes.subarray(4 + length) }
 }
 
+/** A picture newer than `after`; while vision still loads, some answers are empty. */
+async function nextLook({ ask }: Pick<World, 'ask'>, after = 0): Promise<ReturnType<typeof lookIn>> {
+  for (let n = 0; n < 10; n += 1) {
+    const given = await ask('GET', `/api/look?after=${after}`)
+    if (given.status === 200) return lookIn(given)
+    assert.is(given.status, 204)
+  }
+  throw new Error('there was no picture')
+}
+
 const SECRET_ROUTES: readonly [Route['method'], string][] = [
   ...(['/api/state', '/api/look'] as const).map((path): [Route['method'], string] => ['GET', path]),
   ...['logout', 'here', 'view', 'exposure', 'source', 'checks', 'claim', 'finish'].map(
@@ -155,7 +169,7 @@ const SECRET_ROUTES: readonly [Route['method'], string][] = [
 ]
 
 test('without the one session no route but the page and the log-in answers, and the cookie cannot leave the browser', async () => {
-  await withSetup({ enrolled: true }, async ({ ask, logIn, folder }) => {
+  await withSetup({ unit: 'scene' }, async ({ ask, logIn, folder }) => {
     const before = readFileSync(join(folder, 'edge.json'), 'utf8')
     for (const cookie of ['', `${COOKIE}=guess`]) {
       for (const [method, path] of SECRET_ROUTES) {
@@ -177,7 +191,7 @@ test('without the one session no route but the page and the log-in answers, and 
 })
 
 test('five wrong codes make a new one and a pause, and neither code nor plate ever stands in a log', async () => {
-  await withSetup({ enrolled: true }, async ({ ask, code, pass, logIn, said }) => {
+  await withSetup({ unit: 'scene' }, async ({ ask, code, pass, logIn, said }) => {
     const first = code()
     const statuses: number[] = []
     for (let n = 0; n < 5; n += 1) statuses.push((await ask('POST', '/api/login', { code: '0000-0000' }, '')).status)
@@ -187,10 +201,7 @@ test('five wrong codes make a new one and a pause, and neither code nor plate ev
     pass(30_000)
     await logIn()
     assert.is((await ask('POST', '/api/login', { code: first }, '')).status, 409)
-    await until('a plate was read', async () => {
-      const given = await ask('GET', '/api/look?after=0')
-      return given.status === 200 && lookIn(given).reads.some(({ plate }) => plate === LEFT)
-    })
+    assert.ok((await nextLook({ ask })).reads.some(({ plate }) => plate === LEFT))
     for (const plate of [LEFT, RIGHT]) assert.not.ok(said().includes(plate))
     assert.not.ok(
       said()
@@ -201,13 +212,9 @@ test('five wrong codes make a new one and a pause, and neither code nor plate ev
 })
 
 test('a mask holds from the next picture on, is not stored before the end, and then is; the end closes the page', async () => {
-  await withSetup({ enrolled: true }, async ({ ask, logIn, running, folder }) => {
+  await withSetup({ unit: 'enrolled' }, async ({ ask, logIn, running, folder }) => {
     await logIn()
-    const plates = async () => {
-      const given = await ask('GET', '/api/look?after=0')
-      assert.is(given.status, 200)
-      return lookIn(given).reads.map(({ plate }) => plate)
-    }
+    const plates = async () => (await nextLook({ ask })).reads.map(({ plate }) => plate)
     const before = await plates()
     assert.ok(before.includes(LEFT) && before.includes(RIGHT))
     const mask = [
@@ -240,27 +247,27 @@ test('a mask holds from the next picture on, is not stored before the end, and t
 })
 
 test('each picture is newer than the one before, and no more than two are waited for at once', async () => {
-  await withSetup({ enrolled: true }, async ({ ask, logIn }) => {
+  await withSetup({ unit: 'scene' }, async ({ ask, logIn }) => {
     await logIn()
-    const first = lookIn(await ask('GET', '/api/look?after=0'))
-    const second = lookIn(await ask('GET', `/api/look?after=${first.seq}`))
+    const first = await nextLook({ ask })
+    const second = await nextLook({ ask }, first.seq)
     assert.ok(second.seq > first.seq)
     assert.ok(second.sharpness > 0.2)
     const three = await Promise.all([1, 2, 3].map(() => ask('GET', '/api/look?after=0')))
-    assert.equal(three.map(({ status }) => status).sort(), [200, 200, 413])
+    assert.is(three.filter(({ status }) => status === 413).length, 1)
   })
 })
 
 test('a log-in that nobody uses ends, and asking for pictures is no use; a touch is', async () => {
-  await withSetup({ enrolled: true }, async ({ ask, logIn, pass, code }) => {
+  await withSetup({ unit: 'scene' }, async ({ ask, logIn, pass, code }) => {
     await logIn()
-    pass(SESSION_IDLE_MS - 5_000)
+    pass(SESSION_IDLE_MS - 2 * MINUTE_MS)
     assert.is((await ask('GET', '/api/state')).status, 200)
     assert.is((await ask('POST', '/api/here')).status, 200)
-    pass(SESSION_IDLE_MS - 5_000)
-    assert.is((await ask('GET', '/api/look?after=0')).status, 200)
+    pass(SESSION_IDLE_MS - 2 * MINUTE_MS)
+    await nextLook({ ask })
     const before = code()
-    pass(5_000)
+    pass(2 * MINUTE_MS)
     assert.is((await ask('GET', '/api/state')).status, 401)
     await until('there is a new code', () => code() !== before)
     await logIn()
@@ -269,10 +276,10 @@ test('a log-in that nobody uses ends, and asking for pictures is no use; a touch
 
 test('without any use the whole page ends after an hour, and not a moment before', async () => {
   await withSetup({}, async ({ pass, running, ask }) => {
-    pass(CLOSE_IDLE_MS - 60_000)
+    pass(CLOSE_IDLE_MS - MINUTE_MS)
     await systemClock.sleep(60)
     assert.is((await ask('GET', '/')).status, 200)
-    pass(60_000)
+    pass(MINUTE_MS)
     assert.is(await running.ended, 'unused')
     assert.ok(
       await ask('GET', '/').then(
@@ -376,7 +383,7 @@ test('the first code can lie on the card, is good once, and not again after a re
 })
 
 test('the checks look at the unit, and at the broker in the camera’s own name', async () => {
-  await withSetup({ enrolled: true }, async ({ ask, logIn }) => {
+  await withSetup({ unit: 'enrolled' }, async ({ ask, logIn }) => {
     await logIn()
     const { findings } = (await ask('POST', '/api/checks')).json as unknown as {
       findings: { name: string; ok: boolean; detail: string }[]

@@ -43,3 +43,12 @@ check 'setup: finished, its configuration is written and the camera runs' "edge 
 
 [ "$(owner edge.json)$(owner key.pem)$(owner .)" = rootrootroot ] && [ "$(stat -c %a /etc/candor-edge/edge.json)" = 600 ]
 check 'setup: the folder is root’s again' "edge.json $(stat -c '%U %a' /etc/candor-edge/edge.json)"
+
+systemctl stop candor-edge candor-setup.timer
+mv /etc/candor-edge /etc/candor-edge.kept && mkdir -m 700 /etc/candor-edge
+systemctl start candor-setup.timer
+until_true 60 is setup active
+ask POST /api/login "{\"code\":\"$(code)\"}" >/dev/null && [ -e /etc/candor-edge/set-up ]
+check 'setup: a unit without a configuration opens it by itself' "$(ask GET /api/state | head -c 40)"
+systemctl stop candor-setup
+rm -rf /etc/candor-edge && mv /etc/candor-edge.kept /etc/candor-edge
