@@ -14,6 +14,7 @@ import { measureRuntimes } from './reading/runtimes.ts'
 import type { SetScore } from './reading/score.ts'
 import { measureSets, SETS, type SetsScore } from './reading/sets.ts'
 import { measureStates } from './reading/states.ts'
+import { measureViews } from './reading/views.ts'
 import { measureWidths } from './reading/widths.ts'
 import { bootstrap } from './statistics.ts'
 
@@ -29,8 +30,11 @@ export const PARTS = [
   'runtimes',
   'large',
   'widths',
+  'views',
 ] as const
 type Part = (typeof PARTS)[number]
+/** These need the labelled pictures. */
+const ON_PICTURES: readonly Part[] = ['sets', 'peers', 'states', 'large', 'widths', 'views']
 
 const SCENES = fileURLToPath(new URL('../sample-scenes/pictures', import.meta.url))
 const RENDERED_FOLDER = fileURLToPath(new URL('../../.candor/rendered', import.meta.url))
@@ -171,9 +175,7 @@ export async function run(options: ReadingOptions): Promise<void> {
     ...(reader && { reader }),
     ...(frameTimeoutMs && { frameTimeoutMs }),
   })
-  const needsPictures = parts.some(
-    (part) => part === 'sets' || part === 'peers' || part === 'states' || part === 'large' || part === 'widths',
-  )
+  const needsPictures = parts.some((part) => ON_PICTURES.includes(part))
   if (needsPictures && (folder === null || !SETS.some((set) => existsSync(join(folder, set, 'labels.tsv'))))) {
     throw new AppError('configuration', 'no labelled pictures', {
       hint: 'name their folder with --plates or CANDOR_PLATES; it holds us, eu or br with labels.tsv in each',
@@ -290,6 +292,17 @@ async function measureParts(
         must: '',
         goal: '',
         measured: `${percent(rightPercent)}; ${percent(wrongPercent)}`,
+      })
+    }
+  }
+  if (parts.includes('views')) {
+    for (const score of await measureViews(folder, config, onSet)) {
+      const { view, pictures, rightPercent, medianMs, viewMs, detectMs } = score
+      figures.push({
+        figure: `${view}, ${pictures}: plate right, O=0 I=1, %; median ms; of it masks, detector`,
+        must: '',
+        goal: '',
+        measured: `${percent(rightPercent)}; ${medianMs.toFixed(1)}; ${viewMs.toFixed(2)}, ${detectMs.toFixed(1)}`,
       })
     }
   }
