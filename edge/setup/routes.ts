@@ -62,7 +62,9 @@ function checked<T>(schema: z.ZodType<T>, value: unknown): T {
   try {
     return checkConfig(value, schema, 'this')
   } catch (thrown) {
-    throw new AppError('bad_input', thrown instanceof Error ? thrown.message : 'not as expected')
+    // Behind a first line that counts them, a line for each problem.
+    const [, ...lines] = thrown instanceof Error ? thrown.message.split('\n') : []
+    throw new AppError('bad_input', lines.map((line) => line.trim()).join('; ') || 'not as expected')
   }
 }
 

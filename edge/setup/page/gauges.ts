@@ -68,6 +68,10 @@ export function createGauges(list: HTMLElement): Gauges {
     focusPeak.style.left = percent(peak)
     focusGauge.dataset.state = isAtPeak ? 'good' : 'off'
     const way = change > TURN ? 'getting sharper' : change < -TURN ? 'getting softer: turn back' : 'steady'
+    if (peak === 0) {
+      focusWord.textContent = 'hold still: measuring'
+      return
+    }
     focusWord.textContent = isAtPeak
       ? `at its peak of ${(100 * peak).toFixed(0)}`
       : `${way}; peak was ${(100 * peak).toFixed(0)}`

@@ -7,6 +7,8 @@ import { byId, svg } from './dom.ts'
 
 export interface Live {
   start(): void
+  /** An old picture must not look like a live one. */
+  blank(): void
   stop(): void
 }
 
@@ -84,16 +86,21 @@ export function createLive(on: { look(look: Look): void; nothing(): void; lost(p
     }
   }
 
+  function blank(): void {
+    picture.removeAttribute('src')
+    stage.classList.remove('has-picture')
+    boxes.replaceChildren()
+  }
+
   return {
     start() {
       running += 1
       void run(running)
     },
+    blank,
     stop() {
       running += 1
-      picture.removeAttribute('src')
-      stage.classList.remove('has-picture')
-      boxes.replaceChildren()
+      blank()
       if (shown !== null) URL.revokeObjectURL(shown)
       shown = null
     },

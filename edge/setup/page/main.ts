@@ -53,13 +53,16 @@ const live = createLive({
     noPicture.textContent = ''
     gauges.show(look)
   },
-  nothing() {
-    status.textContent = 'no picture'
-    status.className = 'chip bad'
-    gauges.clear()
-  },
+  nothing,
   lost: problem,
 })
+
+function nothing(): void {
+  status.textContent = 'no picture'
+  status.className = 'chip bad'
+  gauges.clear()
+  live.blank()
+}
 
 let timer = 0
 let toldAtMs = 0
@@ -79,8 +82,10 @@ async function refresh(): Promise<void> {
     const state = await api.state()
     if (!isOpen) return
     byId('name', HTMLElement).textContent = state.camera?.cameraId ?? 'New unit'
-    if (state.problem !== null) noPicture.textContent = state.problem
-    else if (state.live !== null && state.live.state !== 'delivering')
+    if (state.problem !== null) {
+      nothing()
+      noPicture.textContent = state.problem
+    } else if (state.live !== null && state.live.state !== 'delivering')
       noPicture.textContent =
         state.live.state === 'opening' ? 'Opening the camera…' : 'The camera gives no pictures; it is tried again.'
     gauges.setLimits(state.plateWidthPx)
