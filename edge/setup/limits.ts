@@ -54,8 +54,8 @@ export const LOOK_WAIT_MS = 8 * SECOND_MS
 export const PREVIEW_WIDTH_PX = 960
 /** Requests that wait for a picture: one page, and its second tab. */
 export const MAX_LOOKERS = 2
-/** For the checks, all of them together. */
-export const CHECKS_MS = 30 * SECOND_MS
+/** For the checks, all of them together; less than a connection may be silent. */
+export const CHECKS_MS = 25 * SECOND_MS
 
 /**
  * Width of a plate from which it is read well, and below which a read is guesswork. As measured (README, Reading by width): the lower one is

@@ -296,13 +296,13 @@ async function measureParts(
     }
   }
   if (parts.includes('views')) {
-    for (const score of await measureViews(folder, config, onSet)) {
-      const { view, pictures, rightPercent, medianMs, viewMs, detectMs } = score
+    for (const score of await measureViews(folder, config, progress('frames'))) {
+      const { view, plates, foundPercent, rightPercent, medianMs, viewMs, detectMs } = score
       figures.push({
-        figure: `${view}, ${pictures}: plate right, O=0 I=1, %; median ms; of it masks, detector`,
+        figure: `2560×1440 ${view}, ${plates} plates: found, %; right, O=0 I=1, %; median ms; of it masks, detector`,
         must: '',
         goal: '',
-        measured: `${percent(rightPercent)}; ${medianMs.toFixed(1)}; ${viewMs.toFixed(2)}, ${detectMs.toFixed(1)}`,
+        measured: `${percent(foundPercent)}; ${percent(rightPercent)}; ${medianMs.toFixed(1)}; ${viewMs.toFixed(2)}, ${detectMs.toFixed(1)}`,
       })
     }
   }

@@ -1,22 +1,22 @@
 /**
- * What a region of interest and masks cost and bring: each labelled picture is read as it is, with a region of half its sides around its
+ * What a region of interest and masks cost and bring: large frames of labelled pictures are read as they are, with a region around each
  * plate, and with as many masks as there may be, one after another. Used by reading.ts.
  */
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { FrameReading, VisionConfig } from '../../../edge/vision/types.ts'
 import { type View, WHOLE_VIEW } from '../../../edge/vision/view.ts'
 import { MAX_MASKS, MAX_POLYGON_POINTS, type PolygonPoint } from '../../../shared/polygon.ts'
 import { quantile } from '../statistics.ts'
-import { FOUND_OVERLAP, fold, type Label, overlapOf, parseLabels } from './score.ts'
-import { openBenchVision, SETS } from './sets.ts'
+import { framesOf } from './large.ts'
+import { FOUND_OVERLAP, fold, type Label, overlapOf } from './score.ts'
+import { openBenchVision } from './sets.ts'
 
-/** Of the picture's sides. */
+/** Of the frame's sides. */
 const REGION_SIDE = 0.5
 
 export interface ViewScore {
   view: string
-  pictures: number
+  plates: number
+  foundPercent: number
   rightPercent: number
   medianMs: number
   /** Masks and, where asked for, the picture for a person. */
@@ -36,66 +36,72 @@ function regionAround({ region }: Label, widthPx: number, heightPx: number): Vie
   ]
 }
 
-/** Circles along the upper and lower edge of the picture, with all the corners that they may have. */
+/** Flat ones along the upper edge and the middle of the frame, with all the corners that they may have. */
 function mostMasks(): View['masks'] {
   return Array.from({ length: MAX_MASKS }, (_, n) => {
-    const [x, y] = [((n % (MAX_MASKS / 2)) + 0.5) / (MAX_MASKS / 2), n < MAX_MASKS / 2 ? 0.1 : 0.95]
+    const [x, y] = [((n % (MAX_MASKS / 2)) + 0.5) / (MAX_MASKS / 2), n < MAX_MASKS / 2 ? 0.03 : 0.5]
     return Array.from({ length: MAX_POLYGON_POINTS }, (_, corner): [number, number] => {
       const angle = (2 * Math.PI * corner) / MAX_POLYGON_POINTS
       const inside = (value: number) => Math.min(1, Math.max(0, value))
-      const point: PolygonPoint = [x + 0.06 * Math.cos(angle), y + 0.05 * Math.sin(angle)]
+      const point: PolygonPoint = [x + 0.06 * Math.cos(angle), y + 0.02 * Math.sin(angle)]
       return [inside(point[0]), inside(point[1])]
     })
   })
 }
 
+/** In frames of 2560×1440 with four plates each. */
+const ACROSS = 2
+const FRAME = { widthPx: 2_560, heightPx: 1_440 } as const
+
 export async function measureViews(
   folder: string,
   config: VisionConfig,
-  onPicture: (done: number, all: number) => void,
+  onFrame: (done: number, all: number) => void,
 ): Promise<ViewScore[]> {
   const names = [
-    'the whole picture',
-    'a region of half its sides',
-    `${MAX_MASKS} masks of ${MAX_POLYGON_POINTS} corners`,
+    'whole',
+    'with a region of half its sides around the plate',
+    `with ${MAX_MASKS} masks of ${MAX_POLYGON_POINTS} corners`,
   ]
-  const found = names.map((view) => ({ view, right: 0, all: [] as FrameReading[] }))
-  const vision = await openBenchVision(config)
-  try {
-    const pictures: { path: string; label: Label }[] = []
-    for (const set of SETS) {
-      for (const [file, [label]] of parseLabels(await readFile(join(folder, set, 'labels.tsv'), 'utf8')))
-        if (label !== undefined) pictures.push({ path: join(folder, set, file), label })
+  const tally = names.map((view) => ({ view, plates: 0, found: 0, right: 0, all: [] as FrameReading[] }))
+  const vision = await openBenchVision({ ...config, frameTimeoutMs: 60_000 })
+  async function count(n: number, view: View, jpeg: Buffer, labels: readonly Label[]): Promise<void> {
+    const one = tally[n]
+    if (one === undefined) return
+    vision.setView(view)
+    // Where masks lie is found out once for each size of frame.
+    if (one.all.length === 0) await vision.read(jpeg)
+    const reading = await vision.read(jpeg)
+    one.all.push(reading)
+    for (const label of labels) {
+      const read = reading.reads.find(({ region }) => overlapOf(region, label.region) >= FOUND_OVERLAP)
+      one.plates += 1
+      if (read !== undefined) one.found += 1
+      if (read?.plate !== undefined && read.plate !== null && fold(read.plate) === fold(label.plate)) one.right += 1
     }
-    for (const [index, { path, label }] of pictures.entries()) {
-      onPicture(index, pictures.length)
-      const encoded = await readFile(path)
-      const { widthPx, heightPx } = await vision.read(encoded)
-      const views: View[] = [
-        WHOLE_VIEW,
-        { region: regionAround(label, widthPx, heightPx), masks: [] },
-        { region: null, masks: mostMasks() },
-      ]
-      for (const [n, view] of views.entries()) {
-        vision.setView(view)
-        // Where the masks lie is found out once for each size of picture.
-        await vision.read(encoded)
-        const reading = await vision.read(encoded)
-        const one = found[n]
-        if (one === undefined) continue
-        one.all.push(reading)
-        const read = reading.reads.find(({ region }) => overlapOf(region, label.region) >= FOUND_OVERLAP)
-        if (read?.plate !== undefined && read.plate !== null && fold(read.plate) === fold(label.plate)) one.right += 1
-      }
-      vision.setView(WHOLE_VIEW)
+  }
+  try {
+    const frames = await framesOf(folder, ACROSS)
+    const masks = mostMasks()
+    for (const [index, { jpeg, labels }] of frames.entries()) {
+      onFrame(index, frames.length)
+      await count(0, WHOLE_VIEW, jpeg, labels)
+      await count(2, { region: null, masks }, jpeg, labels)
+      for (const label of labels)
+        await count(1, { region: regionAround(label, FRAME.widthPx, FRAME.heightPx), masks: [] }, jpeg, [label])
     }
   } finally {
     await vision.close()
   }
-  return found.map(({ view, right, all }) => {
+  return tally.map(({ view, plates, found, right, all }) => {
     const median = (of: (reading: FrameReading) => number) => quantile(all.map(of), 0.5)
     return {
-      ...{ view, pictures: all.length, rightPercent: (100 * right) / Math.max(1, all.length) },
+      ...{
+        view,
+        plates,
+        foundPercent: (100 * found) / Math.max(1, plates),
+        rightPercent: (100 * right) / Math.max(1, plates),
+      },
       medianMs: median(({ elapsedMs }) => elapsedMs),
       viewMs: median(({ stagesMs }) => stagesMs.view ?? 0),
       detectMs: median(({ stagesMs }) => stagesMs.detect ?? 0),
