@@ -105,7 +105,7 @@ export async function checkSource(configFile: string): Promise<Finding> {
 }
 
 /** What the set-up page checks as well. The camera may run meanwhile: nobody connects to the broker in its name. */
-async function checkUnit(configFile: string): Promise<Finding[]> {
+export async function checkUnit(configFile: string): Promise<Finding[]> {
   const { loadEdgeConfig } = await import('../edge/config.ts')
   const { checkBroker, checkClock, checkLink, checkLists, checkTemperature } = await import('../edge/checks.ts')
   const { systemClockIsSynced } = await import('../edge/clock-state.ts')

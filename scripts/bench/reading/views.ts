@@ -69,8 +69,8 @@ export async function measureViews(
     const one = tally[n]
     if (one === undefined) return
     vision.setView(view)
-    // Where masks lie is found out once for each size of frame.
-    if (one.all.length === 0) await vision.read(jpeg)
+    // Where masks lie is found out once, when they are set; a camera's are set once.
+    if (one.all.length === 0 || view.masks.length > 0) await vision.read(jpeg)
     const reading = await vision.read(jpeg)
     one.all.push(reading)
     for (const label of labels) {
