@@ -15,8 +15,8 @@ import { createVerifier } from '../shared/signing.ts'
 import type { TrustedKeys } from '../shared/signing-keys.ts'
 import { DEFAULT_RETENTION_DAYS, MAX_CROP_BYTES, MAX_RETENTION_DAYS, MAX_SIGHTING_BYTES } from '../shared/wire/index.ts'
 import { sourceSchema } from './capture/sources.ts'
+import { areasSchema } from './vision/areas.ts'
 import { visionConfigSchema } from './vision/types.ts'
-import { viewSchema } from './vision/view.ts'
 
 const path = z.string().min(1).max(4_096)
 const retentionDays = z.number().gt(0).max(MAX_RETENTION_DAYS).default(DEFAULT_RETENTION_DAYS)
@@ -51,7 +51,7 @@ export const edgeConfigSchema = z.strictObject({
     .default('sealing.pem')
     .describe("the cloud's public key to which waiting sightings and pictures are sealed"),
   source: sourceSchema.describe('where frames come from'),
-  view: viewSchema.prefault({}).describe('what of the picture counts'),
+  view: areasSchema.prefault({}).describe('what of the picture counts'),
   vision: visionConfigSchema.default(() => visionConfigSchema.parse({})),
   track: z
     .strictObject({

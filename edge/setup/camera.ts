@@ -11,8 +11,8 @@ import type { Log } from '../../shared/log.ts'
 import type { OfferedSetting } from '../capture/gphoto2-exchange.ts'
 import type { SourceConfig } from '../capture/sources.ts'
 import type { CaptureSource, LiveStatus } from '../capture/types.ts'
+import type { Areas } from '../vision/areas.ts'
 import type { PlateRead, VisionConfig, VisionDoor } from '../vision/types.ts'
-import type { View } from '../vision/view.ts'
 import { LOOK_WAIT_MS, MAX_LOOKERS, PREVIEW_WIDTH_PX } from './limits.ts'
 
 /** One frame as the technician sees it. */
@@ -34,7 +34,7 @@ export interface SetupCamera {
   look(after: number, signal: AbortSignal): Promise<Look | null>
   /** `config` resolved; null: there is none yet. Never rejects: what is wrong is told by `problem`. */
   setSource(config: SourceConfig | null): Promise<void>
-  setView(view: View): void
+  setAreas(view: Areas): void
   readonly live: LiveStatus | null
   /** Why there are no pictures, for a person. */
   readonly problem: string | null
@@ -53,7 +53,7 @@ export interface SetupCameraDeps {
     config: SourceConfig,
     deps: { clock: Clock; random: Random; log: Log; onOffered: (offered: readonly OfferedSetting[]) => void },
   ): Promise<CaptureSource>
-  openVision(config: VisionConfig, deps: { clock: Clock; log: Log }, view: View): Promise<VisionDoor>
+  openVision(config: VisionConfig, deps: { clock: Clock; log: Log }, view: Areas): Promise<VisionDoor>
 }
 
 /** While vision is starting again, frames fail at once. */
@@ -62,7 +62,7 @@ const VISION_PAUSE_MS = SECOND_MS
 const MAX_REFUSED = 16
 
 /** Vision is started with the first source: loading it takes a small unit some seconds, in which the page is there already. */
-export function createSetupCamera(vision: VisionConfig, firstView: View, deps: SetupCameraDeps): SetupCamera {
+export function createSetupCamera(vision: VisionConfig, firstView: Areas, deps: SetupCameraDeps): SetupCamera {
   const { clock, log } = deps
   let door: VisionDoor | null = null
   let view = firstView
@@ -157,7 +157,7 @@ export function createSetupCamera(vision: VisionConfig, firstView: View, deps: S
       const opened = await deps.openSource(config, { clock, random: deps.random, log: listening, onOffered })
       source = opened
       door ??= await deps.openVision(vision, { clock, log }, view)
-      door.setView(view)
+      door.setAreas(view)
       void run(opened, door)
     } catch (thrown) {
       problem = describeError(thrown)
@@ -205,11 +205,11 @@ export function createSetupCamera(vision: VisionConfig, firstView: View, deps: S
   return {
     look,
     setSource,
-    setView(next) {
+    setAreas(next) {
       view = next
       views += 1
       last = null
-      door?.setView(view)
+      door?.setAreas(view)
     },
     get live() {
       return source?.live ?? null

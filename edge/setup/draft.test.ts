@@ -5,10 +5,10 @@ import * as assert from 'uvu/assert'
 import { AGENCY, codeOf, inCloud } from '../../cloud/testing.ts'
 import { enrol } from '../../scripts/trial/link-testing.ts'
 import { loadEdgeConfig } from '../config.ts'
-import { type View, WHOLE_VIEW } from '../vision/view.ts'
+import { type Areas, WHOLE_PICTURE } from '../vision/areas.ts'
 import { isWaiting, MARK_FILE, markWaiting, openDraft, PREVIOUS_FILE, undo, unmarkReopened } from './draft.ts'
 
-const VIEW: View = {
+const VIEW: Areas = {
   region: null,
   masks: [
     [
@@ -40,7 +40,7 @@ test('what was set becomes the configuration, all else stays, and the one of bef
     const before = readFileSync(file, 'utf8')
     const draft = await openDraft(file)
     assert.equal(draft.camera, { agency: AGENCY, cameraId: 'north' })
-    assert.equal(draft.view, WHOLE_VIEW)
+    assert.equal(draft.view, WHOLE_PICTURE)
     draft.view = VIEW
     draft.source = { ...STREAM, ...{ widthPx: 1, heightPx: 1 } } as never
     assert.is(await codeOf(() => draft.commit()), 'configuration')

@@ -10,8 +10,8 @@ import { readFileIfThere, removeIfThere, writeFileDurably } from '../../shared/s
 import type { SourceConfig } from '../capture/sources.ts'
 import { checkFiles, type EdgeConfig, edgeConfigSchema, resolvePaths, resolveSource } from '../config.ts'
 import { CONFIG_FILE } from '../enrolment/folder.ts'
+import { type Areas, WHOLE_PICTURE } from '../vision/areas.ts'
 import { type VisionConfig, visionConfigSchema } from '../vision/types.ts'
-import { type View, WHOLE_VIEW } from '../vision/view.ts'
 
 /** While it lies beside edge.json, the unit waits to be set up; systemd goes by it (candor-edge.service, candor-setup.timer). */
 export const MARK_FILE = 'set-up'
@@ -27,7 +27,7 @@ export interface Draft {
   readonly camera: { agency: string; cameraId: string } | null
   /** As it will stand in the configuration: paths as they were written. */
   source: SourceConfig | null
-  view: View
+  view: Areas
   readonly vision: VisionConfig
   /** The whole configuration as it stands, with absolute paths; null until the unit has enrolled. */
   readonly config: EdgeConfig | null
@@ -58,7 +58,7 @@ export async function openDraft(configFile: string): Promise<Draft> {
       return config === null ? null : resolvePaths(config, folder, null)
     },
     source: config?.source ?? null,
-    view: config?.view ?? WHOLE_VIEW,
+    view: config?.view ?? WHOLE_PICTURE,
     vision: config?.vision ?? visionConfigSchema.parse({}),
     resolvedSource() {
       const inFolder = (name: string) => (isAbsolute(name) ? name : join(folder, name))

@@ -10,7 +10,7 @@ import { MAX_MASKS, MAX_POLYGON_POINTS } from '../../shared/polygon.ts'
 import { MAX_CLAIM_FILE_BYTES } from '../../shared/wire/index.ts'
 import { type SourceConfig, sourceSchema } from '../capture/sources.ts'
 import type { Finding } from '../checks.ts'
-import { viewSchema } from '../vision/view.ts'
+import { areasSchema } from '../vision/areas.ts'
 import type { Access } from './access.ts'
 import type { PageAsset } from './assets.ts'
 import type { Look, SetupCamera } from './camera.ts'
@@ -172,8 +172,8 @@ export function setupRoutes(deps: RouteDeps): Route[] {
     {
       ...{ method: 'POST', path: '/api/view' },
       answer({ json }) {
-        draft.view = checked(viewSchema, json)
-        camera.setView(draft.view)
+        draft.view = checked(areasSchema, json)
+        camera.setAreas(draft.view)
         return done
       },
     },

@@ -4,9 +4,9 @@
  */
 import { systemClock } from '../../shared/clock.ts'
 import { AppError, toAppError } from '../../shared/errors.ts'
+import { type Areas, WHOLE_PICTURE } from './areas.ts'
 import type { FrameRequest, FromChild, OpenRequest, ToChild } from './exchange.ts'
 import type { FrameReader } from './frame-reader.ts'
-import { type View, WHOLE_VIEW } from './view.ts'
 
 function send(message: FromChild): void {
   // A parent that is gone needs no answer; `disconnect` ends this process.
@@ -48,12 +48,12 @@ async function answer(reader: FrameReader, request: FrameRequest): Promise<void>
 
 let reader: FrameReader | null = null
 /** The newest that was sent: one can come while the networks still load. */
-let view: View = WHOLE_VIEW
+let areas: Areas = WHOLE_PICTURE
 
 process.on('message', async (message: ToChild) => {
-  if (message.kind === 'view') {
-    view = message.view
-    reader?.setView(view)
+  if (message.kind === 'areas') {
+    areas = message.areas
+    reader?.setAreas(areas)
     return
   }
   if (message.kind !== 'open') {
@@ -65,9 +65,9 @@ process.on('message', async (message: ToChild) => {
     return
   }
   try {
-    view = message.view
+    areas = message.areas
     reader = await open(message)
-    reader.setView(view)
+    reader.setAreas(areas)
     send({ kind: 'ready', versions: reader.versions })
   } catch (thrown) {
     send({ kind: 'refused', ...failure(thrown) })

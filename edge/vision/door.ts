@@ -4,7 +4,8 @@
  */
 import type { ChildProcess } from 'node:child_process'
 import { AppError, toAppError } from '../../shared/errors.ts'
-import type { FrameAnswer, FrameRequest, FromChild, OpenRequest, Versions, ViewRequest } from './exchange.ts'
+import { type Areas, WHOLE_PICTURE } from './areas.ts'
+import type { AreasRequest, FrameAnswer, FrameRequest, FromChild, OpenRequest, Versions } from './exchange.ts'
 import { startChild } from './start-child.ts'
 import type {
   Corners,
@@ -16,7 +17,6 @@ import type {
   VisionDeps,
   VisionDoor,
 } from './types.ts'
-import { type View, WHOLE_VIEW } from './view.ts'
 
 /** Loading the models takes 1-3 s; a slow card and a cold disk take more. */
 export const START_TIMEOUT_MS = 60_000
@@ -34,8 +34,12 @@ interface Waiting {
 
 type Unsent = FrameRequest extends infer R ? (R extends FrameRequest ? Omit<R, 'id'> : never) : never
 
-export async function openVision(config: VisionConfig, deps: VisionDeps, view: View = WHOLE_VIEW): Promise<VisionDoor> {
-  const vision = new Vision(config, deps, view)
+export async function openVision(
+  config: VisionConfig,
+  deps: VisionDeps,
+  areas: Areas = WHOLE_PICTURE,
+): Promise<VisionDoor> {
+  const vision = new Vision(config, deps, areas)
   await vision.open()
   return vision
 }
@@ -45,7 +49,7 @@ class Vision implements VisionDoor {
   readonly #config: VisionConfig
   readonly #deps: VisionDeps
   readonly #closing = new AbortController()
-  #view: View
+  #areas: Areas
   #child: ChildProcess | null = null
   #ready: Promise<void> = Promise.resolve()
   /** What the child has been asked: at most one of the frames' calls and one about a jurisdiction. */
@@ -58,10 +62,10 @@ class Vision implements VisionDoor {
   #pauseMs: number = RESTART_PAUSE_MS.first
   #versions: Versions = { detector: 'unknown', reader: 'unknown' }
 
-  constructor(config: VisionConfig, deps: VisionDeps, view: View) {
+  constructor(config: VisionConfig, deps: VisionDeps, areas: Areas) {
     this.#config = config
     this.#deps = deps
-    this.#view = view
+    this.#areas = areas
   }
 
   get pid(): number | null {
@@ -96,10 +100,10 @@ class Vision implements VisionDoor {
     return preview === undefined ? reading : { ...reading, preview: { ...preview, jpeg: asBuffer(preview.jpeg) } }
   }
 
-  setView(view: View): void {
-    this.#view = view
+  setAreas(areas: Areas): void {
+    this.#areas = areas
     // A child that starts later is told by `open`.
-    if (this.#child?.connected === true) this.#child.send({ kind: 'view', view } satisfies ViewRequest, () => {})
+    if (this.#child?.connected === true) this.#child.send({ kind: 'areas', areas } satisfies AreasRequest, () => {})
   }
 
   async crop(frame: Uint8Array, region: EvidenceRegion, maxBytes: number): Promise<EvidenceCrop> {
@@ -219,7 +223,7 @@ class Vision implements VisionDoor {
     this.#ready = ready
     // Who waits for a frame sees the rejection; nobody may be waiting.
     ready.catch(() => {})
-    const request: OpenRequest = { kind: 'open', config: this.#config, view: this.#view }
+    const request: OpenRequest = { kind: 'open', config: this.#config, areas: this.#areas }
     // A child that died before it could be told says so by `exit`.
     if (child.pid !== undefined) child.send(request, () => {})
   }

@@ -1,19 +1,19 @@
 /** What goes between the door (parent) and the vision process (child), structured-cloned over the pipe. */
 import type { ErrorCode } from '../../shared/errors.ts'
+import type { Areas } from './areas.ts'
 import type { Corners, EvidenceCrop, FrameReading, Jurisdiction, Region, VisionConfig } from './types.ts'
-import type { View } from './view.ts'
 
 /** The first that the child is sent; it answers `ready` or `refused`. */
 export interface OpenRequest {
   kind: 'open'
   config: VisionConfig
-  view: View
+  areas: Areas
 }
 
 /** For the requests behind it; not answered. */
-export interface ViewRequest {
-  kind: 'view'
-  view: View
+export interface AreasRequest {
+  kind: 'areas'
+  areas: Areas
 }
 
 export type FrameRequest =
@@ -23,7 +23,7 @@ export type FrameRequest =
 
 export type FrameAnswer = FrameReading | EvidenceCrop | Jurisdiction | null
 
-export type ToChild = OpenRequest | ViewRequest | FrameRequest
+export type ToChild = OpenRequest | AreasRequest | FrameRequest
 
 export interface Versions {
   detector: string

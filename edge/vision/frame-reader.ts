@@ -1,6 +1,7 @@
 /** One frame in, its plates out: decode → detect → read → rank. Runs in the vision process; edge/vision/child.ts calls it. */
 import { createHash } from 'node:crypto'
 import type { Region } from '../../shared/wire/sighting.ts'
+import { type Areas, createBlackener, isReported, searchedPart, WHOLE_PICTURE } from './areas.ts'
 import { openCandorDetector } from './detect-candor.ts'
 import { openCascadeDetector } from './detect-cascade.ts'
 import { openPpocrDetector } from './detect-ppocr.ts'
@@ -26,7 +27,6 @@ import type {
   VisionConfig,
 } from './types.ts'
 import { bodyPlaces, dominantColour, SAMPLES_A_SIDE } from './vehicle-colour.ts'
-import { createBlackener, isReported, searchedPart, type View, WHOLE_VIEW } from './view.ts'
 
 export interface FrameReader {
   readonly versions: { detector: string; reader: string }
@@ -37,7 +37,7 @@ export interface FrameReader {
   crop(encoded: Uint8Array, region: Region, maxBytes: number): Promise<EvidenceCrop>
   jurisdiction(encoded: Uint8Array, corners: Corners): Promise<Jurisdiction | null>
   /** For what is asked from now on. */
-  setView(view: View): void
+  setAreas(areas: Areas): void
   close(): Promise<void>
 }
 
@@ -60,17 +60,17 @@ export async function openFrameReader(config: ReaderConfig, monotonicMs: () => n
   const reader = await readers[config.reader]()
   const gate = createMotionGate()
   const jurisdictions = createJurisdictionReader(models.tesseractFolder)
-  let view = WHOLE_VIEW
-  let blacken = createBlackener(view)
+  let areas = WHOLE_PICTURE
+  let blacken = createBlackener(areas)
   return {
     versions: { detector: detector.version, reader: reader.version },
-    setView(next) {
-      view = next
+    setAreas(next) {
+      areas = next
       blacken = createBlackener(next)
     },
     async read(encoded, { unlessStill, previewPx }) {
-      // One view from the first to the last look at a frame, whatever is set meanwhile.
-      const [seen, blackenFrame] = [view, blacken]
+      // The same areas from the first to the last look at a frame, whatever is set meanwhile.
+      const [seen, blackenFrame] = [areas, blacken]
       const stagesMs: Record<string, number> = {}
       let before = monotonicMs()
       const took = (stage: string) => {
@@ -89,7 +89,7 @@ export async function openFrameReader(config: ReaderConfig, monotonicMs: () => n
         previewPx === null ? {} : { preview: { jpeg: await encodePreview(picture, previewPx), sharpness: sharp } }
       const mat = rgbMat(picture.pixels, widthPx, heightPx)
       try {
-        took('view')
+        took('areas')
         const { columns, rows } = MOTION_GRID
         if (unlessStill && !gate.moved(patch(mat, searched, columns, rows))) {
           return { widthPx, heightPx, reads: [], still: true, stagesMs, ...preview }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Candidate, Region, Vehicle } from '../../shared/wire/sighting.ts'
-import type { View } from './view.ts'
+import type { Areas } from './areas.ts'
 
 export type { Candidate, Region, Vehicle }
 
@@ -132,7 +132,7 @@ export interface VisionDoor {
   /** Whose plate lies within `corners`, by what is written on it; null where that cannot be seen. Rejects as `read` does. */
   jurisdiction(frame: Uint8Array, corners: Corners): Promise<Jurisdiction | null>
   /** What counts of the picture, for frames that are asked about from now on. */
-  setView(view: View): void
+  setAreas(areas: Areas): void
   /** Times that the child was started again. */
   readonly restarts: number
   /** Process id of the child, null while there is none. */

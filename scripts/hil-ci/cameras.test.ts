@@ -8,9 +8,9 @@ import * as assert from 'uvu/assert'
 import { openSource, sourceSchema } from '../../edge/capture/sources.ts'
 import type { CaptureSource, Frame } from '../../edge/capture/types.ts'
 import { createSetupCamera } from '../../edge/setup/camera.ts'
+import { WHOLE_PICTURE } from '../../edge/vision/areas.ts'
 import { openVision } from '../../edge/vision/door.ts'
 import { visionConfigSchema } from '../../edge/vision/types.ts'
-import { WHOLE_VIEW } from '../../edge/vision/view.ts'
 import { systemClock } from '../../shared/clock.ts'
 import { createLog, silentLog } from '../../shared/log.ts'
 import { buildHilport } from './hilport.ts'
@@ -190,7 +190,7 @@ test('the set-up is told what the body offers, and what it sets there reaches th
   const one = await camera()
   const folder = await mkdtemp(join(tmpdir(), 'candor-ptpip-'))
   Object.assign(process.env, await buildHilport(folder, [one.address]))
-  const setup = createSetupCamera(visionConfigSchema.parse({}), WHOLE_VIEW, { ...deps, openSource, openVision })
+  const setup = createSetupCamera(visionConfigSchema.parse({}), WHOLE_PICTURE, { ...deps, openSource, openVision })
   const source = (settings: object) => sourceSchema.parse({ kind: 'gphoto2', framesPerSecond: 5, settings })
   const offered = async () => {
     while (setup.offered === null) await systemClock.sleep(10)

@@ -2,8 +2,9 @@
  * What a region of interest and masks cost and bring: large frames of labelled pictures are read as they are, with a region around each
  * plate, and with as many masks as there may be, one after another. Used by reading.ts.
  */
+
+import { type Areas, WHOLE_PICTURE } from '../../../edge/vision/areas.ts'
 import type { FrameReading, VisionConfig } from '../../../edge/vision/types.ts'
-import { type View, WHOLE_VIEW } from '../../../edge/vision/view.ts'
 import { MAX_MASKS, MAX_POLYGON_POINTS, type PolygonPoint } from '../../../shared/polygon.ts'
 import { quantile } from '../statistics.ts'
 import { framesOf } from './large.ts'
@@ -24,7 +25,7 @@ export interface ViewScore {
   detectMs: number
 }
 
-function regionAround({ region }: Label, widthPx: number, heightPx: number): View['region'] {
+function regionAround({ region }: Label, widthPx: number, heightPx: number): Areas['region'] {
   const from = (middle: number, side: number) => Math.min(1 - REGION_SIDE, Math.max(0, middle / side - REGION_SIDE / 2))
   const left = from(region.x + region.width / 2, widthPx)
   const top = from(region.y + region.height / 2, heightPx)
@@ -37,7 +38,7 @@ function regionAround({ region }: Label, widthPx: number, heightPx: number): Vie
 }
 
 /** Flat ones along the upper edge and the middle of the frame, with all the corners that they may have. */
-function mostMasks(): View['masks'] {
+function mostMasks(): Areas['masks'] {
   return Array.from({ length: MAX_MASKS }, (_, n) => {
     const [x, y] = [((n % (MAX_MASKS / 2)) + 0.5) / (MAX_MASKS / 2), n < MAX_MASKS / 2 ? 0.03 : 0.5]
     return Array.from({ length: MAX_POLYGON_POINTS }, (_, corner): [number, number] => {
@@ -65,10 +66,10 @@ export async function measureViews(
   ]
   const tally = names.map((view) => ({ view, plates: 0, found: 0, right: 0, all: [] as FrameReading[] }))
   const vision = await openBenchVision({ ...config, frameTimeoutMs: 60_000 })
-  async function count(n: number, view: View, jpeg: Buffer, labels: readonly Label[]): Promise<void> {
+  async function count(n: number, view: Areas, jpeg: Buffer, labels: readonly Label[]): Promise<void> {
     const one = tally[n]
     if (one === undefined) return
-    vision.setView(view)
+    vision.setAreas(view)
     // Where masks lie is found out once, when they are set; a camera's are set once.
     if (one.all.length === 0 || view.masks.length > 0) await vision.read(jpeg)
     const reading = await vision.read(jpeg)
@@ -85,7 +86,7 @@ export async function measureViews(
     const masks = mostMasks()
     for (const [index, { jpeg, labels }] of frames.entries()) {
       onFrame(index, frames.length)
-      await count(0, WHOLE_VIEW, jpeg, labels)
+      await count(0, WHOLE_PICTURE, jpeg, labels)
       await count(2, { region: null, masks }, jpeg, labels)
       for (const label of labels)
         await count(1, { region: regionAround(label, FRAME.widthPx, FRAME.heightPx), masks: [] }, jpeg, [label])
@@ -103,7 +104,7 @@ export async function measureViews(
         rightPercent: (100 * right) / Math.max(1, plates),
       },
       medianMs: median(({ elapsedMs }) => elapsedMs),
-      viewMs: median(({ stagesMs }) => stagesMs.view ?? 0),
+      viewMs: median(({ stagesMs }) => stagesMs.areas ?? 0),
       detectMs: median(({ stagesMs }) => stagesMs.detect ?? 0),
     }
   })

@@ -7,10 +7,10 @@ import * as assert from 'uvu/assert'
 import { systemClock } from '../../shared/clock.ts'
 import { silentLog } from '../../shared/log.ts'
 import { MAX_MASKS, MAX_POLYGON_POINTS, MIN_REGION_SIDE, type Polygon } from '../../shared/polygon.ts'
+import { type Areas, areasSchema, isReported, maskedSpans, searchedPart, WHOLE_PICTURE } from './areas.ts'
 import { openVision } from './door.ts'
 import { cornersOfRegion } from './geometry.ts'
 import { DETECTORS, type Region, type VisionDoor, visionConfigSchema } from './types.ts'
-import { isReported, maskedSpans, searchedPart, type View, viewSchema, WHOLE_VIEW } from './view.ts'
 
 /** Two plates: HHW6462 on the right, KLH4N93 on the left. */
 const SCENE = fileURLToPath(new URL('../../scripts/sample-scenes/pictures/scene-003.jpg', import.meta.url))
@@ -33,7 +33,7 @@ const circle = (points: number, radius = 0.2): [number, number][] =>
     return [0.5 + radius * Math.cos(angle), 0.5 + radius * Math.sin(angle)]
   })
 
-const accepts = (view: unknown) => viewSchema.safeParse(view).success
+const accepts = (view: unknown) => areasSchema.safeParse(view).success
 
 test('a polygon has 3 to 32 points within the picture, and its lines do not cross', () => {
   assert.ok(accepts({}))
@@ -102,7 +102,7 @@ test('each pixel that a mask touches is black, to the edges of the picture and n
 })
 
 test('the searched part holds the region with a margin, in whole pixels of the picture', () => {
-  assert.equal(searchedPart(WHOLE_VIEW, WIDTH, HEIGHT), { x: 0, y: 0, width: WIDTH, height: HEIGHT })
+  assert.equal(searchedPart(WHOLE_PICTURE, WIDTH, HEIGHT), { x: 0, y: 0, width: WIDTH, height: HEIGHT })
   assert.equal(searchedPart({ region: box(0.5, 0.5, 0.75, 0.75), masks: [] }, WIDTH, HEIGHT), {
     ...{ x: 576, y: 296, width: 448, height: 308 },
   })
@@ -112,7 +112,8 @@ test('the searched part holds the region with a margin, in whole pixels of the p
 })
 
 test('a plate counts by its centre in the region, and not at all where a mask touches it', () => {
-  const reported = (view: Partial<View>) => isReported({ ...WHOLE_VIEW, ...view }, cornersOfRegion(LEFT), WIDTH, HEIGHT)
+  const reported = (view: Partial<Areas>) =>
+    isReported({ ...WHOLE_PICTURE, ...view }, cornersOfRegion(LEFT), WIDTH, HEIGHT)
   const centre = (LEFT.x + LEFT.width / 2) / WIDTH
   assert.ok(reported({}))
   assert.ok(reported({ region: box(0, 0, centre + 0.001, 1) }))
@@ -124,7 +125,7 @@ test('a plate counts by its centre in the region, and not at all where a mask to
   assert.not.ok(reported({ masks: [box(0, 0, 1, 1)] }))
 })
 
-async function withVision(options: object, view: View, work: (vision: VisionDoor) => Promise<void>): Promise<void> {
+async function withVision(options: object, view: Areas, work: (vision: VisionDoor) => Promise<void>): Promise<void> {
   const config = visionConfigSchema.parse({ threads: 1, frameTimeoutMs: 120_000, ...options })
   const vision = await openVision(config, { clock: systemClock, log: silentLog }, view)
   try {
@@ -144,7 +145,7 @@ for (const detector of DETECTORS) {
       const { reads } = await vision.read(frame)
       assert.not.ok(reads.some(({ region }) => overlaps(region, LEFT)))
       const before = reads.find(({ region }) => overlaps(region, RIGHT))
-      vision.setView(WHOLE_VIEW)
+      vision.setAreas(WHOLE_PICTURE)
       const all = (await vision.read(frame)).reads
       // The cascade reads few plates at all; what it finds without the mask it must find beside one.
       assert.is(before?.plate, all.find(({ region }) => overlaps(region, RIGHT))?.plate)
@@ -199,10 +200,10 @@ test('what is masked is black in crops and previews, and stays so when the child
       await brightest(preview?.jpeg ?? Buffer.alloc(0), half),
     ] as const
   }
-  await withVision({}, WHOLE_VIEW, async (vision) => {
+  await withVision({}, WHOLE_PICTURE, async (vision) => {
     const open = await look(vision)
     assert.ok(open[0] > 150 && open[1] > 150, `${open}`)
-    vision.setView({ region: null, masks: [mask] })
+    vision.setAreas({ region: null, masks: [mask] })
     const masked = await look(vision)
     assert.ok(masked[0] < 24 && masked[1] < 24, `${masked}`)
     process.kill(vision.pid ?? 0, 'SIGKILL')

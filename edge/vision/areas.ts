@@ -25,7 +25,7 @@ const polygonSchema = z
   .refine((polygon) => !crossesItself(polygon), 'its lines cross')
   .refine((polygon) => areaOf(polygon) > 0, 'it has no inside')
 
-export const viewSchema = z.strictObject({
+export const areasSchema = z.strictObject({
   region: polygonSchema
     .refine((polygon) => {
       const { left, top, right, bottom } = boundsOfPolygon(polygon)
@@ -42,9 +42,9 @@ export const viewSchema = z.strictObject({
     .default([])
     .describe(`up to ${MAX_MASKS} such polygons that are made black before anything looks at the picture`),
 })
-export type View = z.infer<typeof viewSchema>
+export type Areas = z.infer<typeof areasSchema>
 
-export const WHOLE_VIEW: View = { region: null, masks: [] }
+export const WHOLE_PICTURE: Areas = { region: null, masks: [] }
 
 /** A plate at the edge of the region is seen whole by the detector: so much around the region's bounds, as a share of the picture's width. */
 const MARGIN = 0.05
@@ -52,7 +52,7 @@ const MARGIN = 0.05
 const NEAR_MASK = 1.15
 
 /** The part of a picture in which plates are searched; whole pixels within it. */
-export function searchedPart({ region }: View, widthPx: number, heightPx: number): Region {
+export function searchedPart({ region }: Areas, widthPx: number, heightPx: number): Region {
   if (region === null) return { x: 0, y: 0, width: widthPx, height: heightPx }
   const { left, top, right, bottom } = boundsOfPolygon(region)
   const margin = widthPx * MARGIN
@@ -67,13 +67,13 @@ export function searchedPart({ region }: View, widthPx: number, heightPx: number
 }
 
 /** Whether a plate with these corners is reported: its centre within the region, and no mask on it. */
-export function isReported(view: View, corners: Corners, widthPx: number, heightPx: number): boolean {
+export function isReported(areas: Areas, corners: Corners, widthPx: number, heightPx: number): boolean {
   const plate = corners.map(({ x, y }): [number, number] => [x / widthPx, y / heightPx])
   const centre = [0, 1].map((axis) => plate.reduce((sum, point) => sum + (point[axis] ?? 0), 0) / plate.length)
   const [x = 0, y = 0] = centre
-  if (view.region !== null && !isInside(view.region, [x, y])) return false
+  if (areas.region !== null && !isInside(areas.region, [x, y])) return false
   const larger: Polygon = plate.map(([px, py]) => [x + (px - x) * NEAR_MASK, y + (py - y) * NEAR_MASK])
-  return view.masks.every((mask) => !touches(mask, larger))
+  return areas.masks.every((mask) => !touches(mask, larger))
 }
 
 /** Bytes of a picture's buffer that are to be black: first, and the one behind the last. */
@@ -118,13 +118,13 @@ function crossings(points: Polygon, row: number): [number, number][] {
   })
 }
 
-/** Makes the masks of `view` black in pictures, remembering where they lie in the size of the last one. */
-export function createBlackener(view: View): (pixels: Uint8Array, widthPx: number, heightPx: number) => void {
+/** Makes the masks of `areas` black in pictures, remembering where they lie in the size of the last one. */
+export function createBlackener(areas: Areas): (pixels: Uint8Array, widthPx: number, heightPx: number) => void {
   let known: { widthPx: number; heightPx: number; spans: Span[] } | null = null
   return (pixels, widthPx, heightPx) => {
-    if (view.masks.length === 0) return
+    if (areas.masks.length === 0) return
     if (known?.widthPx !== widthPx || known.heightPx !== heightPx)
-      known = { widthPx, heightPx, spans: maskedSpans(view.masks, widthPx, heightPx) }
+      known = { widthPx, heightPx, spans: maskedSpans(areas.masks, widthPx, heightPx) }
     for (const [from, to] of known.spans) pixels.fill(0, from, to)
   }
 }
