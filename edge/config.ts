@@ -15,6 +15,7 @@ import { createVerifier } from '../shared/signing.ts'
 import type { TrustedKeys } from '../shared/signing-keys.ts'
 import { DEFAULT_RETENTION_DAYS, MAX_CROP_BYTES, MAX_RETENTION_DAYS, MAX_SIGHTING_BYTES } from '../shared/wire/index.ts'
 import { sourceSchema } from './capture/sources.ts'
+import { areasSchema } from './vision/areas.ts'
 import { visionConfigSchema } from './vision/types.ts'
 
 const path = z.string().min(1).max(4_096)
@@ -50,6 +51,7 @@ export const edgeConfigSchema = z.strictObject({
     .default('sealing.pem')
     .describe("the cloud's public key to which waiting sightings and pictures are sealed"),
   source: sourceSchema.describe('where frames come from'),
+  view: areasSchema.prefault({}).describe('what of the picture counts'),
   vision: visionConfigSchema.default(() => visionConfigSchema.parse({})),
   track: z
     .strictObject({
@@ -157,7 +159,7 @@ export function resolvePaths(config: EdgeConfig, folder: string, stateFolder: st
 }
 
 /** A program is looked for as a shell does when it is a mere name. */
-function resolveSource(source: EdgeConfig['source'], from: (name: string) => string): EdgeConfig['source'] {
+export function resolveSource(source: EdgeConfig['source'], from: (name: string) => string): EdgeConfig['source'] {
   if (source.kind === 'replay') return { ...source, path: from(source.path) }
   if (source.kind === 'rpicam' && source.program?.includes('/')) return { ...source, program: from(source.program) }
   if (source.kind === 'stream' && source.credentialsFile !== undefined)

@@ -52,7 +52,7 @@ export interface EdgeDeps {
   newId: NewId
   random: Random
   log: Log
-  openVision(config: EdgeConfig['vision'], deps: VisionDeps): Promise<VisionDoor>
+  openVision(config: EdgeConfig['vision'], deps: VisionDeps, view: EdgeConfig['view']): Promise<VisionDoor>
   openSource(config: EdgeConfig['source'], deps: Pick<EdgeDeps, 'clock' | 'random' | 'log'>): Promise<CaptureSource>
   isClockSynced(): Promise<boolean>
 }
@@ -133,11 +133,8 @@ export async function runEdge(own: EdgeConfig, deps: EdgeDeps, signal: AbortSign
     const signed = { database: lists, verifier, agency: config.agency, clock, log: limitLog(log, clock) }
     const policy = createPolicy({ ...signed, defaults: config })
     const hotlists = createHotlists({ ...signed, staleLists: () => policy.staleLists })
-    const vision = await deps.openVision(config.vision, {
-      clock,
-      log,
-      viewFile: join(config.dataFolder, 'view.learned'),
-    })
+    const viewFile = join(config.dataFolder, 'view.learned')
+    const vision = await deps.openVision(config.vision, { clock, log, viewFile }, config.view)
     closers.push(() => vision.close())
     const source = await deps.openSource(config.source, { clock, random: deps.random, log })
     closers.push(() => source.close())

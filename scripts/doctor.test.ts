@@ -4,12 +4,12 @@ import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { AGENCY, inCloud } from '../cloud/testing.ts'
-import { checkSource } from './doctor.ts'
+import { checkSource, checkUnit } from './doctor.ts'
 import { enrol } from './trial/link-testing.ts'
 
 const SCENES = fileURLToPath(new URL('./sample-scenes/pictures/', import.meta.url))
 
-test('of a configured camera one frame is taken, and what keeps it from coming is said', async () => {
+test('of a configured camera its unit and broker are looked at, one frame is taken, and what keeps it from coming is said', async () => {
   await inCloud(async (cloud) => {
     const file = join(await enrol(cloud, 'north'), 'edge.json')
     const tried = async (source: object) => {
@@ -18,6 +18,13 @@ test('of a configured camera one frame is taken, and what keeps it from coming i
       return await checkSource(file)
     }
     const good = await tried({ kind: 'replay', path: SCENES })
+    const unit = await checkUnit(file)
+    assert.equal(
+      unit.map(({ name }) => name),
+      ['link', 'clock', 'temperature', 'broker', 'lists'],
+    )
+    // In nobody's name: the camera may be running.
+    assert.match(unit.find(({ name }) => name === 'broker')?.detail ?? '', /is the agency’s$/)
     assert.is(good.ok, true)
     assert.match(`${good.name}: ${good.detail}`, /^source replay: a frame of \d+ bytes$/)
     const missing = await tried({ kind: 'rpicam', program: '/nonexistent/rpicam-vid' })

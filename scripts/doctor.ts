@@ -3,21 +3,13 @@
  * version can end the process instead of throwing.
  */
 import { execFile } from 'node:child_process'
-import { existsSync, statfsSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { checkDisk, type Finding } from '../edge/checks.ts'
 import { installationFolder } from '../shared/version.ts'
 
-export interface Finding {
-  name: string
-  ok: boolean
-  detail: string
-  hint: string | null
-}
-
 const SUPPORTED_NODE_MAJORS = [20, 22]
-/** Less free space than this cannot hold a day of the reference city's crops, bytes. */
-const LEAST_FREE_BYTES = 1024 ** 3
 const LOAD_TIMEOUT_MS = 20_000
 
 /** Package → a script that proves it works and prints its version. */
@@ -71,17 +63,6 @@ function checkModels(): Finding[] {
   })
 }
 
-function checkDisk(): Finding {
-  const { bavail, bsize } = statfsSync(installationFolder())
-  const freeBytes = bavail * bsize
-  return {
-    name: 'disk',
-    ok: freeBytes >= LEAST_FREE_BYTES,
-    detail: `${(freeBytes / 1024 ** 3).toFixed(1)} GiB free`,
-    hint: 'free at least 1 GiB',
-  }
-}
-
 /** From opening the camera to its first frame; a body that has to focus, on a slow machine. */
 const FRAME_TIMEOUT_MS = 60_000
 
@@ -123,10 +104,28 @@ export async function checkSource(configFile: string): Promise<Finding> {
   }
 }
 
-/** `configFile`: of a camera, whose source is then tried as well. */
+/** What the set-up page checks as well. The camera may run meanwhile: nobody connects to the broker in its name. */
+export async function checkUnit(configFile: string): Promise<Finding[]> {
+  const { loadEdgeConfig } = await import('../edge/config.ts')
+  const { checkBroker, checkClock, checkLink, checkLists, checkTemperature } = await import('../edge/checks.ts')
+  const { systemClockIsSynced } = await import('../edge/clock-state.ts')
+  const { systemClock: clock } = await import('../shared/clock.ts')
+  const isClockTrusted = await systemClockIsSynced()
+  const unit = [checkLink(), await checkClock(async () => isClockTrusted, clock.nowMs()), await checkTemperature()]
+  try {
+    const config = loadEdgeConfig(configFile)
+    const broker = await checkBroker({ ...config, clock, isClockTrusted, asCamera: false })
+    return [...unit, broker, checkLists(config.dataFolder)]
+  } catch {
+    // The source's check says what is wrong with the configuration.
+    return unit
+  }
+}
+
+/** `configFile`: of a camera, whose source, broker and lists are then looked at as well. */
 export async function diagnose(configFile: string | null = null): Promise<Finding[]> {
   const native: Finding[] = []
   for (const [name, script] of Object.entries(NATIVE_PROOFS)) native.push(await prove(name, script))
-  const source = configFile === null ? [] : [await checkSource(configFile)]
-  return [checkNode(), ...native, ...checkModels(), checkDisk(), ...source]
+  const unit = configFile === null ? [] : [...(await checkUnit(configFile)), await checkSource(configFile)]
+  return [checkNode(), ...native, ...checkModels(), await checkDisk(installationFolder()), ...unit]
 }

@@ -8,7 +8,13 @@ import type { Camera, GPhoto2, Widget, WidgetTree } from 'node-gphoto2'
 import { systemClock } from '../../shared/clock.ts'
 import { AppError, toAppError } from '../../shared/errors.ts'
 import type { Failed } from './child.ts'
-import type { CameraSettings, FromGphoto2Child, RefusedSetting, ToGphoto2Child } from './gphoto2-exchange.ts'
+import type {
+  CameraSettings,
+  FromGphoto2Child,
+  OfferedSetting,
+  RefusedSetting,
+  ToGphoto2Child,
+} from './gphoto2-exchange.ts'
 import { wholeJpeg } from './jpeg.ts'
 
 /** Numbers that say more than their words [gphoto2-result.h, gphoto2-port-result.h]. */
@@ -33,6 +39,13 @@ const FAULTS: Readonly<Record<number, string>> = {
 }
 /** Choices of a setting, and names of settings, that an error lists. */
 const MAX_LISTED = 40
+/** What decides how a picture looks; everything else about a body is not the business of who sets a unit up. */
+const PICTURE_SETTINGS: readonly string[] = [
+  ...['iso', 'shutterspeed', 'shutterspeed2', 'aperture', 'f-number', 'exposurecompensation', 'whitebalance'],
+  ...['autoexposuremode', 'expprogram', 'focusmode', 'focusmode2', 'imagesize', 'imagequality', 'imageformat'],
+]
+/** Choices of one setting that are told of: no body has as many. */
+const MAX_CHOICES = 120
 /** libgphoto2's level of logs in which it says which file it fetches. */
 const DEBUG_LEVEL = 2
 
@@ -82,13 +95,13 @@ async function connect(request: Extract<ToGphoto2Child, { kind: 'connect' }>): P
   const loaded = await load()
   const cameras = await new Promise<Camera[]>((resolve) => loaded.list(resolve))
   const camera = chosen(cameras, request.model, request.port)
-  const refused = await apply(camera, request.settings)
+  const { refused, offered } = await apply(camera, request.settings)
   const { folder, keepOnCamera } = request
   const capture = request.capture === 'auto' ? await bestCapture(camera, folder) : request.capture
   // Once: the package adds a listener each time and removes none.
   if (capture === 'still' && !keepOnCamera) loaded.setLogLevel(DEBUG_LEVEL)
   connected = { camera, capture, folder, keepOnCamera }
-  return { kind: 'connected', model: camera.model, port: camera.port, capture, refused }
+  return { kind: 'connected', model: camera.model, port: camera.port, capture, refused, offered }
 }
 
 function chosen(cameras: readonly Camera[], model: string | null, port: string | null): Camera {
@@ -134,7 +147,10 @@ function widgetsOf(tree: WidgetTree): Map<string, Widget> {
 }
 
 /** Sets each one that the camera takes. The camera is asked in any case: the answer shows that it is there. */
-async function apply(camera: Camera, settings: CameraSettings): Promise<RefusedSetting[]> {
+async function apply(
+  camera: Camera,
+  settings: CameraSettings,
+): Promise<{ refused: RefusedSetting[]; offered: OfferedSetting[] }> {
   const config = await asked<{ main: WidgetTree } | undefined>('reading its settings', (done) =>
     camera.getConfig(true, done),
   )
@@ -159,7 +175,15 @@ async function apply(camera: Camera, settings: CameraSettings): Promise<RefusedS
       refused.push({ name, why: `${toAppError(thrown).message}${offered}` })
     }
   }
-  return refused
+  const taken = (name: string) => (refused.some((one) => one.name === name) ? undefined : settings[name])
+  const offered = PICTURE_SETTINGS.flatMap((name): OfferedSetting[] => {
+    const widget = widgets.get(name)
+    if (widget === undefined) return []
+    const { label, value, choices } = widget
+    const shown = choices === undefined || choices.length === 0 ? null : choices.slice(0, MAX_CHOICES)
+    return [{ name, label, value: taken(name) ?? String(value ?? ''), choices: shown }]
+  })
+  return { refused, offered }
 }
 
 /** Why the camera would not take `value`, or null. What is no choice must not reach the package, which takes a number for a place in the list. */
@@ -224,7 +248,7 @@ async function answer(request: ToGphoto2Child): Promise<FromGphoto2Child> {
   }
   if (request.kind === 'connect') return await connect(request)
   if (connected === null) throw new AppError('internal', `asked to ${request.kind} before it was connected`)
-  if (request.kind === 'set') return { kind: 'set', refused: await apply(connected.camera, request.settings) }
+  if (request.kind === 'set') return { kind: 'set', refused: (await apply(connected.camera, request.settings)).refused }
   const startedMs = systemClock.monotonicMs()
   const { jpeg, isLeft } =
     connected.capture === 'still'

@@ -9,6 +9,16 @@ export interface RefusedSetting {
   why: string
 }
 
+/** A setting of the picture that the camera has, as it stands. */
+export interface OfferedSetting {
+  name: string
+  /** As the camera's driver calls it. */
+  label: string
+  value: string
+  /** Null where it is no choice. */
+  choices: string[] | null
+}
+
 export type ToGphoto2Child =
   /** Only loads the package, which needs no camera. */
   | { kind: 'load' }
@@ -27,7 +37,14 @@ export type ToGphoto2Child =
 
 export type FromGphoto2Child =
   | { kind: 'loaded' }
-  | { kind: 'connected'; model: string; port: string; capture: 'preview' | 'still'; refused: RefusedSetting[] }
+  | {
+      kind: 'connected'
+      model: string
+      port: string
+      capture: 'preview' | 'still'
+      refused: RefusedSetting[]
+      offered: OfferedSetting[]
+    }
   | { kind: 'set'; refused: RefusedSetting[] }
   /** `isLeft`: the picture was to be deleted on the camera and is still there. */
   | { kind: 'shot'; jpeg: Uint8Array; ageMs: number; isLeft: boolean }

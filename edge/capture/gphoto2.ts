@@ -12,7 +12,7 @@ import { AppError } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
 import { limitLog } from '../limited-log.ts'
 import { CaptureChild } from './child.ts'
-import type { FromGphoto2Child, RefusedSetting, ToGphoto2Child } from './gphoto2-exchange.ts'
+import type { FromGphoto2Child, OfferedSetting, RefusedSetting, ToGphoto2Child } from './gphoto2-exchange.ts'
 import { nightSchema, settingsAt } from './night.ts'
 import type { Connection, Device } from './types.ts'
 
@@ -74,6 +74,8 @@ export type Gphoto2Config = z.infer<typeof gphoto2Schema>
 export interface Gphoto2Deps {
   clock: Clock
   log: Log
+  /** Each time that the camera connects: what of the picture it lets be set. */
+  onOffered?: (offered: readonly OfferedSetting[]) => void
 }
 
 /** Loading the package and libgphoto2's 30 drivers from a slow card, milliseconds. */
@@ -98,7 +100,7 @@ export async function openGphoto2(config: Gphoto2Config, deps: Gphoto2Deps): Pro
     open(signal) {
       const child = loaded ?? start(deps.clock)
       loaded = null
-      return connect(child, config, { clock: deps.clock, log }, signal)
+      return connect(child, config, { ...deps, log }, signal)
     },
   }
 }
@@ -114,7 +116,7 @@ function start(clock: Clock): Child {
 async function connect(
   child: Child,
   config: Gphoto2Config,
-  { clock, log }: Gphoto2Deps,
+  { clock, log, onOffered }: Gphoto2Deps,
   signal: AbortSignal,
 ): Promise<Connection> {
   const inMemory = await access(MEMORY_FOLDER).then(
@@ -147,6 +149,7 @@ async function connect(
     if (answer.kind !== 'connected') throw unexpected(answer)
     log.info('camera_connected', { model: answer.model, port: answer.port, state: answer.capture })
     tell(answer.refused)
+    onOffered?.(answer.offered)
   } catch (thrown) {
     await close()
     throw thrown

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises'
 import { z } from 'zod'
 import { SECOND_MS } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
-import { gphoto2Schema, openGphoto2 } from './gphoto2.ts'
+import { type Gphoto2Deps, gphoto2Schema, openGphoto2 } from './gphoto2.ts'
 import { type LiveDeps, openLive } from './live.ts'
 import { openReplay, replaySchema } from './replay.ts'
 import { openRpicam, rpicamSchema } from './rpicam.ts'
@@ -17,7 +17,10 @@ export type SourceConfig = z.infer<typeof sourceSchema>
 const START_MS = 20 * SECOND_MS
 
 /** Throws `configuration` for what no waiting would mend; a camera that is not there is waited for. */
-export async function openSource(config: SourceConfig, deps: LiveDeps): Promise<CaptureSource> {
+export async function openSource(
+  config: SourceConfig,
+  deps: LiveDeps & Pick<Gphoto2Deps, 'onOffered'>,
+): Promise<CaptureSource> {
   if (config.kind === 'replay') return await openReplay(config, deps)
   const { stallMs } = config
   const limits = { stallMs, openTimeoutMs: stallMs + START_MS, framesPerSecond: config.framesPerSecond }

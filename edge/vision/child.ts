@@ -4,6 +4,7 @@
  */
 import { systemClock } from '../../shared/clock.ts'
 import { AppError, toAppError } from '../../shared/errors.ts'
+import { type Areas, WHOLE_PICTURE } from './areas.ts'
 import type { FrameRequest, FromChild, OpenRequest, ToChild } from './exchange.ts'
 import type { FrameReader } from './frame-reader.ts'
 
@@ -46,8 +47,15 @@ async function answer(reader: FrameReader, request: FrameRequest): Promise<void>
 }
 
 let reader: FrameReader | null = null
+/** The newest that was sent: one can come while the networks still load. */
+let areas: Areas = WHOLE_PICTURE
 
 process.on('message', async (message: ToChild) => {
+  if (message.kind === 'areas') {
+    areas = message.areas
+    reader?.setAreas(areas)
+    return
+  }
   if (message.kind !== 'open') {
     if (reader === null) {
       send({ kind: 'failed', id: message.id, ...failure(new AppError('internal', 'a frame came before `open`')) })
@@ -57,7 +65,9 @@ process.on('message', async (message: ToChild) => {
     return
   }
   try {
+    areas = message.areas
     reader = await open(message)
+    reader.setAreas(areas)
     send({ kind: 'ready', versions: reader.versions })
   } catch (thrown) {
     send({ kind: 'refused', ...failure(thrown) })

@@ -5,7 +5,8 @@
 import type { ChildProcess } from 'node:child_process'
 import { AppError, toAppError } from '../../shared/errors.ts'
 import type { ScenePicture } from '../../shared/wire/heartbeat.ts'
-import type { FrameAnswer, FrameRequest, FromChild, OpenRequest, Versions } from './exchange.ts'
+import { type Areas, WHOLE_PICTURE } from './areas.ts'
+import type { AreasRequest, FrameAnswer, FrameRequest, FromChild, OpenRequest, Versions } from './exchange.ts'
 import { startChild } from './start-child.ts'
 import type {
   Corners,
@@ -34,8 +35,12 @@ interface Waiting {
 
 type Unsent = FrameRequest extends infer R ? (R extends FrameRequest ? Omit<R, 'id'> : never) : never
 
-export async function openVision(config: VisionConfig, deps: VisionDeps): Promise<VisionDoor> {
-  const vision = new Vision(config, deps)
+export async function openVision(
+  config: VisionConfig,
+  deps: VisionDeps,
+  areas: Areas = WHOLE_PICTURE,
+): Promise<VisionDoor> {
+  const vision = new Vision(config, deps, areas)
   await vision.open()
   return vision
 }
@@ -46,6 +51,7 @@ class Vision implements VisionDoor {
   readonly #config: VisionConfig
   readonly #deps: VisionDeps
   readonly #closing = new AbortController()
+  #areas: Areas
   #child: ChildProcess | null = null
   #ready: Promise<void> = Promise.resolve()
   /** What the child has been asked: at most one of the frames' calls and one about a jurisdiction. */
@@ -58,9 +64,10 @@ class Vision implements VisionDoor {
   #pauseMs: number = RESTART_PAUSE_MS.first
   #versions: Versions = { detector: 'unknown', reader: 'unknown' }
 
-  constructor(config: VisionConfig, deps: VisionDeps) {
+  constructor(config: VisionConfig, deps: VisionDeps, areas: Areas) {
     this.#config = config
     this.#deps = deps
+    this.#areas = areas
   }
 
   get pid(): number | null {
@@ -90,15 +97,23 @@ class Vision implements VisionDoor {
   async read(frame: Uint8Array, options: ReadOptions = {}): Promise<FrameReading> {
     const isVideo = options.unlessStill === true
     const unlessStill = isVideo && this.#config.motionGate
-    const reading = (await this.#call({ kind: 'read', frame, unlessStill, isVideo }, options.signal)) as FrameReading
+    const previewPx = options.previewPx ?? null
+    const request = { kind: 'read', frame, unlessStill, isVideo, previewPx } as const
+    const reading = (await this.#call(request, options.signal)) as FrameReading
     this.picture = reading.picture ?? this.picture
-    return reading
+    const { preview } = reading
+    return preview === undefined ? reading : { ...reading, preview: { ...preview, jpeg: asBuffer(preview.jpeg) } }
+  }
+
+  setAreas(areas: Areas): void {
+    this.#areas = areas
+    // A child that starts later is told by `open`.
+    if (this.#child?.connected === true) this.#child.send({ kind: 'areas', areas } satisfies AreasRequest, () => {})
   }
 
   async crop(frame: Uint8Array, region: EvidenceRegion, maxBytes: number): Promise<EvidenceCrop> {
     const crop = (await this.#call({ kind: 'crop', frame, region, maxBytes })) as EvidenceCrop
-    // A Buffer comes over the pipe as a plain Uint8Array.
-    return { ...crop, jpeg: Buffer.from(crop.jpeg.buffer, crop.jpeg.byteOffset, crop.jpeg.byteLength) }
+    return { ...crop, jpeg: asBuffer(crop.jpeg) }
   }
 
   async jurisdiction(frame: Uint8Array, corners: Corners): Promise<Jurisdiction | null> {
@@ -213,7 +228,8 @@ class Vision implements VisionDoor {
     this.#ready = ready
     // Who waits for a frame sees the rejection; nobody may be waiting.
     ready.catch(() => {})
-    const request: OpenRequest = { kind: 'open', config: this.#config, viewFile: this.#deps.viewFile ?? null }
+    const { viewFile = null } = this.#deps
+    const request: OpenRequest = { kind: 'open', config: this.#config, viewFile, areas: this.#areas }
     // A child that died before it could be told says so by `exit`.
     if (child.pid !== undefined) child.send(request, () => {})
   }
@@ -247,6 +263,9 @@ class Vision implements VisionDoor {
     this.#ready.catch(() => {})
   }
 }
+
+/** A Buffer comes over the pipe as a plain Uint8Array. */
+const asBuffer = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 type EvidenceRegion = Parameters<VisionDoor['crop']>[1]
 

@@ -137,6 +137,17 @@ export function patch(mat: Mat, part: Region, columns: number, rows: number): Bu
   })
 }
 
+/** A part of `mat`, whole pixels within it: the same memory seen through a window. The caller releases it, before `mat`. */
+export function windowOf(mat: Mat, { x, y, width, height }: Region): Mat {
+  return mat.getRegion(new cv.Rect(x, y, width, height))
+}
+
+/** A part of `mat` (RGB), whole pixels within it, as plain grey pixels. */
+export function greyPicture(mat: Mat, part: Region): GreyPicture {
+  const pixels = withMats((keep) => keep(grey(keep(windowOf(mat, part)))).getData())
+  return { widthPx: part.width, heightPx: part.height, pixels }
+}
+
 export interface Blob {
   box: TurnedBox
   bounds: Region
@@ -212,14 +223,6 @@ export function edgeBlobs(grey: Mat, characterHeightPx: number, most: number): B
 /** 8-bit grey of an RGB picture. The caller releases it. */
 export function grey(picture: Mat): Mat {
   return picture.cvtColor(cv.COLOR_RGB2GRAY)
-}
-
-/** The same as plain pixels. */
-export function greyPicture(picture: Mat): GreyPicture {
-  return withMats((keep) => {
-    const mat = keep(grey(picture))
-    return { widthPx: mat.cols, heightPx: mat.rows, pixels: mat.getData() }
-  })
 }
 
 /** Quality at which frames of a video become JPEG: high, since a small plate is what suffers first. */

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 // Read by OpenCV's package while it loads, and pictures load it.
 process.env.OPENCV4NODEJS_DISABLE_AUTOBUILD = '1'
 process.env.OPENCV4NODEJS_DISABLE_EXTERNAL_MEM_TRACKING = '1'
-const { COARSE_CELL, cutJpeg } = await import('./picture.ts')
+const { COARSE_CELL, cutJpeg, decodePicture } = await import('./picture.ts')
 
 const WIDTH = 640
 const HEIGHT = 480
@@ -36,7 +36,7 @@ const encoded = (pixels: Buffer) =>
     .toBuffer()
 
 async function cropOf(pixels: Buffer): Promise<Pixels> {
-  const { jpeg } = await cutJpeg(await encoded(pixels), REGION, 1024 * 1024)
+  const { jpeg } = await cutJpeg(await decodePicture(await encoded(pixels)), REGION, 1024 * 1024)
   const { data, info } = await sharp(jpeg).raw().toBuffer({ resolveWithObject: true })
   return { data, width: info.width, height: info.height }
 }
@@ -107,7 +107,7 @@ test('a plate at the edge of the picture has its crop cut there', async () => {
     { x: WIDTH - 60, y: HEIGHT - 30, width: 60, height: 30 },
     { x: -20, y: HEIGHT - 10, width: 60, height: 30 },
   ]) {
-    const { jpeg, plate } = await cutJpeg(picture, region, 64 * 1024)
+    const { jpeg, plate } = await cutJpeg(await decodePicture(picture), region, 64 * 1024)
     const { width = 0, height = 0 } = await sharp(jpeg).metadata()
     assert.ok(width >= 60 && height >= 20)
     assert.equal([plate.width, plate.height], [60, 30])

@@ -4,6 +4,7 @@ import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
 import type { ScenePicture } from '../../shared/wire/heartbeat.ts'
 import type { Candidate, Region, Vehicle } from '../../shared/wire/sighting.ts'
+import type { Areas } from './areas.ts'
 
 export type { Candidate, Region, Vehicle }
 
@@ -61,6 +62,8 @@ export interface FrameReading {
   reads: PlateRead[]
   /** How the picture itself is; only of frames that were looked at for that (scene-watch.ts). */
   picture?: ScenePicture
+  /** Only where it was asked for. */
+  preview?: Preview
 }
 
 export const DETECTORS = ['candor', 'ppocr', 'cascade'] as const
@@ -105,6 +108,14 @@ export const visionConfigSchema = z.strictObject({
 })
 export type VisionConfig = z.infer<typeof visionConfigSchema>
 
+/** What a person who sets the camera up sees of a frame. */
+export interface Preview {
+  /** The frame made smaller, its masks black. */
+  jpeg: Buffer
+  /** 0-1, of the part in which plates are searched, at full size; null where it has too few edges to tell (scene.ts). */
+  sharpness: number | null
+}
+
 /** JPEG of one plate, for evidence. */
 export interface EvidenceCrop {
   jpeg: Buffer
@@ -118,6 +129,8 @@ export interface ReadOptions {
   signal?: AbortSignal
   /** The frame follows the one before in a video: it need not be read where nothing has moved. */
   unlessStill?: boolean
+  /** A picture of the frame for a person as well, at most so wide, px. */
+  previewPx?: number
 }
 
 export interface VisionDoor {
@@ -132,6 +145,8 @@ export interface VisionDoor {
   jurisdiction(frame: Uint8Array, corners: Corners): Promise<Jurisdiction | null>
   /** How the picture was at the newest look; null before the first. */
   readonly picture: ScenePicture | null
+  /** What counts of the picture, for frames that are asked about from now on. */
+  setAreas(areas: Areas): void
   /** Times that the child was started again. */
   readonly restarts: number
   /** Process id of the child, null while there is none. */

@@ -14,6 +14,8 @@ import { measureRuntimes } from './reading/runtimes.ts'
 import type { SetScore } from './reading/score.ts'
 import { measureSets, SETS, type SetsScore } from './reading/sets.ts'
 import { measureStates } from './reading/states.ts'
+import { measureViews } from './reading/views.ts'
+import { measureWidths } from './reading/widths.ts'
 import { bootstrap } from './statistics.ts'
 
 /** What can be measured alone, in the order of the report. */
@@ -27,8 +29,12 @@ export const PARTS = [
   'tracks',
   'runtimes',
   'large',
+  'widths',
+  'views',
 ] as const
 type Part = (typeof PARTS)[number]
+/** These need the labelled pictures. */
+const ON_PICTURES: readonly Part[] = ['sets', 'peers', 'states', 'large', 'widths', 'views']
 
 const SCENES = fileURLToPath(new URL('../sample-scenes/pictures', import.meta.url))
 const RENDERED_FOLDER = fileURLToPath(new URL('../../.candor/rendered', import.meta.url))
@@ -169,9 +175,7 @@ export async function run(options: ReadingOptions): Promise<void> {
     ...(reader && { reader }),
     ...(frameTimeoutMs && { frameTimeoutMs }),
   })
-  const needsPictures = parts.some(
-    (part) => part === 'sets' || part === 'peers' || part === 'states' || part === 'large',
-  )
+  const needsPictures = parts.some((part) => ON_PICTURES.includes(part))
   if (needsPictures && (folder === null || !SETS.some((set) => existsSync(join(folder, set, 'labels.tsv'))))) {
     throw new AppError('configuration', 'no labelled pictures', {
       hint: 'name their folder with --plates or CANDOR_PLATES; it holds us, eu or br with labels.tsv in each',
@@ -278,6 +282,27 @@ async function measureParts(
         must: '',
         goal: '',
         measured: `${percent(foundPercent)}; ${percent(strictPercent)}; ${medianMs.toFixed(0)}`,
+      })
+    }
+  }
+  if (parts.includes('widths')) {
+    for (const { widthPx, plates, rightPercent, wrongPercent } of await measureWidths(folder, config, onSet)) {
+      figures.push({
+        figure: `plates ${widthPx} px wide, ${plates}: right, O=0 I=1, %; read as something else, %`,
+        must: '',
+        goal: '',
+        measured: `${percent(rightPercent)}; ${percent(wrongPercent)}`,
+      })
+    }
+  }
+  if (parts.includes('views')) {
+    for (const score of await measureViews(folder, config, progress('frames'))) {
+      const { view, plates, foundPercent, rightPercent, medianMs, viewMs, detectMs } = score
+      figures.push({
+        figure: `2560×1440 ${view}, ${plates} plates: found, %; right, O=0 I=1, %; median ms; of it masks, detector`,
+        must: '',
+        goal: '',
+        measured: `${percent(foundPercent)}; ${percent(rightPercent)}; ${medianMs.toFixed(1)}; ${viewMs.toFixed(2)}, ${detectMs.toFixed(1)}`,
       })
     }
   }

@@ -17,7 +17,7 @@ export function register(program: Command): void {
     .addOption(new Option('--detector <name>', 'what finds (default: candor)').choices(['candor', 'ppocr', 'cascade']))
     .addOption(new Option('--reader <name>', 'what reads (default: candor)').choices(['candor', 'ppocr', 'tesseract']))
     .option('--rendered <folder>', 'drawn plates that nothing was trained with (default: drawn once, into .candor)')
-    .option('--only <parts>', 'some of sets,peers,states,cost,memory,calibration,tracks,runtimes,large')
+    .option('--only <parts>', 'some of sets,peers,states,cost,memory,calibration,tracks,runtimes,large,widths,views')
     .option('--frame-timeout <ms>', 'given up after (default: as a camera does)', wholeNumber(100, 600_000))
     .option('--json', 'one JSON document')
     .action(async (options: ReadingOptions) => {

@@ -12,7 +12,10 @@ export function register(program: Command): void {
   program
     .command('doctor')
     .description('check that this machine has all that a camera or a cloud needs')
-    .option('--config <file>', "a camera's edge.json: take one frame from its source, too")
+    .option(
+      '--config <file>',
+      "a camera's edge.json: look at its link, broker, clock, temperature and lists, and take a frame from its source, too",
+    )
     .option('--json', 'one JSON document')
     .action(async (options: { config?: string; json?: boolean }) => {
       const { diagnose } = await import('../doctor.ts')

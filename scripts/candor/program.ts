@@ -26,6 +26,7 @@ import { register as registerRelease } from './release.ts'
 import { register as registerReview } from './review.ts'
 import { register as registerRollOut } from './roll-out.ts'
 import { register as registerSearch } from './search.ts'
+import { register as registerSetup } from './setup.ts'
 import { register as registerSimulate } from './simulate.ts'
 import { register as registerTransparency } from './transparency.ts'
 import { register as registerWebhook } from './webhook.ts'
@@ -35,6 +36,7 @@ const REGISTRATIONS = [
   registerRead,
   registerEdge,
   registerEnrolUnit,
+  registerSetup,
   registerCloud,
   registerLogin,
   registerFactor,

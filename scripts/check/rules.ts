@@ -8,7 +8,7 @@ export const MAX_TEST_LINES = 700
 
 const typescript = (files: readonly SourceFile[]) => files.filter((file) => file.path.endsWith('.ts'))
 const product = (files: readonly SourceFile[]) => typescript(files).filter((file) => !isTest(file.path))
-const part = (path: string) => (path.startsWith('cloud/web/page/') ? 'page' : path.split('/')[0])
+const part = (path: string) => (/^(?:cloud\/web|edge\/setup)\/page\//.test(path) ? 'page' : path.split('/')[0])
 
 /** shared imports neither side, edge and cloud never each other, and no program imports scripts or a test. */
 export function importDirections(files: readonly SourceFile[]): Problem[] {
@@ -114,9 +114,11 @@ export function oneOwner(files: readonly SourceFile[]): Problem[] {
 const DOORS: readonly RegExp[] = [
   /^scripts\//,
   /^(?:edge|cloud)\/(?:main|config)\.ts$/,
+  // The set-up of a unit is a program of its own.
+  /^edge\/setup\/main\.ts$/,
   /^shared\/(?:clock|ids)\.ts$/,
   // The page is a program of its own, in a browser: its clock is the browser's.
-  /^cloud\/web\/(?:page\/|bundle\.ts$)/,
+  /^(?:cloud\/web|edge\/setup)\/(?:page\/|bundle\.ts$)/,
   // A file that is the main program of a child process or a worker thread.
   /(?:^|[/-])(?:child|worker)\.ts$/,
 ]

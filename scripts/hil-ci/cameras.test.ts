@@ -7,6 +7,10 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openSource, sourceSchema } from '../../edge/capture/sources.ts'
 import type { CaptureSource, Frame } from '../../edge/capture/types.ts'
+import { createSetupCamera } from '../../edge/setup/camera.ts'
+import { WHOLE_PICTURE } from '../../edge/vision/areas.ts'
+import { openVision } from '../../edge/vision/door.ts'
+import { visionConfigSchema } from '../../edge/vision/types.ts'
 import { systemClock } from '../../shared/clock.ts'
 import { createLog, silentLog } from '../../shared/log.ts'
 import { buildHilport } from './hilport.ts'
@@ -180,6 +184,33 @@ test('settings are set; one that the camera does not offer is named with what it
   assert.ok(
     lines.some((line) => /source\.settings\.shutterspeed: the camera has no such setting; it has .*iso/.test(line)),
   )
+})
+
+test('the set-up is told what the body offers, and what it sets there reaches the body', async () => {
+  const one = await camera()
+  const folder = await mkdtemp(join(tmpdir(), 'candor-ptpip-'))
+  Object.assign(process.env, await buildHilport(folder, [one.address]))
+  const setup = createSetupCamera(visionConfigSchema.parse({}), WHOLE_PICTURE, { ...deps, openSource, openVision })
+  const source = (settings: object) => sourceSchema.parse({ kind: 'gphoto2', framesPerSecond: 5, settings })
+  const offered = async () => {
+    while (setup.offered === null) await systemClock.sleep(10)
+    return setup.offered
+  }
+  try {
+    await setup.setSource(source({}))
+    const iso = (await offered()).find(({ name }) => name === 'iso')
+    assert.ok(iso?.choices?.includes('400'), JSON.stringify(iso))
+    await setup.setSource(source({ iso: '400', shutterspeed: '1/1000' }))
+    assert.is((await offered()).find(({ name }) => name === 'iso')?.value, '400')
+    assert.is(one.iso, 400)
+    assert.match(setup.refused.join(), /shutterspeed: the camera has no such setting/)
+    const look = await setup.look(0, new AbortController().signal)
+    assert.ok((look?.jpeg.length ?? 0) > 1_000)
+  } finally {
+    await setup.close()
+    await one.unplug()
+    await rm(folder, { recursive: true, force: true })
+  }
 })
 
 test('of several cameras the one that is named is taken, and without a name none', async () => {

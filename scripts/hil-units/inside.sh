@@ -61,10 +61,14 @@ sleep 5
 [ "$(show edge ActiveState)" = failed ] && [ "$(show edge ExecMainStatus)" -eq 78 ] && [ "$(show edge NRestarts)" -eq 0 ]
 check 'edge: a wrong configuration is not tried again' "exit $(show edge ExecMainStatus), $(show edge NRestarts) restarts"
 
-for unit in edge cloud; do
+sed -i 's/"camera"/"cameraId"/' /etc/candor-edge/edge.json
+systemctl reset-failed candor-edge
+. /opt/candor/scripts/hil-units/set-up.sh
+
+for unit in edge cloud setup; do
   rating="$(systemd-analyze security --no-pager "candor-$unit.service" | sed -n 's/.*exposure level for [^:]*: \([0-9.]*\).*/\1/p')"
   awk "BEGIN { exit !($rating <= 1.4) }"
   check "$unit: exposure of 1.4 or less (systemd-analyze security)" "$rating"
 done
-journalctl --no-pager -o cat -u candor-edge -u candor-cloud >/var/candor-units/journal
+journalctl --no-pager -o cat -u candor-edge -u candor-cloud -u candor-setup >/var/candor-units/journal
 poweroff

@@ -4,7 +4,7 @@
 # Needs from it: say, fail, checkout, usage.
 
 # Checks of inside.sh: fewer means that it ended early.
-UNIT_CHECKS=13
+UNIT_CHECKS=22
 
 # Of the run that is under way, for the trap.
 unit_folder=''
@@ -37,6 +37,9 @@ units() {
     /opt/candor/scripts/sample-scenes/pictures || fail 'the cloud could not be prepared' 'see above; is ./scripts/setup done?'
   mkdir -p "$machine"/{opt/candor,var/lib/private,etc/systemd/system/basic.target.wants}
   cp "$checkout"/systemd/*.service "$machine/etc/systemd/system/"
+  cp "$checkout"/systemd/*.timer "$machine/etc/systemd/system/"
+  mkdir -p "$machine/etc/sysusers.d"
+  cp "$checkout/systemd/candor-setup.sysusers.conf" "$machine/etc/sysusers.d/candor-setup.conf"
   rm -rf "$machine"/etc/candor-{edge,cloud} "$machine"/var/lib/{,private/}candor-{edge,cloud}
   mv "$work/made/edge" "$machine/etc/candor-edge"
   mv "$work/made/cloud" "$machine/etc/candor-cloud"
@@ -46,7 +49,7 @@ units() {
     >"$machine/etc/systemd/system/candor-units.service"
   ln -s ../candor-units.service "$machine/etc/systemd/system/basic.target.wants/"
   rm -f "$machine/etc/machine-id"
-  say "the container: $(systemd --version 2>/dev/null | head -n 1 || systemctl --version | head -n 1); about four minutes"
+  say "the container: $(systemd --version 2>/dev/null | head -n 1 || systemctl --version | head -n 1); about five minutes"
   timeout 900 systemd-nspawn --quiet --keep-unit --register=no --bind-ro="$checkout:/opt/candor" -D "$machine" -b systemd.unit=basic.target \
     </dev/null >"$work/console" 2>&1 || true
   [ -s "$machine/var/candor-units/outcome" ] || { tail -n 30 "$work/console" >&2; fail 'the container ended before any check' 'its console: above'; }

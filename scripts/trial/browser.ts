@@ -21,8 +21,14 @@ export async function trustAuthority(home: string, caPem: string): Promise<void>
   await certutil('-A', '-t', 'C,,', '-n', 'candor', '-i', file)
 }
 
-/** A browser with that home, without a window. */
-export async function openBrowser(home: string, options: { phone?: boolean } = {}): Promise<BrowserContext> {
+/**
+ * A browser with that home, without a window. `trustedKey`: SHA-256 of the one public key that it takes from a server whatever its certificate
+ * says, base64: as a technician does who has compared what the unit shows.
+ */
+export async function openBrowser(
+  home: string,
+  options: { phone?: boolean; trustedKey?: string } = {},
+): Promise<BrowserContext> {
   const { CANDOR_PLATES: _, ...environment } = process.env
   return await launch(join(home, options.phone === true ? 'phone' : 'desktop'), {
     headless: true,
@@ -30,6 +36,7 @@ export async function openBrowser(home: string, options: { phone?: boolean } = {
     isMobile: options.phone === true,
     hasTouch: options.phone === true,
     deviceScaleFactor: 1,
+    args: options.trustedKey === undefined ? [] : [`--ignore-certificate-errors-spki-list=${options.trustedKey}`],
     env: { ...environment, HOME: home } as Record<string, string>,
   })
 }

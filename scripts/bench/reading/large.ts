@@ -69,7 +69,7 @@ async function frameOf(tiles: readonly Tile[], across: number): Promise<LargeFra
 }
 
 /** As many whole frames as there are pictures for; neighbours in a frame are of all sets. */
-async function framesOf(folder: string, across: number): Promise<LargeFrame[]> {
+export async function framesOf(folder: string, across: number): Promise<LargeFrame[]> {
   const tiles: Tile[] = []
   for (const set of SETS) {
     const labels = join(folder, set, 'labels.tsv')

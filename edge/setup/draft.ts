@@ -1,0 +1,120 @@
+/**
+ * What the technician has set so far, and how it becomes the camera's configuration: checked by the same schema, the configuration of before
+ * kept beside it, written whole or not at all. Owns edge.json, edge.json.previous and the marks in its folder while the page is open.
+ */
+import { mkdir } from 'node:fs/promises'
+import { basename, dirname, isAbsolute, join } from 'node:path'
+import { checkConfig, loadConfig } from '../../shared/config.ts'
+import { AppError } from '../../shared/errors.ts'
+import { readFileIfThere, removeIfThere, writeFileDurably } from '../../shared/secret-file.ts'
+import type { SourceConfig } from '../capture/sources.ts'
+import { checkFiles, type EdgeConfig, edgeConfigSchema, resolvePaths, resolveSource } from '../config.ts'
+import { CONFIG_FILE } from '../enrolment/folder.ts'
+import { type Areas, WHOLE_PICTURE } from '../vision/areas.ts'
+import { type VisionConfig, visionConfigSchema } from '../vision/types.ts'
+
+/** While it lies beside edge.json, the unit waits to be set up; systemd goes by it (candor-edge.service, candor-setup.timer). */
+export const MARK_FILE = 'set-up'
+export const PREVIOUS_FILE = 'edge.json.previous'
+/** User and password of a camera on the network, where `source.credentialsFile` of a set-up looks for them. */
+export const CREDENTIALS_FILE = 'camera-login'
+/** The digest of the code from a file that has been used. */
+export const USED_CODE_FILE = 'setup-code.used'
+
+export interface Draft {
+  readonly folder: string
+  /** Null until the unit has enrolled. */
+  readonly camera: { agency: string; cameraId: string } | null
+  /** As it will stand in the configuration: paths as they were written. */
+  source: SourceConfig | null
+  view: Areas
+  readonly vision: VisionConfig
+  /** The whole configuration as it stands, with absolute paths; null until the unit has enrolled. */
+  readonly config: EdgeConfig | null
+  /** The source with its paths as this process finds them. */
+  resolvedSource(): SourceConfig | null
+  /** After enrolment: there is a configuration now. What was set before stays set. */
+  reload(): void
+  /** Writes it and ends the set-up. Throws `configuration` and changes nothing when it would not do. */
+  commit(): Promise<void>
+}
+
+/** Throws `configuration` for one that is there and wrong. */
+export async function openDraft(configFile: string): Promise<Draft> {
+  const folder = dirname(configFile)
+  const isThere = (await readFileIfThere(configFile)) !== null
+  if (!isThere && basename(configFile) !== CONFIG_FILE) {
+    throw new AppError('configuration', `${configFile}: no such file, and enrolment writes ${CONFIG_FILE}`, {
+      hint: `name it ${join(folder, CONFIG_FILE)}`,
+    })
+  }
+  let config = isThere ? loadConfig(configFile, edgeConfigSchema) : null
+  const draft: Draft = {
+    folder,
+    get camera() {
+      return config === null ? null : { agency: config.agency, cameraId: config.cameraId }
+    },
+    get config() {
+      return config === null ? null : resolvePaths(config, folder, null)
+    },
+    source: config?.source ?? null,
+    view: config?.view ?? WHOLE_PICTURE,
+    vision: config?.vision ?? visionConfigSchema.parse({}),
+    resolvedSource() {
+      const inFolder = (name: string) => (isAbsolute(name) ? name : join(folder, name))
+      return draft.source === null ? null : resolveSource(draft.source, inFolder)
+    },
+    reload() {
+      config = loadConfig(configFile, edgeConfigSchema)
+      draft.source ??= config.source
+    },
+    async commit() {
+      const before = await readFileIfThere(configFile)
+      if (before === null) throw new AppError('conflict', 'the unit is no camera yet', { hint: 'enter its claim' })
+      if (draft.source === null) throw new AppError('conflict', 'no camera is chosen yet')
+      // What this version of the page does not know of stays as it stands.
+      const now = JSON.parse(before) as object
+      const next = { ...now, source: draft.source, view: draft.view }
+      const meant = checkConfig(next, edgeConfigSchema, CONFIG_FILE)
+      checkFiles(resolvePaths(meant, folder, null))
+      // Written otherwise and meaning the same, it would only cost what undo goes back to.
+      if (JSON.stringify(meant) !== JSON.stringify(checkConfig(now, edgeConfigSchema, CONFIG_FILE))) {
+        const text = `${JSON.stringify(next, null, 2)}\n`
+        await writeFileDurably(join(folder, PREVIOUS_FILE), before)
+        await writeFileDurably(configFile, text)
+      }
+      await removeIfThere(join(folder, MARK_FILE))
+    },
+  }
+  return draft
+}
+
+export const isWaiting = async (folder: string) => (await readFileIfThere(join(folder, MARK_FILE))) !== null
+
+/** What stands in the mark of a unit that was a camera before: when nobody uses the page, it is one again. */
+const REOPENED = 'reopened'
+
+/** The unit waits to be set up, also after a power cut in the middle of it. */
+export async function markWaiting(folder: string, why: 'new' | 'reopened'): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await writeFileDurably(
+    join(folder, MARK_FILE),
+    `${why === 'new' ? 'new' : REOPENED}\nThe unit waits to be set up until this file is gone.\n`,
+  )
+}
+
+/** Nobody has used the page: a unit that was reopened goes back to what it was; a new one waits for its next start. */
+export async function unmarkReopened(folder: string): Promise<void> {
+  const mark = await readFileIfThere(join(folder, MARK_FILE))
+  if (mark?.startsWith(REOPENED) === true) await removeIfThere(join(folder, MARK_FILE))
+}
+
+/** The configuration of before and the present one change places. Throws `not_found`, `configuration`. */
+export async function undo(configFile: string): Promise<void> {
+  const previousFile = join(dirname(configFile), PREVIOUS_FILE)
+  const [now, previous] = [await readFileIfThere(configFile), await readFileIfThere(previousFile)]
+  if (now === null || previous === null) throw new AppError('not_found', `there is no ${previousFile} to go back to`)
+  checkConfig(JSON.parse(previous), edgeConfigSchema, previousFile)
+  await writeFileDurably(previousFile, now)
+  await writeFileDurably(configFile, previous)
+}

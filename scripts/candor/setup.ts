@@ -1,0 +1,64 @@
+/** `candor setup`: the page on the unit for the technician who puts it up. */
+import type { Command } from 'commander'
+import { wholeNumber } from './options.ts'
+
+interface Options {
+  config: string
+  port?: number
+  codeFile?: string
+  reopen?: boolean
+  undo?: boolean
+}
+
+export function register(program: Command): void {
+  program
+    .command('setup')
+    .description(
+      'on a camera unit: the page to aim, focus, claim and finish it, in the local network, with a one-time code',
+    )
+    .option(
+      '--config <file>',
+      'configuration of the camera, made by its claim where there is none yet',
+      '/etc/candor-edge/edge.json',
+    )
+    .option('--port <number>', 'of the page (default: 8443)', wholeNumber(1, 65_535))
+    .option(
+      '--code-file <file>',
+      'file with the first one-time code; without it, or when it was used, one is made and shown',
+    )
+    .option('--reopen', 'a unit that is set up already: open the page again, under systemd by its unit')
+    .option('--undo', 'put back the configuration of before the last set-up')
+    .action(async (options: Options) => {
+      const { config: configFile, port, codeFile } = options
+      if (options.reopen === true) return await reopen(configFile)
+      if (options.undo === true) return await undoLast(configFile)
+      const { setupProcess } = await import('../../edge/setup/main.ts')
+      process.exitCode = await setupProcess({
+        configFile,
+        ...(port === undefined ? {} : { port }),
+        ...(codeFile === undefined ? {} : { codeFile }),
+      })
+    })
+}
+
+async function reopen(configFile: string): Promise<void> {
+  const { dirname } = await import('node:path')
+  const { markWaiting } = await import('../../edge/setup/draft.ts')
+  await markWaiting(dirname(configFile), 'reopened')
+  const { execFile } = await import('node:child_process')
+  const { existsSync } = await import('node:fs')
+  const { promisify } = await import('node:util')
+  const hasUnit = existsSync('/run/systemd/system') && existsSync('/etc/systemd/system/candor-setup.service')
+  if (!hasUnit) {
+    process.stdout.write(`Marked. Stop the camera and start: candor setup --config ${configFile}\n`)
+    return
+  }
+  await promisify(execFile)('systemctl', ['start', '--no-block', 'candor-setup.service'])
+  process.stdout.write('The set-up page opens. Its address and code: journalctl -fu candor-setup\n')
+}
+
+async function undoLast(configFile: string): Promise<void> {
+  const { undo } = await import('../../edge/setup/draft.ts')
+  await undo(configFile)
+  process.stdout.write(`The configuration of before is back in ${configFile}. Start the camera anew.\n`)
+}
