@@ -130,6 +130,8 @@ test('moved is a sure displacement, or another view; covered leaves few outlines
   assert.equal(kinds(picture({ likeness: 0.55, detail: 0.2 })), [], 'fog')
   assert.equal(kinds(picture({ likeness: 0.54, detail: 0.449 })), ['covered'])
   assert.equal(kinds(picture({ likeness: 0.54, detail: 0.45 })), [])
+  assert.equal(kinds(picture({ likeness: 0.95, detail: 0.05 })), [])
+  assert.equal(kinds(picture({ likeness: 0.95, detail: 0.049 })), ['covered'])
   assert.equal(kinds(picture({ likeness: 0, detail: 0.05 })), ['covered'])
   assert.equal(kinds(picture({ likeness: 0, detail: 0.05, luminance: 1 })), ['dark'])
   assert.equal(kinds(picture({ likeness: null, detail: null, displacementRatio: null })), [], 'it learns')

@@ -33,6 +33,8 @@ const UNLIKE = 0.35
  */
 const VIEW_DETAIL = 0.45
 const COVERED_LIKENESS = 0.55
+/** Below this nothing is left, and what is alike is a memory of the looks before. */
+const NOTHING_DETAIL = 0.05
 
 export function pictureFaults(picture: ScenePicture, usual: UsualPicture, limits: PictureLimits): Set<PictureFault> {
   const { luminance, sharpness, detail, likeness, displacementRatio } = picture
@@ -46,7 +48,7 @@ export function pictureFaults(picture: ScenePicture, usual: UsualPicture, limits
   // What is dark has no outlines either, and what cannot be seen cannot be said to have moved.
   if (faults.has('dark')) return faults
   if (detail < VIEW_DETAIL) {
-    if (likeness < COVERED_LIKENESS) faults.add('covered')
+    if (likeness < COVERED_LIKENESS || detail < NOTHING_DETAIL) faults.add('covered')
     return faults
   }
   const isDisplaced = likeness >= SURE_LIKENESS && displacementRatio >= limits.movedRatio

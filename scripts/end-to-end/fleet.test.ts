@@ -86,7 +86,7 @@ test('a camera that is turned, put out of focus and covered raises an alarm each
       await until('it sees the blur', () => (picture()?.sharpness ?? 1) < 0.5 * (sharpness ?? 0))
       await raised('blurred')
       await show(sharp({ create: { ...SIDE, channels: 3, background: '#777' } }))
-      await until('it sees nothing', () => (picture()?.detail ?? 1) < 0.1)
+      await until('it sees nothing', () => (picture()?.detail ?? 1) < 0.05)
       await raised('covered')
       await show(sharp({ create: { ...SIDE, channels: 3, background: '#020202' } }))
       await until('it sees the dark', () => (picture()?.luminance ?? 255) < 5)
