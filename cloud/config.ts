@@ -133,6 +133,7 @@ export function cloudPaths(
     databaseFile: join(dataFolder, 'candor.db'),
     authorityFolder: join(dataFolder, 'authority'),
     keysFolder: join(dataFolder, 'keys'),
+    releasesFolder: join(dataFolder, 'releases'),
     auditHeadFile:
       config.auditHeadFile === undefined ? join(dataFolder, 'audit', 'head.json') : resolve(base, config.auditHeadFile),
     setupCodeFile: join(dataFolder, 'setup-code'),

@@ -4,7 +4,6 @@
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Server as TlsServer } from 'node:tls'
 import { type Clock, systemClock } from '../shared/clock.ts'
 import { AppError, toAppError } from '../shared/errors.ts'
 import { newId, newSecret, random } from '../shared/ids.ts'
@@ -16,7 +15,7 @@ import { raiseHistorical } from './alerts/historical.ts'
 import { createOutcomes } from './alerts/outcomes.ts'
 import { createAlertRules } from './alerts/rules.ts'
 import { createAlerts } from './alerts.ts'
-import { createApi, secureContext } from './api/api.ts'
+import { createApi } from './api/api.ts'
 import { openAudit } from './audit/log.ts'
 import { purgeAudit } from './audit/purge.ts'
 import { createWitnesses } from './audit/witnesses.ts'
@@ -47,7 +46,9 @@ import { createQuarantine } from './quarantine.ts'
 import { createRenewals } from './renewals.ts'
 import { createUpkeep, purgeExpired, type RetentionDeps, runRetention } from './retention.ts'
 import { createReview } from './review.ts'
+import { createRollOuts } from './roll-outs.ts'
 import { openSearch } from './search.ts'
+import { createServerRenewal } from './server-certificate.ts'
 import { Sessions } from './sessions.ts'
 import type { SharingLimits } from './sharing/wire.ts'
 import { openSharing } from './sharing.ts'
@@ -207,8 +208,16 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       publish: (...args) => broker.publish(...args),
       isConnected: (clientId) => broker.isConnected(clientId),
     })
+    const rollOuts = createRollOuts({
+      ...{ database, agency, cameras, audit, clock, newId, newSecret, log, signer: keys.lists },
+      ...{ releasesFolder: paths.releasesFolder, onHalted: metrics.rollOutsHalted },
+      secondPerson: () => policy.current().secondPerson,
+      httpsPort: () => portOf(api.server),
+      publish: (...args) => broker.publish(...args),
+      isConnected: (clientId) => broker.isConnected(clientId),
+    })
     const ingest = createIngest({
-      ...{ database, usage, sightings, quarantine, alerts, cameras },
+      ...{ database, usage, sightings, quarantine, alerts, cameras, rollOuts },
       onCertificateRequest: renewals.onRequest,
       match: hotlists.match,
       onListKeyRequest(camera, requestId, keyId) {
@@ -274,7 +283,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       auditFiles: { database: paths.databaseFile, head: paths.auditHeadFile },
       ...login,
       denials,
-      ...{ cameras, enrolment, renewals },
+      ...{ cameras, enrolment, renewals, rollOuts },
       hotlists,
       listMappings: createListMappings({ database, clock }),
       suppressions,
@@ -306,21 +315,6 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     await hotlists.publishCurrent(broker.publish)
     await alerts.publishPending()
 
-    async function renewCertificate(): Promise<void> {
-      try {
-        if (await authority.renewServer()) {
-          broker.renew({ key: authority.serverKeyPem, cert: authority.serverCertPem })
-          ;(api.server as unknown as TlsServer).setSecureContext(secureContext(parts))
-          log.info('server_certificate_renewed')
-        }
-      } catch (thrown) {
-        // On a full disk perhaps, and then nothing but the purge makes room: it must not wait for this.
-        const error = toAppError(thrown)
-        log.error('server_certificate_not_renewed', { code: error.code, error: error.message })
-      }
-      metrics.serverCertificate(authority.serverExpiresAtMs)
-    }
-
     const ending = new AbortController()
     const backupKeys = createBackupUpkeep({ config, paths, policy: policy.current, audit, clock })
     const retentionDeps: RetentionDeps = {
@@ -334,7 +328,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       retention,
       upkeep: createUpkeep(
         {
-          certificate: renewCertificate,
+          certificate: createServerRenewal({ authority, broker, httpsServer: api.server, metrics, log }),
           accounts: accounts.endExpired,
           connections: cutOff.endLeft,
           denials: denials.flush,
@@ -347,6 +341,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
           backupKeys: backupKeys.upkeep,
           enrolment: enrolment.upkeep,
           renewals: renewals.upkeep,
+          rollOuts: rollOuts.upkeep,
           review: review.upkeep,
           transparency: transparency.upkeep,
           sharing: sharing.upkeep,

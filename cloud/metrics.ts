@@ -24,6 +24,8 @@ export interface Metrics {
   claimAlarms(alarms: number): void
   /** Cameras whose certificate ends within so many days; 0: it has ended. */
   certificatesExpiring(cameras: Record<string, number>): void
+  /** Roll-outs that stopped because too many cameras went wrong. */
+  rollOutsHalted(rollOuts: number): void
   /** When the server's certificate runs out, milliseconds since 1970 UTC. */
   serverCertificate(expiresAtMs: number): void
   /** The text that Prometheus reads, with its content type. */
@@ -90,6 +92,11 @@ export function createMetrics(): Metrics {
     help: 'claims of camera units that a second key has used: somebody else had the code',
     registers,
   })
+  const halted = new Gauge({
+    name: 'candor_roll_outs_halted',
+    help: 'roll-outs that stopped because too many cameras went wrong',
+    registers,
+  })
   const batchSize = new Histogram({
     name: 'candor_ingest_batch_size',
     help: 'publishes in one transaction',
@@ -137,6 +144,7 @@ export function createMetrics(): Metrics {
       for (const [days, count] of Object.entries(cameras)) expiring.set({ days }, count)
     },
     claimAlarms: (alarms) => claimAlarms.set(alarms),
+    rollOutsHalted: (rollOuts) => halted.set(rollOuts),
     serverCertificate: (expiresAtMs) => certificateExpiry.set(expiresAtMs / 1_000),
     render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   }

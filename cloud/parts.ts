@@ -28,6 +28,7 @@ import type { PolicyKeeper } from './policy.ts'
 import type { Quarantine } from './quarantine.ts'
 import type { Renewals } from './renewals.ts'
 import type { Review } from './review.ts'
+import type { RollOuts } from './roll-outs.ts'
 import type { Search } from './search.ts'
 import type { Sharing } from './sharing.ts'
 import type { Sightings } from './sightings.ts'
@@ -60,6 +61,7 @@ export interface CloudParts {
   readonly cameras: Cameras
   readonly enrolment: Enrolment
   readonly renewals: Renewals
+  readonly rollOuts: RollOuts
   readonly hotlists: Hotlists
   readonly listMappings: ListMappings
   readonly suppressions: Suppressions

@@ -39,7 +39,8 @@ const GRANTS = {
   /** Searches stored reads, each search with case number, offence type and reason, and has what a case needs kept. */
   investigator: ['alerts.read', 'holds.read', 'holds.write', 'search.run', 'search.export', 'sightings.view'],
   'hotlist-admin': ['hotlists.read', 'hotlists.write', 'hotlists.enter', 'outcomes.read'],
-  'camera-technician': ['cameras.read', 'cameras.write'],
+  /** Enrols camera units, and changes their system and settings. */
+  'camera-technician': ['cameras.read', 'cameras.write', 'roll_outs.read', 'roll_outs.write'],
   /** Decides what leaves a camera, how long it is kept, with whom it is shared, what is published, who witnesses the audit, and which other programs get alerts. */
   'policy-admin': [
     'audit.witness',
@@ -63,6 +64,7 @@ const GRANTS = {
     'webhooks.read',
     'holds.read',
     'review.read',
+    'roll_outs.read',
     'sharing.read',
     'transparency.read',
   ],

@@ -101,6 +101,16 @@ export const edgeConfigSchema = z.strictObject({
     })
     .prefault({})
     .describe('until a signed policy says otherwise'),
+  updates: z
+    .strictObject({
+      folder: path
+        .default('updates')
+        .describe("where releases are put for the system's updater; relative: to systemd's StateDirectory"),
+      statusFile: path.default('/run/candor-update/status.json').describe('what the updater says of them'),
+    })
+    .nullable()
+    .default(null)
+    .describe('where the unit runs an image of Candor; null: its system is kept by other means'),
   healthIntervalMs: z
     .int()
     .min(100)
@@ -135,6 +145,7 @@ export function resolvePaths(config: EdgeConfig, folder: string, stateFolder: st
   return {
     ...config,
     dataFolder: from(stateFolder ?? folder, config.dataFolder),
+    updates: config.updates && { ...config.updates, folder: from(stateFolder ?? folder, config.updates.folder) },
     broker: {
       ...config.broker,
       caFile: from(folder, config.broker.caFile),

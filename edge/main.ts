@@ -11,8 +11,9 @@ import { createLog, type Log } from '../shared/log.ts'
 import { createSealer } from '../shared/sealing.ts'
 import { openDatabase, type SqliteDatabase, toStorageError } from '../shared/sqlite.ts'
 import { createSystemd } from '../shared/systemd.ts'
+import { CONFIGURE, UPDATE } from '../shared/topics.ts'
 import { softwareVersion } from '../shared/version.ts'
-import type { CameraHealth } from '../shared/wire/index.ts'
+import type { CameraHealth, RollOutAck } from '../shared/wire/index.ts'
 import { openSource, sequenceOf } from './capture/sources.ts'
 import type { CaptureSource } from './capture/types.ts'
 import { openClockState, systemClockIsSynced } from './clock-state.ts'
@@ -27,6 +28,8 @@ import { createPipeline, type PipelineCounters, type Seen } from './pipeline.ts'
 import { createPolicy } from './policy.ts'
 import { createRepeats } from './repeats.ts'
 import { runRetention } from './retention.ts'
+import { type CommandDeps, openSettings } from './roll-out/settings.ts'
+import { openUpdates } from './roll-out/update.ts'
 import { createSigningKeys } from './signing-keys.ts'
 import { createTracker } from './track.ts'
 import { createUplink, outboxTopic, type UplinkCounters } from './uplink/uplink.ts'
@@ -65,6 +68,10 @@ export interface RunningEdge {
   readonly pipeline: Readonly<PipelineCounters>
   readonly uplink: Readonly<UplinkCounters>
   readonly policyVersion: number
+  /** Of the settings that came from afar, tried or kept; 0: the unit's own. */
+  readonly settingsVersion: number
+  /** It has stopped, or is about to, to be started again with other settings. */
+  readonly restartWanted: boolean
   /** Process id of the vision child, for tests that kill it. */
   readonly visionPid: number | null
   /** Resolves when the source has ended and everything that was seen is in the outbox. */
@@ -86,12 +93,11 @@ export const systemDeps = (log: Log): EdgeDeps => ({
 })
 
 /** Rejects if a part cannot be opened; afterwards only `stopped` tells of failure. */
-export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortSignal): Promise<RunningEdge> {
+export async function runEdge(own: EdgeConfig, deps: EdgeDeps, signal: AbortSignal): Promise<RunningEdge> {
   const { clock, log } = deps
   const startedAtMs = clock.monotonicMs()
-  const enrolled = readEnrolledKeys(config.listKeysFile)
-  const sealer = createSealer(readFileSync(config.sealingKeyFile, 'utf8'))
-  const sequence = await sequenceOf(config.source)
+  const enrolled = readEnrolledKeys(own.listKeysFile)
+  const sealer = createSealer(readFileSync(own.sealingKeyFile, 'utf8'))
   const closers: (() => void | Promise<void>)[] = []
   /** Every one of them, whatever one of them does. */
   const closeAll = async () => {
@@ -104,9 +110,12 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
     }
   }
   try {
-    mkdirSync(config.dataFolder, { recursive: true, mode: 0o700 })
-    const lock = lockFolder(config.dataFolder)
+    mkdirSync(own.dataFolder, { recursive: true, mode: 0o700 })
+    const lock = lockFolder(own.dataFolder)
     closers.push(() => void lock.close())
+    const settings = await openSettings(own, { dataFolder: own.dataFolder, clock, log })
+    const { config } = settings
+    const sequence = await sequenceOf(config.source)
     // A file of its own: a large list must not take the outbox's room, nor its checkpoints hold up a sighting.
     const lists = openDatabase(join(config.dataFolder, 'lists.db'))
     closers.push(() => void lists.close())
@@ -136,9 +145,22 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
     const memory = createMemory<Seen>({ keptMs: () => policy.unmatchedMs })
     const unmatchedMs = () => policy.unmatchedMs
     const repeats = createRepeats({ windowMs: config.track.repeatWindowMs, unmatchedMs, sequence })
+    const identity = createIdentity({ ...config, log })
+    const updates = await openUpdates({
+      ...{ ...config, verifier, identity, clockState, ...deps },
+      host: new URL(config.broker.url).hostname,
+      onAck: (ack) => uplink.acknowledge(UPDATE, ack),
+    })
     const uplink = createUplink({
-      ...{ config, outbox, hotlists, policy, signingKeys, verifier, clockState, software, ...deps },
-      identity: createIdentity({ ...config, log }),
+      ...{ config, outbox, hotlists, policy, signingKeys, verifier, clockState, software, identity, ...deps },
+      rollOuts: {
+        take: (operation, targetId, payload) =>
+          operation === UPDATE ? updates.take(targetId, payload) : settings.take(targetId, payload, command),
+        acks: () => [
+          ...(updates.ack === null ? [] : [[UPDATE, updates.ack] as [typeof UPDATE, RollOutAck]]),
+          ...(settings.ack === null ? [] : [[CONFIGURE, settings.ack] as [typeof CONFIGURE, RollOutAck]]),
+        ],
+      },
     })
     const pipeline = createPipeline({
       sequence,
@@ -167,6 +189,17 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
     // Frames stop first, so that the last sightings can still be sent.
     const frames = new AbortController()
     const rest = new AbortController()
+    let restartWanted = false
+    const command: CommandDeps = {
+      ...{ ...config, verifier, clockState },
+      framesRead: () => pipeline.counters.read + pipeline.counters.still,
+      isConnected: () => uplink.connected,
+      onAck: (ack) => uplink.acknowledge(CONFIGURE, ack),
+      restart() {
+        restartWanted = true
+        frames.abort()
+      },
+    }
     let failure: unknown = null
     const fail = (thrown: unknown) => {
       failure ??= thrown
@@ -185,6 +218,8 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
         runMemory({ memory, repeats, pipeline, clock }, rest.signal),
         runHealth(healthDeps, config.healthIntervalMs, rest.signal),
         clockState.run(rest.signal),
+        updates.run(rest.signal),
+        settings.run(command, rest.signal),
       ].map((part) => part.catch(fail)),
     )
     if (signal.aborted) frames.abort()
@@ -233,6 +268,12 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
       uplink: uplink.counters,
       get policyVersion() {
         return policy.version
+      },
+      get settingsVersion() {
+        return settings.version
+      },
+      get restartWanted() {
+        return restartWanted
       },
       get visionPid() {
         return vision.pid
@@ -296,13 +337,15 @@ export async function edgeProcess(configFile: string): Promise<number> {
   if (process.send !== undefined && !process.connected) orphaned()
   try {
     const systemd = createSystemd({ environment: process.env, clock: systemClock, log })
-    const running = await runEdge(config, systemDeps(log), stop.signal)
     stop.signal.addEventListener('abort', () => void systemd.stopping(), { once: true })
-    const ended = new AbortController()
-    await systemd.ready()
-    void systemd.runWatchdog(running.isAlive, ended.signal)
-    await running.stopped.finally(() => ended.abort())
-    return EXIT.done
+    for (;;) {
+      const running = await runEdge(config, systemDeps(log), stop.signal)
+      const ended = new AbortController()
+      await systemd.ready()
+      void systemd.runWatchdog(running.isAlive, ended.signal)
+      await running.stopped.finally(() => ended.abort())
+      if (!running.restartWanted || stop.signal.aborted) return EXIT.done
+    }
   } catch (thrown) {
     const error = toAppError(thrown)
     log.error('edge_failed', { code: error.code, error: describeError(error) })

@@ -1,7 +1,7 @@
 /**
  * Runs every *.test.ts in a process of its own and believes only what adds up. uvu can exit 0 on a suite that never ran
  * (design.md, fact 1), so a file passes when it exited 0, ran at least one test, and passed every one.
- * Called by scripts/test; by hand: `node --import tsx scripts/run-tests.ts [--list] [PATH…]`.
+ * Called by scripts/test; by hand: `node --import tsx scripts/run-tests.ts [--list] [--time-limit-minutes=N] [PATH…]`, N for each file.
  *
  * A test that cannot run here skips itself by uvu's test.skip; it is accepted only when scripts/allowed-skips.json names its file.
  * The last line is `N passed, N failed, N skipped`.
@@ -199,9 +199,12 @@ async function main(argv: readonly string[]): Promise<number> {
       process.exit(1)
     })
   }
+  const limit = argv.find((argument) => argument.startsWith('--time-limit-minutes='))?.split('=')[1]
+  const timeLimitMs = limit === undefined ? DEFAULT_TIME_LIMIT_MS : Number(limit) * 60_000
+  if (!(timeLimitMs > 0)) throw new Error('--time-limit-minutes must be above 0')
   const totals = await runTests(files, {
     root,
-    timeLimitMs: DEFAULT_TIME_LIMIT_MS,
+    timeLimitMs,
     allowedSkips: await readAllowedSkips(join(root, 'scripts/allowed-skips.json')),
     print: (line) => console.log(line),
   })

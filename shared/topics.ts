@@ -11,6 +11,9 @@ export const LIST_KEY = 'list-key'
 /** The operation by which a camera gets a new certificate, and the one by which it is told to. */
 export const CERTIFICATE = 'certificate'
 export const RENEW = 'renew'
+/** The operations by which a unit's system and its camera's settings are changed; acknowledged under the same name. */
+export const UPDATE = 'update'
+export const CONFIGURE = 'configure'
 /** Longest topic the broker takes, in bytes of UTF-8. The longest of ours is under 200. */
 export const MAX_TOPIC_BYTES = 256
 
@@ -36,7 +39,7 @@ export const topics = {
   crop: (agency: string, camera: string, sightingId: string) => cameraTopic(agency, camera, `crops/${sightingId}`),
   status: (agency: string, camera: string) => cameraTopic(agency, camera, 'status'),
   health: (agency: string, camera: string) => cameraTopic(agency, camera, 'health'),
-  /** `subject` is `hotlists/{list}`, `policy` or `signing-keys`. */
+  /** `subject` is `hotlists/{list}`, `policy`, `signing-keys`, `update/{targetId}` or `configure/{targetId}`. */
   ack: (agency: string, camera: string, subject: string) => cameraTopic(agency, camera, `acks/${subject}`),
   commands: (agency: string, camera: string) => cameraTopic(agency, camera, 'commands/+/+'),
   command: (agency: string, camera: string, operation: string, id: string) =>

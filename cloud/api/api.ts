@@ -39,6 +39,7 @@ import { registerOutcomes } from './outcomes.ts'
 import { registerPeople } from './people.ts'
 import { registerPolicy } from './policy.ts'
 import { registerReview } from './review.ts'
+import { registerRollOuts } from './roll-outs.ts'
 import { registerSearch } from './search.ts'
 import { registerSharedSearch } from './shared-search.ts'
 import { registerSharing } from './sharing.ts'
@@ -136,6 +137,7 @@ export async function createApi(parts: CloudParts, limits = CONNECTION_LIMITS): 
     registerFactors(api, parts, door)
     registerFleet(api, parts, door)
     registerEnrolment(api, parts, door)
+    registerRollOuts(api, parts, door)
     registerPolicy(api, parts, door)
     registerLists(api, parts, door)
     registerListEntries(api, parts, door)

@@ -31,6 +31,8 @@ const POLICY_ADMINS: Allowed = ['policy-admin']
 const POLICY_READERS: Allowed = ['policy-admin', 'auditor']
 const AUDITORS: Allowed = ['auditor']
 const HOLDERS: Allowed = ['supervisor', 'investigator']
+const TECHNICIANS: Allowed = ['camera-technician']
+const ROLL_OUT_READERS: Allowed = ['camera-technician', 'auditor']
 const LIST_ENTERERS: Allowed = ['supervisor', 'hotlist-admin']
 
 /** By group; a new route is one line. */
@@ -56,6 +58,24 @@ const TABLE: Readonly<Record<string, Readonly<Record<string, Allowed>>>> = {
     'GET /api/v1/login/oidc': 'everyone',
     'POST /api/v1/login/oidc': 'everyone',
     'GET /api/v1/login/oidc/callback': 'everyone',
+  },
+  'releases and roll-outs': {
+    // To who shows the token that its command carries.
+    'GET /api/v1/releases/:sha256/bundle': 'everyone',
+    'GET /api/v1/releases': ROLL_OUT_READERS,
+    'GET /api/v1/releases/:sha256/parts': TECHNICIANS,
+    'PUT /api/v1/releases/:sha256/parts': TECHNICIANS,
+    'POST /api/v1/releases': TECHNICIANS,
+    'DELETE /api/v1/releases/:sha256': TECHNICIANS,
+    'GET /api/v1/roll-outs': ROLL_OUT_READERS,
+    'POST /api/v1/roll-outs': TECHNICIANS,
+    'GET /api/v1/roll-outs/:number': ROLL_OUT_READERS,
+    'POST /api/v1/roll-outs/:number/approve': TECHNICIANS,
+    'POST /api/v1/roll-outs/:number/pause': TECHNICIANS,
+    'POST /api/v1/roll-outs/:number/resume': TECHNICIANS,
+    'POST /api/v1/roll-outs/:number/advance': TECHNICIANS,
+    'POST /api/v1/roll-outs/:number/end': TECHNICIANS,
+    'POST /api/v1/roll-outs/:number/revert': TECHNICIANS,
   },
   'one’s own session and factors': {
     'GET /api/v1/me': 'enrolling',

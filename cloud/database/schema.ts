@@ -5,6 +5,7 @@ import type { AuditSchema } from './schema-audit.ts'
 import type { FactorsSchema } from './schema-factors.ts'
 import type { HoldsSchema } from './schema-holds.ts'
 import type { PolicySchema } from './schema-policy.ts'
+import type { RollOutsSchema } from './schema-roll-outs.ts'
 import type { SearchSchema } from './schema-search.ts'
 import type { SharingSchema } from './schema-sharing.ts'
 import type { UsageSchema } from './schema-usage.ts'
@@ -207,6 +208,7 @@ export interface Schema
     FactorsSchema,
     UsageSchema,
     SharingSchema,
+    RollOutsSchema,
     PolicySchema {
   sightings: SightingsTable
   crops: CropsTable

@@ -7,9 +7,13 @@ import { silentLog } from '../../shared/log.ts'
 import { topics } from '../../shared/topics.ts'
 import type { HotlistAck } from '../../shared/wire/index.ts'
 import type { Connection } from './connection.ts'
-import { createInbox, KEY_REQUEST_MS, MAX_REFUSALS_PER_CONNECTION } from './inbox.ts'
+import { createInbox, KEY_REQUEST_MS, MAX_REFUSALS_PER_CONNECTION, type RollOuts } from './inbox.ts'
 
 const AGENCY = 'springfield'
+const NO_ROLL_OUTS: RollOuts = {
+  take: () => Promise.reject(new AppError('internal', 'none is expected')),
+  acks: () => [],
+}
 
 /** A connection whose broker acknowledges when it is told to. */
 function openConnection() {
@@ -49,6 +53,7 @@ function createRefusing() {
     agency: AGENCY,
     cameraId: 'north',
     renewal: { told() {}, take: () => null },
+    rollOuts: NO_ROLL_OUTS,
     hotlists: {
       takeManifest(list): HotlistAck {
         version += 1
@@ -116,6 +121,7 @@ test('a missing key is asked for at once, again when no answer comes, and no oth
     agency: AGENCY,
     cameraId: 'north',
     renewal: { told() {}, take: () => null },
+    rollOuts: NO_ROLL_OUTS,
     hotlists: {
       ...{ takeManifest: () => null, takeChunk() {}, wanted: null, advance: async () => null, asked() {} },
       get missingKeys() {

@@ -3,12 +3,14 @@ import { type Clock, SECOND_MS } from '../../shared/clock.ts'
 import { AppError, toAppError } from '../../shared/errors.ts'
 import type { NewId } from '../../shared/ids.ts'
 import type { Log } from '../../shared/log.ts'
-import { CERTIFICATE, LIST_KEY, parseTopic, RENEW, topics } from '../../shared/topics.ts'
+import { CERTIFICATE, CONFIGURE, LIST_KEY, parseTopic, RENEW, topics, UPDATE } from '../../shared/topics.ts'
 import {
   type HotlistAck,
   MAX_MANIFEST_BYTES,
   MAX_POLICY_BYTES,
+  MAX_ROLL_OUT_COMMAND_BYTES,
   type PolicyAck,
+  type RollOutAck,
   type SigningKeysAck,
   SNAPSHOT_CHUNK_BYTES,
 } from '../../shared/wire/index.ts'
@@ -20,7 +22,7 @@ import type { Renewal } from './renewal.ts'
 
 /** A request for the list key that is not answered is made again after this, milliseconds. */
 export const KEY_REQUEST_MS = 30 * SECOND_MS
-type Ack = HotlistAck | PolicyAck | SigningKeysAck
+type Ack = HotlistAck | PolicyAck | SigningKeysAck | RollOutAck
 
 /** What a broker may send on one connection that cannot be taken; beyond it the connection is ended, and tried again later. */
 export const MAX_REFUSALS_PER_CONNECTION = 1_000
@@ -32,6 +34,7 @@ export interface InboxDeps {
   policy: Pick<CameraPolicy, 'take'>
   signingKeys: Pick<SigningKeys, 'take'>
   renewal: Renewal
+  rollOuts: RollOuts
   clock: Pick<Clock, 'monotonicMs'>
   newId: NewId
   log: Log
@@ -39,10 +42,21 @@ export interface InboxDeps {
   onRefused(): void
 }
 
+/** What changes the unit from afar. */
+export interface RollOuts {
+  /** Resolves with what is to be acknowledged. Rejects with `storage_full` or `unavailable`. */
+  take(operation: RollOutOperation, targetId: string, payload: Buffer): Promise<RollOutAck>
+  /** The newest of each operation. */
+  acks(): [RollOutOperation, RollOutAck][]
+}
+export type RollOutOperation = typeof UPDATE | typeof CONFIGURE
+
 export interface Inbox {
   /** Subscribes to all that this camera follows; manifests and policy come again, as they are retained. */
   open(connection: Connection): Promise<void>
   receive(topic: string, payload: Buffer): void
+  /** Tells the cloud, now if it is connected; with each connection the newest goes again. */
+  acknowledge(operation: RollOutOperation, ack: RollOutAck): void
   /** Takes downloads on; call now and then. Never rejects. */
   advance(): Promise<void>
 }
@@ -73,7 +87,7 @@ export function createInbox(deps: InboxDeps): Inbox {
 
   function send(subject: string, ack: Ack | null): void {
     if (ack === null || connection === null) return
-    if (ack.result === 'refused') countRefusal()
+    if ('result' in ack && ack.result === 'refused') countRefusal()
     if (acks.has(subject)) {
       acks.set(subject, ack)
       return
@@ -153,6 +167,20 @@ export function createInbox(deps: InboxDeps): Inbox {
     return hotlists.takeKey(payload, { cameraId, requestId })
   }
 
+  const acknowledge = (operation: RollOutOperation, ack: RollOutAck) => send(`${operation}/${ack.targetId}`, ack)
+
+  function takeRollOut(operation: RollOutOperation, targetId: string, payload: Buffer): null {
+    deps.rollOuts.take(operation, targetId, payload).then(
+      (ack) => {
+        if (ack.state === 'refused') countRefusal()
+        acknowledge(operation, ack)
+      },
+      // The disk is full or busy: the cloud says it again.
+      (thrown: unknown) => refuse(toAppError(thrown).message, payload.length),
+    )
+    return null
+  }
+
   function takeSigningKeys(version: number, payload: Buffer): void {
     const { ack, changed } = deps.signingKeys.take(version, payload)
     send('signing-keys', ack)
@@ -168,7 +196,14 @@ export function createInbox(deps: InboxDeps): Inbox {
     if (topic === null || topic.agency !== agency) return 'not a topic of this agency'
     const isChunk = topic.kind === 'snapshot' || topic.kind === 'delta'
     const isPolicy = topic.kind === 'policy'
-    const most = isChunk ? SNAPSHOT_CHUNK_BYTES : isPolicy ? MAX_POLICY_BYTES : MAX_MANIFEST_BYTES
+    const isRollOut = topic.kind === 'command' && (topic.operation === UPDATE || topic.operation === CONFIGURE)
+    const most = isChunk
+      ? SNAPSHOT_CHUNK_BYTES
+      : isPolicy
+        ? MAX_POLICY_BYTES
+        : isRollOut
+          ? MAX_ROLL_OUT_COMMAND_BYTES
+          : MAX_MANIFEST_BYTES
     if (payload.length > most) return `${topic.kind} too long`
     if (payload.length === 0) return null
     if (topic.kind === 'manifest') send(`hotlists/${topic.list}`, hotlists.takeManifest(topic.list, payload))
@@ -179,6 +214,8 @@ export function createInbox(deps: InboxDeps): Inbox {
     else if (topic.kind === 'command' && topic.operation === RENEW) connection !== null && deps.renewal.told(connection)
     else if (topic.kind === 'command' && topic.operation === CERTIFICATE)
       return connection === null ? 'not connected' : deps.renewal.take(connection, topic.id, payload)
+    else if (topic.kind === 'command' && (topic.operation === UPDATE || topic.operation === CONFIGURE))
+      return takeRollOut(topic.operation, topic.id, payload)
     else if (topic.kind === 'command') return `this version knows no command ${topic.operation}`
     else return `a camera does not take ${topic.kind}`
     return null
@@ -195,7 +232,9 @@ export function createInbox(deps: InboxDeps): Inbox {
       await opened.subscribe([topics.manifests(agency), topics.policy(agency), topics.commands(agency, cameraId)])
       await follow()
       askForKeys()
+      for (const [operation, ack] of deps.rollOuts.acks()) acknowledge(operation, ack)
     },
+    acknowledge,
     receive(topicName, payload) {
       try {
         const reason = take(topicName, payload)

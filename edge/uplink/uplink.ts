@@ -19,7 +19,7 @@ import type { Outbox, OutboxRow } from '../outbox/outbox.ts'
 import type { CameraPolicy } from '../policy.ts'
 import type { SigningKeys } from '../signing-keys.ts'
 import { type Connection, openConnection } from './connection.ts'
-import { createInbox, type Inbox } from './inbox.ts'
+import { createInbox, type Inbox, type RollOuts } from './inbox.ts'
 import { createRenewal } from './renewal.ts'
 import { createSetBacks } from './set-backs.ts'
 
@@ -49,6 +49,8 @@ export interface Uplink {
   readonly counters: UplinkCounters
   /** Something was put into the outbox. */
   wake(): void
+  /** What has become of an update or of settings. */
+  acknowledge: Inbox['acknowledge']
   /** QoS 0, dropped while not connected. */
   publishHealth(payload: Uint8Array): void
   /** Connects again and again until `signal` aborts; then says good-bye and resolves. */
@@ -70,6 +72,7 @@ export interface UplinkDeps {
   signingKeys: SigningKeys
   identity: Identity
   verifier: Verifier
+  rollOuts: RollOuts
   clockState: Pick<ClockState, 'agingMs' | 'state'>
   software: string
   clock: Clock
@@ -114,6 +117,7 @@ class OutboxUplink implements Uplink {
       policy: deps.policy,
       signingKeys: deps.signingKeys,
       renewal: createRenewal({ ...deps, ...deps.config }),
+      rollOuts: deps.rollOuts,
       clock: deps.clock,
       newId: deps.newId,
       log: limitLog(deps.log, deps.clock),
@@ -137,6 +141,10 @@ class OutboxUplink implements Uplink {
 
   wake(): void {
     this.#pump()
+  }
+
+  acknowledge(...told: Parameters<Inbox['acknowledge']>): void {
+    this.#inbox.acknowledge(...told)
   }
 
   publishHealth(payload: Uint8Array): void {

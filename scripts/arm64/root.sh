@@ -7,8 +7,8 @@ NODE_INTEGRITY='sha512-LCXJnNTFiyGuYBw2gZSI5OBFMbkjAPt8sqD/NKrWoE2QmDgSubTqFng6G
 
 DEBIAN_SUITE=bookworm
 DEBIAN_KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
-# What the native packages link to; the shell and its tools are there for whoever looks into the root by hand.
-RUNTIME_PACKAGES=(libopencv-{core,imgproc,imgcodecs,videoio,objdetect}406 libgphoto2-6 dash coreutils)
+# What the native packages link to; the shell and its tools are there for tests, and for whoever looks into the root by hand.
+RUNTIME_PACKAGES=(libopencv-{core,imgproc,imgcodecs,videoio,objdetect}406 libgphoto2-6 dash coreutils bash grep)
 # Headers and names to link by, without what these packages would pull in.
 HEADER_PACKAGES=(
   libopencv-{core,flann,imgproc,imgcodecs,videoio,highgui,calib3d,features2d,objdetect,dnn}-dev

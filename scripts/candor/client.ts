@@ -37,6 +37,8 @@ const failureSchema = z.object({
 interface Body {
   json?: unknown
   csv?: Buffer
+  /** Sent as they are. */
+  octets?: Buffer
   /** Told while `csv` is sent: bytes that are on their way. */
   onSent?: (bytes: number) => void
 }
@@ -249,11 +251,12 @@ function send(
   path: string,
   body: Body = {},
 ): Promise<Buffer> {
-  const bytes = body.csv ?? (body.json === undefined ? null : Buffer.from(JSON.stringify(body.json)))
+  const bytes = body.csv ?? body.octets ?? (body.json === undefined ? null : Buffer.from(JSON.stringify(body.json)))
   const headers: Record<string, string | number> = {}
   if (to.token !== null) headers.authorization = `Bearer ${to.token}`
   if (bytes !== null) {
-    headers['content-type'] = body.csv === undefined ? 'application/json' : 'text/csv'
+    headers['content-type'] =
+      body.csv !== undefined ? 'text/csv' : body.octets !== undefined ? 'application/octet-stream' : 'application/json'
     headers['content-length'] = bytes.length
   }
   if (!URL.canParse(path, to.url) || !to.url.startsWith('https://')) {

@@ -21,7 +21,9 @@ import { register as registerLogin } from './login.ts'
 import { register as registerPartner } from './partner.ts'
 import { register as registerPolicy } from './policy.ts'
 import { register as registerRead } from './read.ts'
+import { register as registerRelease } from './release.ts'
 import { register as registerReview } from './review.ts'
+import { register as registerRollOut } from './roll-out.ts'
 import { register as registerSearch } from './search.ts'
 import { register as registerSetup } from './setup.ts'
 import { register as registerSimulate } from './simulate.ts'
@@ -39,6 +41,8 @@ const REGISTRATIONS = [
   registerFactor,
   registerAccount,
   registerCamera,
+  registerRelease,
+  registerRollOut,
   registerPolicy,
   registerHotlist,
   registerAlert,

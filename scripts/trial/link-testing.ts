@@ -177,6 +177,7 @@ export async function withCamera(
     signingKeys,
     verifier: signingKeys.verifier,
     identity,
+    rollOuts: { take: () => Promise.reject(new Error('none is expected')), acks: () => [] },
     clockState,
     software: '0.1.0',
     clock,

@@ -12,6 +12,7 @@ import {
   snapshotEntrySchema,
 } from './hotlist.ts'
 import { policyAckSchema, policySchema } from './policy.ts'
+import { configureCommandSchema, rollOutAckSchema, updateCommandSchema } from './roll-out.ts'
 import { sightingSchema } from './sighting.ts'
 import { cosignedSchema, signingKeysAckSchema, signingKeysSchema } from './signing-keys.ts'
 
@@ -20,6 +21,7 @@ export * from './camera.ts'
 export * from './enrolment.ts'
 export * from './hotlist.ts'
 export * from './policy.ts'
+export * from './roll-out.ts'
 export * from './sighting.ts'
 export * from './signing-keys.ts'
 export * from './snapshot.ts'
@@ -46,6 +48,9 @@ export const WIRE_SCHEMAS = {
   cosigned: cosignedSchema,
   signingKeys: signingKeysSchema,
   signingKeysAck: signingKeysAckSchema,
+  updateCommand: updateCommandSchema,
+  configureCommand: configureCommandSchema,
+  rollOutAck: rollOutAckSchema,
 } as const
 
 export function wireJsonSchemas(): Record<string, unknown> {

@@ -26,6 +26,7 @@ import { sharing } from './0036-sharing.ts'
 import { auditPurge } from './0037-audit-purge.ts'
 import { usagePlatesByNumber } from './0038-usage-plates-by-number.ts'
 import { enrolment } from './0039-enrolment.ts'
+import { rollOuts } from './0043-roll-outs.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -54,4 +55,5 @@ export const MIGRATIONS: readonly Migration[] = [
   auditPurge,
   usagePlatesByNumber,
   enrolment,
+  rollOuts,
 ]

@@ -1,0 +1,54 @@
+/** The tables of roll-outs as Kysely sees them; part of schema.ts. */
+/** Owner: roll-outs/releases.ts. */
+export interface ReleasesTable {
+  version: string
+  compatible: string
+  sha256: string
+  bytes: number
+  notes: string | null
+  added_at_ms: number
+  added_by: string
+}
+
+/**
+ * Owner: roll-outs.ts. `kind`: image, with `sha256` of the release, or settings, with them as JSON; `stages` is a JSON array of percents;
+ * `forgiven`: cameras that went wrong and in spite of which a person let it go on.
+ */
+export interface RollOutsTable {
+  number: number
+  kind: string
+  sha256: string | null
+  settings: string | null
+  stages: string
+  soak_ms: number
+  state: string
+  stage: number
+  since_ms: number
+  forgiven: number
+  because: string | null
+  reason: string
+  made_at_ms: number
+  made_by: string
+  approved_by: string | null
+  ended_at_ms: number | null
+}
+
+/** Owner: roll-outs.ts. `token` lets one camera fetch one release, which is no secret; it keeps strangers from using up the line. */
+export interface RollOutTurnsTable {
+  target_id: string
+  number: number
+  camera_id: string
+  stage: number
+  state: string
+  message: string | null
+  token: string
+  told_at_ms: number | null
+  told_again_ms: number | null
+  changed_at_ms: number
+}
+
+export interface RollOutsSchema {
+  releases: ReleasesTable
+  roll_outs: RollOutsTable
+  roll_out_turns: RollOutTurnsTable
+}

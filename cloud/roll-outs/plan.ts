@@ -1,0 +1,111 @@
+/** Whose turn it is in a roll-out, and when it stops. Pure: called by roll-outs.ts. */
+import { createHash } from 'node:crypto'
+import { HOUR_MS } from '../../shared/clock.ts'
+import type { TargetState } from '../../shared/wire/index.ts'
+
+/** Of the cameras, for which the stages go on by themselves: one in a hundred, one in ten, all. */
+export const DEFAULT_STAGES: readonly number[] = [1, 10, 100]
+export const MAX_STAGES = 10
+/** Of the cameras whose turn it has been: so many may go wrong before it stops, rounded down; among the first twenty, none. */
+export const FAILURE_SHARE = 0.05
+/** A camera that has been told and has not ended its turn after so long is counted as one that went wrong. */
+export const ANSWER_MS = 6 * HOUR_MS
+/** Told and not ended, at a time: each fetches a release over the agency's line. */
+export const MAX_AT_ONCE = 25
+
+/** `waiting`: not told yet, or not answered; `silent`: see ANSWER_MS; `skipped`: no camera of the agency any more. */
+export type TurnState = 'waiting' | TargetState | 'silent' | 'skipped'
+const WRONG: ReadonlySet<TurnState> = new Set(['rolled_back', 'failed', 'refused', 'silent'])
+const OVER: ReadonlySet<TurnState> = new Set([...WRONG, 'confirmed', 'skipped'])
+
+export interface Turn {
+  camera: string
+  /** From 0. */
+  stage: number
+  state: TurnState
+  /** When it was first told; null: not yet. */
+  toldAtMs: number | null
+  changedAtMs: number
+}
+
+/** `stages` in percent, rising, the last 100. Those of `first` are the first stage; the others come in an order that no name decides. */
+export function stagesOf(
+  cameras: readonly string[],
+  stages: readonly number[],
+  first: readonly string[],
+  salt: string,
+): Map<string, number> {
+  const lot = (camera: string) => createHash('sha256').update(`${salt}\n${camera}`).digest('hex')
+  const others = cameras
+    .filter((camera) => !first.includes(camera))
+    .map((camera) => ({ camera, lot: lot(camera) }))
+    .sort((a, b) => (a.lot < b.lot ? -1 : 1))
+  const order = [...first, ...others.map(({ camera }) => camera)]
+  const staged = new Map<string, number>()
+  for (const [stage, percent] of stages.entries()) {
+    const least = stage === 0 ? Math.max(1, first.length) : 0
+    const reach = Math.max(least, Math.ceil((order.length * percent) / 100))
+    for (const camera of order.slice(0, reach)) if (!staged.has(camera)) staged.set(camera, stage)
+  }
+  return staged
+}
+
+export type Verdict =
+  | { kind: 'wait' }
+  | { kind: 'halt'; because: string }
+  /** To the next stage. */
+  | { kind: 'advance' }
+  | { kind: 'done' }
+
+export interface Standing {
+  stage: number
+  lastStage: number
+  /** When the stage began. */
+  sinceMs: number
+  /** After the last camera was confirmed. */
+  soakMs: number
+  turns: readonly Turn[]
+  /** Cameras that went wrong and that a person has said to go on in spite of. */
+  forgiven: number
+}
+
+/** What a roll-out that runs does next. Cameras that are away hold up nothing: they get their turn when they are back. */
+export function verdictOf(standing: Standing, isConnected: (camera: string) => boolean, nowMs: number): Verdict {
+  const { stage, turns } = standing
+  const now = turns.filter((turn) => turn.stage <= stage)
+  const wrong = now.filter(({ state }) => WRONG.has(state))
+  if (wrong.length - standing.forgiven > Math.floor(now.length * FAILURE_SHARE)) {
+    const names = wrong.slice(0, 5).map(({ camera, state }) => `${camera} ${state}`)
+    return { kind: 'halt', because: `${wrong.length} of ${now.length} went wrong: ${names.join(', ')}` }
+  }
+  const isLast = stage >= standing.lastStage
+  if (isLast) return now.every(({ state }) => OVER.has(state)) ? { kind: 'done' } : { kind: 'wait' }
+  const confirmed = now.filter(({ state }) => state === 'confirmed')
+  const unfinished = now.filter(({ state }) => !OVER.has(state))
+  if (confirmed.length === 0 && now.some(({ state }) => state !== 'skipped')) return { kind: 'wait' }
+  if (unfinished.some(({ camera, toldAtMs }) => toldAtMs !== null || isConnected(camera))) return { kind: 'wait' }
+  // A unit that went well and then fell silent did not go well.
+  if (confirmed.some(({ camera }) => !isConnected(camera))) return { kind: 'wait' }
+  const lastMs = Math.max(standing.sinceMs, ...confirmed.map(({ changedAtMs }) => changedAtMs))
+  return nowMs - lastMs >= standing.soakMs ? { kind: 'advance' } : { kind: 'wait' }
+}
+
+/** Whom to tell now, of those whose turn it is: first those that have been told and have not answered. */
+export function toTell(
+  { stage, turns }: Pick<Standing, 'stage' | 'turns'>,
+  isConnected: (camera: string) => boolean,
+): string[] {
+  const open = turns.filter((turn) => turn.stage <= stage && !OVER.has(turn.state))
+  const told = open.filter(({ toldAtMs }) => toldAtMs !== null)
+  const again = told.filter(({ state, camera }) => state === 'waiting' && isConnected(camera))
+  const fresh = open.filter(({ toldAtMs, camera }) => toldAtMs === null && isConnected(camera))
+  const room = Math.max(0, MAX_AT_ONCE - told.length)
+  return [...again, ...fresh.slice(0, room)].map(({ camera }) => camera)
+}
+
+export const isOver = ({ state }: Pick<Turn, 'state'>): boolean => OVER.has(state)
+export const wentWrong = ({ state }: Pick<Turn, 'state'>): boolean => WRONG.has(state)
+
+/** Told so long ago that nothing is to be hoped for. */
+export const isSilent = (turn: Turn, nowMs: number): boolean =>
+  !isOver(turn) && turn.toldAtMs !== null && nowMs - turn.toldAtMs >= ANSWER_MS

@@ -1,0 +1,121 @@
+/** The cameras' turns in a roll-out: read, told by signed commands, ended. Part of roll-outs.ts, which owns table roll_out_turns. */
+import type { Clock } from '../../shared/clock.ts'
+import { DAY_MS } from '../../shared/clock.ts'
+import type { Signer } from '../../shared/signing.ts'
+import { CONFIGURE, topics, UPDATE } from '../../shared/topics.ts'
+import {
+  type ConfigureCommand,
+  cameraSettingsSchema,
+  type RollOutAck,
+  type UpdateCommand,
+} from '../../shared/wire/index.ts'
+import type { Database, Statement } from '../database/database.ts'
+import type { RollOutsTable, RollOutTurnsTable } from '../database/schema-roll-outs.ts'
+import { isOver, isSilent, type Turn, type TurnState } from './plan.ts'
+import type { Releases } from './releases.ts'
+
+/** Of one roll-out: twenty times the largest city that publishes its figures. */
+export const MAX_TURNS = 2_000
+/** Rows in one statement. */
+const INSERT_ROWS = 100
+/** A command that comes later is left by the unit; who is away for longer is told anew. */
+export const COMMAND_MS = DAY_MS
+
+export interface RollOutTurn extends Turn {
+  message: string | null
+}
+export type StoredTurn = RollOutTurn & { targetId: string; token: string; toldAgainMs: number | null }
+
+export interface Turns {
+  /** Statements that store them. */
+  insert(rows: readonly RollOutTurnsTable[]): Statement[]
+  of(number: number): Promise<StoredTurn[]>
+  /** null: there is none of this id. */
+  byTarget(targetId: string): Promise<StoredTurn | null>
+  /** Sends the command of its turn to a camera. */
+  tell(rollOut: RollOutsTable, turn: StoredTurn): Promise<void>
+  /** Ends turns of cameras that are no more, and of those that never answered. Resolves with whether there were any. */
+  endLost(turns: readonly StoredTurn[], active: ReadonlySet<string>): Promise<boolean>
+  record(turn: StoredTurn, ack: RollOutAck): Promise<void>
+}
+
+export interface TurnsDeps {
+  database: Database
+  agency: string
+  releases: Releases
+  signer: Signer
+  httpsPort: () => number
+  publish: (topic: string, payload: Buffer, options: { qos: 0 | 1; retain: boolean }) => Promise<void>
+  clock: Clock
+}
+
+const toTurn = (row: RollOutTurnsTable): StoredTurn => ({
+  ...{ camera: row.camera_id, stage: row.stage, state: row.state as TurnState, message: row.message },
+  ...{ toldAtMs: row.told_at_ms, changedAtMs: row.changed_at_ms },
+  ...{ targetId: row.target_id, token: row.token, toldAgainMs: row.told_again_ms },
+})
+
+export function createTurns(deps: TurnsDeps): Turns {
+  const { database, agency, releases, clock } = deps
+  const { build } = database
+  const set = (targetId: string, change: Partial<RollOutTurnsTable>): Statement =>
+    build.updateTable('roll_out_turns').set(change).where('target_id', '=', targetId)
+
+  return {
+    insert: (rows) =>
+      Array.from({ length: Math.ceil(rows.length / INSERT_ROWS) }, (_, i) =>
+        build.insertInto('roll_out_turns').values(rows.slice(i * INSERT_ROWS, (i + 1) * INSERT_ROWS)),
+      ),
+
+    async of(number) {
+      const rows = await database.read(
+        build.selectFrom('roll_out_turns').selectAll().where('number', '=', number).limit(MAX_TURNS),
+      )
+      return rows.map(toTurn)
+    },
+
+    async byTarget(targetId) {
+      const [row] = await database.read(
+        build.selectFrom('roll_out_turns').selectAll().where('target_id', '=', targetId),
+      )
+      return row === undefined ? null : toTurn(row)
+    },
+
+    async tell(rollOut, turn) {
+      const nowMs = clock.nowMs()
+      // Written down first: who was told and is never heard of again must count.
+      await database.writeBatch([set(turn.targetId, { told_at_ms: turn.toldAtMs ?? nowMs, told_again_ms: nowMs })])
+      const to = {
+        ...{ agency, cameraId: turn.camera, targetId: turn.targetId },
+        ...{ issuedAtMs: nowMs, expiresAtMs: nowMs + COMMAND_MS },
+      }
+      let command: UpdateCommand | ConfigureCommand
+      if (rollOut.sha256 === null) {
+        const settings = cameraSettingsSchema.parse(JSON.parse(rollOut.settings ?? '{}'))
+        command = { ...to, version: rollOut.number, settings }
+      } else {
+        const { version, compatible, sha256, bytes } = await releases.get(rollOut.sha256)
+        const fetch = { port: deps.httpsPort(), path: `/api/v1/releases/${sha256}/bundle`, token: turn.token }
+        command = { ...to, release: { version, compatible, sha256, bytes }, fetch }
+      }
+      const envelope = deps.signer.seal(Buffer.from(JSON.stringify(command)))
+      const topic = topics.command(agency, turn.camera, rollOut.kind === 'image' ? UPDATE : CONFIGURE, turn.targetId)
+      await deps.publish(topic, Buffer.from(JSON.stringify(envelope)), { qos: 0, retain: false })
+    },
+
+    async endLost(turns, active) {
+      const nowMs = clock.nowMs()
+      const ending = turns.flatMap((turn) => {
+        if (isOver(turn)) return []
+        const state = active.has(turn.camera) ? (isSilent(turn, nowMs) ? 'silent' : null) : 'skipped'
+        return state === null ? [] : [set(turn.targetId, { state, changed_at_ms: nowMs })]
+      })
+      if (ending.length > 0) await database.writeBatch(ending)
+      return ending.length > 0
+    },
+
+    async record(turn, { state, message }) {
+      await database.writeBatch([set(turn.targetId, { state, message, changed_at_ms: clock.nowMs() })])
+    },
+  }
+}

@@ -1,0 +1,238 @@
+/**
+ * Settings of the camera that came from afar: laid over the unit's own configuration, tried, and kept only when frames are read with them.
+ * What is tried and what is kept stand in one file of the data folder; a process that dies on trial goes back after a few starts.
+ * Opened by main.ts at each start; the inbox hands commands to it.
+ */
+import { join } from 'node:path'
+import { z } from 'zod'
+import { type Clock, MINUTE_MS, SECOND_MS } from '../../shared/clock.ts'
+import { checkConfig } from '../../shared/config.ts'
+import { toAppError } from '../../shared/errors.ts'
+import type { Log } from '../../shared/log.ts'
+import { readFileIfThere, writeFileDurably } from '../../shared/secret-file.ts'
+import type { Verifier } from '../../shared/signing.ts'
+import {
+  type CameraSettings,
+  cameraSettingsSchema,
+  configureCommandSchema,
+  MAX_ROLL_OUT_COMMAND_BYTES,
+  MAX_SETTINGS_BYTES,
+  type RollOutAck,
+  rollOutAckSchema,
+} from '../../shared/wire/index.ts'
+import { type EdgeConfig, edgeConfigSchema } from '../config.ts'
+import { openSigned } from '../hotlist/manifest.ts'
+import { ackOf, addresseeProblem } from './acks.ts'
+
+export const SETTINGS_FILE = 'settings.json'
+/** A process that starts so often on trial without becoming well dies of what is tried. */
+export const MAX_TRIAL_STARTS = 3
+/** No frame for so long on trial: back to the settings of before. */
+export const TRIAL_MS = 10 * MINUTE_MS
+/** Frames must be read and the cloud be reached for so long. */
+export const WELL_MS = 15 * SECOND_MS
+/** Between two looks. */
+const LOOK_MS = SECOND_MS
+
+const versionSchema = z.strictObject({
+  version: z.int().min(1),
+  targetId: z.uuidv7(),
+  settings: cameraSettingsSchema,
+})
+const fileSchema = z.strictObject({
+  kept: versionSchema.nullable(),
+  trial: versionSchema.extend({ starts: z.int().min(0) }).nullable(),
+  /** The newest version that was ever taken. */
+  newest: z.int().min(0),
+  ack: rollOutAckSchema.nullable(),
+})
+type SettingsFile = z.infer<typeof fileSchema>
+
+export interface SettingsDeps {
+  dataFolder: string
+  clock: Clock
+  log: Log
+}
+
+export interface CommandDeps {
+  agency: string
+  cameraId: string
+  verifier: Verifier
+  clockState: { readonly state: 'synced' | 'unsynced' }
+  /** Frames that were read or seen to be still, since the process started. */
+  framesRead: () => number
+  isConnected: () => boolean
+  /** The acknowledgement has changed. */
+  onAck: (ack: RollOutAck) => void
+  /** The camera is to start again with other settings. */
+  restart: () => void
+}
+
+export interface Settings {
+  /** The unit's own configuration with what came from afar. */
+  readonly config: EdgeConfig
+  /** 0: the unit's own alone. */
+  readonly version: number
+  /** Of the newest command; null: there has been none. */
+  readonly ack: RollOutAck | null
+  /** A command as it was received. Resolves with what is to be acknowledged; rejects with `storage_full` or `unavailable`. */
+  take(targetId: string, envelope: Uint8Array, deps: CommandDeps): Promise<RollOutAck>
+  /** Watches a trial until `signal` aborts; resolves at once when nothing is tried. */
+  run(deps: CommandDeps, signal: AbortSignal): Promise<void>
+}
+
+/** `settings` laid over `config`. Throws `configuration` when the two do not go together. */
+export function withSettings(config: EdgeConfig, settings: CameraSettings): EdgeConfig {
+  const { source, vision, track, ...others } = settings
+  const merged = {
+    ...{ ...config, ...others },
+    source: { ...config.source, ...source },
+    vision: { ...config.vision, ...vision },
+    track: { ...config.track, ...track },
+  }
+  return checkConfig(merged, edgeConfigSchema, 'settings')
+}
+
+/** Reads what is kept and tried; a start on trial is counted before anything is opened with it. */
+export async function openSettings(own: EdgeConfig, deps: SettingsDeps): Promise<Settings> {
+  const { clock, log } = deps
+  const path = join(deps.dataFolder, SETTINGS_FILE)
+  let file = await read(path, log)
+  let config = own
+
+  async function write(next: SettingsFile): Promise<void> {
+    await writeFileDurably(path, JSON.stringify(next))
+    file = next
+  }
+
+  async function goBack(message: string): Promise<RollOutAck | null> {
+    const { trial } = file
+    if (trial === null) return null
+    const ack = ackOf(trial.targetId, 'rolled_back', message, clock)
+    log.warn('settings_rolled_back', { version: trial.version, reason: message })
+    await write({ ...file, trial: null, ack })
+    return ack
+  }
+
+  async function confirm(): Promise<RollOutAck | null> {
+    const { trial } = file
+    if (trial === null) return null
+    const { starts: _starts, ...kept } = trial
+    const ack = ackOf(trial.targetId, 'confirmed', null, clock)
+    log.info('settings_confirmed', { version: trial.version })
+    await write({ ...file, kept, trial: null, ack })
+    return ack
+  }
+
+  if (file.trial !== null) {
+    const { trial } = file
+    if (trial.starts >= MAX_TRIAL_STARTS) await goBack(`the camera did not stay up with it, ${trial.starts} times`)
+    else {
+      try {
+        config = withSettings(own, trial.settings)
+        await write({ ...file, trial: { ...trial, starts: trial.starts + 1 } })
+      } catch (thrown) {
+        config = own
+        await goBack(toAppError(thrown).message)
+      }
+    }
+  }
+  if (file.trial === null && file.kept !== null) {
+    try {
+      config = withSettings(own, file.kept.settings)
+    } catch (thrown) {
+      // Other software, or another file on the unit: reading plates by its own settings is better than not at all.
+      log.error('settings_not_used', { version: file.kept.version, reason: toAppError(thrown).message })
+    }
+  }
+
+  const tried = file.trial
+  return {
+    config,
+    get version() {
+      return file.trial?.version ?? file.kept?.version ?? 0
+    },
+    get ack() {
+      return file.ack
+    },
+
+    async take(targetId, envelope, to) {
+      const answered = async (state: RollOutAck['state'], message: string | null) => {
+        const ack = ackOf(targetId, state, message, clock)
+        await write({ ...file, ack })
+        return ack
+      }
+      if (file.ack?.targetId === targetId) return file.ack
+      let command: z.infer<typeof configureCommandSchema>
+      try {
+        command = openSigned(to.verifier, configureCommandSchema, envelope, MAX_ROLL_OUT_COMMAND_BYTES).value
+      } catch (thrown) {
+        // Not signed by the cloud: nothing is stored for it.
+        return ackOf(targetId, 'refused', toAppError(thrown).message, clock)
+      }
+      const problem = addresseeProblem(command, targetId, to, clock)
+      if (problem !== null) return ackOf(targetId, 'refused', problem, clock)
+      const { version, settings } = command
+      if (version <= file.newest) return answered('refused', `version ${file.newest} has been here already`)
+      if (file.trial !== null) return answered('refused', `version ${file.trial.version} is being tried`)
+      if (Buffer.byteLength(JSON.stringify(settings)) > MAX_SETTINGS_BYTES)
+        return answered('refused', `more than ${MAX_SETTINGS_BYTES} bytes of settings`)
+      try {
+        withSettings(own, settings)
+      } catch (thrown) {
+        return answered('refused', toAppError(thrown).message)
+      }
+      const ack = ackOf(targetId, 'probation', null, clock)
+      await write({ ...file, trial: { version, targetId, settings, starts: 0 }, newest: version, ack })
+      log.info('settings_tried', { version })
+      to.restart()
+      return ack
+    },
+
+    async run(to, signal) {
+      if (tried === null || file.trial === null) return
+      const startedAtMs = clock.monotonicMs()
+      let wellSinceMs: number | null = null
+      let frames = 0
+      let frameAtMs = startedAtMs
+      const endedBy = async (ending: Promise<RollOutAck | null>) => {
+        const ack = await ending
+        if (ack !== null) to.onAck(ack)
+        return ack?.state ?? null
+      }
+      while (!signal.aborted) {
+        await clock.sleep(LOOK_MS, signal).catch(() => {})
+        if (signal.aborted) return
+        const nowMs = clock.monotonicMs()
+        if (to.framesRead() > frames) {
+          frames = to.framesRead()
+          frameAtMs = nowMs
+        }
+        const isRead = frames > 0 && nowMs - frameAtMs < WELL_MS
+        wellSinceMs = isRead && to.isConnected() ? (wellSinceMs ?? nowMs) : null
+        if (wellSinceMs !== null && nowMs - wellSinceMs >= WELL_MS) {
+          await endedBy(confirm())
+          return
+        }
+        // Without a link the settings are not to blame: they are tried until it is back.
+        if (!isRead && nowMs - Math.max(startedAtMs, frameAtMs) >= TRIAL_MS) {
+          await endedBy(goBack(`no frame was read for ${TRIAL_MS / MINUTE_MS} minutes`))
+          to.restart()
+          return
+        }
+      }
+    },
+  }
+}
+
+async function read(path: string, log: Log): Promise<SettingsFile> {
+  const none: SettingsFile = { kept: null, trial: null, newest: 0, ack: null }
+  const text = await readFileIfThere(path)
+  if (text === null) return none
+  try {
+    return fileSchema.parse(JSON.parse(text))
+  } catch (thrown) {
+    log.error('settings_not_read', { path, error: toAppError(thrown).message })
+    return none
+  }
+}
