@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert'
 import { systemClock } from '../../shared/clock.ts'
 import { silentLog } from '../../shared/log.ts'
 import { MAX_MASKS, MAX_POLYGON_POINTS, MIN_REGION_SIDE, type Polygon } from '../../shared/polygon.ts'
-import { type Areas, areasSchema, isReported, maskedSpans, searchedPart, WHOLE_PICTURE } from './areas.ts'
+import { type Areas, areasSchema, isReported, maskedCells, maskedSpans, searchedPart, WHOLE_PICTURE } from './areas.ts'
 import { openVision } from './door.ts'
 import { cornersOfRegion } from './geometry.ts'
 import { DETECTORS, type Region, type VisionDoor, visionConfigSchema } from './types.ts'
@@ -99,6 +99,16 @@ test('each pixel that a mask touches is black, to the edges of the picture and n
     ]),
     ['########', '#######.', '######..', '####....', '###.....', '##......'],
   )
+})
+
+test('cells that a mask touches are masked, and those beside them', () => {
+  const cells = maskedCells({ region: null, masks: [box(0.5, 0.5, 0.6, 0.6)] }, 10, 10)
+  const masked = [...cells].flatMap((value, i) => (value === 1 ? [[i % 10, Math.floor(i / 10)]] : []))
+  const columns = masked.map(([column = 0]) => column)
+  const rows = masked.map(([, row = 0]) => row)
+  assert.equal([Math.min(...columns), Math.max(...columns)], [Math.min(...rows), Math.max(...rows)])
+  assert.ok(Math.min(...columns) <= 4 && Math.max(...columns) >= 6 && masked.length < 40, JSON.stringify(masked))
+  assert.ok(maskedCells(WHOLE_PICTURE, 10, 10).every((value) => value === 0))
 })
 
 test('the searched part holds the region with a margin, in whole pixels of the picture', () => {

@@ -76,6 +76,25 @@ export function isReported(areas: Areas, corners: Corners, widthPx: number, heig
   return areas.masks.every((mask) => !touches(mask, larger))
 }
 
+/** One byte a cell of a grid over the picture, 1 where a mask is in the cell or beside it. */
+export function maskedCells({ masks }: Areas, columns: number, rows: number): Uint8Array {
+  const cells = new Uint8Array(columns * rows)
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const [left, right] = [(column - 1) / columns, (column + 2) / columns]
+      const [top, bottom] = [(row - 1) / rows, (row + 2) / rows]
+      const around: Polygon = [
+        [left, top],
+        [right, top],
+        [right, bottom],
+        [left, bottom],
+      ]
+      if (masks.some((mask) => touches(mask, around))) cells[row * columns + column] = 1
+    }
+  }
+  return cells
+}
+
 /** Bytes of a picture's buffer that are to be black: first, and the one behind the last. */
 export type Span = readonly [number, number]
 

@@ -1,7 +1,7 @@
 /** One frame in, its plates out: decode → detect → read → rank. Runs in the vision process; edge/vision/child.ts calls it. */
 import { createHash } from 'node:crypto'
 import type { Region } from '../../shared/wire/sighting.ts'
-import { type Areas, createBlackener, isReported, searchedPart, WHOLE_PICTURE } from './areas.ts'
+import { type Areas, createBlackener, isReported, maskedCells, searchedPart, WHOLE_PICTURE } from './areas.ts'
 import { openCandorDetector } from './detect-candor.ts'
 import { openCascadeDetector } from './detect-cascade.ts'
 import { openPpocrDetector } from './detect-ppocr.ts'
@@ -69,13 +69,14 @@ export async function openFrameReader(
   const jurisdictions = createJurisdictionReader(models.tesseractFolder)
   let areas = WHOLE_PICTURE
   let blacken = createBlackener(areas)
+  let hidden = maskedCells(areas, VIEW_GRID.columns, VIEW_GRID.rows)
 
   /** How the picture itself is; of a video also whether the view is the one that was learned. */
   const look = (picture: Picture, isVideo: boolean) =>
     withMat(picture, (mat) => {
       const whole = { x: 0, y: 0, width: mat.cols, height: mat.rows }
       const cells = isVideo ? patch(mat, whole, VIEW_GRID.columns, VIEW_GRID.rows) : null
-      return watch.look(greyPicture(mat, whole), cells)
+      return watch.look(greyPicture(mat, whole), cells, hidden)
     })
 
   return {
@@ -83,6 +84,7 @@ export async function openFrameReader(
     setAreas(next) {
       areas = next
       blacken = createBlackener(next)
+      hidden = maskedCells(next, VIEW_GRID.columns, VIEW_GRID.rows)
     },
     async read(encoded, { unlessStill, isVideo, previewPx }) {
       // The same areas from the first to the last look at a frame, whatever is set meanwhile.
@@ -98,7 +100,7 @@ export async function openFrameReader(
       const { widthPx, heightPx } = picture
       took('decode')
       const searched = searchedPart(seen, widthPx, heightPx)
-      // Before the masks: their own edges are sharper than any lens, and stay where they are when the camera is turned.
+      // Before the masks, whose own edges are sharper than any lens and stay where they are when the camera is turned. Nothing under them is kept.
       const looked = watch.isDue() ? { picture: look(picture, isVideo) } : {}
       const sharp = previewPx === null ? null : withMat(picture, (mat) => sharpness(greyPicture(mat, searched)))
       took('scene')

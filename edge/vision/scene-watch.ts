@@ -19,8 +19,8 @@ const BAND_BYTES = 4 + CELLS
 export interface SceneWatch {
   /** Time for the next look? */
   isDue(): boolean
-  /** `cells` are RGB, VIEW_GRID; null for frames that do not follow each other, of which each may show another view. */
-  look(grey: GreyPicture, cells: Uint8Array | null): ScenePicture
+  /** `cells` are RGB, VIEW_GRID; null for frames that do not follow each other, of which each may show another view. `hidden`: as `View` has it. */
+  look(grey: GreyPicture, cells: Uint8Array | null, hidden?: Uint8Array): ScenePicture
 }
 
 /** `file`: where the learned view is kept; null: nowhere. */
@@ -30,11 +30,11 @@ export function openSceneWatch(file: string | null, monotonicMs: () => number, i
   let looks = 0
   return {
     isDue: () => monotonicMs() - lookedAtMs >= intervalMs,
-    look(grey, cells) {
+    look(grey, cells, hidden) {
       lookedAtMs = monotonicMs()
       const bright = luminance(grey)
       const sharp = sharpness(grey)
-      const found = cells === null ? null : view.look(cells, bright)
+      const found = cells === null ? null : view.look(cells, bright, hidden)
       looks += cells === null ? 0 : 1
       if (file !== null && looks > 0 && looks % KEEP_EVERY_LOOKS === 0) writeKept(file, view.kept())
       const moved = found === null ? null : { x: found.shift.x * grey.widthPx, y: found.shift.y * grey.heightPx }

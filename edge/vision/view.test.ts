@@ -129,6 +129,26 @@ test('what was learned is known again after a restart', () => {
   assert.ok((view.look(street({}), DAY)?.likeness ?? 0) > 0.85)
 })
 
+test('under a mask nothing is compared, and nothing of it is kept', () => {
+  const hidden = new Uint8Array(COLUMNS * ROWS).map((_, i) => (i % COLUMNS < COLUMNS / 3 ? 1 : 0))
+  const view = createView(null)
+  for (let look = 0; look < LEARNED_LOOKS; look++) view.look(street({}), DAY, hidden)
+  const kept = view.kept().bands.find((band) => band !== null)?.outlines ?? new Uint8Array()
+  assert.ok(kept.some((value) => value > 0))
+  assert.ok(kept.every((value, i) => hidden[i] === 0 || value === 0))
+  let found = view.look(street({ right: 6 }), DAY, hidden)
+  for (let look = 0; look < 25; look++) found = view.look(street({ right: 6 }), DAY, hidden)
+  assert.ok(Math.abs((found?.shift.x ?? 0) - 6 / COLUMNS) <= 1 / COLUMNS, `moved by ${found?.shift.x}`)
+  const all = new Uint8Array(COLUMNS * ROWS).fill(1)
+  const blind = createView(null)
+  let seen = blind.look(street({}), DAY, all)
+  for (let look = 0; look < 2 * LEARNED_LOOKS; look++) seen = blind.look(street({}), DAY, all)
+  assert.ok(
+    seen === null ||
+      Object.values({ ...seen, ...seen.shift }).every((value) => typeof value === 'object' || Number.isFinite(value)),
+  )
+})
+
 const grey = { widthPx: 1_920, heightPx: 1_080, pixels: new Uint8Array(1_920 * 1_080).fill(DAY) }
 
 function inFolder(work: (file: string) => void): void {

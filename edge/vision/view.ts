@@ -39,8 +39,11 @@ export interface Likeness {
 }
 
 export interface View {
-  /** `cells`: RGB, VIEW_GRID. Null until the first light is learned, and in the dark. */
-  look(cells: Uint8Array, luminance: number): Likeness | null
+  /**
+   * `cells`: RGB, VIEW_GRID; of those that are 1 in `hidden`, under a privacy mask, nothing is compared or kept. Null until the first light is
+   * learned, and in the dark.
+   */
+  look(cells: Uint8Array, luminance: number, hidden?: Uint8Array): Likeness | null
   /** What was learned, for `createView` of the next run. */
   kept(): KeptView
 }
@@ -73,8 +76,9 @@ export function createView(before: KeptView | null): View {
   }
 
   return {
-    look(cells, luminance) {
+    look(cells, luminance, hidden) {
       const now = outlines(cells)
+      if (hidden !== undefined) for (let i = 0; i < CELLS; i++) if (hidden[i] === 1) now[i] = 0
       const seen = recent === null ? now : recent.map((value, i) => value + RECENT * ((now[i] ?? 0) - value))
       recent = seen
       const band = LIGHT_BANDS.findIndex((bound) => luminance < bound) - 1
