@@ -8,12 +8,13 @@
  */
 import { spawn } from 'node:child_process'
 import { readdir, readFile, stat } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { z } from 'zod'
 
-/** Files that run at the same time; more only makes time limits fail on a small machine. */
-const CONCURRENCY = 2
+/** Files that run at the same time, of each processor: about half of a file's time is waiting for brokers, browsers and timers. */
+const FILES_A_PROCESSOR = 2
 /** A test file that takes longer hangs, ms. */
 export const DEFAULT_TIME_LIMIT_MS = 10 * 60_000
 /** Output kept of one file, characters; the end is what explains a failure. */
@@ -156,7 +157,7 @@ export function totalsLine(totals: Totals): string {
   return `${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`
 }
 
-/** Runs the files, at most CONCURRENCY at once, and prints each as it ends, with the output of those that failed. */
+/** Runs the files, several at once, and prints each as it ends, with the output of those that failed. */
 export async function runTests(
   files: readonly string[],
   options: { root: string; timeLimitMs: number; allowedSkips: ReadonlySet<string>; print: (line: string) => void },
@@ -176,7 +177,7 @@ export async function runTests(
       else options.print(`${result.output}\n  FAIL  ${result.file}  ${result.problem} (${counts}, ${seconds})`)
     }
   }
-  await Promise.all(Array.from({ length: CONCURRENCY }, work))
+  await Promise.all(Array.from({ length: FILES_A_PROCESSOR * availableParallelism() }, work))
   return totals
 }
 
