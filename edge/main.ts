@@ -179,7 +179,7 @@ export async function runEdge(config: EdgeConfig, deps: EdgeDeps, signal: AbortS
         uplink.run(rest.signal),
         runRetention({ outbox, hotlists, policy, clockState, clock, log }, rest.signal),
         runMemory({ memory, repeats, pipeline, clock }, rest.signal),
-        runHealth(healthDeps, config.healthIntervalMs, rest.signal),
+        runHealth(healthDeps, config, rest.signal),
         clockState.run(rest.signal),
       ].map((part) => part.catch(fail)),
     )
