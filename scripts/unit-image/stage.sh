@@ -71,10 +71,55 @@ make_stage() {
   [ -z "$hil" ] || put_files "$checkout/scripts/hil-image/files" "$stage"
   [ -z "$hil" ] || systemctl --root="$stage" enable candor-hil.service >>"$work/units.log" 2>&1
   if [ -n "$break_edge" ]; then
-    rm -f "$stage/opt/candor/edge/main.ts"
-    printf 'throw new Error("a release that does not work, made by scripts/image --break-edge")\n' >"$stage/opt/candor/edge/main.ts"
+    rm -f "$stage/opt/candor/edge/main.js"
+    printf 'throw new Error("a release that does not work, made by scripts/image --break-edge")\n' >"$stage/opt/candor/edge/main.js"
   fi
+  [ -n "$break_edge" ] || try_stage
   say "the root: $(du -sm "$stage" | cut -f 1) MB, $((SECONDS - started)) s"
+}
+
+# As in_root of arm64/emulator.sh, in the tree of an image. Started by in_tree in namespaces of its own.
+inside_tree() { # HANDLER TREE CPU COMMAND…
+  local handler="$1" tree="$2" cpu="$3" device
+  shift 3
+  if [ "$handler" = private ]; then
+    mount -t binfmt_misc binfmt_misc "$cache/binfmt"
+    register "$cache/binfmt"
+  fi
+  mount --rbind /proc "$tree/proc"
+  mount --bind "$cache/cpuinfo" "$tree/proc/cpuinfo"
+  mount -t tmpfs tmpfs "$tree/tmp"
+  mount -t tmpfs tmpfs "$tree/dev"
+  for device in null zero random urandom; do
+    : >"$tree/dev/$device"
+    mount --bind "/dev/$device" "$tree/dev/$device"
+  done
+  mkdir -p "$tree/dev/shm"
+  exec env -i PATH=/usr/bin:/bin HOME=/tmp "QEMU_CPU=$cpu" OPENCV4NODEJS_DISABLE_AUTOBUILD=1 \
+    OPENCV4NODEJS_DISABLE_EXTERNAL_MEM_TRACKING=1 "$(command -v chroot)" "$tree" "$@"
+}
+
+in_tree() { # TREE COMMAND…
+  local tree="$1" status=0
+  shift
+  "${enter[@]}" bash "$self" --inside-tree "$handler" "$tree" "$cpu" "$@" &
+  running=$!
+  wait "$running" || status=$?
+  running=''
+  return "$status"
+}
+
+# Everything that a camera loads, out of this very tree, by the emulator: what is missing shows here and not on a pole.
+try_stage() {
+  in_tree "$stage" /usr/bin/node --input-type=module -e '
+    import { createRequire } from "node:module"
+    const require = createRequire("/opt/candor/edge/main.js")
+    for (const name of ["better-sqlite3", "sharp", "onnxruntime-node", "node-gphoto2", "opencv4nodejs", "tesseract.js"]) require(name)
+    await import("opencv4nodejs").catch(() => {})
+    await import("/opt/candor/edge/main.js")
+    await import("/opt/candor/edge/vision/tesseract.js")
+    await import("/opt/candor/edge/vision/opencv.js")
+  ' >"$work/try.log" 2>&1 || { tail -n 12 "$work/try.log" >&2; fail 'the camera does not load in the root' "see $work/try.log"; }
 }
 
 # Files of this repository have no owner and no mode but "can be started" of their own there.
@@ -93,7 +138,7 @@ put_programs() {
   install -m 755 /dev/stdin "$stage/usr/bin/candor" <<'PROGRAM'
 #!/bin/sh
 export OPENCV4NODEJS_DISABLE_AUTOBUILD=1 OPENCV4NODEJS_DISABLE_EXTERNAL_MEM_TRACKING=1
-exec /usr/bin/node --import /opt/candor/node_modules/tsx/dist/loader.mjs /opt/candor/scripts/unit/candor.ts "$@"
+exec /usr/bin/node /opt/candor/scripts/unit/candor.js "$@"
 PROGRAM
   install -m 755 /dev/stdin "$stage/usr/lib/candor/slots" <<'PROGRAM'
 #!/bin/sh
