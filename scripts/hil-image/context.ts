@@ -21,6 +21,9 @@ export interface Context {
   readonly world: World
   readonly disk: string
   readonly firmware: string
+  /** Bundles of all releases, the forged ones too, in one folder, and that as a disk. */
+  readonly bundlesFolder: string
+  readonly bundlesDisk: string
   bundle(version: string): string
   image(): string
   /** Runs a program, its output into a log of that name; rejects unless it ends with 0. Resolves with its last lines. */
@@ -44,14 +47,23 @@ export function createContext(checkout: string, folder: string, world: World): C
     world,
     disk: join(folder, 'card.img'),
     firmware: join(out(FIRST), 'u-boot-qemu-arm64.bin'),
-    bundle: (version) => join(out(version), `candor-unit-${version}-arm64.raucb`),
+    bundlesFolder: join(folder, 'bundles'),
+    bundlesDisk: join(folder, 'bundles.img'),
+    bundle: (version) => join(folder, 'bundles', `candor-unit-${version}-arm64.raucb`),
     image: () => join(out(FIRST), `candor-unit-${FIRST}-arm64.img.zst`),
     run: (log, program, args) => run(checkout, join(folder, `${log}.log`), program, args),
     async switchOn() {
       if (machine !== null && !machine.exited) return machine
-      if (!existsSync(context.disk)) throw new AppError('conflict', 'there is no card yet', { hint: 'run the step flash first' })
+      if (!existsSync(context.disk))
+        throw new AppError('conflict', 'there is no card yet', { hint: 'run the step flash first' })
       machine = await startMachine({
-        ...{ folder: join(folder, 'machine'), disk: context.disk, firmware: context.firmware, hasTpm: false },
+        ...{
+          folder: join(folder, 'machine'),
+          disk: context.disk,
+          firmware: context.firmware,
+          tpmDisk: null,
+          bundlesDisk: existsSync(context.bundlesDisk) ? context.bundlesDisk : null,
+        },
       })
       return machine
     },
@@ -92,7 +104,12 @@ function run(cwd: string, logFile: string, program: string, args: readonly strin
     child.once('close', (code) => {
       log.end()
       if (code === 0) resolve(lines.join('\n'))
-      else reject(new AppError('internal', `${program} ended with ${code}: ${lines.slice(-3).join(' ')}`, { hint: `its log: ${logFile}` }))
+      else
+        reject(
+          new AppError('internal', `${program} ended with ${code}: ${lines.slice(-3).join(' ')}`, {
+            hint: `its log: ${logFile}`,
+          }),
+        )
     })
   })
 }

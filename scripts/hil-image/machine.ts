@@ -1,20 +1,23 @@
 /**
- * A camera unit's hardware as QEMU imitates it: the machine `virt` with U-Boot, a disk file as its card, a TPM 2.0 by swtpm, a watchdog, a network
+ * A camera unit's hardware as QEMU imitates it: the machine `virt` with U-Boot, a disk file as its card, a watchdog, a network
  * from which 10.0.2.2 is this machine, and the port of the test image's shell. Used by the steps of stage.ts.
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../../shared/errors.ts'
 
 export interface MachineFiles {
-  /** Sockets, logs and the TPM's state. */
+  /** Sockets and logs. */
   folder: string
   disk: string
   firmware: string
-  hasTpm: boolean
+  /** A disk with the state of a TPM 2.0, which the test image then has; null: the unit has none. */
+  tpmDisk: string | null
+  /** A disk with bundles to be updated to; null: none. */
+  bundlesDisk: string | null
 }
 
 export interface Answer {
@@ -64,32 +67,16 @@ function eachLine(socket: Socket, onLine: (line: string) => void): void {
   socket.on('error', () => {})
 }
 
-async function startTpm(folder: string): Promise<{ process: ChildProcess; socket: string }> {
-  const state = join(folder, 'tpm')
-  mkdirSync(state, { recursive: true })
-  const socket = join(folder, 'tpm.socket')
-  rmSync(socket, { force: true })
-  const tpm = spawn(
-    'swtpm',
-    [
-      'socket',
-      '--tpm2',
-      '--tpmstate',
-      `dir=${state}`,
-      '--ctrl',
-      `type=unixio,path=${socket}`,
-      '--flags',
-      'startup-clear',
-    ],
-    {
-      stdio: 'ignore',
-    },
-  )
-  ;(await connected(socket)).destroy()
-  return { process: tpm, socket }
-}
+/** A disk that the unit finds by its serial number. */
+const further = (serial: string, file: string | null) =>
+  file === null
+    ? []
+    : [
+        ...['-drive', `if=none,id=${serial},file=${file},format=raw,cache=writeback`],
+        ...['-device', `virtio-blk-pci,drive=${serial},serial=${serial}`],
+      ]
 
-export async function startMachine(files: MachineFiles, more: readonly string[] = []): Promise<Machine> {
+export async function startMachine(files: MachineFiles): Promise<Machine> {
   const { folder, disk, firmware } = files
   mkdirSync(folder, { recursive: true })
   const paths = { qmp: join(folder, 'qmp'), shell: join(folder, 'shell'), console: join(folder, 'console.log') }
@@ -101,7 +88,6 @@ export async function startMachine(files: MachineFiles, more: readonly string[] 
       return 0
     }
   })()
-  const tpm = files.hasTpm ? await startTpm(folder) : null
   const errors = openSync(join(folder, 'qemu.log'), 'a')
   const qemu = spawn(
     'qemu-system-aarch64',
@@ -135,17 +121,8 @@ export async function startMachine(files: MachineFiles, more: readonly string[] 
       ...['-device', 'virtio-serial-pci', '-chardev', `socket,id=shell,path=${paths.shell},server=on,wait=off`],
       ...['-device', 'virtserialport,chardev=shell,name=candor.hil'],
       ...['-qmp', `unix:${paths.qmp},server=on,wait=off`],
-      ...(tpm === null
-        ? []
-        : [
-            '-chardev',
-            `socket,id=tpm,path=${tpm.socket}`,
-            '-tpmdev',
-            'emulator,id=tpm0,chardev=tpm',
-            '-device',
-            'tpm-tis-device,tpmdev=tpm0',
-          ]),
-      ...more,
+      ...further('candor-tpm', files.tpmDisk),
+      ...further('candor-bundles', files.bundlesDisk),
     ],
     { stdio: ['ignore', errors, errors] },
   )
@@ -154,7 +131,6 @@ export async function startMachine(files: MachineFiles, more: readonly string[] 
   const exited = new Promise<void>((resolve) => {
     qemu.once('exit', () => {
       hasExited = true
-      tpm?.process.kill()
       resolve()
     })
   })
@@ -226,6 +202,3 @@ export function growFile(path: string, bytes: number): void {
   const { status } = spawnSync('truncate', ['-s', String(bytes), path])
   if (status !== 0) throw new AppError('storage_full', `${path} cannot be made ${bytes} bytes long`)
 }
-
-export const note = (folder: string, name: string, value: object) =>
-  writeFileSync(join(folder, name), JSON.stringify(value, null, 2))

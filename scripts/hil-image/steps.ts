@@ -1,7 +1,7 @@
 /** The steps of `scripts/hil image` up to the updates: build, flash, enrol, read, match, plug, hang. Each resolves with what was seen. Run by stage.ts. */
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { copyFile, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFile, open, readFile, stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { BAD, BOOT_MS, CAMERA, type Context, FIRST, GOOD } from './context.ts'
 import { growFile } from './machine.ts'
 import { awaitReading, awaitShell, edgeStatus, readJson, sure, until } from './unit.ts'
@@ -28,20 +28,52 @@ const SETTINGS = {
 }
 const seconds = (sinceMs: number) => `${Math.round((performance.now() - sinceMs) / 1_000)} s`
 
+/** As the releases were made, and the good one with a bit changed in its signature or in what is signed. */
+export const FORGED = ['signature', 'payload'] as const
+
+async function makeBundlesDisk({ bundlesFolder, bundlesDisk, bundle, folder, run }: Context): Promise<void> {
+  rmSync(bundlesFolder, { recursive: true, force: true })
+  rmSync(bundlesDisk, { force: true })
+  mkdirSync(bundlesFolder)
+  for (const version of [GOOD, BAD])
+    renameSync(join(folder, 'out', version, basename(bundle(version))), bundle(version))
+  for (const what of FORGED) {
+    const forged = join(bundlesFolder, `forged-${what}.raucb`)
+    await copyFile(bundle(GOOD), forged)
+    const { size } = await stat(forged)
+    const handle = await open(forged, 'r+')
+    const at = what === 'signature' ? size - 600 : 50_000_000
+    const byte = Buffer.alloc(1)
+    await handle.read(byte, 0, 1, at)
+    await handle.write(Buffer.from([(byte[0] ?? 0) ^ 1]), 0, 1, at)
+    await handle.close()
+  }
+  await run('bundles-disk', 'mke2fs', ['-q', '-t', 'ext4', '-d', bundlesFolder, bundlesDisk, '2G'])
+}
+
 const build: Step = {
   name: 'build',
   what: 'image, and bundles of a good and of a bad release',
-  async run({ run, folder }) {
+  async run(context) {
+    const { run, folder } = context
     const common = ['--hil', '--confirm-within', CONFIRM_WITHIN_SECONDS, '--keys', join(folder, 'keys')]
     const made = (version: string, more: string[]) => {
       rmSync(join(folder, 'out', version), { recursive: true, force: true })
-      return run(`build-${version}`, './scripts/image', [...common, '--version', version, '--out', join(folder, 'out', version), ...more])
+      return run(`build-${version}`, './scripts/image', [
+        ...common,
+        '--version',
+        version,
+        '--out',
+        join(folder, 'out', version),
+        ...more,
+      ])
     }
     const startedMs = performance.now()
     await made(FIRST, [])
     const taken = seconds(startedMs)
     await made(GOOD, ['--bundle-only'])
     await made(BAD, ['--bundle-only', '--break-edge'])
+    await makeBundlesDisk(context)
     return `image in ${taken} (Debian and npm packages kept from before), all three in ${seconds(startedMs)}`
   },
 }
@@ -64,7 +96,8 @@ const flash: Step = {
     const changed = join(folder, 'changed')
     rmSync(changed, { recursive: true, force: true })
     mkdirSync(changed)
-    for (const name of readdirSync(join(folder, 'out', FIRST))) await copyFile(join(folder, 'out', FIRST, name), join(changed, name))
+    for (const name of readdirSync(join(folder, 'out', FIRST)))
+      await copyFile(join(folder, 'out', FIRST, name), join(changed, name))
     const image = join(changed, context.image().split('/').at(-1) ?? '')
     const bytes = await readFile(image)
     bytes[1_000_000] = (bytes[1_000_000] ?? 0) ^ 1
@@ -74,7 +107,8 @@ const flash: Step = {
       (error: Error) => error.message,
     )
     rmSync(changed, { recursive: true, force: true })
-    if (!refusal.includes('not the file that was signed')) throw new Error(`an image with one changed bit was ${refusal}`)
+    if (!refusal.includes('not the file that was signed'))
+      throw new Error(`an image with one changed bit was ${refusal}`)
     return `${taken} with reading back; an image with one changed bit is refused`
   },
 }
@@ -95,7 +129,10 @@ const enrol: Step = {
     await awaitReading(machine, BOOT_MS)
     const readAfter = seconds(machine.startedMs)
     await until('a sighting in the cloud', BOOT_MS, async () => world.held(CAMERA).length > 0)
-    const left = await sure(machine, 'mkdir -p /run/look && mount -o ro /dev/disk/by-partlabel/CANDOR /run/look && ls /run/look/candor && umount /run/look')
+    const left = await sure(
+      machine,
+      'mkdir -p /run/look && mount -o ro /dev/disk/by-partlabel/CANDOR /run/look && ls /run/look/candor && umount /run/look',
+    )
     if (left.includes('claim.json')) throw new Error('the claim is still on the card')
     const open = await sure(machine, "ss -H -tlnup | grep -v 'systemd-network\\|systemd-timesyn' || true")
     if (open.trim() !== '') throw new Error(`something listens: ${open.trim()}`)
@@ -131,9 +168,13 @@ const match: Step = {
     const csv = await readFile(join(checkout, 'scripts/sample-scenes/hotlist.csv'), 'utf8')
     const startedMs = performance.now()
     await world.importList('stolen', csv)
-    await until('the list on the unit', BOOT_MS, async () => (await edgeStatus(machine))?.hotlists?.some(({ list }) => list === 'stolen'))
+    await until('the list on the unit', BOOT_MS, async () =>
+      (await edgeStatus(machine))?.hotlists?.some(({ list }) => list === 'stolen'),
+    )
     const received = seconds(startedMs)
-    await until('a match by the unit', BOOT_MS, async () => world.held(CAMERA).some(({ matchedByUnit }) => matchedByUnit === 1))
+    await until('a match by the unit', BOOT_MS, async () =>
+      world.held(CAMERA).some(({ matchedByUnit }) => matchedByUnit === 1),
+    )
     const plates = new Set(world.held(CAMERA).map(({ plate }) => plate))
     return `on the unit after ${received}; ${plates.size} plates read on arm64, matches come with their sightings`
   },
@@ -155,7 +196,7 @@ const plug: Step = {
     await until('the camera', 180_000, async () => (await cameras()) === 1)
     const taken = seconds(startedMs)
     const found = (await sure(machine, list, 120_000)).match(/cameras.*/)?.[0]
-    const access = await sure(machine, 'ls -l /dev/bus/usb/*/* | awk \'{print $1, $4}\' | sort | uniq -c')
+    const access = await sure(machine, "ls -l /dev/bus/usb/*/* | awk '{print $1, $4}' | sort | uniq -c")
     await machine.qmp('device_del', { id: 'camera' })
     await until('the camera’s end', 180_000, async () => (await cameras()) === 0)
     return `${found} after ${taken}; gone when unplugged; devices ${access.trim().replace(/\s+/g, ' ')}. QEMU's MTP device takes no pictures: capturing is tried by ./scripts/hil ci`

@@ -1,8 +1,7 @@
 /** What the steps ask of the unit: through the test image's shell, and as its edge process would. Used by steps.ts. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../../shared/errors.ts'
 import { newId } from '../../shared/ids.ts'
@@ -28,7 +27,8 @@ export async function until<T>(
 /** Output of a command that must succeed. */
 export async function sure(machine: Machine, command: string, timeoutMs?: number): Promise<string> {
   const { code, output } = await machine.shell(command, timeoutMs)
-  if (code !== 0) throw new AppError('internal', `in the unit, exit ${code}: ${command.slice(0, 80)}: ${output.slice(-300)}`)
+  if (code !== 0)
+    throw new AppError('internal', `in the unit, exit ${code}: ${command.slice(0, 80)}: ${output.slice(-300)}`)
   return output
 }
 
@@ -66,33 +66,24 @@ async function sha256Of(file: string): Promise<string> {
   return hash.digest('hex')
 }
 
-async function serve(file: string): Promise<{ server: Server; port: number }> {
-  const server = createServer((_, reply) => void createReadStream(file).pipe(reply))
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return { server, port: (server.address() as AddressInfo).port }
-}
-
 const FOLDER = '/var/lib/private/candor-edge/updates'
 
-/** Puts a bundle and the request for it where the edge process would, as its user and in its order. */
+/**
+ * Puts a bundle and the request for it where the edge process would, as its user and in its order. The bundle comes from a disk beside, since
+ * the emulated network takes minutes for it.
+ */
 export async function askForUpdate(machine: Machine, bundle: string, version: string): Promise<string> {
   const sha256 = await sha256Of(bundle)
-  const { server, port } = await serve(bundle)
   const id = newId()
   const request = JSON.stringify({ id, version, bundle: `${sha256}.raucb` })
-  try {
-    await sure(machine, `install -d -m 700 --owner="$(stat -c %u /var/lib/private/candor-edge)" ${FOLDER}`)
-    const download = `
-      const { createWriteStream } = require('node:fs'); const { pipeline } = require('node:stream/promises');
-      fetch('http://10.0.2.2:${port}/').then((reply) => pipeline(reply.body, createWriteStream('${FOLDER}/${sha256}.raucb')))`
-    await sure(machine, `node -e "${download}"`, 280_000)
-    await sure(
-      machine,
-      `cd ${FOLDER} && printf '%s' '${request}' >install.new && chown --reference=. *.raucb install.new && sync && mv install.new install.json`,
-    )
-  } finally {
-    server.close()
-  }
+  await sure(
+    machine,
+    `set -e; install -d -m 700 --owner="$(stat -c %u /var/lib/private/candor-edge)" ${FOLDER}
+     mkdir -p /run/candor-hil/bundles; mountpoint -q /run/candor-hil/bundles || mount -o ro /dev/disk/by-id/virtio-candor-bundles /run/candor-hil/bundles
+     cd ${FOLDER}; cp /run/candor-hil/bundles/${basename(bundle)} ${sha256}.raucb; printf '%s' '${request}' >install.new
+     chown --reference=. ${sha256}.raucb install.new; sync; mv install.new install.json`,
+    280_000,
+  )
   return id
 }
 

@@ -7,9 +7,10 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { cloudPaths } from '../../cloud/config.ts'
 import type { RunningCloud } from '../../cloud/main.ts'
+import { AppError } from '../../shared/errors.ts'
 import { silentLog } from '../../shared/log.ts'
 import { openDatabase } from '../../shared/sqlite.ts'
-import { openTrialCloud, originOf, startCloud } from '../trial/cloud.ts'
+import { GROUP, openTrialCloud, originOf, startCloud } from '../trial/cloud.ts'
 import { createHttps, type Https } from '../trial/https.ts'
 import { logIn, type Person } from '../trial/people.ts'
 
@@ -32,6 +33,9 @@ export interface World {
   token(): Promise<string>
   /** The claim's file for the card. */
   makeClaim(camera: string): Promise<string>
+  /** As an administrator who has read it where the unit is. */
+  approve(camera: string, fingerprint: string): Promise<void>
+  importList(list: string, csv: string): Promise<void>
   held(camera: string): HeldSighting[]
   health(camera: string): Promise<Record<string, unknown> | null>
   close(): Promise<void>
@@ -88,6 +92,16 @@ export async function openWorld(folder: string): Promise<World> {
       )
       const cloudUrl = `https://${HOST}:${kept.httpsPort}`
       return JSON.stringify({ candorClaim: 1, cloud: cloudUrl, agency, camera, code, caPem, madeAtMs: claim.madeAtMs })
+    },
+    async approve(camera, fingerprint) {
+      await https.call('POST', `/api/v1/claims/${camera}/approve`, { token: await fresh(), json: { fingerprint } })
+    },
+    async importList(list, csv) {
+      const path = `/api/v1/hotlists/${list}?match=exact&groups=${GROUP}`
+      const { applied } = z
+        .object({ applied: z.boolean() })
+        .parse(await https.call('PUT', path, { token: await fresh(), text: csv }))
+      if (!applied) throw new AppError('bad_input', 'the list was not applied')
     },
     held(camera) {
       const database = openDatabase(cloudPaths({ dataFolder: 'data' }, cloudFolder).databaseFile, { readonly: true })

@@ -68,8 +68,12 @@ make_stage() {
   systemctl --root="$stage" enable "${IMAGE_UNITS[@]}" >"$work/units.log" 2>&1 || fail 'the units cannot be enabled' "$(tail -n 3 "$work/units.log")"
   systemctl --root="$stage" mask "${MASKED_UNITS[@]}" >>"$work/units.log" 2>&1 || fail 'units cannot be masked' "$(tail -n 3 "$work/units.log")"
   systemctl --root="$stage" set-default multi-user.target >>"$work/units.log" 2>&1
-  [ -z "$hil" ] || put_files "$checkout/scripts/hil-image/files" "$stage"
-  [ -z "$hil" ] || systemctl --root="$stage" enable candor-hil.service >>"$work/units.log" 2>&1
+  if [ -n "$hil" ]; then
+    put_files "$checkout/scripts/hil-image/files" "$stage"
+    fetch_key_store
+    for name in "$build"/key-store/*.deb; do dpkg-deb --fsys-tarfile "$name" | tar -x -C "$stage" --keep-directory-symlink --exclude='./usr/share/*'; done
+    systemctl --root="$stage" enable candor-hil.service candor-hil-tpm.service >>"$work/units.log" 2>&1 || fail 'the units of tests cannot be enabled'
+  fi
   if [ -n "$break_edge" ]; then
     rm -f "$stage/opt/candor/edge/main.js"
     printf 'throw new Error("a release that does not work, made by scripts/image --break-edge")\n' >"$stage/opt/candor/edge/main.js"
@@ -120,6 +124,25 @@ try_stage() {
     await import("/opt/candor/edge/vision/tesseract.js")
     await import("/opt/candor/edge/vision/opencv.js")
   ' >"$work/try.log" 2>&1 || { tail -n 12 "$work/try.log" >&2; fail 'the camera does not load in the root' "see $work/try.log"; }
+}
+
+# A TPM in software. QEMU has one for its machine virt, but Debian's kernel for arm64 is built without the driver for it (CONFIG_TCG_TIS), so in test
+# images it runs in the unit, behind the kernel's proxy, with its state on a disk of its own.
+fetch_key_store() {
+  local apt="$build/apt" options
+  [ ! -d "$build/key-store" ] || return 0
+  rm -rf "$apt" "$build/key-store.new"
+  mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$build/key-store.new"
+  : >"$apt/status"
+  printf 'deb [arch=arm64 signed-by=%s] http://deb.debian.org/debian %s main\n' "$DEBIAN_KEYS" "$BASE_SUITE" >"$apt/sources.list"
+  options=(
+    -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o APT::Sandbox::User=root -o "Dir::State=$apt" -o "Dir::State::status=$apt/status"
+    -o "Dir::Cache=$apt" -o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null -o Dir::Etc::preferencesparts=/dev/null -qq
+  )
+  apt-get "${options[@]}" update && (cd "$build/key-store.new" && apt-get "${options[@]}" download swtpm swtpm-libs libtpms0 libseccomp2) ||
+    fail "Debian's packages of the software TPM cannot be fetched"
+  rm -rf "$apt"
+  mv "$build/key-store.new" "$build/key-store"
 }
 
 # Files of this repository have no owner and no mode but "can be started" of their own there.

@@ -127,7 +127,14 @@ test("the machine's id is kept beside, and written once", () => {
 
 test('calls that mean nothing are refused and change nothing', () => {
   onCard((file) => {
-    for (const args of [[], ['get-state'], ['get-state', 'c'], ['set-state', 'a', 'fine'], ['set-primary', 'a', 'b'], ['x', 'a']])
+    for (const args of [
+      [],
+      ['get-state'],
+      ['get-state', 'c'],
+      ['set-state', 'a', 'fine'],
+      ['set-primary', 'a', 'b'],
+      ['x', 'a'],
+    ])
       assert.is(ask(file, ...args), null, args.join(' '))
     assert.is(readBootState(file).state.sequence, FIRST_STATE.sequence)
   })
