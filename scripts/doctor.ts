@@ -3,7 +3,7 @@
  * version can end the process instead of throwing.
  */
 import { execFile } from 'node:child_process'
-import { existsSync, statfsSync } from 'node:fs'
+import { existsSync, readFileSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { installationFolder } from '../shared/version.ts'
@@ -82,6 +82,19 @@ function checkDisk(): Finding {
   }
 }
 
+/** Written at each start of a unit that was made from an image (scripts/unit-image). */
+const DATA_STATUS_FILE = '/run/candor-unit/data.json'
+
+/** On such a unit: is what it keeps sealed to its key store? Without one that is no fault, only to be known. */
+function checkDataPartition(): Finding[] {
+  if (!existsSync(DATA_STATUS_FILE)) return []
+  const { encrypted } = JSON.parse(readFileSync(DATA_STATUS_FILE, 'utf8')) as { encrypted: boolean }
+  const detail = encrypted
+    ? 'encrypted, its key sealed to the TPM'
+    : 'not encrypted: there is no TPM 2.0; what waits is sealed to the cloud’s key'
+  return [{ name: 'data partition', ok: true, detail, hint: null }]
+}
+
 /** From opening the camera to its first frame; a body that has to focus, on a slow machine. */
 const FRAME_TIMEOUT_MS = 60_000
 
@@ -128,5 +141,5 @@ export async function diagnose(configFile: string | null = null): Promise<Findin
   const native: Finding[] = []
   for (const [name, script] of Object.entries(NATIVE_PROOFS)) native.push(await prove(name, script))
   const source = configFile === null ? [] : [await checkSource(configFile)]
-  return [checkNode(), ...native, ...checkModels(), checkDisk(), ...source]
+  return [checkNode(), ...native, ...checkModels(), checkDisk(), ...checkDataPartition(), ...source]
 }

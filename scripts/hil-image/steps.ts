@@ -19,8 +19,8 @@ const PICTURES = '/opt/candor/scripts/sample-scenes/pictures'
 const SETTINGS = {
   site: 'on the bench',
   edge: {
-    source: { kind: 'replay', path: PICTURES, framesPerSecond: 0.2, loop: true, sequence: 'stills' },
-    vision: { threads: 2, frameTimeoutMs: 300_000 },
+    source: { kind: 'replay', path: PICTURES, framesPerSecond: 0.05, loop: true, sequence: 'stills' },
+    vision: { threads: 1, frameTimeoutMs: 300_000 },
     track: { repeatWindowMs: 1_000 },
     healthIntervalMs: 3_000,
     assumeClockSynced: true,

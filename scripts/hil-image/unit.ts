@@ -101,7 +101,7 @@ export const updateStatus = (machine: Machine) =>
 export async function storedByUnit(machine: Machine): Promise<Set<string>> {
   const lines = await sure(
     machine,
-    `journalctl -u candor-edge -o cat --no-pager | grep -o '"sightingId":"[^"]*","revision":[01]\\|"revision":[01],"sightingId":"[^"]*"' | sort -u | head -c 380000`,
+    `journalctl -u candor-edge -o cat --no-pager | grep -F sighting_stored | grep -o '"sightingId":"[^"]*","revision":[01]\\|"revision":[01],"sightingId":"[^"]*"' | sort -u | head -c 380000`,
     240_000,
   )
   const found = new Set<string>()

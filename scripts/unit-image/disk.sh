@@ -87,7 +87,7 @@ make_bundle() {
 }
 
 sign_output() {
-  (cd "$output" && sha256sum -- *.img.zst *.img.bmap $(ls -- *.raucb 2>/dev/null || true) u-boot-qemu-arm64.bin >SHA256SUMS)
+  (cd "$output" && find . -maxdepth 1 -type f ! -name 'SHA256SUMS*' ! -name '*.pem' -printf '%P\n' | sort | xargs sha256sum -- >SHA256SUMS)
   openssl pkeyutl -sign -rawin -inkey "$keys/release.key" -in "$output/SHA256SUMS" -out "$output/SHA256SUMS.sig"
   cp "$keys/release.pem" "$output/release.pem"
 }
