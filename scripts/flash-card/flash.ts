@@ -12,7 +12,7 @@ import { readClaim } from '../../edge/enrolment/enrol.ts'
 import { systemClock } from '../../shared/clock.ts'
 import { AppError, describeError, EXIT } from '../../shared/errors.ts'
 import { createProgress } from '../candor/progress.ts'
-import { CARD_FOLDER, CLAIM_FILE, NETWORK_FILE, UNIT_FILE } from '../unit/card.ts'
+import { CARD_FOLDER, CLAIM_FILE, LOGIN_FILE, NETWORK_FILE, UNIT_FILE } from '../unit/card.ts'
 import { type Network, parseNetwork } from '../unit/network.ts'
 import { parseUnit } from '../unit/provision.ts'
 import { parseBlockMap } from './block-map.ts'
@@ -28,6 +28,7 @@ interface Options {
   claim?: string
   unit?: string
   network?: string
+  cameraLogin?: string
   wifi?: string
   wifiPassphraseFile?: string
   wifiCountry?: string
@@ -61,6 +62,7 @@ function cardFiles(options: Options): Map<string, string> {
     parseUnit(unit)
     files.set(UNIT_FILE, unit)
   }
+  if (options.cameraLogin !== undefined) files.set(LOGIN_FILE, text(options.cameraLogin))
   const network: Partial<Network> = options.network === undefined ? {} : parseNetwork(text(options.network))
   if (options.wifi !== undefined) {
     if (options.wifiPassphraseFile === undefined || options.wifiCountry === undefined)
@@ -192,6 +194,10 @@ const program = new Command('scripts/flash')
   .argument('<target>', 'the card (/dev/sdX, /dev/mmcblk0) or a file')
   .option('--claim <file>', 'of `candor camera claim NAME --out FILE`')
   .option('--unit <file>', 'what it is: {"site": "…", "edge": {"source": {…}}}')
+  .option(
+    '--camera-login <file>',
+    'user:password of its camera, which unit.json names: "credentialsFile": "camera-login"',
+  )
   .option('--network <file>', 'address, gateway, dns, ntp; without it DHCP by wire')
   .option('--wifi <ssid>', 'a wireless network')
   .option('--wifi-passphrase-file <file>', 'its passphrase')

@@ -1,6 +1,6 @@
 /**
  * The folder `candor/` of the FAT partition, which `scripts/flash` writes and anybody with the card can read: what a unit is to be
- * (unit.json), its one-time claim (claim.json) and its network (network.json). Mounted read-only, and for the moment of a removal otherwise.
+ * (unit.json), its one-time claim (claim.json), its network (network.json) and its camera's password (camera-login). Mounted read-only, and for the moment of a removal otherwise.
  */
 import { closeSync, fsyncSync, openSync, readFileSync, statSync, unlinkSync, writeSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
@@ -13,7 +13,9 @@ export const CARD_FOLDER = 'candor'
 export const UNIT_FILE = 'unit.json'
 export const CLAIM_FILE = 'claim.json'
 export const NETWORK_FILE = 'network.json'
-/** Any of the three, bytes. */
+/** `user:password` of a camera on the network, for `source.credentialsFile`; removed from the card as the claim is. */
+export const LOGIN_FILE = 'camera-login'
+/** Any of them, bytes. */
 export const MAX_CARD_FILE_BYTES = 256 * 1024
 const MOUNT_MS = 120_000
 /** Nothing on it is run, and nobody else looks into it. */

@@ -15,7 +15,7 @@ import { checkConfig } from '../../shared/config.ts'
 import { AppError, describeError, EXIT } from '../../shared/errors.ts'
 import { random } from '../../shared/ids.ts'
 import { PUBLIC_MODE, readFileIfThere, writeFileDurably } from '../../shared/secret-file.ts'
-import { CLAIM_FILE, openCard, UNIT_FILE } from './card.ts'
+import { CLAIM_FILE, LOGIN_FILE, openCard, UNIT_FILE } from './card.ts'
 import { runCommand } from './command.ts'
 import { CAMERA_FOLDER, UNIT_FOLDER } from './places.ts'
 
@@ -69,7 +69,7 @@ async function report(state: string, message: string, fingerprint: string | null
 }
 
 /** The card's files, looked for until they are there and right. */
-async function readCard(): Promise<{ claim: string; unit: UnitSettings }> {
+async function readCard(): Promise<{ claim: string; unit: UnitSettings; login: string }> {
   for (;;) {
     try {
       const card = await openCard()
@@ -77,7 +77,7 @@ async function readCard(): Promise<{ claim: string; unit: UnitSettings }> {
         const [claim, unit] = [card.read(CLAIM_FILE), card.read(UNIT_FILE)]
         if (claim !== null && unit !== null) {
           readClaim(claim)
-          return { claim, unit: parseUnit(unit) }
+          return { claim, unit: parseUnit(unit), login: card.read(LOGIN_FILE) ?? '' }
         }
         const missing = [claim === null ? CLAIM_FILE : '', unit === null ? UNIT_FILE : ''].filter(Boolean).join(' and ')
         await report('waiting', `the card's folder candor lacks ${missing}: write it with scripts/flash`)
@@ -93,7 +93,7 @@ async function readCard(): Promise<{ claim: string; unit: UnitSettings }> {
 
 async function enrol(): Promise<void> {
   const folder = join(UNIT_FOLDER, 'enrolling')
-  const { claim: text, unit } = await readCard()
+  const { claim: text, unit, login } = await readCard()
   const claim = readClaim(text)
   if (!('file' in claim))
     throw new AppError('bad_input', `${CLAIM_FILE} must be what \`candor camera claim --out\` writes`)
@@ -119,6 +119,8 @@ async function enrol(): Promise<void> {
     )
     process.stdout.write(`enrolled as ${camera}\n`)
   }
+  // Empty where there is none: the unit's service names it as a credential.
+  await writeFileDurably(join(folder, LOGIN_FILE), login)
   const written: unknown = JSON.parse((await readFileIfThere(join(folder, CONFIG_FILE))) ?? '{}')
   const config = cameraConfig(written as Record<string, unknown>, unit)
   await writeFileDurably(join(folder, CONFIG_FILE), `${JSON.stringify(config, null, 2)}\n`)
@@ -133,7 +135,7 @@ export async function provisionProcess(): Promise<number> {
   // Also when the power went between the two: a claim that is used up opens nothing, but should not lie about.
   const card = await openCard()
   try {
-    if (card.read(CLAIM_FILE) !== null) await card.remove(CLAIM_FILE)
+    for (const name of [CLAIM_FILE, LOGIN_FILE]) if (card.read(name) !== null) await card.remove(name)
   } finally {
     await card.close()
   }
