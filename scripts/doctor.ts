@@ -71,8 +71,12 @@ function checkModels(): Finding[] {
   })
 }
 
+/** Written at each start of a unit that was made from an image (scripts/unit-image). */
+const DATA_STATUS_FILE = '/run/candor-unit/data.json'
+
 function checkDisk(): Finding {
-  const { bavail, bsize } = statfsSync(installationFolder())
+  // In an image the programs lie on a root that is full and read-only.
+  const { bavail, bsize } = statfsSync(existsSync(DATA_STATUS_FILE) ? '/var' : installationFolder())
   const freeBytes = bavail * bsize
   return {
     name: 'disk',
@@ -81,9 +85,6 @@ function checkDisk(): Finding {
     hint: 'free at least 1 GiB',
   }
 }
-
-/** Written at each start of a unit that was made from an image (scripts/unit-image). */
-const DATA_STATUS_FILE = '/run/candor-unit/data.json'
 
 /** On such a unit: is what it keeps sealed to its key store? Without one that is no fault, only to be known. */
 function checkDataPartition(): Finding[] {

@@ -154,8 +154,10 @@ const boot: Step = {
     if (state.machineId !== id) throw new Error('the machine has another id at each start')
     const failed = (await sure(machine, 'systemctl --failed --no-legend --plain')).trim()
     if (failed !== '') throw new Error(`failed units: ${failed}`)
-    const doctor = await machine.shell('candor doctor', 280_000)
-    return `${taken} from power on; doctor: ${doctor.output.split('\n').filter((line) => line.startsWith('ok')).length} ok, ${doctor.output.split('\n').filter((line) => line.startsWith('BAD')).length} bad`
+    const { output } = await machine.shell('candor doctor', 280_000)
+    const bad = output.split('\n').filter((line) => line.startsWith('BAD'))
+    const ok = output.split('\n').filter((line) => line.startsWith('ok')).length
+    return `${taken} from power on; doctor: ${ok} ok, ${bad.length} bad${bad.length === 0 ? '' : ` (${bad.join('; ')})`}`
   },
 }
 
