@@ -48,32 +48,39 @@ export async function awaitHealth({ clock, isActive, status, wasConnected, withi
 }
 
 /** What an update has come to that was installed, as this start shows; null: nothing new. */
-export function outcomeOfStart(update: UpdateState | null, slot: SlotName): UpdateState['state'] | null {
-  if (update === null) return null
+export function outcomeOfStart(
+  update: UpdateState | null,
+  slot: SlotName,
+  isConfirmed: boolean,
+): UpdateState['state'] | null {
+  if (update === null || !['installing', 'installed'].includes(update.state)) return null
+  // The power went after the slot was confirmed, before this was told.
+  if (isConfirmed && update.slot === slot) return 'confirmed'
   if (update.state === 'installed' && update.slot !== slot) return 'rolled_back'
-  // The power went while it was written; RAUC had marked that slot as not to be started.
-  if (update.state === 'installing') return 'failed'
+  // The power went while it was written, and RAUC had marked that slot as not to be started; or right after it was written, before this was told.
+  if (update.state === 'installing') return update.slot === slot ? 'installed' : 'failed'
   return null
 }
 
 /** Whether giving a slot up leads anywhere. */
 export const canGoBack = (state: BootState, slot: SlotName) => state[otherSlot(slot)] !== 0
 
-const tellAgain = (update: UpdateState, state: UpdateState['state'], message: string) =>
-  writeUpdateState({ ...update, state, message, atMs: systemClock.nowMs() })
+function messageOf(outcome: UpdateState['state'], installedIn: SlotName, slot: SlotName): string {
+  if (outcome === 'rolled_back') return `slot ${installedIn} did not work; back in ${slot}`
+  if (outcome === 'installed') return `in slot ${installedIn}`
+  if (outcome === 'confirmed') return `slot ${slot} works`
+  return 'the unit lost its power while it was installed'
+}
 
 /** Exit code. */
 export async function confirmProcess(): Promise<number> {
   const slot = runningSlot(readFileSync('/proc/cmdline', 'utf8'))
   const { state } = readBootState(BOOT_STATE_DEVICE)
-  const update = await readUpdateState()
-  const outcome = outcomeOfStart(update, slot)
+  let update = await readUpdateState()
+  const outcome = outcomeOfStart(update, slot, state[slot] === 'good')
   if (update !== null && outcome !== null) {
-    const message =
-      outcome === 'failed'
-        ? 'the unit lost its power while it was installed'
-        : `slot ${update.slot} did not work; back in ${slot}`
-    await tellAgain(update, outcome, message)
+    update = { ...update, state: outcome, message: messageOf(outcome, update.slot, slot), atMs: systemClock.nowMs() }
+    await writeUpdateState(update)
   } else if (update !== null) await showUpdateState(update)
   if (state[slot] === 'good') return EXIT.done
 
@@ -90,7 +97,12 @@ export async function confirmProcess(): Promise<number> {
   if (missing === null) {
     await runCommand('rauc', ['status', 'mark-good', 'booted'], COMMAND_MS)
     if (update?.state === 'installed' && update.slot === slot)
-      await tellAgain(update, 'confirmed', `slot ${slot} works`)
+      await writeUpdateState({
+        ...update,
+        state: 'confirmed',
+        message: `slot ${slot} works`,
+        atMs: systemClock.nowMs(),
+      })
     process.stdout.write(`slot ${slot} is confirmed\n`)
     return EXIT.done
   }

@@ -154,12 +154,15 @@ test('a start tells what became of an update: back in the old slot, or cut while
   const update = (state: UpdateState['state']): UpdateState => ({
     ...{ id: 'x', version: '1.0.0', state, message: '', atMs: 1, slot: 'b', wasConnected: true },
   })
-  assert.is(outcomeOfStart(null, 'a'), null)
-  assert.is(outcomeOfStart(update('installed'), 'b'), null)
-  assert.is(outcomeOfStart(update('installed'), 'a'), 'rolled_back')
-  assert.is(outcomeOfStart(update('installing'), 'a'), 'failed')
-  assert.is(outcomeOfStart(update('confirmed'), 'b'), null)
-  assert.is(outcomeOfStart(update('rolled_back'), 'a'), null)
+  assert.is(outcomeOfStart(null, 'a', false), null)
+  assert.is(outcomeOfStart(update('installed'), 'b', false), null)
+  assert.is(outcomeOfStart(update('installed'), 'a', false), 'rolled_back')
+  assert.is(outcomeOfStart(update('installing'), 'a', false), 'failed')
+  assert.is(outcomeOfStart(update('installing'), 'b', false), 'installed')
+  assert.is(outcomeOfStart(update('confirmed'), 'b', false), null)
+  assert.is(outcomeOfStart(update('installed'), 'b', true), 'confirmed')
+  assert.is(outcomeOfStart(update('installed'), 'a', true), 'rolled_back')
+  assert.is(outcomeOfStart(update('rolled_back'), 'a', false), null)
 })
 
 test('a slot is only given up where there is another to start', () => {
