@@ -23,7 +23,7 @@ const INSTALL_MS = 15 * 60_000
 const ROLL_BACK_MS = 40 * 60_000
 const CUTS = 20
 /** A cut falls into the start, into the work or into an update that was begun: up to so long after power on. */
-const LONGEST_UNTIL_CUT_MS = 100_000
+const LONGEST_UNTIL_CUT_MS = 70_000
 const seconds = (sinceMs: number) => `${Math.round((performance.now() - sinceMs) / 1_000)} s`
 
 const slot = async (machine: Machine) =>
@@ -108,8 +108,8 @@ const cuts: Step = {
     const moments: string[] = []
     for (let cut = 0; cut < CUTS; cut++) {
       const machine = await context.switchOn()
-      // Every fourth time the unit is let come up and begins an update, and the power goes while it is written.
-      if (cut % 4 === 3) {
+      // Every fifth time the unit is let come up and begins an update, and the power goes while it is written.
+      if (cut % 5 === 4) {
         await awaitShell(machine, BOOT_MS)
         await until(
           'systemd',
