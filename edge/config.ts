@@ -117,6 +117,12 @@ export const edgeConfigSchema = z.strictObject({
     .max(HOUR_MS)
     .default(30 * SECOND_MS)
     .describe('health report every, milliseconds'),
+  statusFile: path
+    .nullable()
+    .default(null)
+    .describe(
+      "file in which the health report stands as well, with `connected`, for other programs of this machine; relative: to systemd's RuntimeDirectory, else to this file; null: none",
+    ),
   assumeClockSynced: z
     .boolean()
     .default(false)
@@ -133,19 +139,26 @@ export type EdgeConfig = z.infer<typeof edgeConfigSchema>
 export function loadEdgeConfig(
   file: string,
   stateFolder: string | null = process.env.STATE_DIRECTORY ?? null,
+  runtimeFolder: string | null = process.env.RUNTIME_DIRECTORY ?? null,
 ): EdgeConfig {
-  const config = resolvePaths(loadConfig(file, edgeConfigSchema), dirname(file), stateFolder)
+  const config = resolvePaths(loadConfig(file, edgeConfigSchema), dirname(file), stateFolder, runtimeFolder)
   checkFiles(config)
   return config
 }
 
 /** The same configuration with absolute or caller-relative paths; `folder` is that of the configuration file. */
-export function resolvePaths(config: EdgeConfig, folder: string, stateFolder: string | null): EdgeConfig {
+export function resolvePaths(
+  config: EdgeConfig,
+  folder: string,
+  stateFolder: string | null,
+  runtimeFolder: string | null = null,
+): EdgeConfig {
   const from = (base: string, name: string) => (isAbsolute(name) ? name : join(base, name))
   return {
     ...config,
     dataFolder: from(stateFolder ?? folder, config.dataFolder),
     updates: config.updates && { ...config.updates, folder: from(stateFolder ?? folder, config.updates.folder) },
+    statusFile: config.statusFile === null ? null : from(runtimeFolder ?? folder, config.statusFile),
     broker: {
       ...config.broker,
       caFile: from(folder, config.broker.caFile),

@@ -1,5 +1,10 @@
-/** The camera's own account of itself: one document at intervals, QoS 0, made from the counters of all parts. Run by main.ts. */
+/**
+ * The camera's own account of itself: one document at intervals, made from the counters of all parts, to the cloud at QoS 0 and, where the
+ * configuration names one, into a file for other programs of the machine. Run by main.ts.
+ */
+import { rename, writeFile } from 'node:fs/promises'
 import { type Clock, SECOND_MS } from '../shared/clock.ts'
+import { toAppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import { type CameraHealth, EARLIEST_TIME_MS, type FrameRate } from '../shared/wire/index.ts'
 import type { CaptureSource } from './capture/types.ts'
@@ -70,13 +75,32 @@ export function reportHealth(deps: HealthDeps): void {
   if (deps.uplink.connected) deps.uplink.publishHealth(Buffer.from(JSON.stringify(cameraHealth(deps))))
 }
 
+/**
+ * Into `file`, whole at any moment; not flushed, since it lies in memory (/run) and tells of this process alone. What goes wrong is logged:
+ * a camera does not end for it.
+ */
+export async function writeStatusFile(file: string, deps: HealthDeps): Promise<void> {
+  const status = { ...cameraHealth(deps), connected: deps.uplink.connected }
+  try {
+    await writeFile(`${file}.new`, `${JSON.stringify(status)}\n`, { mode: 0o644 })
+    await rename(`${file}.new`, file)
+  } catch (thrown) {
+    deps.log.warn('status_not_written', { error: toAppError(thrown).message })
+  }
+}
+
 /** Reports at once and then every `intervalMs` until `signal` aborts. */
-export async function runHealth(deps: HealthDeps, intervalMs: number, signal: AbortSignal): Promise<void> {
+export async function runHealth(
+  deps: HealthDeps,
+  { healthIntervalMs, statusFile }: { healthIntervalMs: number; statusFile: string | null },
+  signal: AbortSignal,
+): Promise<void> {
   while (!signal.aborted) {
     await deps.device.look()
     if (signal.aborted) return
     reportHealth(deps)
-    await deps.clock.sleep(intervalMs, signal).catch(() => {})
+    if (statusFile !== null) await writeStatusFile(statusFile, deps)
+    await deps.clock.sleep(healthIntervalMs, signal).catch(() => {})
   }
 }
 

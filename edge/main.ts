@@ -221,7 +221,7 @@ export async function runEdge(own: EdgeConfig, deps: EdgeDeps, signal: AbortSign
         uplink.run(rest.signal),
         runRetention({ outbox, hotlists, policy, clockState, clock, log }, rest.signal),
         runMemory({ memory, repeats, pipeline, clock }, rest.signal),
-        runHealth(healthDeps, config.healthIntervalMs, rest.signal),
+        runHealth(healthDeps, config, rest.signal),
         clockState.run(rest.signal),
         updates.run(rest.signal),
         settings.run(command, rest.signal),

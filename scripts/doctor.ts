@@ -3,7 +3,7 @@
  * version can end the process instead of throwing.
  */
 import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { checkDisk, type Finding } from '../edge/checks.ts'
@@ -61,6 +61,19 @@ function checkModels(): Finding[] {
     const ok = existsSync(join(packages, file))
     return { name, ok, detail: ok ? 'present' : `missing: ${file}`, hint: 'run ./scripts/setup' }
   })
+}
+
+/** Written at each start of a unit that was made from an image (scripts/unit-image). */
+const DATA_STATUS_FILE = '/run/candor-unit/data.json'
+
+/** On such a unit: is what it keeps sealed to its key store? Without one that is no fault, only to be known. */
+function checkDataPartition(): Finding[] {
+  if (!existsSync(DATA_STATUS_FILE)) return []
+  const { encrypted } = JSON.parse(readFileSync(DATA_STATUS_FILE, 'utf8')) as { encrypted: boolean }
+  const detail = encrypted
+    ? 'encrypted, its key sealed to the TPM'
+    : 'not encrypted: there is no TPM 2.0; what waits is sealed to the cloud’s key'
+  return [{ name: 'data partition', ok: true, detail, hint: null }]
 }
 
 /** From opening the camera to its first frame; a body that has to focus, on a slow machine. */
@@ -127,5 +140,7 @@ export async function diagnose(configFile: string | null = null): Promise<Findin
   const native: Finding[] = []
   for (const [name, script] of Object.entries(NATIVE_PROOFS)) native.push(await prove(name, script))
   const unit = configFile === null ? [] : [...(await checkUnit(configFile)), await checkSource(configFile)]
-  return [checkNode(), ...native, ...checkModels(), await checkDisk(installationFolder()), ...unit]
+  // In an image the programs lie on a root that is full and read-only.
+  const disk = await checkDisk(existsSync(DATA_STATUS_FILE) ? '/var' : installationFolder())
+  return [checkNode(), ...native, ...checkModels(), disk, ...checkDataPartition(), ...unit]
 }

@@ -30,6 +30,8 @@ export interface TrialCloud {
 export interface TrialPorts {
   mqttPort: number
   httpsPort: number
+  /** Names and addresses on the certificate beside this machine's own, for who comes from elsewhere. */
+  hostnames?: readonly string[]
 }
 
 /** Starts a cloud in `folder` (empty) on the loopback address; ports of 0 take free ones. */
@@ -43,7 +45,10 @@ export async function openTrialCloud(
   try {
     // With the ports it got, so that `candor cloud --config` can run it on.
     const { mqttPort, httpsPort } = cloud
-    await writeFile(join(folder, 'cloud.json'), JSON.stringify(rawConfig(agency, { mqttPort, httpsPort }), null, 2))
+    await writeFile(
+      join(folder, 'cloud.json'),
+      JSON.stringify(rawConfig(agency, { ...ports, mqttPort, httpsPort }), null, 2),
+    )
     const https = createHttps(originOf(cloud), cloud.caPem)
     const code = await cloud.parts.firstRun.code()
     if (code === null) throw new AppError('conflict', `${folder} already holds a cloud`)
@@ -75,10 +80,10 @@ export function startCloud(folder: string, agency: string, log: Log, ports: Tria
   return runCloud(config, folder, { log })
 }
 
-function rawConfig(agency: string, ports: TrialPorts) {
-  const hostnames = ['localhost', '127.0.0.1']
+function rawConfig(agency: string, { mqttPort, httpsPort, hostnames: others = [] }: TrialPorts) {
+  const hostnames = ['localhost', '127.0.0.1', ...others]
   // People of a trial are programs: they have a password and nothing else.
-  return { agency, dataFolder: 'data', host: '127.0.0.1', ...ports, hostnames, secondFactor: 'optional' }
+  return { agency, dataFolder: 'data', host: '127.0.0.1', mqttPort, httpsPort, hostnames, secondFactor: 'optional' }
 }
 
 export function originOf(cloud: RunningCloud): string {

@@ -1,0 +1,218 @@
+/** `scripts/flash IMAGE DEVICE|FILE`: a card that becomes the camera a claim was made for. Checks, asks, writes, reads back, adds the unit's files. */
+import { execFile, spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { Command, CommanderError } from 'commander'
+import { readClaim } from '../../edge/enrolment/enrol.ts'
+import { systemClock } from '../../shared/clock.ts'
+import { AppError, describeError, EXIT } from '../../shared/errors.ts'
+import { createProgress } from '../candor/progress.ts'
+import { CARD_FOLDER, CLAIM_FILE, LOGIN_FILE, NETWORK_FILE, UNIT_FILE } from '../unit/card.ts'
+import { type Network, parseNetwork } from '../unit/network.ts'
+import { parseUnit } from '../unit/provision.ts'
+import { parseBlockMap } from './block-map.ts'
+import { partitionOffset } from './partitions.ts'
+import { checkSum, readSignedSums } from './release.ts'
+import { checkTarget, runningSystem, type Target } from './target.ts'
+import { readBack, writeMapped } from './write.ts'
+
+const KEY = fileURLToPath(new URL('../../.candor/release-keys/release.pem', import.meta.url))
+const CARD_PARTITION = 'CANDOR'
+
+interface Options {
+  claim?: string
+  unit?: string
+  network?: string
+  cameraLogin?: string
+  wifi?: string
+  wifiPassphraseFile?: string
+  wifiCountry?: string
+  key?: string
+  yes?: boolean
+}
+
+const say = (line: string) => process.stderr.write(`${line}\n`)
+const mb = (bytes: number) => `${Math.round(bytes / 1e6)} MB`
+
+/** What goes onto the FAT partition, checked as the unit checks it. Throws before anything is written. */
+function cardFiles(options: Options): Map<string, string> {
+  const files = new Map<string, string>()
+  const text = (file: string) => {
+    try {
+      return readFileSync(file, 'utf8')
+    } catch (cause) {
+      throw new AppError('bad_input', `${file} cannot be read`, { cause })
+    }
+  }
+  if (options.claim !== undefined) {
+    const claim = text(options.claim)
+    if (!('file' in readClaim(claim)))
+      throw new AppError('bad_input', `${options.claim} holds a code alone`, {
+        hint: 'take the file of `candor camera claim NAME --out FILE`',
+      })
+    files.set(CLAIM_FILE, claim)
+  }
+  if (options.unit !== undefined) {
+    const unit = text(options.unit)
+    parseUnit(unit)
+    files.set(UNIT_FILE, unit)
+  }
+  if (options.cameraLogin !== undefined) files.set(LOGIN_FILE, text(options.cameraLogin))
+  const network: Partial<Network> = options.network === undefined ? {} : parseNetwork(text(options.network))
+  if (options.wifi !== undefined) {
+    if (options.wifiPassphraseFile === undefined || options.wifiCountry === undefined)
+      throw new AppError('bad_input', '--wifi needs --wifi-passphrase-file and --wifi-country')
+    network.wifi = {
+      ssid: options.wifi,
+      passphrase: text(options.wifiPassphraseFile).replace(/\r?\n$/, ''),
+      country: options.wifiCountry,
+    }
+  }
+  if (Object.keys(network).length > 0) {
+    const written = JSON.stringify(network)
+    parseNetwork(written)
+    files.set(NETWORK_FILE, written)
+  }
+  return files
+}
+
+/** Everything that an old card holds is forgotten by the card itself, where it can. */
+function discard(target: Target): void {
+  if (!target.isDevice) return
+  const { status } = spawnSync('blkdiscard', ['-f', target.path], { stdio: 'ignore', timeout: 120_000 })
+  if (status !== 0) say('    the card cannot forget what it held; the image goes over it')
+}
+
+async function confirm(target: Target): Promise<void> {
+  if (!process.stdin.isTTY)
+    throw new AppError('bad_input', 'nobody can be asked here', { hint: 'add --yes if this is the right card' })
+  const ask = createInterface({ input: process.stdin, output: process.stderr })
+  const answer = await ask.question(
+    `Everything on ${target.path} (${target.description}) will be lost. Type yes to go on: `,
+  )
+  ask.close()
+  if (answer.trim() !== 'yes') throw new AppError('conflict', 'nothing was written')
+}
+
+async function putFiles(target: Target, offset: number, files: ReadonlyMap<string, string>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'candor-card-'))
+  try {
+    for (const [name, content] of files) {
+      writeFileSync(join(folder, name), content, { mode: 0o600 })
+      await promisify(execFile)('mcopy', [
+        '-o',
+        '-i',
+        `${target.path}@@${offset}`,
+        join(folder, name),
+        `::/${CARD_FOLDER}/${name}`,
+      ])
+    }
+  } catch (thrown) {
+    const isMissing = thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT'
+    throw new AppError(
+      'unavailable',
+      isMissing ? 'mcopy is missing' : `the unit's files cannot be written: ${describeError(thrown)}`,
+      {
+        hint: 'install it as root: apt-get install mtools',
+        cause: thrown,
+      },
+    )
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function flash(image: string, path: string, options: Options): Promise<void> {
+  const progress = createProgress(process.stderr, systemClock)
+  const startedMs = systemClock.monotonicMs()
+  const seconds = (sinceMs: number) => `${((systemClock.monotonicMs() - sinceMs) / 1_000).toFixed(1)} s`
+  const files = cardFiles(options)
+  const key = options.key ?? KEY
+  if (!existsSync(key))
+    throw new AppError('bad_input', 'no public key to check the image with', {
+      hint: 'name the public key of who made the image with --key',
+    })
+  const mapFile = `${image.replace(/\.zst$/, '')}.bmap`
+  const sums = readSignedSums(image, key)
+  await checkSum(mapFile, sums, () => {})
+  const map = parseBlockMap(readFileSync(mapFile, 'utf8'))
+  const { size } = statSync(image)
+  await checkSum(image, sums, (bytes) => progress.show('checking', bytes, size, mb(size)))
+  progress.stop()
+  const checkedMs = systemClock.monotonicMs()
+  say(`==> the image is the one that was signed, ${seconds(startedMs)}`)
+  const target = checkTarget(path, map.imageBytes, runningSystem())
+  if (target.isDevice && options.yes !== true) await confirm(target)
+
+  const writeFromMs = systemClock.monotonicMs()
+  discard(target)
+  const file = await open(path, target.isDevice ? 'r+' : 'w+', 0o600)
+  try {
+    if (!target.isDevice) await file.truncate(map.imageBytes)
+    const unpack = spawn('zstd', ['-q', '-d', '-c', image], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const failed = new Promise<never>((_, reject) =>
+      unpack.once('error', () =>
+        reject(new AppError('unavailable', 'zstd is missing', { hint: 'install it as root: apt-get install zstd' })),
+      ),
+    )
+    const written = writeMapped(unpack.stdout, map, file, (bytes) =>
+      progress.show('writing', bytes, map.mappedBytes, mb(map.mappedBytes)),
+    )
+    await Promise.race([written, failed])
+    progress.stop()
+    say(`==> written, ${mb(map.mappedBytes)} of ${mb(map.imageBytes)}, ${seconds(writeFromMs)}`)
+    const readFromMs = systemClock.monotonicMs()
+    // What was written is still in memory; the card itself is to be asked.
+    if (target.isDevice) spawnSync('blockdev', ['--flushbufs', path], { stdio: 'ignore' })
+    await readBack(file, map, (bytes) => progress.show('reading back', bytes, map.mappedBytes, mb(map.mappedBytes)))
+    progress.stop()
+    say(`==> read back and right, ${seconds(readFromMs)}`)
+    await putFiles(target, await partitionOffset(file, CARD_PARTITION), files)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  const names = [...files.keys()]
+  say(
+    names.length === 0
+      ? '==> without the files of a unit: it will wait for them'
+      : `==> for the unit: ${names.join(', ')}`,
+  )
+  say(`==> ready, ${seconds(startedMs)} (checked ${((checkedMs - startedMs) / 1_000).toFixed(1)} s)`)
+}
+
+const program = new Command('scripts/flash')
+  .description(
+    'write the image of a camera unit to a card, check it, and put the unit’s claim, settings and network beside it',
+  )
+  .argument('<image>', 'candor-unit-VERSION-arm64.img.zst, with .bmap, SHA256SUMS and SHA256SUMS.sig beside it')
+  .argument('<target>', 'the card (/dev/sdX, /dev/mmcblk0) or a file')
+  .option('--claim <file>', 'of `candor camera claim NAME --out FILE`')
+  .option('--unit <file>', 'what it is: {"site": "…", "edge": {"source": {…}}}')
+  .option(
+    '--camera-login <file>',
+    'user:password of its camera, which unit.json names: "credentialsFile": "camera-login"',
+  )
+  .option('--network <file>', 'address, gateway, dns, ntp; without it DHCP by wire')
+  .option('--wifi <ssid>', 'a wireless network')
+  .option('--wifi-passphrase-file <file>', 'its passphrase')
+  .option('--wifi-country <code>', 'whose radio rules hold, such as US')
+  .option('--key <file>', 'public key of who made the image (default: the one of scripts/image here)')
+  .option('--yes', 'do not ask')
+  .exitOverride()
+  .action(flash)
+
+try {
+  await program.parseAsync(process.argv)
+} catch (thrown) {
+  if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? EXIT.done : EXIT.usage
+  else {
+    process.stderr.write(`flash: ${describeError(thrown)}\n`)
+    process.exitCode = EXIT.failed
+  }
+}

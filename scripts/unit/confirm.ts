@@ -1,0 +1,114 @@
+/**
+ * After a start: a slot that is on trial is confirmed once the camera works, or given up for the other one. Tells besides what became of an
+ * update. Run by candor-confirm.service at every start; in a confirmed slot it ends at once.
+ */
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+import { type Clock, MINUTE_MS, SECOND_MS, systemClock } from '../../shared/clock.ts'
+import { EXIT } from '../../shared/errors.ts'
+import { readFileIfThere } from '../../shared/secret-file.ts'
+import { type BootState, otherSlot, readBootState, type SlotName } from './boot-state.ts'
+import { runCommand } from './command.ts'
+import { type EdgeStatus, readEdgeStatus } from './edge-status.ts'
+import { BOOT_STATE_DEVICE, EDGE_STATUS_FILE } from './places.ts'
+import { runningSlot } from './update.ts'
+import { readUpdateState, showUpdateState, type UpdateState, writeUpdateState } from './update-state.ts'
+
+/** From the start until a slot must have shown that it works, where /etc/candor-unit.json does not say another, milliseconds. */
+export const CONFIRM_WITHIN_MS = 10 * MINUTE_MS
+const LOOK_MS = 5 * SECOND_MS
+const COMMAND_MS = 5 * MINUTE_MS
+const settingsSchema = z.object({ confirmWithinMs: z.int().positive().optional() })
+
+/** Does the camera work? null: it does; else what is missing. */
+export function missingHealth(isActive: boolean, status: EdgeStatus | null, wasConnected: boolean): string | null {
+  if (!isActive) return 'candor-edge does not run'
+  if (status === null) return 'candor-edge has said nothing yet'
+  if (status.frames.read + status.frames.still === 0) return 'no frame was read'
+  if (!status.connected && wasConnected) return 'the broker is not connected, and was before'
+  return null
+}
+
+export interface Trial {
+  clock: Clock
+  isActive(): Promise<boolean>
+  status(): Promise<EdgeStatus | null>
+  wasConnected: boolean
+  withinMs: number
+}
+
+/** null: confirmed. Else what was still missing at the end of the time. */
+export async function awaitHealth({ clock, isActive, status, wasConnected, withinMs }: Trial): Promise<string | null> {
+  const endMs = clock.monotonicMs() + withinMs
+  for (;;) {
+    const missing = missingHealth(await isActive(), await status(), wasConnected)
+    if (missing === null || clock.monotonicMs() >= endMs) return missing
+    await clock.sleep(LOOK_MS)
+  }
+}
+
+/** What an update has come to that was installed, as this start shows; null: nothing new. */
+export function outcomeOfStart(
+  update: UpdateState | null,
+  slot: SlotName,
+  isConfirmed: boolean,
+): UpdateState['state'] | null {
+  if (update === null || !['installing', 'installed'].includes(update.state)) return null
+  // The power went after the slot was confirmed, before this was told.
+  if (isConfirmed && update.slot === slot) return 'confirmed'
+  if (update.state === 'installed' && update.slot !== slot) return 'rolled_back'
+  // The power went while it was written, and RAUC had marked that slot as not to be started; or right after it was written, before this was told.
+  if (update.state === 'installing') return update.slot === slot ? 'installed' : 'failed'
+  return null
+}
+
+/** Whether giving a slot up leads anywhere. */
+export const canGoBack = (state: BootState, slot: SlotName) => state[otherSlot(slot)] !== 0
+
+function messageOf(outcome: UpdateState['state'], installedIn: SlotName, slot: SlotName): string {
+  if (outcome === 'rolled_back') return `slot ${installedIn} did not work; back in ${slot}`
+  if (outcome === 'installed') return `in slot ${installedIn}`
+  if (outcome === 'confirmed') return `slot ${slot} works`
+  return 'the unit lost its power while it was installed'
+}
+
+/** Exit code. */
+export async function confirmProcess(): Promise<number> {
+  const slot = runningSlot(readFileSync('/proc/cmdline', 'utf8'))
+  const { state } = readBootState(BOOT_STATE_DEVICE)
+  let update = await readUpdateState()
+  const outcome = outcomeOfStart(update, slot, state[slot] === 'good')
+  if (update !== null && outcome !== null) {
+    update = { ...update, state: outcome, message: messageOf(outcome, update.slot, slot), atMs: systemClock.nowMs() }
+    await writeUpdateState(update)
+  } else if (update !== null) await showUpdateState(update)
+  if (state[slot] === 'good') return EXIT.done
+
+  const settings = settingsSchema.parse(JSON.parse((await readFileIfThere('/etc/candor-unit.json')) ?? '{}'))
+  const missing = await awaitHealth({
+    clock: systemClock,
+    isActive: async () =>
+      (await runCommand('systemctl', ['is-active', 'candor-edge.service'], COMMAND_MS).catch(() => '')).trim() ===
+      'active',
+    status: () => readEdgeStatus(EDGE_STATUS_FILE),
+    wasConnected: update?.wasConnected ?? false,
+    withinMs: settings.confirmWithinMs ?? CONFIRM_WITHIN_MS,
+  })
+  if (missing === null) {
+    await runCommand('rauc', ['status', 'mark-good', 'booted'], COMMAND_MS)
+    if (update?.state === 'installed' && update.slot === slot)
+      await writeUpdateState({
+        ...update,
+        state: 'confirmed',
+        message: `slot ${slot} works`,
+        atMs: systemClock.nowMs(),
+      })
+    process.stdout.write(`slot ${slot} is confirmed\n`)
+    return EXIT.done
+  }
+  process.stdout.write(`slot ${slot} does not work: ${missing}\n`)
+  if (!canGoBack(state, slot)) return EXIT.failed
+  await runCommand('rauc', ['status', 'mark-bad', 'booted'], COMMAND_MS)
+  await runCommand('systemctl', ['reboot'], COMMAND_MS)
+  return EXIT.done
+}

@@ -1,0 +1,173 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Clock } from '../../shared/clock.ts'
+import { toAppError } from '../../shared/errors.ts'
+import { FIRST_STATE } from './boot-state.ts'
+import { eraseFile, MAX_CARD_FILE_BYTES, readCardFile } from './card.ts'
+import { awaitHealth, canGoBack, missingHealth, outcomeOfStart } from './confirm.ts'
+import type { EdgeStatus } from './edge-status.ts'
+import { networkdFile, parseNetwork, wpaFile } from './network.ts'
+import { cameraConfig, parseUnit } from './provision.ts'
+import type { UpdateState } from './update-state.ts'
+
+function problem(work: () => unknown): string {
+  try {
+    work()
+  } catch (thrown) {
+    return toAppError(thrown).message
+  }
+  return 'none'
+}
+
+const UNIT = { site: 'North St', edge: { source: { kind: 'stream', address: 'rtsp://10.0.0.9/1' } } }
+const ENROLLED = {
+  agency: 'springfield',
+  cameraId: 'north-1',
+  broker: { url: 'mqtts://10.0.0.1:8883' },
+  source: { kind: 'replay', path: 'frames' },
+  upload: 'matches-only',
+}
+
+test('settings of the card become the camera’s, beside what the enrolment said', () => {
+  const config = cameraConfig(ENROLLED, parseUnit(JSON.stringify(UNIT)))
+  assert.is(config.cameraId, 'north-1')
+  assert.is(config.upload, 'matches-only')
+  assert.equal(config.source, UNIT.edge.source)
+  assert.is(config.statusFile, 'status.json')
+})
+
+test('settings that would only fail on the pole are refused when the card is written', () => {
+  const wrong = (edge: object, more: object = {}) =>
+    problem(() => parseUnit(JSON.stringify({ ...UNIT, ...more, edge })))
+  assert.match(wrong({ source: { kind: 'stream' } }), /source/)
+  assert.match(wrong({ ...UNIT.edge, healthIntervalMs: 1 }), /healthIntervalMs/)
+  assert.match(wrong({ ...UNIT.edge, shutter: 1 }), /problem/)
+  assert.match(wrong({}), /source/)
+  assert.match(wrong({ ...UNIT.edge, cameraId: 'x' }), /said by the enrolment/)
+  assert.match(wrong({ ...UNIT.edge, sealingKeyFile: 'x' }), /said by the enrolment/)
+  assert.match(wrong(UNIT.edge, { password: 'x' }), /problem/)
+  assert.match(
+    problem(() => parseUnit('{')),
+    /not JSON/,
+  )
+})
+
+test('a network of the card: static, wireless, or only name and time servers', () => {
+  const text = '{"address": "10.0.0.5/24", "gateway": "10.0.0.1", "dns": ["10.0.0.1"], "ntp": ["ntp.example"]}'
+  assert.is(
+    networkdFile(parseNetwork(text)),
+    '[Match]\nName=en* eth*\n\n[Network]\nAddress=10.0.0.5/24\nLinkLocalAddressing=ipv6\nGateway=10.0.0.1\nDNS=10.0.0.1\nNTP=ntp.example\n',
+  )
+  const { wifi, ...rest } = parseNetwork('{"wifi": {"ssid": "Yard 2", "passphrase": "12345678", "country": "US"}}')
+  assert.ok(wifi)
+  assert.match(networkdFile({ ...rest, wifi }), /Name=wl\*\n\n\[Network\]\nDHCP=yes/)
+  assert.is(wpaFile(wifi), 'country=US\nnetwork={\n  ssid="Yard 2"\n  psk="12345678"\n}\n')
+})
+
+test('a network that would write other lines into a file of the system, or is none, is refused', () => {
+  const wifi = (more: object) => ({ wifi: { ssid: 'a', passphrase: '12345678', country: 'US', ...more } })
+  for (const config of [
+    { address: '10.0.0.5' },
+    { address: '10.0.0.5/24\nDNS=6.6.6.6' },
+    { address: '300.0.0.1/24' },
+    { gateway: '10.0.0.1' },
+    { ntp: ['a\n[Network]'] },
+    { dns: ['one'] },
+    wifi({ ssid: 'a"\n' }),
+    wifi({ ssid: 'a'.repeat(33) }),
+    wifi({ passphrase: '1234567' }),
+    wifi({ passphrase: '1'.repeat(64) }),
+    wifi({ passphrase: '12345678"' }),
+    wifi({ country: 'usa' }),
+    { more: 1 },
+  ])
+    assert.is.not(
+      problem(() => parseNetwork(JSON.stringify(config))),
+      'none',
+      JSON.stringify(config),
+    )
+  assert.is(
+    problem(() => parseNetwork(JSON.stringify(wifi({ ssid: 'a'.repeat(32), passphrase: '1'.repeat(63) })))),
+    'none',
+  )
+})
+
+test('a file of the card is read up to its limit, and its bytes are overwritten before it is removed', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'candor-card-'))
+  try {
+    assert.is(readCardFile(folder, 'claim.json'), null)
+    writeFileSync(join(folder, 'claim.json'), ' '.repeat(MAX_CARD_FILE_BYTES))
+    assert.is(readCardFile(folder, 'claim.json')?.length, MAX_CARD_FILE_BYTES)
+    writeFileSync(join(folder, 'claim.json'), ' '.repeat(MAX_CARD_FILE_BYTES + 1))
+    assert.match(
+      problem(() => readCardFile(folder, 'claim.json')),
+      /larger/,
+    )
+    eraseFile(join(folder, 'claim.json'))
+    assert.is(existsSync(join(folder, 'claim.json')), false)
+    assert.is(
+      problem(() => eraseFile(join(folder, 'claim.json'))),
+      'none',
+    )
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+const status = (read: number, connected: boolean): EdgeStatus => ({ atMs: 1, connected, frames: { read, still: 0 } })
+
+test('a camera works when it runs, has read a frame, and has its broker or had none before', () => {
+  assert.is(missingHealth(true, status(1, true), true), null)
+  assert.is(missingHealth(true, { ...status(0, true), frames: { read: 0, still: 1 } }, true), null)
+  assert.is(missingHealth(true, status(1, false), false), null)
+  assert.match(missingHealth(true, status(1, false), true) ?? '', /broker/)
+  assert.match(missingHealth(true, status(0, true), true) ?? '', /no frame/)
+  assert.match(missingHealth(true, null, true) ?? '', /nothing/)
+  assert.match(missingHealth(false, status(1, true), true) ?? '', /does not run/)
+})
+
+function fakeClock(): Clock {
+  let nowMs = 0
+  return {
+    nowMs: () => nowMs,
+    monotonicMs: () => nowMs,
+    async sleep(ms) {
+      nowMs += ms
+    },
+  }
+}
+
+test('a slot on trial is given its time, and no more', async () => {
+  const clock = fakeClock()
+  const trial = { clock, isActive: async () => true, wasConnected: true, withinMs: 600_000 }
+  const late = async () => (clock.monotonicMs() >= 599_000 ? status(1, true) : null)
+  assert.is(await awaitHealth({ ...trial, status: late }), null)
+  assert.ok(clock.monotonicMs() <= 600_000)
+  assert.match((await awaitHealth({ ...trial, status: async () => null })) ?? '', /nothing/)
+  assert.ok(clock.monotonicMs() <= 1_205_000)
+})
+
+test('a start tells what became of an update: back in the old slot, or cut while it was written', () => {
+  const update = (state: UpdateState['state']): UpdateState => ({
+    ...{ id: 'x', version: '1.0.0', state, message: '', atMs: 1, slot: 'b', wasConnected: true },
+  })
+  assert.is(outcomeOfStart(null, 'a', false), null)
+  assert.is(outcomeOfStart(update('installed'), 'b', false), null)
+  assert.is(outcomeOfStart(update('installed'), 'a', false), 'rolled_back')
+  assert.is(outcomeOfStart(update('installing'), 'a', false), 'failed')
+  assert.is(outcomeOfStart(update('installing'), 'b', false), 'installed')
+  assert.is(outcomeOfStart(update('confirmed'), 'b', false), null)
+  assert.is(outcomeOfStart(update('installed'), 'b', true), 'confirmed')
+  assert.is(outcomeOfStart(update('installed'), 'a', true), 'rolled_back')
+  assert.is(outcomeOfStart(update('rolled_back'), 'a', false), null)
+})
+
+test('a slot is only given up where there is another to start', () => {
+  assert.is(canGoBack({ ...FIRST_STATE, a: 'good', b: 2 }, 'b'), true)
+  assert.is(canGoBack({ ...FIRST_STATE, a: 0, b: 2 }, 'b'), false)
+})
+
+test.run()

@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto'
+import { existsSync, linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { toAppError } from '../../shared/errors.ts'
+import { checkBundle, runningSlot } from './update.ts'
+import { isOlder, MAX_REQUEST_BYTES, readRequest, removeRequest, takeBundle } from './update-request.ts'
+
+const ID = '01912345-6789-7abc-8def-0123456789ab'
+
+async function inFolder(use: (folder: string, out: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'candor-update-'))
+  try {
+    mkdirSync(join(folder, 'updates'))
+    await use(join(folder, 'updates'), join(folder, 'taken', 'bundle.raucb'))
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+const nameOf = (bytes: string) => `${createHash('sha256').update(bytes).digest('hex')}.raucb`
+const request = (folder: string, more: object = {}) =>
+  writeFileSync(
+    join(folder, 'install.json'),
+    JSON.stringify({ id: ID, version: '1.2.3', bundle: nameOf('bundle'), ...more }),
+  )
+const problem = async (work: Promise<unknown>) => {
+  try {
+    await work
+  } catch (thrown) {
+    return `${toAppError(thrown).code}: ${toAppError(thrown).message}`
+  }
+  return 'taken'
+}
+
+test('a request and its bundle are taken, and removed afterwards', () =>
+  inFolder(async (folder, out) => {
+    request(folder)
+    writeFileSync(join(folder, nameOf('bundle')), 'bundle')
+    assert.equal(await readRequest(folder), { id: ID, version: '1.2.3', bundle: nameOf('bundle') })
+    await takeBundle(folder, nameOf('bundle'), out)
+    assert.is(await readFile(out, 'utf8'), 'bundle')
+    await removeRequest(folder, nameOf('bundle'))
+    assert.is(existsSync(join(folder, 'install.json')), false)
+    assert.is(existsSync(join(folder, nameOf('bundle'))), false)
+  }))
+
+test('a request with a wrong field, a further one, too long or that is no JSON is refused', () =>
+  inFolder(async (folder) => {
+    for (const more of [
+      { id: '1' },
+      { version: '1.2' },
+      { version: '1.2.3-x' },
+      { bundle: '../etc/shadow' },
+      { bundle: `${'a'.repeat(63)}.raucb` },
+      { more: 1 },
+    ]) {
+      request(folder, more)
+      assert.match(await problem(readRequest(folder)), /^bad_input/, JSON.stringify(more))
+    }
+    writeFileSync(join(folder, 'install.json'), '{')
+    assert.match(await problem(readRequest(folder)), /not JSON/)
+    writeFileSync(join(folder, 'install.json'), ' '.repeat(MAX_REQUEST_BYTES + 1))
+    assert.match(await problem(readRequest(folder)), /larger than/)
+  }))
+
+test('a link, a second name, a folder in the place of a file, and a folder that is a link are not followed', () =>
+  inFolder(async (folder, out) => {
+    const bundle = join(folder, nameOf('secret'))
+    writeFileSync(join(folder, '../secret'), 'secret')
+    symlinkSync('../secret', bundle)
+    assert.match(await problem(takeBundle(folder, nameOf('secret'), out)), /is a link/)
+    rmSync(bundle)
+    linkSync(join(folder, '../secret'), bundle)
+    assert.match(await problem(takeBundle(folder, nameOf('secret'), out)), /another name/)
+    rmSync(bundle)
+    mkdirSync(bundle)
+    assert.match(await problem(takeBundle(folder, nameOf('secret'), out)), /no regular file/)
+    symlinkSync(folder, join(folder, '../linked'))
+    assert.match(await problem(readRequest(join(folder, '../linked'))), /./)
+    assert.is(existsSync(out), false)
+  }))
+
+test('a bundle that is not the one of its name, or one byte too large, is refused and leaves nothing', () =>
+  inFolder(async (folder, out) => {
+    const name = nameOf('bundle')
+    writeFileSync(join(folder, name), 'bundlE')
+    assert.match(await problem(takeBundle(folder, name, out)), /not the one of its name/)
+    writeFileSync(join(folder, name), 'bundle')
+    assert.match(await problem(takeBundle(folder, name, out, 5)), /larger than 5/)
+    assert.is(existsSync(out), false)
+    assert.is(await problem(takeBundle(folder, name, out, 6)), 'taken')
+  }))
+
+test('versions are compared number by number', () => {
+  assert.is(isOlder('0.9.9', '0.10.0'), true)
+  assert.is(isOlder('0.10.0', '0.9.9'), false)
+  assert.is(isOlder('1.0.0', '1.0.0'), false)
+})
+
+test('a bundle for other hardware, of another version than asked for, or below the floor is refused', () => {
+  const release = { version: '1.0.0', floor: '0.9.0', compatible: 'unit' }
+  const asked = { id: ID, version: '1.2.3', bundle: nameOf('bundle') }
+  const check = (info: object, floor = '1.2.3') =>
+    problem((async () => checkBundle({ compatible: 'unit', version: '1.2.3', ...info }, asked, release, floor))())
+  return Promise.all([check({}), check({ compatible: 'tv' }), check({ version: '1.2.4' }), check({}, '1.2.4')]).then(
+    ([right, hardware, version, floor]) => {
+      assert.is(right, 'taken')
+      assert.match(hardware, /is for tv/)
+      assert.match(version, /^integrity/)
+      assert.match(floor, /older than 1.2.4/)
+    },
+  )
+})
+
+test('the running slot is the one that the kernel was told, and nothing else is guessed', async () => {
+  assert.is(runningSlot('root=PARTLABEL=root-b ro rauc.slot=b panic=10'), 'b')
+  assert.match(await problem((async () => runningSlot('root=/dev/sda1 xrauc.slot=a'))()), /^internal/)
+})
+
+test.run()

@@ -1,0 +1,116 @@
+/**
+ * Installs the bundle that the edge process has asked for into the slot that is not running, and starts the unit anew. Run by
+ * candor-update.service whenever install.json appears; what became of it stands in the update's state, also after the restart.
+ */
+import { readFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { systemClock } from '../../shared/clock.ts'
+import { AppError, describeError, EXIT } from '../../shared/errors.ts'
+import { readFileIfThere, writeFileDurably } from '../../shared/secret-file.ts'
+import { otherSlot, SLOTS, type SlotName } from './boot-state.ts'
+import { type RunCommand, runCommand } from './command.ts'
+import { readEdgeStatus } from './edge-status.ts'
+import { EDGE_STATUS_FILE, RELEASE_FILE, REQUEST_FOLDER, UNIT_FOLDER } from './places.ts'
+import { isOlder, readRequest, removeRequest, takeBundle, type UpdateRequest } from './update-request.ts'
+import { type UpdateState, writeUpdateState } from './update-state.ts'
+
+const INFO_MS = 120_000
+/** Writing a gigabyte to a slow card. */
+const INSTALL_MS = 45 * 60_000
+/** For the edge process to tell the cloud, and for what it is reading, milliseconds. */
+export const RESTART_GRACE_MS = 10_000
+const FLOOR_FILE = join(UNIT_FOLDER, 'version-floor')
+
+export const releaseSchema = z.object({
+  version: z.string(),
+  /** Nothing older is installed over this release: an old one may have a hole that this one has closed. */
+  floor: z.string(),
+  compatible: z.string(),
+})
+export type Release = z.infer<typeof releaseSchema>
+
+const bundleInfoSchema = z.object({ compatible: z.string(), version: z.string() })
+
+/** The slot that runs, by the kernel's command line. Throws `internal` where no image was started. */
+export function runningSlot(commandLine: string): SlotName {
+  const slot = SLOTS.find((one) => commandLine.split(/\s+/).includes(`rauc.slot=${one}`))
+  if (slot === undefined) throw new AppError('internal', 'the kernel was not told which slot this is')
+  return slot
+}
+
+/** Throws `integrity` or `bad_input` for a bundle that must not be installed. RAUC has checked its signature before it tells this. */
+export function checkBundle(
+  info: { compatible: string; version: string },
+  request: UpdateRequest,
+  release: Release,
+  floor: string,
+): void {
+  if (info.compatible !== release.compatible)
+    throw new AppError('bad_input', `the bundle is for ${info.compatible}, and this unit is ${release.compatible}`)
+  if (info.version !== request.version)
+    throw new AppError('integrity', `the bundle is version ${info.version}, and ${request.version} was asked for`)
+  if (isOlder(info.version, floor))
+    throw new AppError('bad_input', `version ${info.version} is older than ${floor}, below which this unit does not go`)
+}
+
+/** The highest floor that any release on this unit has had: going back one release does not lower it. */
+async function versionFloor(release: Release): Promise<string> {
+  const kept = (await readFileIfThere(FLOOR_FILE))?.trim() ?? release.floor
+  const floor = isOlder(kept, release.floor) ? release.floor : kept
+  if (floor !== kept) await writeFileDurably(FLOOR_FILE, `${floor}\n`)
+  return floor
+}
+
+async function install(request: UpdateRequest, run: RunCommand): Promise<void> {
+  const release = releaseSchema.parse(JSON.parse(readFileSync(RELEASE_FILE, 'utf8')))
+  const bundle = join(UNIT_FOLDER, 'updates', 'bundle.raucb')
+  try {
+    await takeBundle(REQUEST_FOLDER, request.bundle, bundle)
+    // The original is a copy of the copy from here on, and the card has not room for both and a full outbox.
+    await removeRequest(REQUEST_FOLDER, request.bundle)
+    const told = await run('rauc', ['info', '--output-format=json', bundle], INFO_MS)
+    checkBundle(bundleInfoSchema.parse(JSON.parse(told)), request, release, await versionFloor(release))
+    await run('rauc', ['install', bundle], INSTALL_MS)
+  } finally {
+    await rm(bundle, { force: true })
+  }
+}
+
+/** Exit code. A refused update is no failure of this program: it is told, and the unit goes on. */
+export async function updateProcess(): Promise<number> {
+  const slot = otherSlot(runningSlot(readFileSync('/proc/cmdline', 'utf8')))
+  let request: UpdateRequest
+  try {
+    request = await readRequest(REQUEST_FOLDER)
+  } catch (thrown) {
+    await removeRequest(REQUEST_FOLDER, null)
+    process.stderr.write(`the request is not followed: ${describeError(thrown)}\n`)
+    return EXIT.done
+  }
+  const wasConnected = (await readEdgeStatus(EDGE_STATUS_FILE))?.connected ?? false
+  const tell = (state: UpdateState['state'], message: string) =>
+    writeUpdateState({
+      id: request.id,
+      version: request.version,
+      state,
+      message,
+      atMs: systemClock.nowMs(),
+      slot,
+      wasConnected,
+    })
+  try {
+    await tell('installing', `into slot ${slot}`)
+    await install(request, runCommand)
+  } catch (thrown) {
+    await tell('failed', describeError(thrown).split('\n')[0] ?? '')
+    return EXIT.done
+  } finally {
+    await removeRequest(REQUEST_FOLDER, request.bundle)
+  }
+  await tell('installed', `in slot ${slot}; the unit starts anew`)
+  await systemClock.sleep(RESTART_GRACE_MS)
+  await runCommand('systemctl', ['reboot'], INFO_MS)
+  return EXIT.done
+}
