@@ -1,4 +1,5 @@
 /** `candor enrol`: on the camera unit itself, with a claim that `candor camera claim` has made. */
+import { join } from 'node:path'
 import type { Command } from 'commander'
 
 interface Options {
@@ -54,6 +55,10 @@ export function register(program: Command): void {
         },
         new AbortController().signal,
       )
+      // The set-up page may have been opened for this and not finished: the unit is a camera now, and need not wait for it.
+      const { MARK_FILE } = await import('../../edge/setup/draft.ts')
+      const { removeIfThere } = await import('../../shared/secret-file.ts')
+      await removeIfThere(join(options.out, MARK_FILE))
       process.stdout.write(
         `${camera}: certificate until ${time(expiresAtMs)}. Start it:\n  candor edge --config ${options.out}/edge.json\n`,
       )

@@ -3,7 +3,7 @@
 # Needs from it: say, fail, checkout, usage.
 
 # Checks of inside.sh: fewer means that it ended early.
-DEB_CHECKS=14
+DEB_CHECKS=16
 
 # Of the run that is under way, for the trap.
 deb_folder='' deb_world=''

@@ -29,6 +29,12 @@ check 'the package is installed' "$((SECONDS - started)) s"
 [ "$(systemctl is-enabled candor-edge)" = enabled ] && [ "$(show ActiveState)" = inactive ]; held=$?
 check 'what is no camera yet is not started' "$(show ActiveState)"
 
+systemctl start candor-setup.timer
+until_true 60 sh -c 'journalctl --no-pager -o cat -u candor-setup | grep -q "certificate SHA-256"'; held=$?
+check 'the set-up page opens for a phone' "$(ss -H -tln | awk '{print $4}' | grep -c ':8443$') addresses"
+systemctl stop candor-setup.service; held=$?
+check 'and is closed' "$(ss -H -tln | awk '{print $4}' | grep -c ':8443$') addresses"
+
 started=$SECONDS
 candor enrol --claim /hil/claim.json --out /etc/candor-edge --frames /hil/pictures >/var/candor-deb/enrol 2>&1; held=$?
 check 'it becomes a camera by its claim' "$((SECONDS - started)) s"
@@ -64,5 +70,5 @@ check 'removed, it stops and remains the camera that it was' "$(show ActiveState
 dpkg --purge candor-unit >>/var/candor-deb/dpkg 2>&1
 [ ! -e /etc/candor-edge ] && [ ! -e /var/lib/private/candor-edge ] && [ ! -e /var/lib/candor-edge ]; held=$?
 check 'purged, nothing of the camera is left' "$(ls -d /etc/candor-edge /var/lib/private/candor-edge 2>/dev/null | wc -l) folders"
-journalctl --no-pager -o cat -u candor-edge >/var/candor-deb/journal
+journalctl --no-pager -o cat -u candor-edge -u candor-setup >/var/candor-deb/journal
 poweroff

@@ -44,14 +44,16 @@ make_deb() {
 export OPENCV4NODEJS_DISABLE_AUTOBUILD=1 OPENCV4NODEJS_DISABLE_EXTERNAL_MEM_TRACKING=1
 exec /usr/lib/candor/node /opt/candor/scripts/unit/candor.js "$@"
 PROGRAM
-  for unit in candor-edge.service candor-edge@.service; do
+  for unit in candor-edge.service candor-edge@.service candor-setup.service; do
     sed 's|^ExecStart=/opt/candor/scripts/candor.ts |ExecStart=/usr/bin/candor |' "systemd/$unit" >"$tree/usr/lib/systemd/system/$unit"
-    grep -q '^ExecStart=/usr/bin/candor edge' "$tree/usr/lib/systemd/system/$unit" || fail "systemd/$unit starts something else than was thought"
+    grep -q '^ExecStart=/usr/bin/candor ' "$tree/usr/lib/systemd/system/$unit" || fail "systemd/$unit starts something else than was thought"
     mkdir -p "$tree/usr/lib/systemd/system/$unit.d"
     install -m 644 systemd/candor-edge.devices.conf "$tree/usr/lib/systemd/system/$unit.d/devices.conf"
   done
-  # Before the unit has become a camera there is nothing to start.
-  printf '[Unit]\nConditionPathExists=/etc/candor-edge/edge.json\n' >"$tree/usr/lib/systemd/system/candor-edge.service.d/enrolled.conf"
+  mkdir -p "$tree/usr/lib/sysusers.d" "$tree/usr/lib/tmpfiles.d"
+  install -m 644 systemd/candor-setup.timer "$tree/usr/lib/systemd/system/"
+  install -m 644 systemd/candor-setup.sysusers.conf "$tree/usr/lib/sysusers.d/candor-setup.conf"
+  install -m 644 systemd/candor-edge.tmpfiles.conf "$tree/usr/lib/tmpfiles.d/candor-edge.conf"
   install -m 644 LICENSE "$tree/usr/share/doc/candor-unit/copyright"
   find "$tree" -type d -exec chmod 755 {} +
   find "$tree" -type f -perm /111 -exec chmod 755 {} +

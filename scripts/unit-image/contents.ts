@@ -3,6 +3,7 @@
  * those import (from PACKAGES, whose node_modules is of that processor) and nothing else, and the unit's own programs as one bundle. Run by scripts/image.
  * TypeScript is made JavaScript file by file: a unit that did it at each start would take half a minute of its processor for that.
  */
+import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -117,6 +118,9 @@ mkdirSync(target, { recursive: true })
 const models = readdirSync(join(CHECKOUT, 'edge/vision/models')).filter((name) => !name.endsWith('.md'))
 for (const file of [...models.map((name) => `edge/vision/models/${name}`), 'package.json', 'tsconfig.json', 'LICENSE'])
   cpSync(join(CHECKOUT, file), join(target, file))
+execFileSync(process.execPath, ['--import', 'tsx', 'edge/setup/bundle.ts', `${join(target, 'dist/setup')}/`], {
+  cwd: CHECKOUT,
+})
 if (options.includes('--hil'))
   cpSync(join(CHECKOUT, 'scripts/sample-scenes/pictures'), join(target, 'scripts/sample-scenes/pictures'), {
     recursive: true,

@@ -83,6 +83,8 @@ make_bundle() {
   rauc --cert="$keys/bundle.pem" --key="$keys/bundle.key" --keyring="$keys/authority.pem" --mksquashfs-args='-comp zstd -Xcompression-level 6 -quiet' \
     bundle "$folder" "$bundle" >"$work/rauc.log" 2>&1 || { tail -n 5 "$work/rauc.log" >&2; fail 'rauc cannot make the bundle' "log: $work/rauc.log"; }
   rm -rf "$folder"
+  # For `candor release add`.
+  printf '{"version": "%s", "compatible": "%s"}\n' "$version" "$compatible" >"$bundle.json"
   say "the update bundle: ${bundle##*/}, $(du -m "$bundle" | cut -f 1) MB, $((SECONDS - started)) s"
 }
 

@@ -6,13 +6,14 @@ import { register as registerDoctor } from '../candor/doctor.ts'
 import { register as registerEdge } from '../candor/edge.ts'
 import { register as registerEnrolUnit } from '../candor/enrol-unit.ts'
 import { register as registerRead } from '../candor/read.ts'
+import { register as registerSetup } from '../candor/setup.ts'
 
 const program = new Command('candor')
   .description('Licence-plate reading: the commands of a camera unit')
   .version(softwareVersion())
   .showHelpAfterError('(add --help for the options)')
   .exitOverride()
-for (const register of [registerRead, registerEdge, registerEnrolUnit, registerDoctor]) register(program)
+for (const register of [registerRead, registerEdge, registerSetup, registerEnrolUnit, registerDoctor]) register(program)
 
 try {
   await program.parseAsync(process.argv)
