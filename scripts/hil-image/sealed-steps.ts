@@ -87,7 +87,7 @@ async function run(context: Context): Promise<string> {
     const refused = await until(
       'the refusal',
       BOOT_MS,
-      async () => /Failed.*candor-data|Dependency failed.*var\.mount/.exec(machine.console())?.[0],
+      async () => /Failed to start .*candor-dat/.exec(machine.console())?.[0],
     )
     await machine.cutPower()
     rmSync(disk, { force: true })

@@ -96,7 +96,8 @@ async function takeOut(context: Context, to: string): Promise<{ partition: strin
     `of=${partition}`,
     'bs=1M',
     'conv=sparse',
-    `skip=${offset / 1024 ** 2}`,
+    `skip=${offset}`,
+    'iflag=skip_bytes',
     'status=none',
   ])
   if (status !== 0) throw new AppError('internal', 'the data partition cannot be copied')

@@ -13,7 +13,9 @@ export const runCommand: RunCommand = (program, args, timeoutMs) =>
     execFile(program, args, { timeout: timeoutMs, maxBuffer: MAX_OUTPUT_BYTES }, (error, stdout, stderr) => {
       if (error === null) resolve(stdout)
       else {
-        const said = `${stderr}${stdout}`.trim().split('\n').slice(-3).join(' ')
+        // GLib programs such as RAUC say how they get on in the same place as what went wrong.
+        const lines = `${stdout}${stderr}`.split('\n').filter((line) => line.trim() !== '' && !/-Message: /.test(line))
+        const said = lines.slice(-3).join(' ')
         const why = error.killed === true ? `took more than ${timeoutMs / 1_000} s` : said || error.message
         reject(new AppError('unavailable', `${program}: ${why}`, { cause: error }))
       }
