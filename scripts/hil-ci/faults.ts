@@ -7,8 +7,11 @@ import type { CameraFault, PtpCamera } from './ptp-camera.ts'
 import type { RtspCamera } from './rtsp-camera.ts'
 import { descendant, type Unit, type UnitHealth } from './units.ts'
 
-/** In the health that the cloud has of the unit. */
-export type Sign = 'lost' | 'stalled' | 'rejected'
+/**
+ * In the health that the cloud has of the unit. `gone`: lost or stalled, where libgphoto2's own limit of time and ours end a wait at
+ * about the same moment, and the machine decides which is first.
+ */
+export type Sign = 'lost' | 'stalled' | 'rejected' | 'gone'
 
 export interface Fault {
   unit: Unit
@@ -25,7 +28,8 @@ export interface Fault {
 export function hasSign(sign: Sign, before: UnitHealth, now: UnitHealth): boolean {
   if (before.source === undefined || now.source === undefined) return false
   if (sign === 'rejected') return now.frames.rejected > before.frames.rejected
-  if (sign === 'stalled') return now.source.stalls > before.source.stalls
+  const isStalled = now.source.stalls > before.source.stalls
+  if (sign === 'stalled' || (sign === 'gone' && isStalled)) return isStalled
   return now.source.state === 'lost' || now.source.reconnects > before.source.reconnects
 }
 
@@ -94,7 +98,7 @@ export function ptpFaults(
     truncates: ['half pictures', hasLiveView ? 'lost' : 'rejected'],
     silent: ['nothing follows a capture', hasLiveView ? 'lost' : 'stalled'],
     busy: ['busy', 'lost'],
-    mute: ['answers nothing', 'stalled'],
+    mute: ['answers nothing', 'gone'],
     unplugged: ['unplugged, plugged in again', 'lost'],
   }
   return which.map((fault): Fault => {
