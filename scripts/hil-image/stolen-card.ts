@@ -180,6 +180,8 @@ export async function lookThroughCard(context: Context): Promise<string> {
   await takeOut(context, folder)
   const files = filesIn(join(folder, 'files'))
   const decoded = searchDatabases(files, wanted)
+  if (!decoded.tables.some((table) => table.startsWith('outbox ')))
+    throw new AppError('internal', 'nothing was waiting on the card: the search would prove nothing')
   const journal = await searchJournal(join(folder, 'files'), wanted)
   const privateKeys = files
     .filter((file) => /PRIVATE KEY/.test(readFileSync(file, 'latin1')))

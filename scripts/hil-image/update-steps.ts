@@ -170,8 +170,11 @@ const stolen: Step = {
   async run(context) {
     // Something shall wait on it: the cloud is away for the last sightings.
     const machine = await context.unit()
-    await sure(machine, 'echo "offline" >/dev/null; networkctl down enp0s2')
-    await until('sightings that wait', BOOT_MS, async () => ((await edgeStatus(machine))?.outbox.rows ?? 0) > 2)
+    await sure(machine, 'systemctl stop systemd-networkd.socket systemd-networkd; ip link set enp0s2 down')
+    await until('sightings that wait', BOOT_MS, async () => {
+      const status = await edgeStatus(machine)
+      return status?.connected === false && status.outbox.rows > 4
+    })
     await context.switchOff()
     return await lookThroughCard(context)
   },
