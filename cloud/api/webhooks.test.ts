@@ -90,7 +90,7 @@ test('each change is in the audit with its origin and groups, and never with the
         ...['pause', 'resume', 'replace_secret', 'test', 'remove'].flatMap(refusal),
       ])
       const origin = new URL(receiver.url).origin
-      assert.equal(entries.at(-1)?.detail, { origin, groups: ['patrol', 'night'], includePlate: true })
+      assert.equal(entries.at(-1)?.detail, { origin, groups: ['patrol', 'night'], includePlate: true, notices: [] })
       assert.ok(entries.every(({ actor, subject }) => actor.account === 'person-1' && subject?.id === 'dispatch'))
       const text = `${JSON.stringify(entries)} ${listed.body} ${world.logLines.join('')}`
       for (const secret of [...secrets, 'token-in-the-path']) assert.not.ok(text.includes(secret), secret)
