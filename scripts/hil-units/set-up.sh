@@ -14,41 +14,41 @@ systemd-sysusers
 systemctl start candor-cloud candor-edge
 systemctl start candor-setup.timer
 sleep 3
-is edge active && ! is setup active
+is edge active && ! is setup active; held=$?
 check 'setup: the timer opens nothing on a unit that is set up' "edge $(show edge ActiveState), setup $(show setup ActiveState)"
 
 systemctl start candor-setup
 until_true 60 is edge active
-[ "$(show setup ExecMainStatus)" -eq 78 ]
+[ "$(show setup ExecMainStatus)" -eq 78 ]; held=$?
 check 'setup: it refuses a unit that is set up, and the camera runs on' "exit $(show setup ExecMainStatus), edge $(show edge ActiveState)"
 
 /opt/candor/scripts/candor.ts setup --reopen >/dev/null
 until_true 120 is setup active
-is edge inactive && [ "$(owner key.pem)" = candor-setup ]
+is edge inactive && [ "$(owner key.pem)" = candor-setup ]; held=$?
 check 'setup: opened again it takes the place of the camera, and the folder' "edge $(show edge ActiveState), key.pem is $(owner key.pem)'s"
 
 listening="$(ss -H -tlnp | grep -v :8883 | awk '{print $4, $6}' | grep node | awk '{print $1}')"
-! printf '%s\n' "$listening" | grep -qE '^(0\.0\.0\.0|\*|\[::\])' && printf '%s\n' "$listening" | grep -q :8443
+! printf '%s\n' "$listening" | grep -qE '^(0\.0\.0\.0|\*|\[::\])' && printf '%s\n' "$listening" | grep -q :8443; held=$?
 check 'setup: it listens at single addresses, at none for all' "$(printf '%s' "$listening" | tr '\n' ' ')"
 
 ask POST /api/login '{"code":"0000-0000"}' >/dev/null 2>&1
-[ "$?" -eq 22 ] && ask POST /api/login "{\"code\":\"$(code)\"}" >/dev/null
+[ "$?" -eq 22 ] && ask POST /api/login "{\"code\":\"$(code)\"}" >/dev/null; held=$?
 check 'setup: a wrong code is refused, the one in the journal is taken' "$(ask GET /api/state | head -c 60)"
 
 mask='[[0,0],[0.2,0],[0.2,0.2],[0,0.2]]'
 ask POST /api/view "{\"region\":null,\"masks\":[$mask]}" >/dev/null && ask POST /api/finish '{}' >/dev/null
 until_true 120 is edge active
-grep -q '"masks"' /etc/candor-edge/edge.json && [ ! -e /etc/candor-edge/set-up ] && is setup inactive
+grep -q '"masks"' /etc/candor-edge/edge.json && [ ! -e /etc/candor-edge/set-up ] && is setup inactive; held=$?
 check 'setup: finished, its configuration is written and the camera runs' "edge $(show edge ActiveState), setup $(show setup Result)"
 
-[ "$(owner edge.json)$(owner key.pem)$(owner .)" = rootrootroot ] && [ "$(stat -c %a /etc/candor-edge/edge.json)" = 600 ]
+[ "$(owner edge.json)$(owner key.pem)$(owner .)" = rootrootroot ] && [ "$(stat -c %a /etc/candor-edge/edge.json)" = 600 ]; held=$?
 check 'setup: the folder is root’s again' "edge.json $(stat -c '%U %a' /etc/candor-edge/edge.json)"
 
 systemctl stop candor-edge candor-setup.timer
 mv /etc/candor-edge /etc/candor-edge.kept && mkdir -m 700 /etc/candor-edge
 systemctl start candor-setup.timer
 until_true 60 is setup active
-ask POST /api/login "{\"code\":\"$(code)\"}" >/dev/null && [ -e /etc/candor-edge/set-up ]
+ask POST /api/login "{\"code\":\"$(code)\"}" >/dev/null && [ -e /etc/candor-edge/set-up ]; held=$?
 check 'setup: a unit without a configuration opens it by itself' "$(ask GET /api/state | head -c 40)"
 systemctl stop candor-setup
 rm -rf /etc/candor-edge && mv /etc/candor-edge.kept /etc/candor-edge
