@@ -170,6 +170,26 @@ test('where the policy wants two people, another one approves before any camera 
   })
 })
 
+test('two that are started at the same moment get numbers of their own, and of one kind only the first is', async () => {
+  await inCloud(async (world) => {
+    const { rollOuts } = world.cloud.parts
+    await openUnit(world, 'a', false)
+    const bundle = Buffer.from('a release')
+    const sha256 = digest(bundle)
+    await rollOuts.releases.receive(sha256, 0, bundle)
+    const release = { version: '1.0.0', compatible: 'candor-arm64', sha256, bytes: bundle.length, notes: null }
+    await rollOuts.releases.add(release, 'tess')
+    const what = { kind: 'image' as const, sha256 }
+    const started = await Promise.allSettled([
+      rollOuts.start(WANTED, 'tess'),
+      rollOuts.start({ ...WANTED, what }, 'tom'),
+      rollOuts.start(WANTED, 'tom'),
+    ])
+    const outcomes = started.map((one) => (one.status === 'fulfilled' ? one.value.number : one.reason.code))
+    assert.equal(outcomes, [1, 2, 'conflict'])
+  })
+})
+
 test('a roll-out is taken back: its cameras get what they had before', async () => {
   await inCloud(async (world) => {
     const { rollOuts } = world.cloud.parts

@@ -23,7 +23,19 @@ import type { Audit } from './audit/log.ts'
 import type { Cameras } from './cameras.ts'
 import type { Database } from './database/database.ts'
 import type { RollOutsTable } from './database/schema-roll-outs.ts'
-import { DEFAULT_STAGES, isOver, stagesOf, type TurnState, toTell, verdictOf, wentWrong } from './roll-outs/plan.ts'
+import {
+  checkStages,
+  DEFAULT_STAGES,
+  isOver,
+  MAY_BE,
+  type RollOutState,
+  type RollOutVerb,
+  stagesOf,
+  type TurnState,
+  toTell,
+  verdictOf,
+  wentWrong,
+} from './roll-outs/plan.ts'
 import { createReleases, type Releases } from './roll-outs/releases.ts'
 import { createTurns, MAX_TURNS, type RollOutTurn, type StoredTurn } from './roll-outs/turns.ts'
 
@@ -35,8 +47,6 @@ export const MAX_ROLL_OUT_PAGE = 100
 /** Said again to who has not answered, no sooner. */
 export const TELL_AGAIN_MS = 5 * MINUTE_MS
 
-export const ROLL_OUT_STATES = ['proposed', 'running', 'paused', 'halted', 'done', 'ended'] as const
-export type RollOutState = (typeof ROLL_OUT_STATES)[number]
 /** The condition of the partial index, word for word: only so is it used. */
 const IS_OPEN = sql<boolean>`state IN ('proposed', 'running', 'paused', 'halted')`
 
@@ -72,8 +82,6 @@ export interface NewRollOut {
   soakMinutes?: number | undefined
   reason: string
 }
-
-export type RollOutVerb = 'approve' | 'pause' | 'resume' | 'advance' | 'end'
 
 export interface RollOuts {
   readonly releases: Releases
@@ -115,14 +123,6 @@ export interface RollOutsDeps {
   newId: NewId
   newSecret: (byteCount: number) => string
   log: Log
-}
-
-const FROM: Readonly<Record<RollOutVerb, readonly RollOutState[]>> = {
-  approve: ['proposed'],
-  pause: ['running'],
-  resume: ['paused', 'halted'],
-  advance: ['running', 'halted'],
-  end: ['proposed', 'running', 'paused', 'halted'],
 }
 
 export function createRollOuts(deps: RollOutsDeps): RollOuts {
@@ -190,12 +190,6 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
       ...{ subject: { kind: 'roll_out', id: String(number) }, detail },
     })
 
-  function checkStages(stages: readonly number[]): void {
-    const isRising = stages.every((percent, i) => percent > (stages[i - 1] ?? 0) && percent <= 100)
-    if (!isRising || stages.at(-1) !== 100)
-      throw new AppError('bad_input', 'stages must be percents that rise to 100, such as 1,10,100')
-  }
-
   function chosen({ cameras, first }: NewRollOut): string[] {
     const active = isActive()
     const all = cameras.length === 0 ? [...active].sort() : [...new Set(cameras)]
@@ -208,7 +202,7 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
     return all
   }
 
-  async function start(wanted: NewRollOut, by: string): Promise<RollOut> {
+  async function begin(wanted: NewRollOut, by: string): Promise<RollOut> {
     const { what, reason, stages = DEFAULT_STAGES, soakMinutes = DEFAULT_SOAK_MINUTES } = wanted
     checkStages(stages)
     const settings = what.kind === 'settings' ? JSON.stringify(what.settings) : null
@@ -245,6 +239,14 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
     return shown(await row(number))
   }
 
+  let starting: Promise<unknown> = Promise.resolve()
+  /** One after another: each takes the next number, and sees what is open. */
+  function start(wanted: NewRollOut, by: string): Promise<RollOut> {
+    const started = starting.then(() => begin(wanted, by))
+    starting = started.catch(() => {})
+    return started
+  }
+
   async function act(number: number, verb: RollOutVerb, by: string): Promise<RollOut> {
     const found = await row(number)
     const nowMs = clock.nowMs()
@@ -254,15 +256,15 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
           hint: 'another camera technician approves; who started it may end it',
         })
       }
-      await move(number, FROM.approve, { state: 'running', since_ms: nowMs, approved_by: by })
-    } else if (verb === 'pause') await move(number, FROM.pause, { state: 'paused' })
+      await move(number, MAY_BE.approve, { state: 'running', since_ms: nowMs, approved_by: by })
+    } else if (verb === 'pause') await move(number, MAY_BE.pause, { state: 'paused' })
     else if (verb === 'end') {
-      await move(number, FROM.end, { state: 'ended', ended_at_ms: nowMs })
+      await move(number, MAY_BE.end, { state: 'ended', ended_at_ms: nowMs })
     } else {
       const wrong = (await turns.of(number)).filter(wentWrong).length
       const stages = JSON.parse(found.stages) as number[]
       const further = verb === 'advance' ? { stage: Math.min(found.stage + 1, stages.length - 1), since_ms: nowMs } : {}
-      await move(number, FROM[verb], { state: 'running', because: null, forgiven: wrong, ...further })
+      await move(number, MAY_BE[verb], { state: 'running', because: null, forgiven: wrong, ...further })
     }
     await upkeep()
     return shown(await row(number))

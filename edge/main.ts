@@ -96,6 +96,7 @@ export async function runEdge(own: EdgeConfig, deps: EdgeDeps, signal: AbortSign
   const enrolled = readEnrolledKeys(own.listKeysFile)
   const sealer = createSealer(readFileSync(own.sealingKeyFile, 'utf8'))
   const closers: (() => void | Promise<void>)[] = []
+  let isOnTrial = false
   /** Every one of them, whatever one of them does. */
   const closeAll = async () => {
     for (const close of closers.reverse()) {
@@ -112,6 +113,7 @@ export async function runEdge(own: EdgeConfig, deps: EdgeDeps, signal: AbortSign
     closers.push(() => void lock.close())
     const settings = await openSettings(own, { dataFolder: own.dataFolder, clock, log })
     const { config } = settings
+    isOnTrial = settings.isTrial
     const sequence = await sequenceOf(config.source)
     // A file of its own: a large list must not take the outbox's room, nor its checkpoints hold up a sighting.
     const lists = openDatabase(join(config.dataFolder, 'lists.db'))
@@ -292,6 +294,9 @@ export async function runEdge(own: EdgeConfig, deps: EdgeDeps, signal: AbortSign
     }
   } catch (thrown) {
     await closeAll()
+    // Not by the exit code after which nobody starts it again: these settings go by themselves, after a few starts.
+    if (isOnTrial && toAppError(thrown).code === 'configuration')
+      throw new AppError('unavailable', `with the settings on trial: ${toAppError(thrown).message}`, { cause: thrown })
     throw thrown
   }
 }

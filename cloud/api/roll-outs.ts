@@ -15,16 +15,10 @@ import {
   timeMsSchema,
 } from '../../shared/wire/index.ts'
 import type { CloudParts } from '../parts.ts'
-import { MAX_STAGES } from '../roll-outs/plan.ts'
+import { MAX_STAGES, ROLL_OUT_STATES, type RollOutVerb } from '../roll-outs/plan.ts'
 import { MAX_PART_BYTES, MAX_RELEASE_NOTES } from '../roll-outs/releases.ts'
 import { MAX_TURNS } from '../roll-outs/turns.ts'
-import {
-  DEFAULT_SOAK_MINUTES,
-  MAX_ROLL_OUT_REASON,
-  MAX_SOAK_MINUTES,
-  ROLL_OUT_STATES,
-  type RollOutVerb,
-} from '../roll-outs.ts'
+import { DEFAULT_SOAK_MINUTES, MAX_ROLL_OUT_REASON, MAX_SOAK_MINUTES } from '../roll-outs.ts'
 import type { Door, TypedApi } from './door.ts'
 
 /** Units that fetch a release at a time; others are told to come again. */

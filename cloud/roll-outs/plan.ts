@@ -1,6 +1,7 @@
 /** Whose turn it is in a roll-out, and when it stops. Pure: called by roll-outs.ts. */
 import { createHash } from 'node:crypto'
 import { HOUR_MS } from '../../shared/clock.ts'
+import { AppError } from '../../shared/errors.ts'
 import type { TargetState } from '../../shared/wire/index.ts'
 
 /** Of the cameras, for which the stages go on by themselves: one in a hundred, one in ten, all. */
@@ -12,6 +13,18 @@ export const FAILURE_SHARE = 0.05
 export const ANSWER_MS = 6 * HOUR_MS
 /** Told and not ended, at a time: each fetches a release over the agency's line. */
 export const MAX_AT_ONCE = 25
+
+export const ROLL_OUT_STATES = ['proposed', 'running', 'paused', 'halted', 'done', 'ended'] as const
+export type RollOutState = (typeof ROLL_OUT_STATES)[number]
+export type RollOutVerb = 'approve' | 'pause' | 'resume' | 'advance' | 'end'
+/** States from which a person may do it. */
+export const MAY_BE: Readonly<Record<RollOutVerb, readonly RollOutState[]>> = {
+  approve: ['proposed'],
+  pause: ['running'],
+  resume: ['paused', 'halted'],
+  advance: ['running', 'halted'],
+  end: ['proposed', 'running', 'paused', 'halted'],
+}
 
 /** `waiting`: not told yet, or not answered; `silent`: see ANSWER_MS; `skipped`: no camera of the agency any more. */
 export type TurnState = 'waiting' | TargetState | 'silent' | 'skipped'
@@ -26,6 +39,13 @@ export interface Turn {
   /** When it was first told; null: not yet. */
   toldAtMs: number | null
   changedAtMs: number
+}
+
+/** Throws `bad_input`. */
+export function checkStages(stages: readonly number[]): void {
+  const isRising = stages.every((percent, i) => percent > (stages[i - 1] ?? 0) && percent <= 100)
+  if (!isRising || stages.at(-1) !== 100)
+    throw new AppError('bad_input', 'stages must be percents that rise to 100, such as 1,10,100')
 }
 
 /** `stages` in percent, rising, the last 100. Those of `first` are the first stage; the others come in an order that no name decides. */

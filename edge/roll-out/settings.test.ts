@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -166,6 +166,45 @@ test('a process that dies on trial goes back after three starts', () =>
     assert.match(back.ack?.message ?? '', /did not stay up/)
   }))
 
+/** As a full disk does it: nothing new can be written into the folder. */
+const fill = ({ folder }: World) => mkdirSync(join(folder, `${SETTINGS_FILE}.tmp`))
+const makeRoom = ({ folder }: World) => rmSync(join(folder, `${SETTINGS_FILE}.tmp`), { recursive: true })
+
+test('a disk that takes nothing ends no camera: it starts with what it had, and a trial goes on when there is room', () =>
+  inWorld(async (world) => {
+    await give(world, await world.start(), FASTER, 1)
+    fill(world)
+    const without = await world.start()
+    assert.equal([without.config, without.isTrial], [OWN, false], 'a start that cannot be counted is none on trial')
+    await without.run(world.command(), new AbortController().signal)
+    makeRoom(world)
+
+    const tried = await world.start()
+    assert.ok(tried.isTrial)
+    world.framesASecond = 1
+    fill(world)
+    const { sleep } = world.clock
+    let sleeps = 0
+    world.clock.sleep = async (ms, signal) => {
+      sleeps += 1
+      if (sleeps === (2 * WELL_MS) / SECOND_MS) makeRoom(world)
+      return sleep(ms, signal)
+    }
+    await tried.run(world.command(), new AbortController().signal)
+    assert.is(world.acks.at(-1)?.state, 'confirmed')
+    assert.ok(sleeps >= (2 * WELL_MS) / SECOND_MS)
+  }))
+
+test('settings that died too often stay off also where that cannot be written down', () =>
+  inWorld(async (world) => {
+    await give(world, await world.start(), FASTER, 1)
+    for (let start = 1; start <= MAX_TRIAL_STARTS; start++) await world.start()
+    fill(world)
+    assert.equal((await world.start()).config, OWN)
+    makeRoom(world)
+    assert.equal([(await world.start()).config, (await world.start()).ack?.state], [OWN, 'rolled_back'])
+  }))
+
 test('what the unit’s own rules forbid is refused, and says why', () =>
   inWorld(async (world) => {
     const settings = await world.start()
@@ -184,7 +223,7 @@ test('nothing that names files, programs, addresses or whom to trust can be chan
     { source: { program: '/bin/sh' } },
     { source: { kind: 'replay' } },
     { broker: { url: 'mqtts://elsewhere:1' } },
-    { listKeysFile: '/tmp/keys' },
+    { listKeysFile: 'keys-of-another.pem' },
     { upload: 'all' },
     { retention: { unmatchedDays: 1 } },
     { dataFolder: '/' },

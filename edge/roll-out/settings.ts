@@ -71,7 +71,9 @@ export interface CommandDeps {
 export interface Settings {
   /** The unit's own configuration with what came from afar. */
   readonly config: EdgeConfig
-  /** 0: the unit's own alone. */
+  /** `config` is on trial. */
+  readonly isTrial: boolean
+  /** Of what is in `config`; 0: the unit's own alone. */
   readonly version: number
   /** Of the newest command; null: there has been none. */
   readonly ack: RollOutAck | null
@@ -105,12 +107,26 @@ export async function openSettings(own: EdgeConfig, deps: SettingsDeps): Promise
     file = next
   }
 
+  /** False on a disk that takes nothing, which must not end the camera: it is tried again. */
+  async function couldWrite(next: SettingsFile): Promise<boolean> {
+    try {
+      await write(next)
+      return true
+    } catch (thrown) {
+      const { code, message } = toAppError(thrown)
+      if (code !== 'storage_full' && code !== 'unavailable') throw thrown
+      log.warn('settings_not_written', { code, error: message })
+      return false
+    }
+  }
+
+  /** The acknowledgement; null: there is nothing to go back from, or it could not be written down and is not so yet. */
   async function goBack(message: string): Promise<RollOutAck | null> {
     const { trial } = file
     if (trial === null) return null
     const ack = ackOf(trial.targetId, 'rolled_back', message, clock)
+    if (!(await couldWrite({ ...file, trial: null, ack }))) return null
     log.warn('settings_rolled_back', { version: trial.version, reason: message })
-    await write({ ...file, trial: null, ack })
     return ack
   }
 
@@ -119,25 +135,27 @@ export async function openSettings(own: EdgeConfig, deps: SettingsDeps): Promise
     if (trial === null) return null
     const { starts: _starts, ...kept } = trial
     const ack = ackOf(trial.targetId, 'confirmed', null, clock)
+    if (!(await couldWrite({ ...file, kept, trial: null, ack }))) return null
     log.info('settings_confirmed', { version: trial.version })
-    await write({ ...file, kept, trial: null, ack })
     return ack
   }
 
+  let isTrial = false
   if (file.trial !== null) {
     const { trial } = file
     if (trial.starts >= MAX_TRIAL_STARTS) await goBack(`the camera did not stay up with it, ${trial.starts} times`)
     else {
       try {
-        config = withSettings(own, trial.settings)
-        await write({ ...file, trial: { ...trial, starts: trial.starts + 1 } })
+        const tried = withSettings(own, trial.settings)
+        // A start that cannot be counted is none on trial: who dies of it would never go back.
+        isTrial = await couldWrite({ ...file, trial: { ...trial, starts: trial.starts + 1 } })
+        if (isTrial) config = tried
       } catch (thrown) {
-        config = own
         await goBack(toAppError(thrown).message)
       }
     }
   }
-  if (file.trial === null && file.kept !== null) {
+  if (!isTrial && file.kept !== null) {
     try {
       config = withSettings(own, file.kept.settings)
     } catch (thrown) {
@@ -146,11 +164,10 @@ export async function openSettings(own: EdgeConfig, deps: SettingsDeps): Promise
     }
   }
 
-  const tried = file.trial
   return {
-    config,
+    ...{ config, isTrial },
     get version() {
-      return file.trial?.version ?? file.kept?.version ?? 0
+      return (isTrial ? file.trial?.version : null) ?? file.kept?.version ?? 0
     },
     get ack() {
       return file.ack
@@ -190,15 +207,14 @@ export async function openSettings(own: EdgeConfig, deps: SettingsDeps): Promise
     },
 
     async run(to, signal) {
-      if (tried === null || file.trial === null) return
+      if (!isTrial || file.trial === null) return
       const startedAtMs = clock.monotonicMs()
       let wellSinceMs: number | null = null
       let frames = 0
       let frameAtMs = startedAtMs
-      const endedBy = async (ending: Promise<RollOutAck | null>) => {
-        const ack = await ending
+      const isOver = (ack: RollOutAck | null) => {
         if (ack !== null) to.onAck(ack)
-        return ack?.state ?? null
+        return ack !== null
       }
       while (!signal.aborted) {
         await clock.sleep(LOOK_MS, signal).catch(() => {})
@@ -210,13 +226,10 @@ export async function openSettings(own: EdgeConfig, deps: SettingsDeps): Promise
         }
         const isRead = frames > 0 && nowMs - frameAtMs < WELL_MS
         wellSinceMs = isRead && to.isConnected() ? (wellSinceMs ?? nowMs) : null
-        if (wellSinceMs !== null && nowMs - wellSinceMs >= WELL_MS) {
-          await endedBy(confirm())
-          return
-        }
+        if (wellSinceMs !== null && nowMs - wellSinceMs >= WELL_MS && isOver(await confirm())) return
         // Without a link the settings are not to blame: they are tried until it is back.
-        if (!isRead && nowMs - Math.max(startedAtMs, frameAtMs) >= TRIAL_MS) {
-          await endedBy(goBack(`no frame was read for ${TRIAL_MS / MINUTE_MS} minutes`))
+        const isBlind = !isRead && nowMs - Math.max(startedAtMs, frameAtMs) >= TRIAL_MS
+        if (isBlind && isOver(await goBack(`no frame was read for ${TRIAL_MS / MINUTE_MS} minutes`))) {
           to.restart()
           return
         }

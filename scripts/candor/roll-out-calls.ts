@@ -35,19 +35,19 @@ const shownSchema = z.object({
   ),
 })
 
-export async function startRollOut(
-  client: Client,
-  options: {
-    release?: string
-    compatible?: string
-    settings?: string
-    camera: string[]
-    first: string[]
-    stages?: number[]
-    soakMinutes?: number
-    reason: string
-  },
-): Promise<RollOut> {
+/** `release` or `settings`, one of them. */
+export interface StartOptions {
+  release?: string
+  compatible?: string
+  settings?: string
+  camera: string[]
+  first: string[]
+  stages?: number[]
+  soakMinutes?: number
+  reason: string
+}
+
+export async function startRollOut(client: Client, options: StartOptions): Promise<RollOut> {
   const { release, settings, stages, soakMinutes, reason } = options
   const what =
     release === undefined

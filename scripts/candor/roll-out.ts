@@ -1,17 +1,7 @@
 /** `candor roll-out`: a release or settings brought to cameras in stages; stopped by itself where it goes wrong. */
 import { type Command, InvalidArgumentError } from 'commander'
 import { collect, usageError, wholeNumber } from './options.ts'
-
-interface StartOptions {
-  release?: string
-  compatible?: string
-  settings?: string
-  camera: string[]
-  first: string[]
-  stages?: number[]
-  soakMinutes?: number
-  reason: string
-}
+import type { StartOptions } from './roll-out-calls.ts'
 
 function percents(text: string): number[] {
   const numbers = text.split(',').map(Number)

@@ -5,14 +5,16 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { AGENCY, inCloud, type TestCloud, until } from '../../cloud/testing.ts'
+import { AGENCY, codeOf, inCloud, type TestCloud, until } from '../../cloud/testing.ts'
 import { openSource } from '../../edge/capture/sources.ts'
 import type { CaptureSource } from '../../edge/capture/types.ts'
 import { loadEdgeConfig } from '../../edge/config.ts'
 import { type EdgeDeps, type RunningEdge, runEdge, systemDeps } from '../../edge/main.ts'
+import { MAX_TRIAL_STARTS, SETTINGS_FILE } from '../../edge/roll-out/settings.ts'
 import type { VisionDoor } from '../../edge/vision/types.ts'
 import { type Clock, systemClock } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
+import { newId } from '../../shared/ids.ts'
 import { createLog, silentLog } from '../../shared/log.ts'
 import { openDatabase } from '../../shared/sqlite.ts'
 import { cameraHealthSchema, type Sighting } from '../../shared/wire/index.ts'
@@ -165,6 +167,21 @@ test('a camera without its cloud keeps everything, over a restart too, and hands
     } finally {
       await camera.close()
     }
+  })
+})
+
+test('settings on trial with which the camera cannot be opened are no exit for good: it is started again until they are gone', async () => {
+  await inCloud(async (cloud) => {
+    const config = configure(await enrol(cloud, 'north'), cloud.cloud.mqttPort)
+    const trial = { version: 1, targetId: newId(), settings: { inFlight: 5 }, starts: 0 }
+    mkdirSync(config.dataFolder)
+    writeFileSync(join(config.dataFolder, SETTINGS_FILE), JSON.stringify({ kept: null, trial, newest: 1, ack: null }))
+    const openFails = async (): Promise<never> => {
+      throw new AppError('configuration', 'not with these')
+    }
+    const code = () => codeOf(() => start(config, { openSource: openFails }))
+    for (let begun = 0; begun < MAX_TRIAL_STARTS; begun++) assert.is(await code(), 'unavailable')
+    assert.is(await code(), 'configuration', 'its own settings are to blame')
   })
 })
 
