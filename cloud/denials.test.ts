@@ -1,6 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { systemClock } from '../shared/clock.ts'
 import { silentLog } from '../shared/log.ts'
+import type { AuditRecord } from './audit/entry.ts'
 import { createDenialAudit, DENIAL_WINDOW_MS, type Denied, MAX_DENIAL_KINDS } from './denials.ts'
 import { inCloud, until } from './testing.ts'
 
@@ -51,6 +54,23 @@ test('repeats are counted until the window is over, and told apart again after i
     denials.note(from('eve'))
     await until('eve is a first one again', async () => (await counts()).length === 4)
   })
+})
+
+test('once all is written down, a first refusal that was still being written stands in the audit as well', async () => {
+  const written: string[] = []
+  const slow = {
+    async append(record: AuditRecord) {
+      await sleep(50)
+      written.push(`${record.subject?.id} ${record.detail?.count}`)
+      return { seq: written.length }
+    },
+  }
+  const denials = createDenialAudit({ audit: slow, clock: systemClock, log: silentLog })
+  denials.note(from('eve'))
+  denials.note(from('eve'))
+  denials.note(from('mallory'))
+  await denials.flush()
+  assert.equal(written, ['eve 1', 'mallory 1', 'eve 1'])
 })
 
 test.run()

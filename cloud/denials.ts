@@ -69,7 +69,10 @@ function kindOf({ door, rule }: Denied): string {
 
 export interface DenialAudit {
   note(denied: Denied): void
-  /** Writes down what was counted and not yet written; called once a minute, or the end of a burst would wait for the next. */
+  /**
+   * Writes down what was counted and not yet written; called once a minute, or the end of a burst would wait for the next. When it is through, everything
+   * noted before it stands in the audit: also first ones that were still being written.
+   */
   flush(): Promise<void>
 }
 
@@ -85,6 +88,7 @@ export function createDenialAudit(deps: {
 }): DenialAudit {
   let counted = new Map<string, Counted>()
   let windowStartMs = deps.clock.monotonicMs()
+  const underWay = new Set<Promise<void>>()
 
   async function write(denied: Denied, count: number): Promise<void> {
     try {
@@ -106,7 +110,13 @@ export function createDenialAudit(deps: {
     const done = counted
     counted = new Map()
     windowStartMs = deps.clock.monotonicMs()
+    await Promise.all(underWay)
     for (const { denied, repeats } of done.values()) if (repeats > 0) await write(denied, repeats)
+  }
+
+  function writeFirst(denied: Denied): void {
+    const writing = write(denied, 1).finally(() => underWay.delete(writing))
+    underWay.add(writing)
   }
 
   return {
@@ -120,7 +130,7 @@ export function createDenialAudit(deps: {
         return
       }
       counted.set(key, { denied, repeats: 0 })
-      void write(denied, 1)
+      writeFirst(denied)
     },
     flush,
   }
