@@ -45,7 +45,7 @@ function run(claim: UnitClaim, folder: string, clock = unitClock()): Ran {
   const stopping = new AbortController()
   const ran = { keys: [], troubles: [], offMs: [], pending: 0, stop: () => stopping.abort() } as unknown as Ran
   ran.done = enrolUnit(
-    { claim, folder, frames: '.' },
+    { claim, folder, settings: { source: { kind: 'replay', path: '.' } } },
     {
       ...{ clock, random: () => 0 },
       onKey: (fingerprint) => ran.keys.push(fingerprint),

@@ -14,7 +14,7 @@ import { createBackOff } from '../../shared/retry.ts'
 import { claimFileSchema, type IssuedCamera, MAX_CLAIM_FILE_BYTES, parseWire } from '../../shared/wire/index.ts'
 import { authoritiesIn, issuerOf } from '../server-trust.ts'
 import { type Cloud, type CloudAddress, openCloud } from './cloud.ts'
-import { keyIn, writeCameraFolder } from './folder.ts'
+import { keyIn, type UnitSettings, writeCameraFolder } from './folder.ts'
 
 const RETRY = { firstMs: SECOND_MS, mostMs: MINUTE_MS }
 /** Whatever the cloud says, a unit asks again no sooner and no later, milliseconds. */
@@ -65,8 +65,7 @@ export function claimText(nameOrCode: string): string {
 export interface EnrolOptions {
   claim: UnitClaim
   folder: string
-  broker?: string | undefined
-  frames: string
+  settings: UnitSettings
 }
 
 export interface EnrolDeps {
@@ -83,7 +82,7 @@ export interface EnrolDeps {
 
 /** Resolves when the folder is complete. Throws what will not pass by itself: a refused claim, a server that is not the cloud. */
 export async function enrolUnit(
-  { claim, folder, broker, frames }: EnrolOptions,
+  { claim, folder, settings }: EnrolOptions,
   deps: EnrolDeps,
   signal: AbortSignal,
 ): Promise<{ camera: string; expiresAtMs: number }> {
@@ -105,7 +104,7 @@ export async function enrolUnit(
       backOff.reset()
       if (answer.state === 'issued') {
         checkIssued(answer.issued, keyPem, claim.expected)
-        await writeCameraFolder(folder, answer.issued, { host: hostOf(claim.address.url), broker, frames })
+        await writeCameraFolder(folder, answer.issued, { host: hostOf(claim.address.url), settings })
         return { camera: answer.issued.camera, expiresAtMs: answer.issued.expiresAtMs }
       }
       deps.onPending(answer.camera)

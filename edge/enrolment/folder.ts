@@ -4,6 +4,7 @@
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { z } from 'zod'
 import { checkConfig } from '../../shared/config.ts'
 import { AppError } from '../../shared/errors.ts'
 import { readFileIfThere, removeIfThere, writeFileDurably } from '../../shared/secret-file.ts'
@@ -12,6 +13,12 @@ import { edgeConfigSchema } from '../config.ts'
 
 export const KEY_FILE = 'key.pem'
 export const CONFIG_FILE = 'edge.json'
+
+/** Fields of edge.json that are chosen for a unit before it is a camera; of `broker` also a part. They are checked when they become an edge.json. */
+export const unitSettingsSchema = z.looseObject({
+  broker: z.strictObject({ url: z.string(), keepaliveSeconds: z.number() }).partial().optional(),
+})
+export type UnitSettings = z.infer<typeof unitSettingsSchema>
 
 /** The key that lies in the folder, or a new one of `make` that from now on does. Throws `conflict` when there is a camera already. */
 export async function keyIn(folder: string, make: () => string): Promise<{ keyPem: string; isNew: boolean }> {
@@ -30,23 +37,28 @@ export async function keyIn(folder: string, make: () => string): Promise<{ keyPe
 
 export const removeKey = (folder: string) => removeIfThere(join(folder, KEY_FILE))
 
-/** Everything but the key. `host`: of the cloud, for the broker's address where `broker` does not say another. */
+/**
+ * Everything but the key. `host`: of the cloud, for the broker's address where `settings` do not say another. `settings`: fields of edge.json that
+ * were chosen for this unit, over those that the cloud says. Throws `configuration` when they would not do.
+ */
 export async function writeCameraFolder(
   folder: string,
   issued: IssuedCamera,
-  options: { host: string; broker?: string | undefined; frames: string },
+  options: { host: string; settings: UnitSettings },
 ): Promise<void> {
   const { unmatchedDays, matchedDays, cropDays } = issued.policy.retention
   const host = options.host.includes(':') ? `[${options.host}]` : options.host
   const config = {
-    agency: issued.agency,
-    cameraId: issued.camera,
-    broker: { url: options.broker ?? `mqtts://${host}:${issued.mqttPort}` },
-    source: { kind: 'replay', path: options.frames },
+    // Until a camera is chosen: pictures that somebody puts there.
+    source: { kind: 'replay', path: 'frames' },
     // From its first frame on, and not only once it has been sent the signed one.
     upload: issued.policy.upload,
     unmatchedInMemory: issued.policy.unmatchedInMemory,
     retention: { unmatchedDays, matchedDays, cropDays },
+    ...options.settings,
+    broker: { url: `mqtts://${host}:${issued.mqttPort}`, ...options.settings.broker },
+    agency: issued.agency,
+    cameraId: issued.camera,
   }
   // Found out here and not on a pole.
   checkConfig(config, edgeConfigSchema, CONFIG_FILE)

@@ -53,6 +53,12 @@ export function bareCode(typed: string): string | null {
   return fits && [...bare].every((character) => ALPHABET.includes(character)) ? bare : null
 }
 
+/** `newSecret`: base64url of so many random bytes. */
+export function newCode(newSecret: (byteCount: number) => string): string {
+  const bytes = Buffer.from(newSecret(CODE_CHARACTERS), 'base64url')
+  return [...bytes].map((byte) => ALPHABET.charAt(byte & 31)).join('')
+}
+
 /** In groups of four. */
 export const shownCode = (bare: string): string => (bare.match(/.{1,4}/g) ?? []).join('-')
 
@@ -74,14 +80,9 @@ export function createAccess({ clock, newSecret, firstCode, onCode, onFirstUsed 
 
   function renew(next: string | null): void {
     isFirst = next !== null
-    code = next ?? newCode()
+    code = next ?? newCode(newSecret)
     triesLeft = TRIES
     onCode(shownCode(code))
-  }
-
-  function newCode(): string {
-    const bytes = Buffer.from(newSecret(CODE_CHARACTERS), 'base64url')
-    return [...bytes].map((byte) => ALPHABET.charAt(byte & 31)).join('')
   }
 
   function end(): void {

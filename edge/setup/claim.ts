@@ -7,6 +7,7 @@ import { AppError, describeError } from '../../shared/errors.ts'
 import type { Random } from '../../shared/ids.ts'
 import type { Log } from '../../shared/log.ts'
 import { enrolUnit, readClaim, type UnitClaim } from '../enrolment/enrol.ts'
+import type { UnitSettings } from '../enrolment/folder.ts'
 
 export interface ClaimStatus {
   state: 'none' | 'asking' | 'waiting' | 'done' | 'failed'
@@ -50,6 +51,7 @@ export function claimOf({ text, cloud, caSha256 }: TypedClaim): UnitClaim {
 
 export interface SetupClaimDeps {
   folder: string
+  settings: UnitSettings
   clock: Clock
   random: Random
   log: Log
@@ -57,7 +59,7 @@ export interface SetupClaimDeps {
   onDone(): void
 }
 
-export function createSetupClaim({ folder, clock, random, log, onDone }: SetupClaimDeps): SetupClaim {
+export function createSetupClaim({ folder, settings, clock, random, log, onDone }: SetupClaimDeps): SetupClaim {
   const nothing: ClaimStatus = { state: 'none', fingerprint: null, camera: null, problem: null }
   let status = nothing
   let stop = new AbortController()
@@ -69,7 +71,7 @@ export function createSetupClaim({ folder, clock, random, log, onDone }: SetupCl
     }
     try {
       const { camera } = await enrolUnit(
-        { claim, folder, frames: 'frames' },
+        { claim, folder, settings },
         {
           clock,
           random,

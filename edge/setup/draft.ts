@@ -9,7 +9,7 @@ import { AppError } from '../../shared/errors.ts'
 import { readFileIfThere, removeIfThere, writeFileDurably } from '../../shared/secret-file.ts'
 import type { SourceConfig } from '../capture/sources.ts'
 import { checkFiles, type EdgeConfig, edgeConfigSchema, resolvePaths, resolveSource } from '../config.ts'
-import { CONFIG_FILE } from '../enrolment/folder.ts'
+import { CONFIG_FILE, type UnitSettings } from '../enrolment/folder.ts'
 import { type Areas, WHOLE_PICTURE } from '../vision/areas.ts'
 import { type VisionConfig, visionConfigSchema } from '../vision/types.ts'
 
@@ -39,8 +39,8 @@ export interface Draft {
   commit(): Promise<void>
 }
 
-/** Throws `configuration` for one that is there and wrong. */
-export async function openDraft(configFile: string): Promise<Draft> {
+/** `settings`: what was chosen for a unit that is no camera yet. Throws `configuration` for one that is there and wrong. */
+export async function openDraft(configFile: string, settings: UnitSettings = {}): Promise<Draft> {
   const folder = dirname(configFile)
   const isThere = (await readFileIfThere(configFile)) !== null
   if (!isThere && basename(configFile) !== CONFIG_FILE) {
@@ -59,7 +59,7 @@ export async function openDraft(configFile: string): Promise<Draft> {
     },
     source: config?.source ?? null,
     view: config?.view ?? WHOLE_PICTURE,
-    vision: config?.vision ?? visionConfigSchema.parse({}),
+    vision: config?.vision ?? checkConfig(settings.vision ?? {}, visionConfigSchema, 'vision'),
     resolvedSource() {
       const inFolder = (name: string) => (isAbsolute(name) ? name : join(folder, name))
       return draft.source === null ? null : resolveSource(draft.source, inFolder)

@@ -6,15 +6,17 @@
 import { hostname, networkInterfaces } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type Clock, MINUTE_MS, systemClock } from '../../shared/clock.ts'
+import { loadConfig } from '../../shared/config.ts'
 import { AppError, describeError, EXIT, systemCode, toAppError } from '../../shared/errors.ts'
 import { newSecret, type Random, random } from '../../shared/ids.ts'
 import { createLog, type Log } from '../../shared/log.ts'
-import { readFileIfThere, writeFileDurably } from '../../shared/secret-file.ts'
+import { readFileIfThere, removeIfThere, writeFileDurably } from '../../shared/secret-file.ts'
 import { createSystemd } from '../../shared/systemd.ts'
 import { softwareVersion } from '../../shared/version.ts'
 import { openSource } from '../capture/sources.ts'
 import { checkBroker, checkClock, checkDisk, checkLink, checkLists, checkTemperature, type Finding } from '../checks.ts'
 import { systemClockIsSynced } from '../clock-state.ts'
+import { type UnitSettings, unitSettingsSchema } from '../enrolment/folder.ts'
 import { openVision } from '../vision/door.ts'
 import { bareCode, codeDigest, createAccess } from './access.ts'
 import { ownAddresses } from './addresses.ts'
@@ -40,6 +42,10 @@ export interface SetupOptions {
   port: number
   /** A file with the first code in it; null or absent: one is made. */
   codeFile: string | null
+  /** A claim's file, by which a unit that is no camera yet enrols as soon as the page is open; removed when it has. null or absent: it is typed in. */
+  claimFile?: string | null
+  /** Fields of edge.json that were chosen for a unit that is no camera yet. */
+  settingsFile?: string | null
 }
 
 export interface SetupDeps {
@@ -90,10 +96,17 @@ async function codeIn(file: string | null, folder: string): Promise<string | nul
   return used?.trim() === codeDigest(bare) ? null : bare
 }
 
+/** Throws `configuration`. */
+async function settingsIn(file: string | null): Promise<UnitSettings> {
+  return file === null || (await readFileIfThere(file)) === null ? {} : loadConfig(file, unitSettingsSchema)
+}
+
 /** Rejects when a part cannot be opened. */
 export async function runSetup(options: SetupOptions, deps: SetupDeps): Promise<RunningSetup> {
   const { clock, log, say } = deps
-  const draft = await openDraft(options.configFile)
+  const { claimFile = null, settingsFile = null } = options
+  const settings = await settingsIn(settingsFile)
+  const draft = await openDraft(options.configFile, settings)
   const firstCode = await codeIn(options.codeFile, draft.folder)
   const assets = await loadAssets()
   const isClockTrusted = await deps.isClockSynced()
@@ -106,11 +119,16 @@ export async function runSetup(options: SetupOptions, deps: SetupDeps): Promise<
   void camera.setSource(draft.resolvedSource())
   const claim = createSetupClaim({
     folder: draft.folder,
+    settings,
     clock,
     random: deps.random,
     log,
-    onDone: () => draft.reload(),
+    onDone() {
+      draft.reload()
+      if (claimFile !== null) void removeIfThere(claimFile).catch(() => log.warn('setup_claim_not_removed'))
+    },
   })
+  const givenClaim = claimFile === null || draft.camera !== null ? null : await readFileIfThere(claimFile)
 
   let end: (how: 'finished' | 'unused' | 'stopped') => void = () => {}
   const asked = new Promise<'finished' | 'unused' | 'stopped'>((resolve) => {
@@ -222,6 +240,9 @@ export async function runSetup(options: SetupOptions, deps: SetupDeps): Promise<
   }
   const ended = life()
   ended.catch(() => {})
+  // One that is none is no reason to keep the page shut: another can be typed in.
+  if (givenClaim !== null)
+    await claim.start({ text: givenClaim }).catch((thrown: unknown) => say(`${claimFile}: ${describeError(thrown)}`))
   log.info('setup_started', { port: server.port })
   return {
     ...{ port: server.port, fingerprint: certificate.fingerprint, ended },
@@ -240,6 +261,8 @@ export async function setupProcess({
   configFile,
   port = SETUP_PORT,
   codeFile = null,
+  claimFile = null,
+  settingsFile = null,
 }: Partial<SetupOptions> & { configFile: string }): Promise<number> {
   const log = createLog({ level: 'info', part: 'setup' })
   const folder = dirname(configFile)
@@ -257,7 +280,7 @@ export async function setupProcess({
   try {
     const systemd = createSystemd({ environment: process.env, clock: systemClock, log })
     const deps = systemSetupDeps(log)
-    const running = await runSetup({ configFile, port, codeFile }, deps)
+    const running = await runSetup({ configFile, port, codeFile, claimFile, settingsFile }, deps)
     deps.say(`It ends when it is finished, or after ${CLOSE_IDLE_MS / MINUTE_MS} minutes without use.`)
     stop.signal.addEventListener('abort', () => void running.close(), { once: true })
     if (stop.signal.aborted) void running.close()

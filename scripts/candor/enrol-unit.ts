@@ -1,6 +1,7 @@
 /** `candor enrol`: on the camera unit itself, with a claim that `candor camera claim` has made. */
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { chosenSettings } from './options.ts'
 
 interface Options {
   claim: string
@@ -37,7 +38,7 @@ export function register(program: Command): void {
       const say = (line: string) => process.stderr.write(`${line}\n`)
       let pending = false
       const { camera, expiresAtMs } = await enrolUnit(
-        { claim: await claimOf(options), folder: options.out, broker: options.broker, frames: options.frames },
+        { claim: await claimOf(options), folder: options.out, settings: chosenSettings(options) },
         {
           clock: systemClock,
           random,

@@ -4,6 +4,7 @@ import { cameraRequest, newCameraKey } from '../../shared/certificate-request.ts
 import { AppError } from '../../shared/errors.ts'
 import { issuedCameraSchema } from '../../shared/wire/index.ts'
 import type { Client } from './client.ts'
+import { chosenSettings } from './options.ts'
 
 /** Throws `conflict` when the folder holds a camera already. A key whose certificate is refused is removed again. */
 export async function enrol(
@@ -25,7 +26,10 @@ export async function enrol(
             json: { csrPem },
           })
     const host = new URL(client.url).hostname.replace(/^\[|\]$/g, '')
-    await writeCameraFolder(folder, issued, { host, broker: options.broker, frames: options.frames })
+    await writeCameraFolder(folder, issued, {
+      host,
+      settings: chosenSettings(options),
+    })
     return { folder, expiresAtMs: issued.expiresAtMs }
   } catch (thrown) {
     await removeKey(folder)

@@ -41,3 +41,9 @@ export function usageError(text: string): CommanderError {
   process.stderr.write(`error: ${text}\n`)
   return new CommanderError(2, 'candor.usage', text)
 }
+
+/** What the command line says of a camera that is being made, as fields of its edge.json. */
+export const chosenSettings = ({ broker, frames }: { broker?: string; frames: string }) => ({
+  source: { kind: 'replay', path: frames },
+  ...(broker === undefined ? {} : { broker: { url: broker } }),
+})

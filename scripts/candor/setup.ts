@@ -6,6 +6,8 @@ interface Options {
   config: string
   port?: number
   codeFile?: string
+  claimFile?: string
+  settingsFile?: string
   reopen?: boolean
   undo?: boolean
 }
@@ -26,10 +28,12 @@ export function register(program: Command): void {
       '--code-file <file>',
       'file with the first one-time code; without it, or when it was used, one is made and shown',
     )
+    .option('--claim-file <file>', 'claim by which a unit that is no camera yet enrols while the page is open')
+    .option('--settings-file <file>', 'fields of edge.json for a unit that is no camera yet')
     .option('--reopen', 'a unit that is set up already: open the page again, under systemd by its unit')
     .option('--undo', 'put back the configuration of before the last set-up')
     .action(async (options: Options) => {
-      const { config: configFile, port, codeFile } = options
+      const { config: configFile, port, codeFile, claimFile, settingsFile } = options
       if (options.reopen === true) return await reopen(configFile)
       if (options.undo === true) return await undoLast(configFile)
       const { setupProcess } = await import('../../edge/setup/main.ts')
@@ -37,6 +41,8 @@ export function register(program: Command): void {
         configFile,
         ...(port === undefined ? {} : { port }),
         ...(codeFile === undefined ? {} : { codeFile }),
+        ...(claimFile === undefined ? {} : { claimFile }),
+        ...(settingsFile === undefined ? {} : { settingsFile }),
       })
     })
 }
@@ -46,14 +52,18 @@ async function reopen(configFile: string): Promise<void> {
   const { markWaiting } = await import('../../edge/setup/draft.ts')
   await markWaiting(dirname(configFile), 'reopened')
   const { execFile } = await import('node:child_process')
-  const { existsSync } = await import('node:fs')
   const { promisify } = await import('node:util')
-  const hasUnit = existsSync('/run/systemd/system') && existsSync('/etc/systemd/system/candor-setup.service')
+  const systemctl = (...args: string[]) => promisify(execFile)('systemctl', args)
+  // Wherever the unit is: a package has it in another folder than an administrator.
+  const hasUnit = await systemctl('cat', 'candor-setup.service').then(
+    () => true,
+    () => false,
+  )
   if (!hasUnit) {
     process.stdout.write(`Marked. Stop the camera and start: candor setup --config ${configFile}\n`)
     return
   }
-  await promisify(execFile)('systemctl', ['start', '--no-block', 'candor-setup.service'])
+  await systemctl('start', '--no-block', 'candor-setup.service')
   process.stdout.write('The set-up page opens. Its address and code: journalctl -fu candor-setup\n')
 }
 

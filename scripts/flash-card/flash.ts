@@ -9,10 +9,12 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Command, CommanderError } from 'commander'
 import { readClaim } from '../../edge/enrolment/enrol.ts'
+import { newCode, shownCode } from '../../edge/setup/access.ts'
 import { systemClock } from '../../shared/clock.ts'
 import { AppError, describeError, EXIT } from '../../shared/errors.ts'
+import { newSecret } from '../../shared/ids.ts'
 import { createProgress } from '../candor/progress.ts'
-import { CARD_FOLDER, CLAIM_FILE, LOGIN_FILE, NETWORK_FILE, UNIT_FILE } from '../unit/card.ts'
+import { CARD_FOLDER, CLAIM_FILE, LOGIN_FILE, NETWORK_FILE, SETUP_CODE_FILE, UNIT_FILE } from '../unit/card.ts'
 import { type Network, parseNetwork } from '../unit/network.ts'
 import { parseUnit } from '../unit/provision.ts'
 import { parseBlockMap } from './block-map.ts'
@@ -32,6 +34,7 @@ interface Options {
   wifi?: string
   wifiPassphraseFile?: string
   wifiCountry?: string
+  setUp?: boolean
   key?: string
   yes?: boolean
 }
@@ -62,6 +65,7 @@ function cardFiles(options: Options): Map<string, string> {
     parseUnit(unit)
     files.set(UNIT_FILE, unit)
   }
+  if (options.setUp === true) files.set(SETUP_CODE_FILE, shownCode(newCode(newSecret)))
   if (options.cameraLogin !== undefined) files.set(LOGIN_FILE, text(options.cameraLogin))
   const network: Partial<Network> = options.network === undefined ? {} : parseNetwork(text(options.network))
   if (options.wifi !== undefined) {
@@ -178,11 +182,12 @@ async function flash(image: string, path: string, options: Options): Promise<voi
     await file.close()
   }
   const names = [...files.keys()]
-  say(
-    names.length === 0
-      ? '==> without the files of a unit: it will wait for them'
-      : `==> for the unit: ${names.join(', ')}`,
-  )
+  const code = files.get(SETUP_CODE_FILE)
+  const isWhole = files.has(CLAIM_FILE) && parseUnit(files.get(UNIT_FILE) ?? '{"edge": {}}').edge.source !== undefined
+  say(`==> for the unit: ${names.length === 0 ? 'nothing' : names.join(', ')}`)
+  if (code !== undefined) say(`==> code of its set-up page, good for one log-in: ${code}`)
+  else if (!isWhole)
+    say('==> it opens its set-up page, since the card does not say all; the code is shown on its screen')
   say(`==> ready, ${seconds(startedMs)} (checked ${((checkedMs - startedMs) / 1_000).toFixed(1)} s)`)
 }
 
@@ -202,6 +207,7 @@ const program = new Command('scripts/flash')
   .option('--wifi <ssid>', 'a wireless network')
   .option('--wifi-passphrase-file <file>', 'its passphrase')
   .option('--wifi-country <code>', 'whose radio rules hold, such as US')
+  .option('--set-up', 'the unit opens its set-up page, with a code that is shown here')
   .option('--key <file>', 'public key of who made the image (default: the one of scripts/image here)')
   .option('--yes', 'do not ask')
   .exitOverride()

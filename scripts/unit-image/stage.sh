@@ -61,9 +61,15 @@ make_stage() {
   printf '%s' "$unit_settings" >"$stage/etc/candor-unit.json"
   put_programs
   mkdir -p "$stage/usr/lib/systemd/system"
-  cp "$checkout"/systemd/candor-{edge,provision,network,confirm,update,wifi}.service "$checkout/systemd/candor-update.path" "$stage/usr/lib/systemd/system/"
-  mkdir -p "$stage/etc/systemd/system/candor-edge.service.d"
-  cp "$checkout/systemd/candor-edge.devices.conf" "$stage/etc/systemd/system/candor-edge.service.d/devices.conf"
+  cp "$checkout"/systemd/candor-{edge,setup,provision,network,confirm,update,wifi}.service "$checkout/systemd/candor-update.path" "$stage/usr/lib/systemd/system/"
+  for name in candor-edge candor-setup; do
+    mkdir -p "$stage/etc/systemd/system/$name.service.d"
+    cp "$checkout/systemd/candor-edge.devices.conf" "$stage/etc/systemd/system/$name.service.d/devices.conf"
+  done
+  # The only account besides root's that must be there before a service starts: /etc cannot be written on a unit.
+  systemd-sysusers --root="$stage" - <"$checkout/systemd/candor-setup.sysusers.conf" >"$work/sysusers.log" 2>&1 ||
+    fail 'the account of the set-up page cannot be made' "$(tail -n 3 "$work/sysusers.log")"
+  for name in shadow- passwd- group- gshadow- .pwd.lock; do rm -f "$stage/etc/$name"; done
   cp "$stage/usr/share/systemd/tmp.mount" "$stage/etc/systemd/system/tmp.mount"
   systemctl --root="$stage" enable "${IMAGE_UNITS[@]}" >"$work/units.log" 2>&1 || fail 'the units cannot be enabled' "$(tail -n 3 "$work/units.log")"
   systemctl --root="$stage" mask "${MASKED_UNITS[@]}" >>"$work/units.log" 2>&1 || fail 'units cannot be masked' "$(tail -n 3 "$work/units.log")"

@@ -1,6 +1,7 @@
 /**
  * The folder `candor/` of the FAT partition, which `scripts/flash` writes and anybody with the card can read: what a unit is to be
- * (unit.json), its one-time claim (claim.json), its network (network.json) and its camera's password (camera-login). Mounted read-only, and for the moment of a removal otherwise.
+ * (unit.json), its one-time claim (claim.json), its network (network.json), its camera's password (camera-login) and the code of its set-up page
+ * (setup-code). Mounted read-only, and for the moment of a removal otherwise.
  */
 import { closeSync, fsyncSync, openSync, readFileSync, statSync, unlinkSync, writeSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
@@ -15,6 +16,8 @@ export const CLAIM_FILE = 'claim.json'
 export const NETWORK_FILE = 'network.json'
 /** `user:password` of a camera on the network, for `source.credentialsFile`; removed from the card as the claim is. */
 export const LOGIN_FILE = 'camera-login'
+/** The first code of the set-up page; on the card of a unit that is set up it opens that page once more. */
+export const SETUP_CODE_FILE = 'setup-code'
 /** Any of them, bytes. */
 export const MAX_CARD_FILE_BYTES = 256 * 1024
 const MOUNT_MS = 120_000

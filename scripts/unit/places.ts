@@ -9,6 +9,19 @@ export const CARD_MOUNT = '/run/candor-unit/card'
 export const UNIT_FOLDER = '/var/lib/candor-unit'
 /** Key, certificate and configuration of the camera; /etc/candor-edge is a link to it. */
 export const CAMERA_FOLDER = `${UNIT_FOLDER}/camera`
+/** Read by provision.ts and set-up.ts, which tests run in other places. */
+export interface UnitPlaces {
+  readonly cameraFolder: string
+  /** What becomes the camera's folder when it is complete. */
+  readonly enrollingFolder: string
+  /** In memory: the set-up page was opened since the unit was switched on. */
+  readonly pageOpenedFile: string
+}
+export const UNIT_PLACES: UnitPlaces = {
+  cameraFolder: CAMERA_FOLDER,
+  enrollingFolder: `${UNIT_FOLDER}/enrolling`,
+  pageOpenedFile: '/run/candor-unit/set-up-opened',
+}
 /** What this release is: written at the build. */
 export const RELEASE_FILE = '/usr/lib/candor/release.json'
 /** What the edge process asks to be installed; of its own user. */

@@ -10,7 +10,7 @@ import { eraseFile, MAX_CARD_FILE_BYTES, readCardFile } from './card.ts'
 import { awaitHealth, canGoBack, missingHealth, outcomeOfStart } from './confirm.ts'
 import type { EdgeStatus } from './edge-status.ts'
 import { networkdFile, parseNetwork, wpaFile } from './network.ts'
-import { cameraConfig, parseUnit } from './provision.ts'
+import { parseUnit, unitSettings } from './provision.ts'
 import type { UpdateState } from './update-state.ts'
 
 function problem(work: () => unknown): string {
@@ -23,20 +23,14 @@ function problem(work: () => unknown): string {
 }
 
 const UNIT = { site: 'North St', edge: { source: { kind: 'stream', address: 'rtsp://10.0.0.9/1' } } }
-const ENROLLED = {
-  agency: 'springfield',
-  cameraId: 'north-1',
-  broker: { url: 'mqtts://10.0.0.1:8883' },
-  source: { kind: 'replay', path: 'frames' },
-  upload: 'matches-only',
-}
 
-test('settings of the card become the camera’s, beside what the enrolment said', () => {
-  const config = cameraConfig(ENROLLED, parseUnit(JSON.stringify(UNIT)))
-  assert.is(config.cameraId, 'north-1')
-  assert.is(config.upload, 'matches-only')
-  assert.equal(config.source, UNIT.edge.source)
-  assert.is(config.statusFile, 'status.json')
+test('settings of the card become the camera’s, beside what the image says; without a source they are for the set-up page', () => {
+  const broker = { keepaliveSeconds: 30 }
+  const fields = unitSettings(parseUnit(JSON.stringify({ ...UNIT, broker })))
+  const ofImage = { statusFile: 'status.json', updates: {} }
+  assert.equal(fields, { source: UNIT.edge.source, broker, ...ofImage })
+  assert.equal(unitSettings(parseUnit('{"edge": {"upload": "matches-only"}}')), { upload: 'matches-only', ...ofImage })
+  assert.equal(unitSettings(null), ofImage)
 })
 
 test('settings that would only fail on the pole are refused when the card is written', () => {
@@ -45,7 +39,8 @@ test('settings that would only fail on the pole are refused when the card is wri
   assert.match(wrong({ source: { kind: 'stream' } }), /source/)
   assert.match(wrong({ ...UNIT.edge, healthIntervalMs: 1 }), /healthIntervalMs/)
   assert.match(wrong({ ...UNIT.edge, shutter: 1 }), /problem/)
-  assert.match(wrong({}), /source/)
+  assert.match(wrong({ source: {} }), /source/)
+  assert.match(wrong(UNIT.edge, { broker: { url: 'http://10.0.0.1' } }), /broker/)
   assert.match(wrong({ ...UNIT.edge, cameraId: 'x' }), /said by the enrolment/)
   assert.match(wrong({ ...UNIT.edge, sealingKeyFile: 'x' }), /said by the enrolment/)
   assert.match(wrong(UNIT.edge, { password: 'x' }), /problem/)
