@@ -18,6 +18,8 @@ export interface MachineFiles {
   tpmDisk: string | null
   /** A disk with bundles to be updated to; null: none. */
   bundlesDisk: string | null
+  /** Of this machine's loopback, from which connections go to the unit's set-up page; absent: none. */
+  pagePort?: number
 }
 
 export interface Answer {
@@ -77,7 +79,8 @@ const further = (serial: string, file: string | null) =>
       ]
 
 export async function startMachine(files: MachineFiles): Promise<Machine> {
-  const { folder, disk, firmware } = files
+  const { folder, disk, firmware, pagePort } = files
+  const forward = pagePort === undefined ? '' : `,hostfwd=tcp:127.0.0.1:${pagePort}-:8443`
   mkdirSync(folder, { recursive: true })
   const paths = { qmp: join(folder, 'qmp'), shell: join(folder, 'shell'), console: join(folder, 'console.log') }
   for (const path of [paths.qmp, paths.shell]) rmSync(path, { force: true })
@@ -114,7 +117,7 @@ export async function startMachine(files: MachineFiles): Promise<Machine> {
         '-device',
         'virtio-blk-pci,drive=card',
       ],
-      ...['-netdev', 'user,id=net', '-device', 'virtio-net-pci,netdev=net,romfile='],
+      ...['-netdev', `user,id=net${forward}`, '-device', 'virtio-net-pci,netdev=net,romfile='],
       ...['-device', 'virtio-rng-pci', '-device', 'i6300esb', '-action', 'watchdog=reset'],
       ...['-device', 'qemu-xhci,id=usb'],
       ...['-chardev', `file,id=console,path=${paths.console},append=on`, '-serial', 'chardev:console'],

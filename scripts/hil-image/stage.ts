@@ -11,6 +11,7 @@ import { describeError, EXIT } from '../../shared/errors.ts'
 import { softwareVersion } from '../../shared/version.ts'
 import { type Context, createContext } from './context.ts'
 import { SEALED_STEPS } from './sealed-steps.ts'
+import { SET_UP_STEPS } from './set-up-step.ts'
 import { FIRST_STEPS } from './steps.ts'
 import { UPDATE_STEPS } from './update-steps.ts'
 import { openWorld } from './world.ts'
@@ -19,7 +20,7 @@ const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url))
 const FOLDER = join(CHECKOUT, '.candor/hil-image')
 const STATE = join(FOLDER, 'state.json')
 const RESULTS = fileURLToPath(new URL('results/', import.meta.url))
-const STEPS = [...FIRST_STEPS, ...UPDATE_STEPS, ...SEALED_STEPS]
+const STEPS = [...FIRST_STEPS, ...UPDATE_STEPS, ...SET_UP_STEPS, ...SEALED_STEPS]
 
 interface Done {
   outcome: 'passed' | 'failed'

@@ -31,7 +31,10 @@ make_stage() {
   mv "$stage/boot/vmlinuz-$release" "$stage/boot/vmlinuz"
   mv "$stage/boot/initrd.img-$release" "$stage/boot/initrd"
   find "$stage/boot" -mindepth 1 ! -name vmlinuz ! -name initrd -delete
+  # A camera without hardware, which the test image keeps.
+  [ -z "$hil" ] || cp -al "$stage/lib/modules/$release/kernel/drivers/media/test-drivers/vivid" "$work/vivid"
   for name in "${LEFT_OUT_MODULES[@]}"; do rm -rf "$stage/lib/modules/$release/kernel/$name"; done
+  [ -z "$hil" ] || mv "$work/vivid" "$stage/lib/modules/$release/kernel/drivers/media/"
   rm -f "$stage/lib/modules/$release"/modules.{dep,alias,symbols,softdep,devname}* "$stage/lib/modules/$release"/modules.builtin*.bin
   depmod -b "$stage" "$release"
   # What is kept on the data partition has no other place; what Debian has put there is only for installing.
