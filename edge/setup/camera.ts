@@ -13,7 +13,7 @@ import type { SourceConfig } from '../capture/sources.ts'
 import type { CaptureSource, LiveStatus } from '../capture/types.ts'
 import type { Areas } from '../vision/areas.ts'
 import type { PlateRead, VisionConfig, VisionDoor } from '../vision/types.ts'
-import { LOOK_WAIT_MS, MAX_LOOKERS, PREVIEW_WIDTH_PX } from './limits.ts'
+import { LOOK_WAIT_MS, MAX_LOOKERS, PREVIEW_WIDTH_PX, TURN_WAIT_MS } from './limits.ts'
 
 /** One frame as the technician sees it. */
 export interface Look {
@@ -32,7 +32,10 @@ export interface Look {
 export interface SetupCamera {
   /** A frame newer than `after`, as soon as one is read; null: none came in time. Throws `too_large` when too many wait already. */
   look(after: number, signal: AbortSignal): Promise<Look | null>
-  /** `config` resolved; null: there is none yet. Never rejects: what is wrong is told by `problem`. */
+  /**
+   * `config` resolved; null: there is none yet. Resolves when it is opened or cannot be, and after `TURN_WAIT_MS` in any case: a small unit loads its
+   * networks first. Never rejects: what is wrong is told by `problem`.
+   */
   setSource(config: SourceConfig | null): Promise<void>
   setAreas(view: Areas): void
   readonly live: LiveStatus | null
@@ -164,9 +167,16 @@ export function createSetupCamera(vision: VisionConfig, firstView: Areas, deps: 
     }
   }
 
-  function setSource(config: SourceConfig | null): Promise<void> {
+  function turn(config: SourceConfig | null): Promise<void> {
     turning = turning.then(() => turnTo(config))
     return turning
+  }
+
+  async function setSource(config: SourceConfig | null): Promise<void> {
+    const timer = new AbortController()
+    const late = clock.sleep(TURN_WAIT_MS, timer.signal).catch(() => {})
+    await Promise.race([turn(config), late])
+    timer.abort()
   }
 
   async function look(after: number, signal: AbortSignal): Promise<Look | null> {
@@ -225,7 +235,7 @@ export function createSetupCamera(vision: VisionConfig, firstView: Areas, deps: 
     },
     async close() {
       closing.abort()
-      await setSource(null)
+      await turn(null)
       await door?.close()
     },
   }

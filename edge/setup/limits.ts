@@ -50,6 +50,8 @@ export const SERVER_LIMITS: ServerLimits = {
 
 /** A request for the next picture is answered empty after this time, so that no connection waits for a camera that is gone. */
 export const LOOK_WAIT_MS = 8 * SECOND_MS
+/** A request that chooses a camera waits so long for it to open. */
+export const TURN_WAIT_MS = 8 * SECOND_MS
 /** Of the picture on the page. */
 export const PREVIEW_WIDTH_PX = 960
 /** Requests that wait for a picture: one page, and its second tab. */
