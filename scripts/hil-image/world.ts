@@ -86,7 +86,10 @@ export async function openWorld(folder: string): Promise<World> {
     https,
     token: fresh,
     async makeClaim(camera) {
-      const json = { camera, site: 'on the bench', hours: 72, replaces: false }
+      // A step that is run once more has a new unit for the same camera.
+      const { cameras } = camerasSchema.parse(await https.call('GET', '/api/v1/cameras', { token: await fresh() }))
+      const replaces = cameras.some((one) => one.camera === camera)
+      const json = { camera, site: 'on the bench', hours: 72, replaces }
       const { claim, code, agency, caPem } = madeSchema.parse(
         await https.call('POST', '/api/v1/claims', { token: await fresh(), json }),
       )
