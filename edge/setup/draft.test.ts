@@ -83,9 +83,14 @@ test('finishing without a change keeps what undo goes back to', async () => {
     draft.source = STREAM as never
     await draft.commit()
     const previous = readFileSync(join(folder, PREVIOUS_FILE), 'utf8')
+    const first = loadEdgeConfig(file, null)
     const again = await openDraft(file)
     await again.commit()
     assert.is(readFileSync(join(folder, PREVIOUS_FILE), 'utf8'), previous)
+    // Somebody may have turned the camera all the same: its view is learned anew.
+    const second = loadEdgeConfig(file, null)
+    assert.is.not(second.vision.aim, first.vision.aim)
+    assert.equal({ ...second, vision: first.vision }, first)
   })
 })
 

@@ -6,6 +6,7 @@ import { mkdir } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join } from 'node:path'
 import { checkConfig, loadConfig } from '../../shared/config.ts'
 import { AppError } from '../../shared/errors.ts'
+import { newId } from '../../shared/ids.ts'
 import { readFileIfThere, removeIfThere, writeFileDurably } from '../../shared/secret-file.ts'
 import type { SourceConfig } from '../capture/sources.ts'
 import { checkFiles, type EdgeConfig, edgeConfigSchema, resolvePaths, resolveSource } from '../config.ts'
@@ -73,16 +74,16 @@ export async function openDraft(configFile: string, settings: UnitSettings = {})
       if (before === null) throw new AppError('conflict', 'the unit is no camera yet', { hint: 'enter its claim' })
       if (draft.source === null) throw new AppError('conflict', 'no camera is chosen yet')
       // What this version of the page does not know of stays as it stands.
-      const now = JSON.parse(before) as object
+      const now = JSON.parse(before) as { vision?: object }
       const next = { ...now, source: draft.source, view: draft.view }
       const meant = checkConfig(next, edgeConfigSchema, CONFIG_FILE)
       checkFiles(resolvePaths(meant, folder, null))
-      // Written otherwise and meaning the same, it would only cost what undo goes back to.
-      if (JSON.stringify(meant) !== JSON.stringify(checkConfig(now, edgeConfigSchema, CONFIG_FILE))) {
-        const text = `${JSON.stringify(next, null, 2)}\n`
+      // Where it means the same as before, it would only cost what undo goes back to.
+      if (JSON.stringify(meant) !== JSON.stringify(checkConfig(now, edgeConfigSchema, CONFIG_FILE)))
         await writeFileDurably(join(folder, PREVIOUS_FILE), before)
-        await writeFileDurably(configFile, text)
-      }
+      // Somebody was at the camera: whether it looks elsewhere now, no file tells.
+      const aimed = { ...next, vision: { ...now.vision, aim: newId() } }
+      await writeFileDurably(configFile, `${JSON.stringify(aimed, null, 2)}\n`)
       await removeIfThere(join(folder, MARK_FILE))
     },
   }

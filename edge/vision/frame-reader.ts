@@ -65,7 +65,8 @@ export async function openFrameReader(
   const detector = await detectors[config.detector]()
   const reader = await readers[config.reader]()
   const gate = createMotionGate()
-  const watch = openSceneWatch(viewFile, monotonicMs, config.lookIntervalMs)
+  const kept = viewFile === null ? null : { file: viewFile, aim: config.aim }
+  const watch = openSceneWatch(kept, monotonicMs, config.lookIntervalMs)
   const jurisdictions = createJurisdictionReader(models.tesseractFolder)
   let areas = WHOLE_PICTURE
   let blacken = createBlackener(areas)

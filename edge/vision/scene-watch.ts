@@ -3,6 +3,7 @@
  * that was learned. What it says goes into the camera's health; only the cloud judges it, by what is usual for this camera. Owns the
  * file of the learned view. Called by frame-reader.ts.
  */
+import { createHash } from 'node:crypto'
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import type { ScenePicture } from '../../shared/wire/index.ts'
 import { type GreyPicture, luminance, sharpness } from './scene.ts'
@@ -10,8 +11,10 @@ import { createView, type KeptView, VIEW_GRID } from './view.ts'
 
 /** Looks after which the learned view is written down: ten minutes. */
 export const KEEP_EVERY_LOOKS = 120
-/** First bytes of the file; another version is learned anew. */
-const MAGIC = 'candor view 1\n'
+/** First bytes of the file, before the digest of the aim; another version is learned anew. */
+const MAGIC = 'candor view 2\n'
+const DIGEST_BYTES = 32
+const HEAD_BYTES = MAGIC.length + DIGEST_BYTES
 const CELLS = VIEW_GRID.columns * VIEW_GRID.rows
 /** Of each range of light: looks (4 bytes; 0: none), then its outlines. */
 const BAND_BYTES = 4 + CELLS
@@ -23,9 +26,15 @@ export interface SceneWatch {
   look(grey: GreyPicture, cells: Uint8Array | null, hidden?: Uint8Array): ScenePicture
 }
 
-/** `file`: where the learned view is kept; null: nowhere. */
-export function openSceneWatch(file: string | null, monotonicMs: () => number, intervalMs: number): SceneWatch {
-  const view = createView(file === null ? null : readKept(file))
+/** Where the learned view is kept, and how the camera hung when it was learned. */
+export interface KeptAt {
+  file: string
+  aim: string
+}
+
+/** `kept`: null: nowhere. */
+export function openSceneWatch(kept: KeptAt | null, monotonicMs: () => number, intervalMs: number): SceneWatch {
+  const view = createView(kept === null ? null : readKept(kept))
   let lookedAtMs = Number.NEGATIVE_INFINITY
   let looks = 0
   return {
@@ -36,7 +45,7 @@ export function openSceneWatch(file: string | null, monotonicMs: () => number, i
       const sharp = sharpness(grey)
       const found = cells === null ? null : view.look(cells, bright, hidden)
       looks += cells === null ? 0 : 1
-      if (file !== null && looks > 0 && looks % KEEP_EVERY_LOOKS === 0) writeKept(file, view.kept())
+      if (kept !== null && looks > 0 && looks % KEEP_EVERY_LOOKS === 0) writeKept(kept, view.kept())
       const moved = found === null ? null : { x: found.shift.x * grey.widthPx, y: found.shift.y * grey.heightPx }
       const displacementPx = moved === null ? null : Math.hypot(moved.x, moved.y)
       return {
@@ -54,14 +63,16 @@ export function openSceneWatch(file: string | null, monotonicMs: () => number, i
 
 const rounded = (value: number, digits: number) => Math.round(value * 10 ** digits) / 10 ** digits
 
-/** Null for a file that is missing, damaged or of another version: the view is learned anew. */
-export function readKept(file: string): KeptView | null {
+const headOf = (aim: string) => Buffer.concat([Buffer.from(MAGIC), createHash('sha256').update(aim).digest()])
+
+/** Null for a file that is missing, damaged, of another version or another aim: the view is learned anew. */
+export function readKept({ file, aim }: KeptAt): KeptView | null {
   try {
     const bytes = readFileSync(file)
-    const count = (bytes.length - MAGIC.length) / BAND_BYTES
-    if (bytes.toString('latin1', 0, MAGIC.length) !== MAGIC || !Number.isInteger(count)) return null
+    const count = (bytes.length - HEAD_BYTES) / BAND_BYTES
+    if (!bytes.subarray(0, HEAD_BYTES).equals(headOf(aim)) || !Number.isInteger(count)) return null
     const bands = Array.from({ length: count }, (_, i) => {
-      const at = MAGIC.length + i * BAND_BYTES
+      const at = HEAD_BYTES + i * BAND_BYTES
       const looks = bytes.readUInt32LE(at)
       return looks === 0 ? null : { looks, outlines: new Uint8Array(bytes.subarray(at + 4, at + BAND_BYTES)) }
     })
@@ -72,12 +83,12 @@ export function readKept(file: string): KeptView | null {
 }
 
 /** A disk that is full costs what was learned since the last time, and nothing else. */
-export function writeKept(file: string, { bands }: KeptView): void {
-  const bytes = Buffer.alloc(MAGIC.length + bands.length * BAND_BYTES)
-  bytes.write(MAGIC, 'latin1')
+export function writeKept({ file, aim }: KeptAt, { bands }: KeptView): void {
+  const bytes = Buffer.alloc(HEAD_BYTES + bands.length * BAND_BYTES)
+  bytes.set(headOf(aim))
   for (const [i, band] of bands.entries()) {
     if (band === null) continue
-    const at = MAGIC.length + i * BAND_BYTES
+    const at = HEAD_BYTES + i * BAND_BYTES
     bytes.writeUInt32LE(band.looks, at)
     bytes.set(band.outlines, at + 4)
   }

@@ -81,6 +81,9 @@ export const SMALLEST_PLATE_PX = { least: 30, standard: 45, most: 300 } as const
 export const LOOK_INTERVAL_MS = { least: 50, standard: 5_000, most: 600_000 } as const
 
 /** Slice of the camera's configuration that vision needs. */
+/** Characters. */
+export const MAX_AIM = 64
+
 export const visionConfigSchema = z.strictObject({
   detector: z.enum(DETECTORS).default('candor').describe('what finds plates in a picture'),
   reader: z.enum(READERS).default('candor').describe('what reads the text of a plate'),
@@ -99,6 +102,11 @@ export const visionConfigSchema = z.strictObject({
     .max(LOOK_INTERVAL_MS.most)
     .default(LOOK_INTERVAL_MS.standard)
     .describe('between two looks at the picture itself (brightness, sharpness, has the view moved), milliseconds'),
+  aim: z
+    .string()
+    .max(MAX_AIM)
+    .default('')
+    .describe('a name for how the camera hangs; another one, and the view is learned anew. The set-up page writes one'),
   frameTimeoutMs: z
     .int()
     .min(100)

@@ -163,7 +163,7 @@ function inFolder(work: (file: string) => void): void {
 test('the watch looks every few seconds, tells the displacement in pixels, and keeps what it learned', () =>
   inFolder((file) => {
     let nowMs = 0
-    const watch = openSceneWatch(file, () => nowMs, INTERVAL_MS)
+    const watch = openSceneWatch({ file, aim: 'north' }, () => nowMs, INTERVAL_MS)
     assert.is(watch.isDue(), true)
     for (let look = 0; look < KEEP_EVERY_LOOKS - 1; look++) watch.look(grey, street({}))
     assert.is(existsSync(file), false)
@@ -175,16 +175,31 @@ test('the watch looks every few seconds, tells the displacement in pixels, and k
     assert.equal([seen.luminance, seen.sharpness, seen.lookMs], [DAY, null, 0])
     assert.ok((seen.likeness ?? 0) > 0.99 && seen.displacementPx === 0)
     assert.is(statSync(file).mode & 0o777, 0o600)
-    const again = openSceneWatch(file, () => nowMs, INTERVAL_MS)
+    const again = openSceneWatch({ file, aim: 'north' }, () => nowMs, INTERVAL_MS)
     let moved = again.look(grey, street({ right: 4 }))
     for (let look = 0; look < 25; look++) moved = again.look(grey, street({ right: 4 }))
     assert.ok(Math.abs((moved.displacementPx ?? 0) - 80) < 10, `${moved.displacementPx}`)
     assert.ok(Math.abs((moved.displacementRatio ?? 0) - 80 / 1_920) < 0.005)
   }))
 
+test('a camera that was aimed anew learns its view anew, and one that goes back to an earlier aim too', () =>
+  inFolder((file) => {
+    const learn = (aim: string) => {
+      const watch = openSceneWatch({ file, aim }, () => 0, INTERVAL_MS)
+      const { likeness } = watch.look(grey, street({ right: aim === 'north' ? 0 : 40 }))
+      for (let look = 0; look < KEEP_EVERY_LOOKS; look++) watch.look(grey, street({ right: aim === 'north' ? 0 : 40 }))
+      return likeness
+    }
+    assert.is(learn('north'), null)
+    assert.ok((learn('north') ?? 0) > 0.99)
+    assert.is(learn('east'), null, 'nothing is known of it yet')
+    assert.ok((learn('east') ?? 0) > 0.99)
+    assert.is(learn('north'), null)
+  }))
+
 test('frames that do not follow each other have no view', () =>
   inFolder((file) => {
-    const watch = openSceneWatch(file, () => 0, INTERVAL_MS)
+    const watch = openSceneWatch({ file, aim: 'north' }, () => 0, INTERVAL_MS)
     for (let look = 0; look < LEARNED_LOOKS + 1; look++) {
       const { likeness, detail, displacementPx } = watch.look(grey, null)
       assert.equal([likeness, detail, displacementPx], [null, null, null])
@@ -194,16 +209,16 @@ test('frames that do not follow each other have no view', () =>
 
 test('a file that is damaged, cut short or of another version is as none', () =>
   inFolder((file) => {
-    const watch = openSceneWatch(file, () => 0, INTERVAL_MS)
+    const watch = openSceneWatch({ file, aim: 'north' }, () => 0, INTERVAL_MS)
     for (let look = 0; look < KEEP_EVERY_LOOKS; look++) watch.look(grey, street({}))
-    assert.ok(readKept(file) !== null)
+    assert.ok(readKept({ file, aim: 'north' }) !== null)
     truncateSync(file, statSync(file).size - 1)
-    assert.is(readKept(file), null)
-    for (const text of ['', 'candor view 2\n', 'x'.repeat(20_000)]) {
+    assert.is(readKept({ file, aim: 'north' }), null)
+    for (const text of ['', 'candor view 1\n', 'candor view 2\n', 'x'.repeat(20_000)]) {
       writeFileSync(file, text)
-      assert.is(readKept(file), null, text.slice(0, 20))
+      assert.is(readKept({ file, aim: 'north' }), null, text.slice(0, 20))
     }
-    assert.is(openSceneWatch(file, () => 0, INTERVAL_MS).look(grey, street({})).likeness, null)
+    assert.is(openSceneWatch({ file, aim: 'north' }, () => 0, INTERVAL_MS).look(grey, street({})).likeness, null)
   }))
 
 test.run()

@@ -60,6 +60,7 @@ export const cameraSettingsSchema = z
         motionGate: value,
         minConfidence: value,
         frameTimeoutMs: value,
+        aim: value,
       })
       .partial(),
     track: z.strictObject({ gapMs: value, repeatWindowMs: value }).partial(),
