@@ -215,6 +215,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     const rollOuts = createRollOuts({
       ...{ database, agency, cameras, audit, clock, newId, newSecret, log, signer: keys.lists },
       ...{ releasesFolder: paths.releasesFolder, onHalted: metrics.rollOutsHalted },
+      queue: (notices) => webhooks.queueNotices(notices),
       secondPerson: () => policy.current().secondPerson,
       httpsPort: () => portOf(api.server),
       publish: (...args) => broker.publish(...args),

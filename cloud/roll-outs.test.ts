@@ -24,6 +24,7 @@ import { ANSWER_MS } from './roll-outs/plan.ts'
 import { MAX_PART_BYTES, MAX_PARTS_OPEN, MAX_RELEASES } from './roll-outs/releases.ts'
 import type { NewRollOut } from './roll-outs.ts'
 import { AGENCY, codeOf, collect, inCloud, publish, subscribe, type TestCloud, until } from './testing.ts'
+import { openReceiver } from './webhooks/testing.ts'
 
 const SOAK_MINUTES = 30
 const WANTED: NewRollOut = {
@@ -107,9 +108,17 @@ test('one that goes wrong stops it before the next stage, across a restart, unti
   await inCloud(async (world) => {
     const a = await openUnit(world, 'a')
     await openUnit(world, 'b', false)
+    const receiver = await openReceiver()
+    const hook = { webhook: 'desk', url: new URL(receiver.url), groups: [], includePlate: false, by: 'tess' }
+    await world.cloud.parts.webhooks.add({ ...hook, notices: ['roll_out_halted'] })
     const { number } = await world.cloud.parts.rollOuts.start({ ...WANTED, first: ['a'] }, 'tess')
     await told(a)
     await a.answer('rolled_back', 'no frame was read for 10 minutes')
+    await until('a webhook is told', () => receiver.got.length === 1)
+    const { kind, rollOut: halted } = receiver.got[0]?.json.notice ?? {}
+    assert.equal([kind, halted.number, halted.kind, halted.stage], ['roll_out_halted', number, 'settings', 0])
+    assert.match(halted.because, /1 of 1 went wrong: a rolled_back/)
+    await receiver.close()
     await until('it is halted', async () => (await stateOf(world, number)) === 'halted')
     assert.is(await world.counted('candor_roll_outs_halted'), 1)
     assert.match(

@@ -26,6 +26,7 @@ import type { RollOutsTable } from './database/schema-roll-outs.ts'
 import {
   checkStages,
   DEFAULT_STAGES,
+  haltedNotice,
   isOver,
   MAY_BE,
   type RollOutState,
@@ -38,6 +39,10 @@ import {
 } from './roll-outs/plan.ts'
 import { createReleases, type Releases } from './roll-outs/releases.ts'
 import { createTurns, MAX_TURNS, type RollOutTurn, type StoredTurn } from './roll-outs/turns.ts'
+import type { WebhookNotice } from './webhooks/notices.ts'
+import type { Queued } from './webhooks.ts'
+
+type Change = Partial<RollOutsTable>
 
 export const DEFAULT_SOAK_MINUTES = 60
 export const MAX_SOAK_MINUTES = 14 * 24 * 60
@@ -117,6 +122,8 @@ export interface RollOutsDeps {
   httpsPort: () => number
   publish: (topic: string, payload: Buffer, options: { qos: 0 | 1; retain: boolean }) => Promise<void>
   isConnected: (clientId: string) => boolean
+  /** Notices of what was halted, for the transaction that halts it. */
+  queue: (notices: readonly WebhookNotice[]) => Queued
   /** Told how many are halted whenever that may have changed. */
   onHalted: (rollOuts: number) => void
   clock: Clock
@@ -159,26 +166,17 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
   }
 
   /** Only from one of `states`: two who decide at once do not both. */
-  async function move(number: number, states: readonly RollOutState[], change: Partial<RollOutsTable>): Promise<void> {
-    const [moved] = await database.writeBatch([
-      build
-        .updateTable('roll_outs')
-        .set(change)
-        .where('number', '=', number)
-        .where('state', 'in', [...states]),
-    ])
+  async function move(number: number, states: readonly RollOutState[], change: Change, notices: WebhookNotice[] = []) {
+    const update = build.updateTable('roll_outs').set(change).where('number', '=', number)
+    const { statements, committed } = deps.queue(notices)
+    const [moved, ...queued] = await database.writeBatch([update.where('state', 'in', [...states]), ...statements])
+    committed(queued)
     if (moved?.changes !== 1) throw new AppError('conflict', `the state of roll-out ${number} does not allow that`)
     await countHalted()
   }
 
-  const openRows = () =>
-    database.read(
-      build
-        .selectFrom('roll_outs')
-        .selectAll()
-        .where('kind', 'in', [...ROLL_OUT_KINDS])
-        .where(IS_OPEN),
-    )
+  const rowsOfKinds = build.selectFrom('roll_outs').selectAll().where('kind', 'in', ROLL_OUT_KINDS)
+  const openRows = () => database.read(rowsOfKinds.where(IS_OPEN))
   async function countHalted(): Promise<void> {
     deps.onHalted((await openRows()).filter(({ state }) => state === 'halted').length)
   }
@@ -284,7 +282,8 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
     if (verdict.kind === 'halt') {
       await note('roll_out.halted', number, { because: verdict.because })
       deps.log.error('roll_out_halted', { count: number, reason: verdict.because })
-      return move(number, ['running'], { state: 'halted', because: verdict.because })
+      const change = { state: 'halted', because: verdict.because }
+      return move(number, ['running'], change, [haltedNotice(found, verdict.because, nowMs)])
     }
     if (verdict.kind === 'done') {
       await note('roll_out.done', number, { cameras: list.length })

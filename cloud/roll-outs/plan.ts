@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { HOUR_MS } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import type { TargetState } from '../../shared/wire/index.ts'
+import type { WebhookNotice } from '../webhooks/notices.ts'
 
 /** Of the cameras, for which the stages go on by themselves: one in a hundred, one in ten, all. */
 export const DEFAULT_STAGES: readonly number[] = [1, 10, 100]
@@ -129,3 +130,13 @@ export const wentWrong = ({ state }: Pick<Turn, 'state'>): boolean => WRONG.has(
 /** Told so long ago that nothing is to be hoped for. */
 export const isSilent = (turn: Turn, nowMs: number): boolean =>
   !isOver(turn) && turn.toldAtMs !== null && nowMs - turn.toldAtMs >= ANSWER_MS
+
+/** What webhooks are told of a roll-out that halts now. */
+export const haltedNotice = (
+  { number, kind, stage }: { number: number; kind: string; stage: number },
+  because: string,
+  nowMs: number,
+): WebhookNotice => ({
+  ...{ kind: 'roll_out_halted', noticeId: String(number), revision: nowMs },
+  document: { rollOut: { number, kind, stage, because } },
+})
