@@ -1,4 +1,4 @@
-/** The last step of `scripts/hil image`: a unit with a key store, whose data partition is of use with that alone. Run by stage.ts. */
+/** A step of `scripts/hil image`: a unit with a key store, whose data partition is of use with that alone. Run by stage.ts. */
 import { spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { open } from 'node:fs/promises'

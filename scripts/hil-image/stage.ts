@@ -1,5 +1,5 @@
 /**
- * `./scripts/hil image`: the image of a unit, from its build to a stolen card, on QEMU's machine `virt` with U-Boot before a real cloud on this machine.
+ * `./scripts/hil image`: the image of a unit, from its build to a stolen card, on QEMU's machine `virt` (and at last a Pi 3) with U-Boot before a real cloud on this machine.
  * One step after another; what is done is written down, so that a run that was cut short goes on. Started by scripts/hil.
  */
 import { execFileSync } from 'node:child_process'
@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { describeError, EXIT } from '../../shared/errors.ts'
 import { softwareVersion } from '../../shared/version.ts'
 import { type Context, createContext } from './context.ts'
+import { PI_STEPS } from './pi-step.ts'
 import { SEALED_STEPS } from './sealed-steps.ts'
 import { SET_UP_STEPS } from './set-up-step.ts'
 import { FIRST_STEPS } from './steps.ts'
@@ -20,7 +21,7 @@ const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url))
 const FOLDER = join(CHECKOUT, '.candor/hil-image')
 const STATE = join(FOLDER, 'state.json')
 const RESULTS = fileURLToPath(new URL('results/', import.meta.url))
-const STEPS = [...FIRST_STEPS, ...UPDATE_STEPS, ...SET_UP_STEPS, ...SEALED_STEPS]
+const STEPS = [...FIRST_STEPS, ...UPDATE_STEPS, ...SET_UP_STEPS, ...SEALED_STEPS, ...PI_STEPS]
 
 interface Done {
   outcome: 'passed' | 'failed'

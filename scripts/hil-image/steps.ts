@@ -16,7 +16,7 @@ const CARD_BYTES = 6 * 1024 ** 3
 /** A new release must work within this: emulated, a start takes minutes. */
 const CONFIRM_WITHIN_SECONDS = '480'
 const PICTURES = '/opt/candor/scripts/sample-scenes/pictures'
-const SETTINGS = {
+export const SETTINGS = {
   site: 'on the bench',
   edge: {
     source: { kind: 'replay', path: PICTURES, framesPerSecond: 0.05, loop: true, sequence: 'stills' },

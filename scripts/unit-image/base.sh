@@ -13,7 +13,8 @@ BASE_PACKAGES=(
 # What the Raspberry Pi needs before Linux; taken from the packages, which are not installed: their scripts would write into /boot.
 BOOT_PACKAGES=(u-boot-rpi u-boot-qemu raspi-firmware)
 # Modules of the initrd. Without a list, mkinitramfs would take every one there is, emulated: a quarter of an hour and 30 MB.
-INITRD_MODULES=(virtio_blk virtio_pci virtio_mmio ext4 mmc_block bcm2835 sdhci_iproc vfat)
+# The card of a Raspberry Pi 4 is sdhci_iproc's, which waits for its two supplies: without the drivers of these there is no root. bcm2835: a Pi 3's card.
+INITRD_MODULES=(virtio_blk virtio_pci virtio_mmio ext4 mmc_block bcm2835 sdhci_iproc fixed gpio-regulator vfat)
 
 base_key() {
   printf '%s\n' "$BASE_SUITE" "${BASE_PACKAGES[@]}" "${BOOT_PACKAGES[@]}" "${INITRD_MODULES[@]}" | cat - "$checkout/scripts/unit-image/base.sh" |

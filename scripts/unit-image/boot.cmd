@@ -37,8 +37,9 @@ setenv candor_boot 'if part number ${devtype} ${devnum} root-${slot} candor_part
 
 setenv candor_machine_arg ""
 if test -n "${candor_machine}"; then setenv candor_machine_arg systemd.machine_id=${candor_machine}; fi
-# On a Raspberry Pi the device tree names the console.
-setenv candor_console "console=tty1"
+# On a Raspberry Pi the kernel speaks on the serial pins too: whoever names one console here switches off the one that the device tree names. The screen
+# is last, so that it is /dev/console, where the key's fingerprint is shown.
+setenv candor_console "console=ttyS1,115200 console=tty1"
 if test "${board}" = qemu-arm; then setenv candor_console "console=ttyAMA0"; fi
 
 setenv candor_choices "a b"

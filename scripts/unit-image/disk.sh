@@ -1,5 +1,5 @@
 # Read by scripts/image: from the root's file to what is given out: the card's image with its map, sums and signature, and the update bundle.
-# Needs from it: say, fail, checkout, build, work, output, keys, version, compatible, root_file, boot_packages.
+# Needs from it: say, fail, checkout, build, work, output, keys, version, compatible, hil, root_file, boot_packages.
 
 # A key for the sums, an authority and a certificate for bundles; made once, and never in an image but for their public halves.
 make_release_keys() {
@@ -40,6 +40,8 @@ make_boot_files() {
   cp scripts/unit-image/config.txt "$card/config.txt"
   cp scripts/unit-image/card.txt "$card/candor/README.txt"
   cp "$firmware"/usr/lib/u-boot/qemu_arm64/u-boot.bin "$output/u-boot-qemu-arm64.bin"
+  # QEMU has no Pi 4; a Pi 3 of its stands in, see scripts/hil-image/pi-step.ts.
+  [ -z "$hil" ] || cp "$base"/usr/lib/linux-image-*/broadcom/bcm2837-rpi-3-b.dtb "$output/"
   rm -f "$work/card.vfat"
   mkfs.vfat -C -F 32 -n CANDOR -i "$(printf '%08x' $((SOURCE_DATE_EPOCH & 0xffffffff)))" "$work/card.vfat" $((CARD_MB * 1024)) >/dev/null
   find "$card" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
