@@ -28,7 +28,7 @@ async function rollOut({ world, bundle }: Context, machine: Machine, version: st
   return { ...course, number, times: timesOf(course, bytes) }
 }
 
-const wordsOf = (course: Course['cloud']) => course.map(({ state }) => state.replace('_', ' ')).join(', ')
+const wordsOf = (course: Course['cloud']) => [...new Set(course.map(({ state }) => state.replace('_', ' ')))].join(', ')
 
 async function checkNothingLeft(machine: Machine): Promise<void> {
   const left = await sure(

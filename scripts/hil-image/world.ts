@@ -88,11 +88,14 @@ export async function openWorld(folder: string): Promise<World> {
       token = { text: await logIn(https, kept.administrator), atMs: performance.now() }
     return token.text
   }
+  // In the cloud's own folder: a new cloud takes them along.
+  const own = join(cloudFolder, 'administrator')
+  mkdirSync(own, { recursive: true, mode: 0o700 })
   const environment = {
     ...process.env,
     ...{ CANDOR_CLOUD: originOf(cloud), CANDOR_ACCOUNT: kept.administrator.account },
-    ...{ CANDOR_CA: join(folder, 'cloud-ca.pem'), CANDOR_PASSWORD_FILE: join(folder, 'cloud-password') },
-    CANDOR_SESSION: join(folder, 'cloud-session.json'),
+    ...{ CANDOR_CA: join(own, 'ca.pem'), CANDOR_PASSWORD_FILE: join(own, 'password') },
+    CANDOR_SESSION: join(own, 'session.json'),
   }
   writeFileSync(environment.CANDOR_CA, cloud.caPem)
   writeFileSync(environment.CANDOR_PASSWORD_FILE, kept.administrator.password, { mode: 0o600 })
