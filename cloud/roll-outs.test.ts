@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { join } from 'node:path'
 import type { MqttClient } from 'mqtt'
@@ -305,7 +306,8 @@ test('a release is sent in parts, goes on where it broke off, and counts only wh
     assert.is(await put(100_000, bundle.subarray(100_000)), 200)
     assert.is(await add({ version: 'new' }), 400)
     assert.is(await add(), 201)
-    assert.is(await add(), 409)
+    const again = await call('POST', '/api/v1/releases', { token, json })
+    assert.equal([again.status, /already/.test(again.json.error.message)], [409, true])
     assert.is((await call('GET', '/api/v1/releases', { token })).json.releases[0].sha256, sha256)
     const other = await sendParts(world, token, randomBytes(10))
     assert.is(await add({ sha256: other, bytes: 10 }), 409, 'the version is taken')
@@ -323,6 +325,23 @@ test('a release is sent in parts, goes on where it broke off, and counts only wh
     )
     assert.is((await call('DELETE', `/api/v1/releases/${sha256}`, { token })).status, 204)
     assert.not.ok(existsSync(join(world.folder, 'data', 'releases', `${sha256}.raucb`)))
+  })
+})
+
+test('a release whose file was put in place and of which nothing was written down is added when it is sent again', async () => {
+  await inCloud(async (world) => {
+    const { releases } = world.cloud.parts.rollOuts
+    const bytes = randomBytes(1_000)
+    const sha256 = digest(bytes)
+    const release = { version: '1.2.0', compatible: 'candor-arm64', sha256, bytes: bytes.length, notes: null }
+    await mkdir(join(world.folder, 'data', 'releases'), { recursive: true })
+    await writeFile(releases.path(sha256), bytes)
+    assert.is(await releases.received(sha256), bytes.length)
+    assert.is((await releases.add(release, 'tess')).sha256, sha256)
+    const [damaged, named] = [digest(Buffer.from('whole')), { ...release, version: '1.3.0', bytes: 5 }]
+    await writeFile(releases.path(damaged), 'wrong')
+    assert.is(await codeOf(() => releases.add({ ...named, sha256: damaged }, 'tess')), 'bad_input')
+    assert.is(await releases.received(damaged), 0, 'it is sent anew')
   })
 })
 

@@ -77,9 +77,13 @@ export function createReleases(deps: { database: Database; folder: string; clock
     }
   }
 
-  const get = async (sha256: string) => {
+  const find = async (sha256: string) => {
     const [row] = await database.read(build.selectFrom('releases').selectAll().where('sha256', '=', sha256))
-    if (row !== undefined) return toRelease(row)
+    return row === undefined ? null : toRelease(row)
+  }
+  const get = async (sha256: string) => {
+    const found = await find(sha256)
+    if (found !== null) return found
     throw new AppError('not_found', 'there is no such release', { hint: 'see `candor release list`' })
   }
 
@@ -127,13 +131,17 @@ export function createReleases(deps: { database: Database; folder: string; clock
     add: (release, by) =>
       alone(release.sha256, async () => {
         const { sha256, bytes, version, compatible } = release
-        const part = partOf(sha256)
-        const have = await sizeOf(part)
+        const known = await find(sha256)
+        if (known !== null) throw new AppError('conflict', `it is here as release ${known.version} already`)
+        // A cloud that ended between putting it in place and writing it down has it there: nobody need send it again.
+        const isPlaced = (await sizeOf(partOf(sha256))) === 0
+        const file = isPlaced ? path(sha256) : partOf(sha256)
+        const have = await sizeOf(file)
         if (have !== bytes) throw new AppError('conflict', `${have} of ${bytes} bytes are here`)
         const hash = createHash('sha256')
-        await pipeline(createReadStream(part), hash)
+        await pipeline(createReadStream(file), hash)
         if (hash.digest('hex') !== sha256) {
-          await rm(part, { force: true })
+          await rm(file, { force: true })
           throw new AppError('bad_input', 'what was sent has another SHA-256: send it again')
         }
         const [counted] = await database.read(
@@ -144,7 +152,7 @@ export function createReleases(deps: { database: Database; folder: string; clock
             hint: 'remove one that no unit needs: `candor release remove`',
           })
         }
-        await renameDurably(part, path(sha256))
+        if (!isPlaced) await renameDurably(file, path(sha256))
         const values = {
           ...{ version, compatible, sha256, bytes, notes: release.notes },
           ...{ added_at_ms: clock.nowMs(), added_by: by },
@@ -156,8 +164,7 @@ export function createReleases(deps: { database: Database; folder: string; clock
             .onConflict((conflict) => conflict.doNothing()),
         ])
         if (inserted?.changes === 1) return toRelease(values)
-        const known = await get(sha256).catch(() => null)
-        if (known === null) await rm(path(sha256), { force: true })
+        await rm(path(sha256), { force: true })
         throw new AppError('conflict', `there is a release ${version} for ${compatible} already`)
       }),
 

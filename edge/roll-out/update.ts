@@ -105,6 +105,10 @@ export async function openUpdates(deps: UpdateDeps): Promise<Updates> {
     await say(to, 'installing', null)
   }
 
+  /** The updater has it, though a power cut or a full disk kept that from being written down here: its bundle is gone, and it is not fetched twice. */
+  const isHanded = async (to: Order, { statusFile }: { statusFile: string }) =>
+    (await readStatus(statusFile).catch(() => null))?.id === to.command.targetId
+
   /** What the updater says of this order, taken over. */
   async function follow(to: Order, updates: { statusFile: string }): Promise<void> {
     const status = await readStatus(updates.statusFile)
@@ -152,7 +156,7 @@ export async function openUpdates(deps: UpdateDeps): Promise<Updates> {
         let waitMs = LOOK_MS
         try {
           if (now === null || updates === null || ENDED_STATES.has(now.ack.state)) waitMs = DAY_MS
-          else if (now.ack.state !== 'fetching') await follow(now, updates)
+          else if (now.ack.state !== 'fetching' || (await isHanded(now, updates))) await follow(now, updates)
           else {
             await mkdir(updates.folder, { recursive: true, mode: 0o700 })
             await download(now, updates, signal)

@@ -35,8 +35,11 @@ async function makeBundlesDisk({ bundlesFolder, bundlesDisk, bundle, folder, run
   rmSync(bundlesFolder, { recursive: true, force: true })
   rmSync(bundlesDisk, { force: true })
   mkdirSync(bundlesFolder)
-  for (const version of [GOOD, BAD])
-    renameSync(join(folder, 'out', version, basename(bundle(version))), bundle(version))
+  for (const version of [GOOD, BAD]) {
+    const made = join(folder, 'out', version, basename(bundle(version)))
+    // With what `candor release add` reads beside it.
+    for (const end of ['', '.json']) renameSync(`${made}${end}`, `${bundle(version)}${end}`)
+  }
   for (const what of FORGED) {
     const forged = join(bundlesFolder, `forged-${what}.raucb`)
     await copyFile(bundle(GOOD), forged)

@@ -60,7 +60,7 @@ export const awaitReading = (machine: Machine, limitMs: number) =>
     return status !== null && status.frames.read > 0 && status.connected
   })
 
-async function sha256Of(file: string): Promise<string> {
+export async function sha256Of(file: string): Promise<string> {
   const hash = createHash('sha256')
   for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer)
   return hash.digest('hex')
@@ -69,8 +69,8 @@ async function sha256Of(file: string): Promise<string> {
 const FOLDER = '/var/lib/private/candor-edge/updates'
 
 /**
- * Puts a bundle and the request for it where the edge process would, as its user and in its order. The bundle comes from a disk beside, since
- * the emulated network takes minutes for it.
+ * Puts a bundle and the request for it where the edge process would, as its user and in its order, the bundle from a disk beside: one that
+ * no cloud gives, or at a moment of our choice.
  */
 export async function askForUpdate(machine: Machine, bundle: string, version: string): Promise<string> {
   const sha256 = await sha256Of(bundle)
@@ -92,10 +92,24 @@ export interface UpdateStatus {
   version: string
   state: string
   message: string
+  atMs: number
 }
 
 export const updateStatus = (machine: Machine) =>
   readJson(machine, '/run/candor-update/status.json') as Promise<UpdateStatus | null>
+
+/** The update's end, whichever slot the unit is in by then. */
+export const updateOutcome = (machine: Machine, id: string, states: readonly string[], limitMs: number) =>
+  until(`an update that is ${states.join(' or ')}`, limitMs, async () => {
+    const status = await updateStatus(machine)
+    return status !== null && status.id === id && states.includes(status.state) ? status : null
+  })
+
+/** a or b. */
+export const slotOf = async (machine: Machine) =>
+  (await sure(machine, 'cat /proc/cmdline')).match(/rauc\.slot=([ab])/)?.[1] ?? '?'
+export const releaseOf = async (machine: Machine) =>
+  (JSON.parse(await sure(machine, 'cat /usr/lib/candor/release.json')) as { version: string }).version
 
 /** Ids and revisions that the unit's own journal says it has stored. */
 export async function storedByUnit(machine: Machine): Promise<Set<string>> {

@@ -1,106 +1,52 @@
-/** The steps of `scripts/hil image` from the updates on: good, bad and forged releases, power cuts, what both sides hold, a stolen card. Run by stage.ts. */
+/**
+ * The steps of `scripts/hil image` from the updates on: those of roll-out-steps.ts, forged releases, power cuts, what both sides hold, a stolen
+ * card. Run by stage.ts.
+ */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BAD, BOOT_MS, CAMERA, GOOD } from './context.ts'
-import type { Machine } from './machine.ts'
+import { BOOT_MS, CAMERA, GOOD } from './context.ts'
+import { ROLL_OUT_STEPS } from './roll-out-steps.ts'
 import { FORGED, type Step } from './steps.ts'
 import { lookThroughCard } from './stolen-card.ts'
 import {
   askForUpdate,
-  awaitReading,
   awaitShell,
   edgeStatus,
+  releaseOf,
+  slotOf,
   storedByUnit,
   sure,
-  type UpdateStatus,
   until,
+  updateOutcome,
   updateStatus,
 } from './unit.ts'
 
 /** Writing a slot, emulated. */
 const INSTALL_MS = 15 * 60_000
-/** Three starts that are given up, and one that works. */
-const ROLL_BACK_MS = 40 * 60_000
 const CUTS = 20
 /** A cut falls into the start, into the work or into an update that was begun: up to so long after power on. */
 const LONGEST_UNTIL_CUT_MS = 70_000
-const seconds = (sinceMs: number) => `${Math.round((performance.now() - sinceMs) / 1_000)} s`
-
-const slot = async (machine: Machine) =>
-  (await sure(machine, 'cat /proc/cmdline')).match(/rauc\.slot=([ab])/)?.[1] ?? '?'
-const version = async (machine: Machine) =>
-  (JSON.parse(await sure(machine, 'cat /usr/lib/candor/release.json')) as { version: string }).version
-
-/** The update's end, whichever slot the unit is in by then. */
-const outcome = (machine: Machine, id: string, states: readonly string[], limitMs: number): Promise<UpdateStatus> =>
-  until(`an update that is ${states.join(' or ')}`, limitMs, async () => {
-    const status = await updateStatus(machine)
-    return status !== null && status.id === id && states.includes(status.state) ? status : null
-  })
-
-const good: Step = {
-  name: 'update',
-  what: 'a good release: installed, started, confirmed by its own health',
-  async run(context) {
-    const machine = await context.unit()
-    const before = await slot(machine)
-    const startedMs = performance.now()
-    const id = await askForUpdate(machine, context.bundle(GOOD), GOOD)
-    const fetched = seconds(startedMs)
-    await outcome(machine, id, ['installed'], INSTALL_MS)
-    const installed = seconds(startedMs)
-    const end = await outcome(machine, id, ['confirmed', 'rolled_back', 'failed'], ROLL_BACK_MS)
-    if (end.state !== 'confirmed') throw new Error(`${end.state}: ${end.message}`)
-    const [after, running] = [await slot(machine), await version(machine)]
-    if (after === before || running !== GOOD) throw new Error(`runs ${running} in slot ${after}`)
-    const left = await sure(
-      machine,
-      'ls -A /var/lib/private/candor-edge/updates; ls -A /var/lib/candor-unit/updates 2>/dev/null || true',
-    )
-    if (/raucb|install/.test(left)) throw new Error(`left behind: ${left}`)
-    return `on the unit after ${fetched}, installed after ${installed}, confirmed after ${seconds(startedMs)}; slot ${before} to ${after}`
-  },
-}
 
 const refused: Step = {
   name: 'refuse',
   what: 'a changed signature, a changed payload, and a release below the floor',
   async run(context) {
     const machine = await context.unit()
-    const before = await slot(machine)
+    const before = await slotOf(machine)
     const seen: string[] = []
     for (const what of FORGED) {
       const id = await askForUpdate(machine, join(context.bundlesFolder, `forged-${what}.raucb`), GOOD)
-      const end = await outcome(machine, id, ['failed', 'installed'], INSTALL_MS)
+      const end = await updateOutcome(machine, id, ['failed', 'installed'], INSTALL_MS)
       if (end.state !== 'failed') throw new Error(`a bundle with a changed ${what} was installed`)
       seen.push(`${what}: ${end.message.slice(0, 120)}`)
     }
     await sure(machine, `echo 9.0.0 >/var/lib/candor-unit/version-floor`)
     const id = await askForUpdate(machine, context.bundle(GOOD), GOOD)
-    const end = await outcome(machine, id, ['failed', 'installed'], INSTALL_MS)
+    const end = await updateOutcome(machine, id, ['failed', 'installed'], INSTALL_MS)
     await sure(machine, 'rm /var/lib/candor-unit/version-floor')
     if (!end.message.includes('older')) throw new Error(`an old release: ${end.state} ${end.message}`)
-    if ((await slot(machine)) !== before) throw new Error('another slot runs')
+    if ((await slotOf(machine)) !== before) throw new Error('another slot runs')
     return `refused. ${seen.join('; ')}; ${end.message}`
-  },
-}
-
-const rolledBack: Step = {
-  name: 'roll-back',
-  what: 'a release in which the camera does not start',
-  async run(context) {
-    const machine = await context.unit()
-    const [before, running] = [await slot(machine), await version(machine)]
-    const startedMs = performance.now()
-    const id = await askForUpdate(machine, context.bundle(BAD), BAD)
-    await outcome(machine, id, ['installed'], INSTALL_MS)
-    const installed = seconds(startedMs)
-    const end = await outcome(machine, id, ['confirmed', 'rolled_back', 'failed'], ROLL_BACK_MS)
-    if (end.state !== 'rolled_back') throw new Error(`${end.state}: ${end.message}`)
-    await awaitReading(machine, BOOT_MS)
-    if ((await slot(machine)) !== before || (await version(machine)) !== running)
-      throw new Error(`runs ${await version(machine)}`)
-    return `installed after ${installed}, back in slot ${before} and reading after ${seconds(startedMs)}: ${end.message}`
   },
 }
 
@@ -120,7 +66,7 @@ const cuts: Step = {
           async () => (await machine.shell('systemctl is-active multi-user.target')).code === 0,
         )
         const id = await askForUpdate(machine, context.bundle(GOOD), GOOD)
-        await outcome(machine, id, ['installing'], INSTALL_MS)
+        await updateOutcome(machine, id, ['installing'], INSTALL_MS)
         await sleep(Math.random() * 45_000)
         const state = (await updateStatus(machine).catch(() => null))?.state ?? 'unknown'
         moments.push(`update (${state})`)
@@ -135,7 +81,7 @@ const cuts: Step = {
     const machine = await context.unit()
     const failed = (await sure(machine, 'systemctl --failed --no-legend --plain')).trim()
     if (failed !== '') throw new Error(`failed units: ${failed}`)
-    return `${CUTS} cuts, and it starts and reads: ${moments.join(', ')}; now in slot ${await slot(machine)}, release ${await version(machine)}`
+    return `${CUTS} cuts, and it starts and reads: ${moments.join(', ')}; now in slot ${await slotOf(machine)}, release ${await releaseOf(machine)}`
   },
 }
 
@@ -180,4 +126,11 @@ const stolen: Step = {
   },
 }
 
-export const UPDATE_STEPS: readonly Step[] = [good, refused, rolledBack, cuts, compare, stolen]
+export const UPDATE_STEPS: readonly Step[] = [
+  ROLL_OUT_STEPS.good,
+  refused,
+  ROLL_OUT_STEPS.rolledBack,
+  cuts,
+  compare,
+  stolen,
+]

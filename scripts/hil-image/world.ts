@@ -2,8 +2,10 @@
  * What the steps of `scripts/hil image` share: a real cloud on this machine, which the unit reaches at 10.0.2.2, and a folder in which a later run goes on.
  * Opened by stage.ts.
  */
+import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { cloudPaths } from '../../cloud/config.ts'
 import type { RunningCloud } from '../../cloud/main.ts'
@@ -17,6 +19,9 @@ import { logIn, type Person } from '../trial/people.ts'
 export const AGENCY = 'springfield'
 /** This machine, as QEMU's user network shows it to the unit. */
 const HOST = '10.0.2.2'
+const CANDOR = fileURLToPath(new URL('../candor.ts', import.meta.url))
+const MAX_OUTPUT_BYTES = 8 * 1024 ** 2
+const TSX = fileURLToPath(import.meta.resolve('tsx'))
 
 export interface HeldSighting {
   sightingId: string
@@ -31,6 +36,8 @@ export interface World {
   readonly folder: string
   readonly https: Https
   token(): Promise<string>
+  /** Runs `candor ARGS` as the administrator, a process of its own; what it prints. Rejects with its own words unless it ends with 0. */
+  candor(...args: string[]): Promise<string>
   /** The claim's file for the card. */
   makeClaim(camera: string): Promise<string>
   /** As an administrator who has read it where the unit is. */
@@ -81,10 +88,29 @@ export async function openWorld(folder: string): Promise<World> {
       token = { text: await logIn(https, kept.administrator), atMs: performance.now() }
     return token.text
   }
+  // In the cloud's own folder: a new cloud takes them along.
+  const own = join(cloudFolder, 'administrator')
+  mkdirSync(own, { recursive: true, mode: 0o700 })
+  const environment = {
+    ...process.env,
+    ...{ CANDOR_CLOUD: originOf(cloud), CANDOR_ACCOUNT: kept.administrator.account },
+    ...{ CANDOR_CA: join(own, 'ca.pem'), CANDOR_PASSWORD_FILE: join(own, 'password') },
+    CANDOR_SESSION: join(own, 'session.json'),
+  }
+  writeFileSync(environment.CANDOR_CA, cloud.caPem)
+  writeFileSync(environment.CANDOR_PASSWORD_FILE, kept.administrator.password, { mode: 0o600 })
   return {
     folder,
     https,
     token: fresh,
+    candor: (...args) =>
+      new Promise((resolve, reject) => {
+        const options = { env: environment, maxBuffer: MAX_OUTPUT_BYTES }
+        execFile(process.execPath, ['--import', TSX, CANDOR, ...args], options, (failed, out, err) => {
+          if (failed === null) resolve(out)
+          else reject(new AppError('internal', `candor ${args.join(' ')}: ${err.trim() || failed.message}`))
+        })
+      }),
     async makeClaim(camera) {
       // A step that is run once more has a new unit for the same camera.
       const { cameras } = camerasSchema.parse(await https.call('GET', '/api/v1/cameras', { token: await fresh() }))
