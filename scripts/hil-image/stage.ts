@@ -111,8 +111,8 @@ if (options === null) {
   const context = createContext(CHECKOUT, FOLDER, world)
   try {
     const text = report(await runSteps(context, options))
-    mkdirSync(RESULTS, { recursive: true })
-    writeFileSync(join(RESULTS, `${new Date().toISOString().slice(0, 10)}.md`), text)
+    // One step alone is for who works on it: a dated result is of a whole run.
+    if (options.only === null) writeFileSync(join(RESULTS, `${new Date().toISOString().slice(0, 10)}.md`), text)
     process.stdout.write(text)
     process.exitCode = STEPS.every(({ name }) => readState()[name]?.outcome === 'passed') ? EXIT.done : EXIT.failed
   } finally {

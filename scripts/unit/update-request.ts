@@ -9,19 +9,17 @@ import { type FileHandle, mkdir, open, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { AppError, systemCode } from '../../shared/errors.ts'
+import { MAX_RELEASE_BYTES, releaseVersionSchema } from '../../shared/wire/index.ts'
 
-/** A root is about 1 GB, and half of that as a bundle. */
-export const MAX_BUNDLE_BYTES = 1024 ** 3
 export const MAX_REQUEST_BYTES = 4_096
 export const REQUEST_NAME = 'install.json'
 /** Left free on the data partition beside a copy, for what waits for the cloud, bytes. */
 const KEPT_FREE_BYTES = 64 * 1024 ** 2
 const CHUNK_BYTES = 1024 ** 2
 
-const version = z.string().regex(/^\d{1,5}\.\d{1,5}\.\d{1,5}$/)
 export const updateRequestSchema = z.strictObject({
   id: z.uuidv7(),
-  version,
+  version: releaseVersionSchema,
   bundle: z.string().regex(/^[0-9a-f]{64}\.raucb$/),
 })
 export type UpdateRequest = z.infer<typeof updateRequestSchema>
@@ -96,7 +94,7 @@ export async function takeBundle(
   folderPath: string,
   name: string,
   to: string,
-  maxBytes = MAX_BUNDLE_BYTES,
+  maxBytes = MAX_RELEASE_BYTES,
 ): Promise<void> {
   const folder = await openFolder(folderPath)
   try {
