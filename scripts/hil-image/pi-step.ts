@@ -251,6 +251,7 @@ async function run(context: Context): Promise<string> {
 export const PI_STEPS: readonly Step[] = [
   {
     name: 'pi',
+    hasOwnCard: true,
     what: 'the card in an emulated Raspberry Pi 3, from its own U-Boot to its own key, twice; drivers of a Pi 4 for its card',
     run,
   },

@@ -100,6 +100,7 @@ async function run(context: Context): Promise<string> {
 export const SEALED_STEPS: readonly Step[] = [
   {
     name: 'sealed',
+    hasOwnCard: true,
     what: 'a unit with a TPM 2.0: the data partition is sealed to it, also when the power goes while it is made',
     run,
   },

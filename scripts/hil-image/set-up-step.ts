@@ -190,7 +190,10 @@ async function run(context: Context): Promise<string> {
     const address = camera.address.replace('127.0.0.1', HOST_ADDRESS)
     await done(page('POST', '/api/source', { kind: 'stream', address }))
     const { reads } = await awaitLook(page, 'a plate on the page', (look) => look.reads.some(({ plate }) => plate))
-    const { findings } = (await done(page('POST', '/api/checks', {}))).json as { findings: { ok: boolean }[] }
+    const { findings } = (await done(page('POST', '/api/checks', {}))).json as {
+      findings: { name: string; ok: boolean }[]
+    }
+    const bad = findings.flatMap(({ name, ok }) => (ok ? [] : [name])).join(', ')
     await done(page('POST', '/api/finish', {}))
     const finishedMs = performance.now()
     await awaitReading(machine, BOOT_MS)
@@ -224,7 +227,7 @@ async function run(context: Context): Promise<string> {
     if ((await listening(machine)) !== '') throw new Error(`something listens: ${await listening(machine)}`)
     await machine.powerOff()
     rmSync(disk, { force: true })
-    return `page open after ${openAfter} from power on; a wrong code ${wrong}, the used one later ${used}; V4L2 (vivid) ${v4l2.widthPx} × ${v4l2.heightPx}; ${reads[0]?.plate === undefined ? '' : 'plate read on the page from Motion JPEG over the network; '}${findings.filter(({ ok }) => ok).length} of ${findings.length} checks ok; reading ${readAfter} after the end, no port listens, left on the card: ${left.trim().split(/\s+/).join(' ')}; a new code on the card opens the page again`
+    return `page open after ${openAfter} from power on; a wrong code ${wrong}, the used one later ${used}; V4L2 (vivid) ${v4l2.widthPx} × ${v4l2.heightPx}; ${reads[0]?.plate === undefined ? '' : 'plate read on the page from Motion JPEG over the network; '}${findings.filter(({ ok }) => ok).length} of ${findings.length} checks ok${bad === '' ? '' : ` (not: ${bad})`}; reading ${readAfter} after the end, no port listens, left on the card: ${left.trim().split(/\s+/).join(' ')}; a new code on the card opens the page again`
   } finally {
     await machine.cutPower()
     await camera.stop()
@@ -234,6 +237,7 @@ async function run(context: Context): Promise<string> {
 export const SET_UP_STEPS: readonly Step[] = [
   {
     name: 'set-up',
+    hasOwnCard: true,
     what: 'a card without a source: set-up page, one-time code, claim, cameras on V4L2 and the network, mask, end; opened again',
     run,
   },

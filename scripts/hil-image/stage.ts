@@ -21,7 +21,7 @@ const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url))
 const FOLDER = join(CHECKOUT, '.candor/hil-image')
 const STATE = join(FOLDER, 'state.json')
 const RESULTS = fileURLToPath(new URL('results/', import.meta.url))
-const STEPS = [...FIRST_STEPS, ...UPDATE_STEPS, ...SET_UP_STEPS, ...SEALED_STEPS, ...PI_STEPS]
+const STEPS = [...FIRST_STEPS, ...SET_UP_STEPS, ...SEALED_STEPS, ...UPDATE_STEPS, ...PI_STEPS]
 
 interface Done {
   outcome: 'passed' | 'failed'
@@ -57,8 +57,11 @@ function readState(): State {
 
 async function runSteps(context: Context, { only, isResumed }: Options): Promise<State> {
   const state = isResumed || only !== null ? readState() : {}
-  for (const { name, what, run } of STEPS) {
+  let hasFailed = false
+  for (const { name, what, run, hasOwnCard = false } of STEPS) {
     if (only !== null ? name !== only : isResumed && state[name]?.outcome === 'passed') continue
+    // What goes on with the unit of before would only fail for the same reason.
+    if (hasFailed && !hasOwnCard) continue
     process.stderr.write(`==> ${name}: ${what}\n`)
     const startedMs = performance.now()
     let done: Done
@@ -71,8 +74,9 @@ async function runSteps(context: Context, { only, isResumed }: Options): Promise
     state[name] = done
     writeFileSync(STATE, JSON.stringify(state, null, 2))
     process.stderr.write(`    ${done.outcome}, ${done.seconds} s: ${done.seen}\n`)
-    // Later steps would only fail for the same reason.
-    if (done.outcome === 'failed') break
+    hasFailed ||= done.outcome === 'failed' && !hasOwnCard
+    // Neither goes on without an image.
+    if (done.outcome === 'failed' && name === FIRST_STEPS[0]?.name) break
   }
   return state
 }

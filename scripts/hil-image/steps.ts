@@ -9,6 +9,8 @@ import { awaitReading, awaitShell, edgeStatus, readJson, sure, until } from './u
 export interface Step {
   name: string
   what: string
+  /** It has a card and a unit of its own, and hangs on no step but the first. */
+  hasOwnCard?: boolean
   run(context: Context): Promise<string>
 }
 
