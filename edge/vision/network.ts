@@ -1,4 +1,6 @@
 /** Neural networks in the ONNX format, run on the processor. The only importer of onnxruntime-node. */
+// Must come first, which the order of imports is for.
+import './no-telemetry.ts'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 
 export interface NetworkOutput {

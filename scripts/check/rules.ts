@@ -119,6 +119,8 @@ const DOORS: readonly RegExp[] = [
   /^shared\/(?:clock|ids)\.ts$/,
   // The page is a program of its own, in a browser: its clock is the browser's.
   /^(?:cloud\/web|edge\/setup)\/(?:page\/|bundle\.ts$)/,
+  // It tells a library something that it asks the environment for.
+  /^edge\/vision\/no-telemetry\.ts$/,
   // A file that is the main program of a child process or a worker thread.
   /(?:^|[/-])(?:child|worker)\.ts$/,
 ]
