@@ -94,11 +94,10 @@ type Page = ReturnType<typeof openPage>
 
 /** Until the unit has said where its page is; with what it has said. */
 async function awaitPage(machine: Machine, port: number): Promise<Page> {
-  const said = await until('the set-up page', BOOT_MS, async () => {
-    const text = machine.console()
-    return text.includes(`https://${UNIT_ADDRESS}:8443`) ? text : null
+  const fingerprint = await until('the set-up page', BOOT_MS, async () => {
+    const [, said] = machine.console().split(`https://${UNIT_ADDRESS}:8443`)
+    return /certificate SHA-256 ([0-9A-F:]{95})/.exec(said ?? '')?.[1]
   })
-  const fingerprint = /certificate SHA-256 ([0-9A-F:]{95})/.exec(said.slice(said.indexOf(UNIT_ADDRESS)))?.[1] ?? ''
   const page = openPage(port, fingerprint)
   await until('an answer of the page', BOOT_MS, async () => (await page('GET', '/')).status === 200)
   return page
