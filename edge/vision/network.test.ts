@@ -21,7 +21,7 @@ async function leftBy(code: string): Promise<{ files: string[]; hasLog: boolean 
       ['--import', import.meta.resolve('tsx'), '--input-type=module', '--eval', `${code}; console.log(process.pid)`],
       { env: { ...environment, HOME: home }, cwd: path('../..') },
     )
-    const log = `/tmp/mat-debug-${stdout.trim().split('\n').at(-1)}.log`
+    const log = join(tmpdir(), `mat-debug-${stdout.trim().split('\n').at(-1)}.log`)
     const hasLog = existsSync(log)
     rmSync(log, { force: true })
     return { files: readdirSync(home, { recursive: true, encoding: 'utf8' }), hasLog }
