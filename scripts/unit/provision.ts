@@ -11,6 +11,7 @@ import { z } from 'zod'
 import { edgeConfigSchema } from '../../edge/config.ts'
 import { enrolUnit, readClaim, type UnitClaim } from '../../edge/enrolment/enrol.ts'
 import { CONFIG_FILE, type UnitSettings, unitSettingsSchema } from '../../edge/enrolment/folder.ts'
+import { bareCode } from '../../edge/setup/access.ts'
 import { MARK_FILE } from '../../edge/setup/draft.ts'
 import { systemClock } from '../../shared/clock.ts'
 import { checkConfig } from '../../shared/config.ts'
@@ -84,7 +85,8 @@ interface OnCard {
   problems: string[]
 }
 
-function readCard(card: Card): OnCard {
+/** What is wrong on it is as if it were not there, and told. */
+export function readCard(card: Pick<Card, 'read'>): OnCard {
   const problems: string[] = []
   const read = <T>(name: string, parse: (text: string) => T): T | null => {
     try {
@@ -104,8 +106,12 @@ function readCard(card: Card): OnCard {
   const missing = [claim === null ? CLAIM_FILE : '', unit === null ? UNIT_FILE : ''].filter(Boolean).join(' and ')
   if (problems.length === 0 && missing !== '')
     problems.push(`the card's folder candor lacks ${missing}: write it with scripts/flash`)
-  const whole = (text: string) => text
-  return { claim, unit, login: read(LOGIN_FILE, whole), code: read(SETUP_CODE_FILE, whole), problems }
+  // A page that is opened with a wrong one ends at once, and a camera that was to be set up again would stay dark.
+  const code = read(SETUP_CODE_FILE, (text) => {
+    if (bareCode(text.trim()) !== null) return text
+    throw new AppError('bad_input', `${SETUP_CODE_FILE} on the card is no code: eight letters or digits, no I, L, O, U`)
+  })
+  return { claim, unit, login: read(LOGIN_FILE, (text) => text), code, problems }
 }
 
 /** Also when the power went in between: a claim that is used up opens nothing, but should not lie about. */
@@ -178,6 +184,8 @@ async function provisionOnce(): Promise<NextStep> {
   if (next === 'camera') {
     const isUnfinished = existsSync(join(cameraFolder, MARK_FILE))
     if (!isUnfinished) await clearPage(UNIT_PLACES)
+    for (const problem of problems.filter((one) => one.startsWith(SETUP_CODE_FILE)))
+      process.stdout.write(`${problem}\n`)
     const what = isUnfinished ? 'its set-up is not finished: switched off and on, it opens its page again' : ''
     await report('enrolled', `this unit is a camera${what === '' ? '' : `; ${what}`}`)
     await runCommand('systemctl', ['--no-block', 'start', 'candor-edge.service'], SYSTEMCTL_MS)

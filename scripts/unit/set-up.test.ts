@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { UnitPlaces } from './places.ts'
+import { readCard } from './provision.ts'
 import { clearPage, type Found, nextStep, preparePage, takeOverFromPage } from './set-up.ts'
 
 const NOTHING: Found = {
@@ -95,6 +96,16 @@ test('an enrolment that was begun by the card goes on in the page with its key, 
     assert.is(readFileSync(join(enrollingFolder, 'key.pem'), 'utf8'), 'the key')
     await takeOverFromPage({ ...places, enrollingFolder: join(enrollingFolder, 'none') })
   })
+})
+
+test('a code on the card that is none opens no page, so that no camera stays dark for it', () => {
+  const on = (code: string) => readCard({ read: (name) => (name === 'setup-code' ? code : null) })
+  assert.is(on('ABCD-EFGH\n').code, 'ABCD-EFGH\n')
+  for (const wrong of ['', 'ABCD-EFG', 'ABCD-EFGU', 'please']) {
+    const { code, problems } = on(wrong)
+    assert.is(code, null, wrong)
+    assert.match(problems.at(-1) ?? '', /^setup-code on the card is no code/)
+  }
 })
 
 test.run()
