@@ -9,6 +9,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../../shared/errors.ts'
@@ -72,9 +73,35 @@ interface Pi {
   cutPower(): Promise<void>
 }
 
+/** What stops U-Boot as Debian builds it: any key, and Ctrl-C for a script. As noise on open pins would, from power on for as long as it runs. */
+const KEYS = 'x\r\x03'
+const KEY_MS = 100
+
+/** Returns what ends it. */
+function pressKeys(pins: string): () => void {
+  let line: Socket | null = null
+  const timer = setInterval(() => {
+    if (line === null && existsSync(pins)) {
+      line = connect(pins)
+      line.on('error', () => {
+        line = null
+      })
+      // Read, or QEMU would wait; what comes is in its log too.
+      line.resume()
+    }
+    line?.write(KEYS)
+  }, KEY_MS)
+  return () => {
+    clearInterval(timer)
+    line?.destroy()
+  }
+}
+
 function switchOn(folder: string, disk: string): Pi {
   const serial = join(folder, 'console.log')
   const from = existsSync(serial) ? statSync(serial).size : 0
+  const pins = join(folder, 'pins')
+  rmSync(pins, { force: true })
   const errors = openSync(join(folder, 'qemu.log'), 'a')
   const qemu = spawn(
     'qemu-system-aarch64',
@@ -92,15 +119,23 @@ function switchOn(folder: string, disk: string): Pi {
       ],
       ...['-drive', `if=sd,file=${disk},format=raw,cache=writeback`],
       // The second of a Pi's serial ports is the one on its pins.
-      ...['-serial', 'null', '-chardev', `file,id=pins,path=${serial},append=on`, '-serial', 'chardev:pins'],
+      ...[
+        '-serial',
+        'null',
+        '-chardev',
+        `socket,id=pins,path=${pins},server=on,wait=off,logfile=${serial},logappend=on`,
+      ],
+      ...['-serial', 'chardev:pins'],
     ],
     { stdio: ['ignore', errors, errors] },
   )
   closeSync(errors)
   let hasExited = false
+  const stopPressing = pressKeys(pins)
   const exited = new Promise<void>((resolve) => {
     qemu.once('exit', () => {
       hasExited = true
+      stopPressing()
       resolve()
     })
   })
@@ -242,7 +277,7 @@ async function run(context: Context): Promise<string> {
       throw new AppError('internal', `U-Boot has not counted the try down on the card: ${JSON.stringify(counted)}`)
     rmSync(folder, { recursive: true, force: true })
     const failures = failed.length === 0 ? 'no unit failed' : failed.join(', ')
-    return `from power on: ${seen.join(', ')}; the same key, ${failures}; no network there; an empty slot b on trial: the try is counted down on the card, and a started. Of a Pi 4 its device tree alone: all drivers that its card needs are in the initrd (${drivers})`
+    return `keys pressed at its serial pins all the time; from power on: ${seen.join(', ')}; the same key, ${failures}; no network there; an empty slot b on trial: the try is counted down on the card, and a started. Of a Pi 4 its device tree alone: all drivers that its card needs are in the initrd (${drivers})`
   } finally {
     await cutPower()
   }

@@ -35,7 +35,8 @@ make_boot_files() {
   mkimage -q -A arm64 -T script -C none -n 'Candor: two slots' -d scripts/unit-image/boot.cmd "$card/boot.scr" >/dev/null
   cp "$firmware"/usr/lib/raspi-firmware/{bootcode.bin,start*.elf,fixup*.dat} "$card/"
   [ ! -d "$firmware/usr/lib/raspi-firmware/overlays" ] || cp -r "$firmware/usr/lib/raspi-firmware/overlays" "$card/"
-  cp "$firmware"/usr/lib/u-boot/rpi_arm64/u-boot.bin "$card/u-boot.bin"
+  node --import tsx scripts/unit-image/boot-loader.ts "$firmware"/usr/lib/u-boot/rpi_arm64/u-boot.bin "$card/u-boot.bin" ||
+    fail "Debian's U-Boot cannot be given the defaults of a unit" 'see above'
   cp "$base"/usr/lib/linux-image-*/broadcom/bcm27*.dtb "$card/"
   cp scripts/unit-image/config.txt "$card/config.txt"
   cp scripts/unit-image/card.txt "$card/candor/README.txt"
