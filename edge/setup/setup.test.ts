@@ -304,7 +304,8 @@ test('what is chosen from the page is a camera: no program, no file, no address 
         'file:///etc/passwd',
         '/etc/passwd',
         'rtsp://user:word@10.0.0.1/',
-        '/dev/../etc/passwd x',
+        '/dev/../etc/passwd',
+        '/dev/video 0',
         'gopher://10.0.0.1/',
       ].map((address) => ({
         ...{ kind: 'stream', address },
