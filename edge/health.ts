@@ -89,19 +89,31 @@ export async function writeStatusFile(file: string, deps: HealthDeps): Promise<v
   }
 }
 
-/** Reports at once and then every `intervalMs` until `signal` aborts. */
+/**
+ * The status file is never older while the process works: an update is confirmed by it, and the set-up page shows it, however seldom the cloud is to be
+ * told. Milliseconds.
+ */
+export const STATUS_MS = 5 * SECOND_MS
+
+/** Reports at once and then every `healthIntervalMs`, and keeps `statusFile` (null: none), until `signal` aborts. */
 export async function runHealth(
   deps: HealthDeps,
   { healthIntervalMs, statusFile }: { healthIntervalMs: number; statusFile: string | null },
   signal: AbortSignal,
 ): Promise<void> {
-  while (!signal.aborted) {
-    await deps.device.look()
-    if (signal.aborted) return
-    reportHealth(deps)
-    if (statusFile !== null) await writeStatusFile(statusFile, deps)
-    await deps.clock.sleep(healthIntervalMs, signal).catch(() => {})
+  const every = async (intervalMs: number, work: () => Promise<void>) => {
+    while (!signal.aborted) {
+      await work()
+      if (!signal.aborted) await deps.clock.sleep(intervalMs, signal).catch(() => {})
+    }
   }
+  await Promise.all([
+    every(healthIntervalMs, async () => {
+      await deps.device.look()
+      if (!signal.aborted) reportHealth(deps)
+    }),
+    statusFile !== null && every(STATUS_MS, () => writeStatusFile(statusFile, deps)),
+  ])
 }
 
 export interface RateMeter {

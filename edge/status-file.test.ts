@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 import { type Clock, systemClock } from '../shared/clock.ts'
 import { silentLog } from '../shared/log.ts'
 import { edgeConfigSchema, resolvePaths } from './config.ts'
-import { type HealthDeps, runHealth, writeStatusFile } from './health.ts'
+import { type HealthDeps, runHealth, STATUS_MS, writeStatusFile } from './health.ts'
 
 async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'candor-health-'))
@@ -60,23 +60,32 @@ test('a status file that cannot be written ends nothing', () =>
     await writeStatusFile(join(folder, 'missing', 'status.json'), healthDeps(systemClock, true, []))
   }))
 
-test('it is written at each interval, also while nobody is connected; without a name there is none', () =>
+test('it is written every few seconds, however seldom the cloud is told, and while nobody is connected; without a name there is none', () =>
   inFolder(async (folder) => {
     for (const statusFile of [join(folder, 'status.json'), null]) {
       const stop = new AbortController()
       const published: string[] = []
-      let turns = 0
+      const slept: number[] = []
+      const healthIntervalMs = 3_600_000
       const clock: Clock = {
         ...systemClock,
-        async sleep() {
-          if (statusFile !== null) assert.ok(existsSync(statusFile))
-          if (++turns === 2) stop.abort()
+        async sleep(ms, signal) {
+          slept.push(ms)
+          if (ms === healthIntervalMs && statusFile !== null)
+            return new Promise((_, reject) => signal?.addEventListener('abort', reject, { once: true }))
+          if (statusFile !== null) {
+            assert.ok(existsSync(statusFile))
+            rmSync(statusFile)
+          }
+          if (slept.length === 4 || statusFile === null) stop.abort()
         },
       }
-      await runHealth(healthDeps(clock, false, published), { healthIntervalMs: 1_000, statusFile }, stop.signal)
-      assert.is(turns, 2)
-      assert.is(published.length, 0)
-      rmSync(join(folder, 'status.json'), { force: true })
+      await runHealth(healthDeps(clock, true, published), { healthIntervalMs, statusFile }, stop.signal)
+      assert.equal(
+        slept.toSorted((a, b) => a - b),
+        [...(statusFile === null ? [] : [STATUS_MS, STATUS_MS, STATUS_MS]), healthIntervalMs],
+      )
+      assert.is(published.length, 1)
     }
     assert.equal(readdirSync(folder), [])
   }))

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { z } from 'zod'
-import { loadConfig, MAX_CONFIG_BYTES } from './config.ts'
+import { checkConfig, loadConfig, MAX_CONFIG_BYTES } from './config.ts'
 import { AppError } from './errors.ts'
 
 const schema = z.strictObject({ port: z.int().min(1).max(65_535), host: z.string() })
@@ -19,6 +19,14 @@ function load(text: string | null): unknown {
     return thrown
   } finally {
     rmSync(folder, { recursive: true })
+  }
+}
+
+function thrownBy(work: () => unknown): string {
+  try {
+    return `returned ${work()}`
+  } catch (thrown) {
+    return String(thrown)
   }
 }
 
@@ -42,6 +50,24 @@ test('an address is printed without the user and password in it', () => {
     assert.ok(error instanceof AppError && /port: .*camera/.test(error.message))
     if (error instanceof AppError) assert.not.match(error.message, /tech|s3|et@|y@/)
   }
+})
+
+test('what is secret by its name is not printed, alone or in a larger part', () => {
+  const wifi = z
+    .strictObject({ ssid: z.string().max(3), passphrase: z.string().min(8) })
+    .refine(() => false, 'is refused')
+  for (const passphrase of ['s3cret', 's3cret-and-long-enough']) {
+    const problems = thrownBy(() =>
+      checkConfig({ wifi: { ssid: 'Yard', passphrase } }, z.strictObject({ wifi }), 'network.json'),
+    )
+    assert.match(problems, /wifi.*Yard/)
+    assert.not.match(problems, /s3cret/)
+  }
+  const refused = thrownBy(() =>
+    checkConfig({ ssid: 'Yd', passphrase: 's3cret-and-long-enough' }, wifi, 'network.json'),
+  )
+  assert.match(refused, /is refused \(got .*Yd.*…/)
+  assert.not.match(refused, /s3cret/)
 })
 
 test('a missing, broken or oversized file is a configuration error', () => {

@@ -29,13 +29,21 @@ export function loadConfig<T>(path: string, schema: z.ZodType<T>): T {
 /** Whoever puts a password into an address where none belongs must not find it again in a journal. */
 const withoutPasswords = (json: string) => json.replace(/\/\/(?:[^"\\]|\\.)*@/g, '//…@')
 
+/** Of settings that are known to be secret: their values are never printed, at whatever depth. */
+const SECRET_NAMES = new Set(['passphrase', 'password', 'psk', 'secret'])
+
+function printed({ path, input }: z.core.$ZodIssue): string {
+  if (SECRET_NAMES.has(String(path.at(-1)))) return '…'
+  const json = JSON.stringify(input, (name, value) => (SECRET_NAMES.has(name) ? '…' : value))
+  return withoutPasswords(json ?? 'nothing')
+}
+
 /** Checks an already parsed document; `name` stands in the message. */
 export function checkConfig<T>(json: unknown, schema: z.ZodType<T>, name: string): T {
   const parsed = schema.safeParse(json, { reportInput: true })
   if (parsed.success) return parsed.data
   const problems = parsed.error.issues.map((issue) => {
-    const got =
-      issue.code === 'unrecognized_keys' ? '' : ` (got ${withoutPasswords(JSON.stringify(issue.input) ?? 'nothing')})`
+    const got = issue.code === 'unrecognized_keys' ? '' : ` (got ${printed(issue)})`
     return `  ${issue.path.join('.') || 'document'}: ${issue.message}${got}`
   })
   throw new AppError('configuration', `${name}: ${problems.length} problem(s)\n${problems.join('\n')}`)

@@ -18,12 +18,16 @@ export async function writeFileDurably(path: string, content: string | Uint8Arra
   await renameDurably(beside, path)
 }
 
-/** Writes and flushes `path` in place, without renaming. Used where the rename must wait for something else. */
+/**
+ * Writes and flushes a new file `path`, in the place of what was left there, without renaming. Used where the rename must wait for something else. A link
+ * that stands there is replaced and never followed: root writes into folders that others may write as well.
+ */
 export async function writeFlushed(path: string, content: string | Uint8Array, mode = SECRET_MODE): Promise<void> {
   try {
-    const file = await open(path, 'w', mode)
+    await removeIfThere(path)
+    const file = await open(path, 'wx', mode)
     try {
-      // The mode given to open does not change a file that was there.
+      // The account's umask may have taken away from the mode given to open.
       await file.chmod(mode)
       await file.writeFile(content)
       await file.sync()

@@ -203,6 +203,30 @@ test('no more frames are asked for than the rate says', async () => {
   await source.close()
 })
 
+test('pictures that are asked for less often than a stall would take are no stall', async () => {
+  const { device, did } = camera([shot('a'), shot('b'), shot('c'), shot('d')])
+  const slow: Device = {
+    kind: 'slow',
+    async open(...given) {
+      const connection = await device.open(...given)
+      return {
+        close: () => connection.close(),
+        async next() {
+          // As an exposure does, and its way over the cable.
+          await systemClock.sleep(5)
+          return connection.next()
+        },
+      }
+    },
+  }
+  const period = { stallMs: 20, framesPerSecond: 40 }
+  const source = openLive(slow, { ...LIMITS, ...period }, deps)
+  assert.equal(marks(await frames(source, 4)), ['a', 'b', 'c', 'd'])
+  assert.is(source.live?.stalls, 0)
+  assert.is(did.opened, 1)
+  await source.close()
+})
+
 test('faults in a row are told in a few lines, not one an attempt', async () => {
   const lines: string[] = []
   const log = createLog({ level: 'info', part: 'edge', target: { write: (line) => void lines.push(line) } })

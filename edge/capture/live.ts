@@ -140,18 +140,22 @@ class Live implements CaptureSource {
   async #deliver(connection: Connection, whole: () => void): Promise<void> {
     const { stallMs, framesPerSecond } = this.#limits
     const periodMs = framesPerSecond === null ? 0 : SECOND_MS / framesPerSecond
-    let wholeAtMs = this.#clock.monotonicMs()
+    // Of the time in which the camera was asked: our own pause between two pictures is no silence of the camera.
+    let silentFromMs = this.#clock.monotonicMs()
     for (;;) {
       const askedAtMs = this.#clock.monotonicMs()
-      const leftMs = Math.max(0, wholeAtMs + stallMs - askedAtMs)
+      const leftMs = Math.max(0, silentFromMs + stallMs - askedAtMs)
       const shot = await this.#within(leftMs, connection.next(), `no whole frame for ${stallMs} ms`)
       if (shot === null) return
       if (this.#take(shot)) {
-        wholeAtMs = this.#clock.monotonicMs()
+        silentFromMs = this.#clock.monotonicMs()
         whole()
       }
-      const waitMs = askedAtMs + periodMs - this.#clock.monotonicMs()
-      if (waitMs > 0) await this.#clock.sleep(waitMs, this.#closing.signal)
+      const pauseFromMs = this.#clock.monotonicMs()
+      const pauseMs = askedAtMs + periodMs - pauseFromMs
+      if (pauseMs <= 0) continue
+      await this.#clock.sleep(pauseMs, this.#closing.signal)
+      silentFromMs += this.#clock.monotonicMs() - pauseFromMs
     }
   }
 

@@ -22,7 +22,7 @@ const PROTOCOLS: Readonly<Record<string, string>> = {
   'http:': 'protocol_whitelist;http,tcp|format_whitelist;mpjpeg,mjpeg',
   'https:': 'protocol_whitelist;https,tls,tcp|format_whitelist;mpjpeg,mjpeg',
 }
-const DEVICE = /^\/dev\/[\w/.:-]+$/
+const DEVICE = /^\/dev\/(?!.*\.\.)[\w/.:-]+$/
 
 const addressSchema = z
   .string()
@@ -40,7 +40,7 @@ const addressSchema = z
 export const streamSchema = z.strictObject({
   kind: z.literal('stream'),
   address: addressSchema.describe(
-    'RTSP or Motion JPEG over HTTP, without user and password; or the path of a V4L2 device',
+    'RTSP or Motion JPEG over HTTP, without user and password; or the path of a V4L2 device: one below /dev/v4l/by-id/ stays that of its camera whatever number it gets',
   ),
   credentialsFile: z.string().min(1).max(4_096).optional().describe('file with `user:password` in its first line'),
   widthPx: z.int().min(64).max(8_192).default(1_920).describe('asked of a V4L2 device, px'),

@@ -68,6 +68,12 @@ function checked<T>(schema: z.ZodType<T>, value: unknown): T {
   }
 }
 
+/** A camera's password goes to nobody else, whoever is on the page: not to another machine, port or protocol. */
+function isSameServer(before: string, now: string): boolean {
+  const [one, other] = [before, now].map((address) => (URL.canParse(address) ? new URL(address) : null))
+  return one != null && other != null && one.protocol === other.protocol && one.host === other.host
+}
+
 /** Length of the JSON in 4 bytes, the JSON, the JPEG: what was read and the frame that it was read from stay together. */
 function lookBytes({ jpeg, ...rest }: Look): Buffer {
   const reads = rest.reads.map(({ plate, confidence, region, corners, jurisdiction }) => ({
@@ -87,7 +93,7 @@ function exposureOf(source: SourceConfig | null, camera: SetupCamera): unknown {
     return { kind: 'gphoto2', settings: source.settings, night: source.night ?? null, offered, refused }
   }
   const why: Record<string, string> = {
-    stream: 'This camera is set by its own page or by v4l2-ctl, not from here.',
+    stream: 'This camera is set by its own page; one on USB by v4l2-ctl, on a unit that can be logged in to.',
     replay: 'Pictures from a file have nothing to set.',
   }
   return { kind: 'none', why: source === null ? 'No camera is chosen yet.' : why[source.kind] }
@@ -196,10 +202,10 @@ export function setupRoutes(deps: RouteDeps): Route[] {
         const before = draft.source?.kind === choice.kind ? draft.source : {}
         if (choice.kind !== 'stream') return turn(checked(sourceSchema, { ...before, ...choice }))
         const { user, password, ...rest } = choice
-        const source = checked(sourceSchema, {
-          ...{ ...before, ...rest },
-          ...(user === undefined ? {} : { credentialsFile: CREDENTIALS_FILE }),
-        })
+        const isSame = draft.source?.kind === 'stream' && isSameServer(draft.source.address, choice.address)
+        const login =
+          user === undefined ? !isSame && { credentialsFile: undefined } : { credentialsFile: CREDENTIALS_FILE }
+        const source = checked(sourceSchema, { ...before, ...rest, ...login })
         if (user !== undefined) await deps.writeCredentials(`${user}:${password ?? ''}\n`)
         return turn(source)
       },

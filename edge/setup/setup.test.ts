@@ -304,7 +304,8 @@ test('what is chosen from the page is a camera: no program, no file, no address 
         'file:///etc/passwd',
         '/etc/passwd',
         'rtsp://user:word@10.0.0.1/',
-        '/dev/../etc/passwd x',
+        '/dev/../etc/passwd',
+        '/dev/video 0',
         'gopher://10.0.0.1/',
       ].map((address) => ({
         ...{ kind: 'stream', address },
@@ -322,6 +323,16 @@ test('what is chosen from the page is a camera: no program, no file, no address 
     const state = (await ask('GET', '/api/state')).bytes.toString()
     assert.match(state, /"address":"rtsp:\/\/127\.0\.0\.1:9\/","hasLogin":true/)
     assert.not.match(state, /pass word/)
+    const hasLogin = async () => (await ask('GET', '/api/state')).bytes.toString().includes('"hasLogin":true')
+    assert.is(await source({ kind: 'stream', address: 'rtsp://127.0.0.1:9/second' }), 200)
+    assert.is(await hasLogin(), true)
+    for (const address of ['rtsp://127.0.0.2:9/', 'rtsp://127.0.0.1:10/', 'http://127.0.0.1:9/', '/dev/video9']) {
+      const first = { kind: 'stream', address: 'rtsp://127.0.0.1:9/', user: 'unit', password: 'pass word' }
+      assert.is(await source(first), 200)
+      assert.is(await hasLogin(), true)
+      assert.is(await source({ kind: 'stream', address }), 200, address)
+      assert.is(await hasLogin(), false, `the password would go to ${address}`)
+    }
     // One that is not there is told of, and the page goes on.
     assert.is(await source({ kind: 'rpicam' }), 200)
     assert.match((await ask('GET', '/api/state')).bytes.toString(), /there is no such program/)

@@ -43,7 +43,9 @@ export const STEPS: readonly Step[] = [
       'candor camera claim NAME --out claim.json',
       './scripts/flash IMAGE /dev/sdX --claim claim.json --unit unit.json',
     ],
-    expect: ['it names card and size before it writes, refuses the disk of this machine, and ends with "verified"'],
+    expect: [
+      'it names card and size before it writes, refuses the disk of this machine, and says "read back and right" and, last, "ready"',
+    ],
   },
   {
     ...{
@@ -102,7 +104,7 @@ export const STEPS: readonly Step[] = [
   },
   {
     ...{ id: 'v4l2', title: 'A camera on USB (V4L2)', needs: 'a UVC camera with Motion JPEG at 1080p' },
-    actions: ['source.kind stream, address /dev/video0. Pull it out and put it back three times.'],
+    actions: ['source.kind stream, address /dev/v4l/by-id/…-video-index0. Pull it out and put it back three times.'],
     expect: ['frames come again each time, also when it gets another number of /dev/video'],
     ...{ after: 'it is back for the third time', check: 'sightings', timed: true },
   },
@@ -191,7 +193,7 @@ export const STEPS: readonly Step[] = [
   {
     ...{ id: 'stolen', title: 'A stolen card', needs: 'the card of a unit that has read plates, a computer' },
     actions: [
-      'Search the card as `./scripts/hil image --only stolen-card` does, for a plate that was read, the camera’s name and its key.',
+      'Search the card as `./scripts/hil image --only stolen` does, for a plate that was read, the camera’s name and its key.',
     ],
     expect: [
       'no plate, no picture; without a key store the camera’s own key is found, and that certificate is then revoked',

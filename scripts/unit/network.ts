@@ -10,7 +10,7 @@ import { z } from 'zod'
 import { checkConfig } from '../../shared/config.ts'
 import { AppError, EXIT } from '../../shared/errors.ts'
 import { readFileIfThere, writeFileDurably } from '../../shared/secret-file.ts'
-import { NETWORK_FILE, openCard } from './card.ts'
+import { type Card, NETWORK_FILE, openCard } from './card.ts'
 import { runCommand } from './command.ts'
 import { UNIT_FOLDER } from './places.ts'
 
@@ -74,28 +74,36 @@ export function wpaFile({ ssid, passphrase, country }: NonNullable<Network['wifi
 const RUN_NETWORKD = '/run/systemd/network'
 export const WPA_FILE = '/run/candor-unit/wpa.conf'
 
-export async function networkProcess(): Promise<number> {
-  const kept = join(UNIT_FOLDER, NETWORK_FILE)
-  await mkdir(UNIT_FOLDER, { recursive: true, mode: 0o700 })
+/** The network of the card, kept in `kept` from then on, or else the kept one; null without either. What is wrong with the card is told and no more. */
+export async function currentNetwork(
+  kept: string,
+  open: () => Promise<Card>,
+  tell: (line: string) => void,
+): Promise<string | null> {
   let text = await readFileIfThere(kept)
-  const card = await openCard()
-  try {
-    const fresh = card.read(NETWORK_FILE)
-    if (fresh !== null) {
+  // Neither a typing error nor a card that cannot be read must keep a unit from the network that it has.
+  const trying = async (what: string, work: () => Promise<void>) =>
+    work().catch((thrown) => tell(`${what}: ${thrown instanceof Error ? thrown.message : thrown}\n`))
+  await trying(`the card's ${NETWORK_FILE} is not used`, async () => {
+    const card = await open()
+    try {
+      const fresh = card.read(NETWORK_FILE)
+      if (fresh === null) return
       parseNetwork(fresh)
       await writeFileDurably(kept, fresh)
-      // It may hold a passphrase; and a card that is taken to a computer again shows what is still to come.
-      await card.remove(NETWORK_FILE)
       text = fresh
+      // It may hold a passphrase; and a card that is taken to a computer again shows what is still to come.
+      await trying(`${NETWORK_FILE} stays on the card`, () => card.remove(NETWORK_FILE))
+    } finally {
+      await trying('the card is not let go', () => card.close())
     }
-  } catch (thrown) {
-    // A typing error must not keep a unit from the network that it has.
-    process.stderr.write(
-      `the card's ${NETWORK_FILE} is not used: ${thrown instanceof Error ? thrown.message : thrown}\n`,
-    )
-  } finally {
-    await card.close()
-  }
+  })
+  return text
+}
+
+export async function networkProcess(): Promise<number> {
+  await mkdir(UNIT_FOLDER, { recursive: true, mode: 0o700 })
+  const text = await currentNetwork(join(UNIT_FOLDER, NETWORK_FILE), openCard, (line) => process.stderr.write(line))
   if (text === null) return EXIT.done
   const config = parseNetwork(text)
   mkdirSync(RUN_NETWORKD, { recursive: true })

@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Clock } from '../../shared/clock.ts'
-import { toAppError } from '../../shared/errors.ts'
+import { AppError, toAppError } from '../../shared/errors.ts'
 import { FIRST_STATE } from './boot-state.ts'
-import { eraseFile, MAX_CARD_FILE_BYTES, readCardFile } from './card.ts'
+import { type Card, eraseFile, MAX_CARD_FILE_BYTES, readCardFile } from './card.ts'
 import { awaitHealth, canGoBack, missingHealth, outcomeOfStart } from './confirm.ts'
 import type { EdgeStatus } from './edge-status.ts'
-import { networkdFile, parseNetwork, wpaFile } from './network.ts'
+import { currentNetwork, networkdFile, parseNetwork, wpaFile } from './network.ts'
 import { parseUnit, unitSettings } from './provision.ts'
 import type { UpdateState } from './update-state.ts'
 
@@ -88,6 +88,53 @@ test('a network that would write other lines into a file of the system, or is no
     problem(() => parseNetwork(JSON.stringify(wifi({ ssid: 'a'.repeat(32), passphrase: '1'.repeat(63) })))),
     'none',
   )
+})
+
+test('a unit keeps the network that it has, whatever its card does', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'candor-network-'))
+  const kept = join(folder, 'network.json')
+  const faults = { open: false, remove: false, close: false }
+  let onCard: string | null = null
+  const fail = (when: boolean) => {
+    if (when) throw new AppError('unavailable', 'input/output error')
+  }
+  const current = async () => {
+    const told: string[] = []
+    const open = async (): Promise<Card> => {
+      fail(faults.open)
+      return {
+        read: () => onCard,
+        async remove() {
+          fail(faults.remove)
+          onCard = null
+        },
+        close: async () => fail(faults.close),
+      }
+    }
+    return { text: await currentNetwork(kept, open, (line) => told.push(line)), told: told.join('') }
+  }
+  try {
+    faults.open = true
+    assert.equal(await current(), { text: null, told: "the card's network.json is not used: input/output error\n" })
+    Object.assign(faults, { open: false, remove: true, close: true })
+    onCard = '{"dns": ["10.0.0.1"]}'
+    const taken = await current()
+    assert.is(taken.text, onCard)
+    assert.match(taken.told, /stays on the card: input.*\n.*not let go/)
+    Object.assign(faults, { open: true, remove: false, close: false })
+    assert.is((await current()).text, '{"dns": ["10.0.0.1"]}')
+    faults.open = false
+    onCard = '{"gateway": "10.0.0.1", "wifi": {"ssid": "Yard", "passphrase": "correct horse", "country": "US"}}'
+    const refused = await current()
+    assert.is(refused.text, '{"dns": ["10.0.0.1"]}')
+    assert.match(refused.told, /not used.*needs an address.*Yard/s)
+    assert.not.match(refused.told, /horse/)
+    onCard = '{"dns": ["10.0.0.2"]}'
+    assert.equal(await current(), { text: '{"dns": ["10.0.0.2"]}', told: '' })
+    assert.is(onCard, null)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })
 
 test('a file of the card is read up to its limit, and its bytes are overwritten before it is removed', () => {

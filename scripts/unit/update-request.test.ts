@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { toAppError } from '../../shared/errors.ts'
-import { checkBundle, runningSlot } from './update.ts'
+import { checkBundle, runningSlot, versionFloor } from './update.ts'
 import { isOlder, MAX_REQUEST_BYTES, readRequest, removeRequest, takeBundle } from './update-request.ts'
 
 const ID = '01912345-6789-7abc-8def-0123456789ab'
@@ -114,6 +114,15 @@ test('a bundle for other hardware, of another version than asked for, or below t
     },
   )
 })
+
+test('a floor that a release has had stays, whatever a later one names', () =>
+  inFolder(async (folder) => {
+    const file = join(folder, 'version-floor')
+    const floors: string[] = []
+    for (const floor of ['0.0.0', '2.0.0', '0.0.0', '1.9.9', '2.0.1', '2.0.0'])
+      floors.push(await versionFloor(file, { version: '9.0.0', floor, compatible: 'unit' }))
+    assert.equal(floors, ['0.0.0', '2.0.0', '2.0.0', '2.0.0', '2.0.1', '2.0.1'])
+  }))
 
 test('the running slot is the one that the kernel was told, and nothing else is guessed', async () => {
   assert.is(runningSlot('root=PARTLABEL=root-b ro rauc.slot=b panic=10'), 'b')

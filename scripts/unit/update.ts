@@ -55,12 +55,15 @@ export function checkBundle(
     throw new AppError('bad_input', `version ${info.version} is older than ${floor}, below which this unit does not go`)
 }
 
-/** The highest floor that any release on this unit has had: going back one release does not lower it. */
-async function versionFloor(release: Release): Promise<string> {
-  const kept = (await readFileIfThere(FLOOR_FILE))?.trim() ?? release.floor
-  const floor = isOlder(kept, release.floor) ? release.floor : kept
-  if (floor !== kept) await writeFileDurably(FLOOR_FILE, `${floor}\n`)
-  return floor
+/**
+ * The highest floor that any release on this unit has had that a newer one was installed over, or that runs: going back one release does not lower it, nor
+ * does a later release that names none. Kept in `file`.
+ */
+export async function versionFloor(file: string, release: Release): Promise<string> {
+  const kept = (await readFileIfThere(file))?.trim()
+  if (kept !== undefined && !isOlder(kept, release.floor)) return kept
+  await writeFileDurably(file, `${release.floor}\n`)
+  return release.floor
 }
 
 async function install(request: UpdateRequest, run: RunCommand): Promise<void> {
@@ -71,7 +74,7 @@ async function install(request: UpdateRequest, run: RunCommand): Promise<void> {
     // The original is a copy of the copy from here on, and the card has not room for both and a full outbox.
     await removeRequest(REQUEST_FOLDER, request.bundle)
     const told = await run('rauc', ['info', '--output-format=json', bundle], INFO_MS)
-    checkBundle(bundleInfoSchema.parse(JSON.parse(told)), request, release, await versionFloor(release))
+    checkBundle(bundleInfoSchema.parse(JSON.parse(told)), request, release, await versionFloor(FLOOR_FILE, release))
     await run('rauc', ['install', bundle], INSTALL_MS)
   } finally {
     await rm(bundle, { force: true })

@@ -79,7 +79,11 @@ export function createCameraView(panel: HTMLElement): CameraView {
       'form',
       { autocomplete: 'off' },
       field('Address', address, 'rtsp://…, http://… or /dev/video0'),
-      field('User', user, source?.hasLogin === true ? 'empty: as before' : 'empty: none is needed'),
+      field(
+        'User',
+        user,
+        source?.hasLogin === true ? 'empty: as before, if the camera is the same' : 'empty: none is needed',
+      ),
       field('Password', password),
     )
     const ribbon = field('It hangs', rotated)
