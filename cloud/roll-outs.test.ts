@@ -298,12 +298,22 @@ test('a release is sent in parts, goes on where it broke off, and counts only wh
     const add = async (change = {}) =>
       (await call('POST', '/api/v1/releases', { token, json: { ...json, ...change } })).status
     assert.is(await put(0, bundle.subarray(0, 100_000)), 200)
+    const begun = await world.audited('release.upload')
+    assert.equal(
+      begun.map(({ subject, actor, outcome }) => [subject, actor.account, outcome]),
+      [[{ kind: 'release', id: sha256 }, 'tess', 'allowed']],
+    )
     assert.is(await put(0, bundle.subarray(0, 100_000)), 409, 'it is there')
     assert.is(await put(200_000, bundle.subarray(200_000)), 409, 'a part is missing')
     assert.is(await add(), 409)
     const here = await call('GET', `/api/v1/releases/${sha256}/parts`, { token })
     assert.equal(here.json, { bytes: 100_000 })
     assert.is(await put(100_000, bundle.subarray(100_000)), 200)
+    assert.is(
+      (await world.audited('release.upload')).length,
+      3,
+      'the first part, and the one that came again with its refusal',
+    )
     assert.is(await add({ version: 'new' }), 400)
     assert.is(await add(), 201)
     const again = await call('POST', '/api/v1/releases', { token, json })

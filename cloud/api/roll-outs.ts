@@ -123,7 +123,8 @@ export function registerRollOuts(app: TypedApi, parts: CloudParts, door: Door): 
     onRequest: door.guard('roll_outs.write'),
     bodyLimit: MAX_PART_BYTES,
     schema: {
-      summary: 'Sends a part of a release, as application/octet-stream',
+      summary:
+        'Sends a part of a release, as application/octet-stream; refused where it would leave too little room on the disk',
       params: releaseParams,
       querystring: z.strictObject({ offset: z.coerce.number().int().min(0).max(MAX_RELEASE_BYTES) }),
       response: { 200: z.object({ bytes: z.int() }) },
@@ -132,7 +133,13 @@ export function registerRollOuts(app: TypedApi, parts: CloudParts, door: Door): 
       const { body } = request
       if (!Buffer.isBuffer(body) || body.length === 0)
         throw new AppError('bad_input', 'send the part as application/octet-stream')
-      return { bytes: await releases.receive(request.params.sha256, request.query.offset, body) }
+      const { sha256 } = request.params
+      const { offset } = request.query
+      const receive = async () => ({ bytes: await releases.receive(sha256, offset, body) })
+      // Once for all parts: who began to fill the disk.
+      if (offset > 0) return receive()
+      const record = { operation: 'release.upload', subject: { kind: 'release', id: sha256 } }
+      return door.audited(request, record, receive)
     },
   })
 
