@@ -215,8 +215,14 @@ test('a roll-out is taken back: its cameras get what they had before', async () 
     }
     const first = await roll(0.4)
     const second = await roll(0.6)
-    const back = await rollOuts.revert(second, 'tess')
+    const token = await world.addPerson('tess', ['camera-technician'], [])
+    const back = (await callerOf(world.cloud)('POST', `/api/v1/roll-outs/${second}/revert`, { token })).json
     assert.equal([back.settings, back.number], [{ vision: { minConfidence: 0.4 } }, second + 1])
+    const [entry] = await world.audited('roll_out.started')
+    assert.equal(
+      [entry?.subject?.id, entry?.detail.settingsSha256],
+      [String(back.number), digest(Buffer.from('{"vision":{"minConfidence":0.4}}'))],
+    )
     await rollOuts.act(back.number, 'end', 'tess')
     const own = await rollOuts.revert(first, 'tess')
     assert.equal(own.settings, {}, 'before the first the unit had its own')
