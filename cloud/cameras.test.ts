@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { newCameraRequest } from '../shared/certificate-request.ts'
+import { keyDigest, newCameraRequest } from '../shared/certificate-request.ts'
 import { type Clock, systemClock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { newId } from '../shared/ids.ts'
@@ -57,6 +57,7 @@ async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
   }
 }
 
+const A = 'elm-st-1'
 const codeOf = (thrown: unknown) => (thrown instanceof AppError ? thrown.code : String(thrown))
 const peer = (certPem: string) => ({ raw: new X509Certificate(certPem).raw })
 const known = ({ fingerprint, expiresAtMs }: IssuedCertificate, takesOver = false) => ({
@@ -130,6 +131,95 @@ test('a replacement keeps the name and voids the old certificate', async () => {
     assert.is(camera?.state, 'active')
     assert.is(camera?.certificateExpiresAtMs, replaced.expiresAtMs)
     assert.is(await world.cameras.replace('nowhere', await csr(), 'ada').catch(codeOf), 'not_found')
+  })
+})
+
+/** A unit in use, an approved replacement that has not connected yet, and what becomes of the two. */
+async function inReplacement(
+  work: (world: World, old: IssuedCertificate, next: { certPem: string; fingerprint: string }) => Promise<void>,
+): Promise<void> {
+  await inWorld(async (world) => {
+    const old = await world.cameras.add(A, await csr(), 'ada')
+    const { keyPem, csrPem } = newCameraRequest('unit')
+    const keySha256 = keyDigest(keyPem)
+    await world.cameras.enrol({ camera: A, csrPem, keySha256, replaces: true, by: 'ada' })
+    const issued = await world.cameras.certificateOf(A, keySha256)
+    const certPem = issued?.certPem ?? ''
+    await work(world, old, { certPem, fingerprint: new X509Certificate(certPem).fingerprint256 })
+  })
+}
+
+/** By the unit whose certificate has `fingerprint`. */
+async function renewed({ cameras }: World, fingerprint: string): Promise<{ certPem: string; fingerprint: string }> {
+  const { keyPem, csrPem } = newCameraRequest('unit')
+  await cameras.renew(A, csrPem, fingerprint)
+  const certPem = (await cameras.certificateOf(A, keyDigest(keyPem)))?.certPem ?? ''
+  return { certPem, fingerprint: new X509Certificate(certPem).fingerprint256 }
+}
+
+const isKnown = ({ cameras }: World, { certPem }: { certPem: string }) => cameras.identify(peer(certPem)).ok
+
+test('an approved replacement stays good whatever the old unit renews, and takes over at its first connection', async () => {
+  await inReplacement(async (world, old, next) => {
+    const first = await renewed(world, old.fingerprint)
+    assert.ok(isKnown(world, next), 'the old unit has renewed its certificate')
+    // Two connections at once.
+    await Promise.all([1, 2].map(() => world.cameras.takeOver(A, first.fingerprint)))
+    await world.cameras.takeOver(A, first.fingerprint)
+    assert.equal(
+      [old, first, next].map((one) => isKnown(world, one)),
+      [false, true, true],
+      'the old unit has connected with it',
+    )
+    const second = await renewed(world, first.fingerprint)
+    await world.restart()
+    assert.equal(
+      [first, second, next].map((one) => isKnown(world, one)),
+      [true, true, true],
+      'after a restart',
+    )
+    await world.cameras.takeOver(A, next.fingerprint)
+    for (const restarts of [false, true]) {
+      if (restarts) await world.restart()
+      assert.equal(
+        [old, first, second, next].map((one) => isKnown(world, one)),
+        [false, false, false, true],
+        'nothing of the old unit outlives the take-over',
+      )
+    }
+  })
+})
+
+test('of a unit that renews again before it has used the first answer only the newest is good', async () => {
+  await inReplacement(async (world, old, next) => {
+    const [first, second] = [await renewed(world, old.fingerprint), await renewed(world, old.fingerprint)]
+    assert.equal(
+      [old, first, second, next].map((one) => isKnown(world, one)),
+      [true, false, true, true],
+    )
+  })
+})
+
+test('a renewal that is under way while the replacement takes over, or asked for after that, is refused', async () => {
+  await inReplacement(async (world, old, next) => {
+    const [asked, late] = [newCameraRequest('unit'), newCameraRequest('unit')]
+    const renewing = world.cameras.renew(A, asked.csrPem, old.fingerprint).catch(codeOf)
+    await world.cameras.takeOver(A, next.fingerprint)
+    assert.is(await renewing, 'conflict')
+    assert.is(await world.cameras.renew(A, late.csrPem, old.fingerprint).catch(codeOf), 'conflict')
+    for (const { keyPem } of [asked, late])
+      assert.is(await world.cameras.certificateOf(A, keyDigest(keyPem)), null, 'nothing was issued')
+    await renewed(world, next.fingerprint)
+  })
+})
+
+test('a replacement that is approved after another one takes its place', async () => {
+  await inReplacement(async (world, old, next) => {
+    const { keyPem, csrPem } = newCameraRequest('unit')
+    const keySha256 = keyDigest(keyPem)
+    await world.cameras.enrol({ camera: A, csrPem, keySha256, replaces: true, by: 'ada' })
+    assert.equal([isKnown(world, old), isKnown(world, next)], [true, false])
+    assert.not.equal(await world.cameras.certificateOf(A, keySha256), null)
   })
 })
 

@@ -7,6 +7,7 @@ import { AppError } from '../shared/errors.ts'
 import { slugSchema } from '../shared/names.ts'
 import type { CameraHealth, CameraStatus, HotlistAck, PolicyAck, SigningKeysAck } from '../shared/wire/index.ts'
 import type { Authority, IssuedCertificate } from './authority.ts'
+import { type CertificateKind, certificateStatements } from './cameras/certificates.ts'
 import { createSaid } from './cameras/said.ts'
 import { shownBy } from './cameras/shown.ts'
 import type { Database } from './database/database.ts'
@@ -59,16 +60,22 @@ export interface Cameras {
    * connection. The same key is given the same certificate again. Throws as `add` and `replace`.
    */
   enrol(claim: { camera: string; csrPem: string; keySha256: string; replaces: boolean; by: string }): Promise<void>
-  /** A certificate over a new key for a camera that is connected, beside the one it has, which it takes over from. Throws `conflict` for one that is revoked. */
-  renew(camera: string, csrPem: string): Promise<void>
+  /**
+   * A certificate over a new key for the unit that uses the one of `fingerprint`, which it takes over from; an approved replacement of the
+   * unit stays. Throws `conflict` when that one is not in use, or ends meanwhile.
+   */
+  renew(camera: string, csrPem: string, fingerprint: string): Promise<void>
   /** Cameras with the end of the certificate that they use, and when that was issued; not those that are revoked. */
-  certificatesInUse(): { camera: string; expiresAtMs: number; issuedAtMs: number }[]
+  certificatesInUse(): { camera: string; fingerprint: string; expiresAtMs: number; issuedAtMs: number }[]
   /** The certificate over this key; null: there is none, or it is revoked. */
   certificateOf(
     camera: string,
     keySha256: string,
   ): Promise<{ certPem: string; serial: string; expiresAtMs: number } | null>
-  /** From now on the camera's other certificates are refused, and connections that showed them must be ended. Throws `conflict` when it is revoked. */
+  /**
+   * From now on the camera's other certificates are refused, and connections that showed them must be ended; only a replacement that
+   * has not connected yet survives a renewal. Throws `conflict` when it is revoked.
+   */
   takeOver(camera: string, fingerprint: string): Promise<void>
   /** Revokes all certificates of the camera. Throws `not_found`. */
   revoke(camera: string, by: string): Promise<void>
@@ -99,15 +106,18 @@ export interface CamerasDeps {
 
 interface KnownCertificate {
   camera: string
+  fingerprint: string
   issuedAtMs: number
   expiresAtMs: number
   revoked: boolean
   takesOver: boolean
+  renews: boolean
 }
 
 export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
   const { database, authority, agency, clock } = deps
   const { build } = database
+  const { revocation, insertion, unrevoked } = certificateStatements({ database, clock })
   const listeners: ((camera: string) => void)[] = []
   const takeOverListeners: ((camera: string) => void)[] = []
   /** Counted up when a camera's certificates are revoked: what was being issued meanwhile must not outlive that. */
@@ -119,41 +129,18 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
   for (const row of await database.read(build.selectFrom('cameras').select('camera_id'))) names.add(row.camera_id)
   for (const row of await database.read(build.selectFrom('camera_certificates').selectAll())) {
     certificates.set(row.fingerprint, {
-      camera: row.camera_id,
-      issuedAtMs: row.issued_at_ms,
-      expiresAtMs: row.expires_at_ms,
-      revoked: row.revoked_at_ms !== null,
-      takesOver: row.takes_over === 1,
+      ...{ camera: row.camera_id, fingerprint: row.fingerprint },
+      ...{ issuedAtMs: row.issued_at_ms, expiresAtMs: row.expires_at_ms, revoked: row.revoked_at_ms !== null },
+      ...{ takesOver: row.takes_over === 1, renews: row.renews === 1 },
     })
   }
 
-  function revocation(camera: string, by: string) {
-    return build
-      .updateTable('camera_certificates')
-      .set({ revoked_at_ms: clock.nowMs(), revoked_by: by })
-      .where('camera_id', '=', camera)
-      .where('revoked_at_ms', 'is', null)
-  }
-
-  function insertion(camera: string, issued: IssuedCertificate, takesOver: boolean) {
-    return build.insertInto('camera_certificates').values({
-      fingerprint: issued.fingerprint,
-      camera_id: camera,
-      serial: issued.serial,
-      issued_at_ms: clock.nowMs(),
-      expires_at_ms: issued.expiresAtMs,
-      revoked_at_ms: null,
-      revoked_by: null,
-      key_sha256: issued.keySha256,
-      certificate_pem: issued.certPem,
-      takes_over: takesOver ? 1 : 0,
-    })
-  }
-
-  function remember(camera: string, issued: IssuedCertificate, takesOver: boolean): void {
+  function remember(camera: string, { expiresAtMs, fingerprint }: IssuedCertificate, kind: CertificateKind): void {
     names.add(camera)
-    const { expiresAtMs, fingerprint } = issued
-    certificates.set(fingerprint, { camera, issuedAtMs: clock.nowMs(), expiresAtMs, revoked: false, takesOver })
+    certificates.set(fingerprint, {
+      ...{ camera, fingerprint, issuedAtMs: clock.nowMs(), expiresAtMs, revoked: false },
+      ...{ takesOver: kind !== 'first', renews: kind === 'renewal' },
+    })
   }
 
   function forget(camera: string): void {
@@ -172,20 +159,21 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
   const revocationsOf = (camera: string) => revocations.get(camera) ?? 0
   const countRevocation = (camera: string) => revocations.set(camera, revocationsOf(camera) + 1)
 
-  /** Beside those that the camera has; one that was issued so and never used goes. */
-  async function issueBeside(camera: string, csrPem: string, by: string, restores: boolean): Promise<void> {
+  /** A replacement beside what the camera has; one that was issued so and never used goes. */
+  async function issueReplacement(camera: string, csrPem: string, by: string): Promise<void> {
     if (!names.has(camera)) throw new AppError('not_found', `there is no camera ${camera}`)
     const before = revocationsOf(camera)
     const issued = await authority.issueCamera(camera, csrPem)
     // A revocation that begins now is written after this.
     if (revocationsOf(camera) !== before) throw new AppError('conflict', `${camera} was revoked meanwhile`)
     await database.writeBatch([
-      revocation(camera, by).where('takes_over', '=', 1),
-      insertion(camera, issued, true),
-      ...(restores ? [restoration(camera)] : []),
+      revocation(camera, by).where('takes_over', '=', 1).where('renews', '=', 0),
+      insertion(camera, issued, 'replacement'),
+      restoration(camera),
     ])
-    for (const known of certificates.values()) if (known.camera === camera && known.takesOver) known.revoked = true
-    remember(camera, issued, true)
+    for (const known of certificates.values())
+      if (known.camera === camera && known.takesOver && !known.renews) known.revoked = true
+    remember(camera, issued, 'replacement')
   }
 
   const restoration = (camera: string) =>
@@ -221,9 +209,9 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
       const issued = await authority.issueCamera(camera, csrPem)
       await database.writeBatch([
         build.insertInto('cameras').values({ camera_id: camera, added_at_ms: clock.nowMs(), added_by: by }),
-        insertion(camera, issued, false),
+        insertion(camera, issued, 'first'),
       ])
-      remember(camera, issued, false)
+      remember(camera, issued, 'first')
       return issued
     } catch (thrown) {
       names.delete(camera)
@@ -253,53 +241,73 @@ export async function createCameras(deps: CamerasDeps): Promise<Cameras> {
       if (!names.has(camera)) throw new AppError('not_found', `there is no camera ${camera}`)
       countRevocation(camera)
       const issued = await authority.issueCamera(camera, csrPem)
-      await database.writeBatch([revocation(camera, by), insertion(camera, issued, false), restoration(camera)])
+      await database.writeBatch([revocation(camera, by), insertion(camera, issued, 'first'), restoration(camera)])
       forget(camera)
-      remember(camera, issued, false)
+      remember(camera, issued, 'first')
       return issued
     },
 
     async enrol({ camera, csrPem, keySha256, replaces, by }) {
       // A crash may have come between this and what the caller writes down of it.
       if ((await certificateOf(camera, keySha256)) !== null) return
-      if (replaces) await issueBeside(camera, csrPem, by, true)
+      if (replaces) await issueReplacement(camera, csrPem, by)
       else await add(camera, csrPem, by)
     },
 
-    async renew(camera, csrPem) {
-      if (!inUse().has(camera)) throw new AppError('conflict', `${camera} is revoked`)
-      await issueBeside(camera, csrPem, camera, false)
+    async renew(camera, csrPem, fingerprint) {
+      const isOver = () => new AppError('conflict', `the unit that renews is not ${camera} any more`)
+      const own = inUse().get(camera)
+      if (own === undefined || own.takesOver || own.fingerprint !== fingerprint) throw isOver()
+      const issued = await authority.issueCamera(camera, csrPem)
+      // What the unit shows may end at any moment: the table says whether it has.
+      const [, , undone] = await database.writeBatch([
+        revocation(camera, camera)
+          .where('takes_over', '=', 1)
+          .where('renews', '=', 1)
+          .where(({ exists }) => exists(unrevoked(fingerprint))),
+        insertion(camera, issued, 'renewal'),
+        revocation(camera, camera)
+          .where('fingerprint', '=', issued.fingerprint)
+          .where(({ not, exists }) => not(exists(unrevoked(fingerprint)))),
+      ])
+      if (undone?.changes !== 0) throw isOver()
+      for (const known of certificates.values())
+        if (known.camera === camera && known.takesOver && known.renews) known.revoked = true
+      remember(camera, issued, 'renewal')
     },
 
     certificatesInUse: () =>
-      [...inUse()].map(([camera, { expiresAtMs, issuedAtMs }]) => ({ camera, expiresAtMs, issuedAtMs })),
+      [...inUse().values()].map(({ camera, fingerprint, expiresAtMs, issuedAtMs }) => ({
+        ...{ camera, fingerprint, expiresAtMs, issuedAtMs },
+      })),
 
     certificateOf,
 
     async takeOver(camera, fingerprint) {
+      const own = certificates.get(fingerprint)
+      // A second connection at the same time: it is done.
+      if (own?.revoked === false && !own.takesOver) return
+      // Who renews is not asked whether another unit may come in its place.
+      const keepsReplacement = own?.renews === true
+      const others = revocation(camera, camera)
+        .where('fingerprint', '!=', fingerprint)
+        .where(({ exists }) => exists(unrevoked(fingerprint)))
       const [taken] = await database.writeBatch([
         build
           .updateTable('camera_certificates')
           .set({ takes_over: 0 })
           .where('fingerprint', '=', fingerprint)
           .where('revoked_at_ms', 'is', null),
-        revocation(camera, camera)
-          .where('fingerprint', '!=', fingerprint)
-          .where(({ exists, selectFrom }) =>
-            exists(
-              selectFrom('camera_certificates as taking')
-                .select('taking.fingerprint')
-                .where('taking.fingerprint', '=', fingerprint)
-                .where('taking.revoked_at_ms', 'is', null),
-            ),
-          ),
+        keepsReplacement ? others.where(({ or, eb }) => or([eb('takes_over', '=', 0), eb('renews', '=', 1)])) : others,
       ])
-      const own = certificates.get(fingerprint)
       if (taken?.changes !== 1 || own === undefined || own.revoked) {
         throw new AppError('conflict', `the certificate of ${camera} was revoked meanwhile`)
       }
       own.takesOver = false
-      for (const known of certificates.values()) if (known.camera === camera && known !== own) known.revoked = true
+      for (const known of certificates.values()) {
+        const isKept = known === own || (keepsReplacement && known.takesOver && !known.renews)
+        if (known.camera === camera && !isKept) known.revoked = true
+      }
       for (const listener of takeOverListeners) listener(camera)
     },
 

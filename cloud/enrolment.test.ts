@@ -187,6 +187,36 @@ test('where the policy wants a second person, who made the claim does not approv
   })
 })
 
+test('where the policy wants a second person, nobody alone has a certificate signed, and no unit is revoked by trying', async () => {
+  await inCloud(async (world) => {
+    const { policy, cameras } = world.cloud.parts
+    const call = callerOf(world.cloud)
+    const token = await world.addPerson('tess', ['camera-technician'], [])
+    const add = (camera: string) =>
+      call('POST', '/api/v1/cameras', { token, json: { camera, csrPem: newUnit().csrPem } })
+    const replace = () => call('POST', `/api/v1/cameras/${A}/replace`, { token, json: { csrPem: newUnit().csrPem } })
+    const first = newUnit()
+    const added = await call('POST', '/api/v1/cameras', { token, json: { camera: A, csrPem: first.csrPem } })
+    const unit = { key: first.keyPem, cert: added.json.certificatePem }
+    const camera = await world.connectCamera(A, unit)
+    await policy.change(policy.current().version, { secondPerson: true }, 'paul')
+    for (const [answer, operation] of [
+      [await add('oak-st-2'), 'camera.add'],
+      [await replace(), 'camera.replace'],
+    ] as const) {
+      assert.equal([answer.status, answer.json.error.code], [403, 'forbidden'])
+      assert.match(answer.json.error.hint, 'candor camera claim')
+      const [entry] = await world.audited(operation)
+      assert.equal([entry?.outcome, entry?.rule, entry?.actor.account], ['refused', 'forbidden', 'tess'])
+    }
+    assert.not.ok(cameras.isRegistered('oak-st-2'))
+    assert.is(await publishSighting(camera, makeSighting(world.clock)), 'acknowledged')
+    const next = await enrolled(world, { replaces: true })
+    await world.connectCamera(A, next.certified)
+    assert.ok(await isRefused(world.connectCamera(A, unit)), 'a claim that another one approves does it')
+  })
+})
+
 test('what is decided is decided once, and a camera’s name has one open claim', async () => {
   await inCloud(async (world) => {
     const { enrolment } = world.cloud.parts

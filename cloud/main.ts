@@ -354,6 +354,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
           fleet: fleet.upkeep,
           renewals: renewals.upkeep,
           rollOuts: rollOuts.upkeep,
+          releases: rollOuts.releases.upkeep,
           review: review.upkeep,
           transparency: transparency.upkeep,
           sharing: sharing.upkeep,

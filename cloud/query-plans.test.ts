@@ -266,7 +266,7 @@ test('a claim is found by its code or camera, and a certificate by its camera, f
       await enrolment.approve(A, shortFingerprint(keyDigest(unit.keyPem)), 'ada')
       await enrolment.ask(again.code, unit.csrPem, 'x')
       const renewed = newCameraRequest('unit')
-      await cameras.renew(A, renewed.csrPem)
+      await cameras.renew(A, renewed.csrPem, cameras.certificatesInUse()[0]?.fingerprint ?? '')
       const issued = await cameras.certificateOf(A, keyDigest(renewed.keyPem))
       await enrolment.takeOver(A, new X509Certificate(issued?.certPem ?? '').fingerprint256)
       await renewals.upkeep()

@@ -84,10 +84,11 @@ export function createRenewals(deps: RenewalsDeps): Renewals {
       return
     }
     answeredMs.set(camera, clock.monotonicMs())
+    // Before the first wait: whoever takes over meanwhile is not the unit that asked.
+    const inUse = cameras.certificatesInUse().find((one) => one.camera === camera)
     const keySha256 = await authority.requestKey(csrPem)
     let certificate = await cameras.certificateOf(camera, keySha256)
     if (certificate === null) {
-      const inUse = cameras.certificatesInUse().find((one) => one.camera === camera)
       if (inUse === undefined || !isDue(inUse) || isSoonAfter(issuedMs, camera, RENEWAL_INTERVAL_MS)) {
         log.warn('certificate_not_due', { cameraId: camera })
         return
@@ -97,7 +98,7 @@ export function createRenewals(deps: RenewalsDeps): Renewals {
         ...{ operation: 'camera.renew', outcome: 'allowed', actor: { ...CLOUD_ACTOR, source: camera } },
         ...{ subject: { kind: 'camera', id: camera }, detail: { endsAtMs: inUse.expiresAtMs } },
       })
-      await cameras.renew(camera, csrPem)
+      await cameras.renew(camera, csrPem, inUse.fingerprint)
       certificate = await cameras.certificateOf(camera, keySha256)
       if (certificate === null) return
     }

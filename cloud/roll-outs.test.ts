@@ -215,8 +215,14 @@ test('a roll-out is taken back: its cameras get what they had before', async () 
     }
     const first = await roll(0.4)
     const second = await roll(0.6)
-    const back = await rollOuts.revert(second, 'tess')
+    const token = await world.addPerson('tess', ['camera-technician'], [])
+    const back = (await callerOf(world.cloud)('POST', `/api/v1/roll-outs/${second}/revert`, { token })).json
     assert.equal([back.settings, back.number], [{ vision: { minConfidence: 0.4 } }, second + 1])
+    const [entry] = await world.audited('roll_out.started')
+    assert.equal(
+      [entry?.subject?.id, entry?.detail.settingsSha256],
+      [String(back.number), digest(Buffer.from('{"vision":{"minConfidence":0.4}}'))],
+    )
     await rollOuts.act(back.number, 'end', 'tess')
     const own = await rollOuts.revert(first, 'tess')
     assert.equal(own.settings, {}, 'before the first the unit had its own')
@@ -298,12 +304,22 @@ test('a release is sent in parts, goes on where it broke off, and counts only wh
     const add = async (change = {}) =>
       (await call('POST', '/api/v1/releases', { token, json: { ...json, ...change } })).status
     assert.is(await put(0, bundle.subarray(0, 100_000)), 200)
+    const begun = await world.audited('release.upload')
+    assert.equal(
+      begun.map(({ subject, actor, outcome }) => [subject, actor.account, outcome]),
+      [[{ kind: 'release', id: sha256 }, 'tess', 'allowed']],
+    )
     assert.is(await put(0, bundle.subarray(0, 100_000)), 409, 'it is there')
     assert.is(await put(200_000, bundle.subarray(200_000)), 409, 'a part is missing')
     assert.is(await add(), 409)
     const here = await call('GET', `/api/v1/releases/${sha256}/parts`, { token })
     assert.equal(here.json, { bytes: 100_000 })
     assert.is(await put(100_000, bundle.subarray(100_000)), 200)
+    assert.is(
+      (await world.audited('release.upload')).length,
+      3,
+      'the first part, and the one that came again with its refusal',
+    )
     assert.is(await add({ version: 'new' }), 400)
     assert.is(await add(), 201)
     const again = await call('POST', '/api/v1/releases', { token, json })

@@ -37,7 +37,7 @@ import {
   verdictOf,
   wentWrong,
 } from './roll-outs/plan.ts'
-import { createReleases, type Releases } from './roll-outs/releases.ts'
+import { createReleases, freeBytesOf, type Releases } from './roll-outs/releases.ts'
 import { createTurns, MAX_TURNS, type RollOutTurn, type StoredTurn } from './roll-outs/turns.ts'
 import type { WebhookNotice } from './webhooks/notices.ts'
 import type { Queued } from './webhooks.ts'
@@ -135,7 +135,7 @@ export interface RollOutsDeps {
 export function createRollOuts(deps: RollOutsDeps): RollOuts {
   const { database, agency, clock, audit } = deps
   const { build } = database
-  const releases = createReleases({ database, folder: deps.releasesFolder, clock })
+  const releases = createReleases({ database, folder: deps.releasesFolder, clock, freeBytes: freeBytesOf })
   const turns = createTurns({ ...deps, releases })
   const isConnected = (camera: string) => deps.isConnected(cameraClientId(agency, camera))
   const isActive = () => new Set(deps.cameras.certificatesInUse().map(({ camera }) => camera))

@@ -1,5 +1,6 @@
 /** Routes of cameras, and of what everybody may know about the state of things. */
 import { z } from 'zod'
+import { AppError } from '../../shared/errors.ts'
 import { slugSchema } from '../../shared/names.ts'
 import {
   cameraHealthSchema,
@@ -60,6 +61,14 @@ export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): voi
   const subject = (camera: string) => ({ kind: 'camera', id: camera })
   const by = (request: Parameters<Door['session']>[0]) => door.session(request).account
 
+  /** What is signed at once has had no second look. Throws `forbidden`. */
+  function requireOnePersonEnough(camera: string): void {
+    if (!policy.current().secondPerson) return
+    throw new AppError('forbidden', 'the policy wants a second person: no certificate is signed at once', {
+      hint: `make a claim (\`candor camera claim ${camera}\`, for a unit in its place with --replace), which another camera technician approves`,
+    })
+  }
+
   app.route({
     method: 'GET',
     url: '/api/v1/cameras',
@@ -76,15 +85,16 @@ export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): voi
     url: '/api/v1/cameras',
     onRequest: door.guard('cameras.write'),
     schema: {
-      summary: 'Registers a camera and signs its certificate',
+      summary: 'Registers a camera and signs its certificate; not where the policy wants two people',
       body: z.strictObject({ camera: slugSchema, csrPem: csrSchema }),
       response: { 201: issuedCameraSchema },
     },
     async handler(request, reply) {
       const { camera, csrPem } = request.body
-      const issued = await door.audited(request, { operation: 'camera.add', subject: subject(camera) }, () =>
-        cameras.add(camera, csrPem, by(request)),
-      )
+      const issued = await door.audited(request, { operation: 'camera.add', subject: subject(camera) }, async () => {
+        requireOnePersonEnough(camera)
+        return cameras.add(camera, csrPem, by(request))
+      })
       return reply.code(201).send(describeIssued(parts, camera, issued))
     },
   })
@@ -94,16 +104,19 @@ export function registerFleet(app: TypedApi, parts: CloudParts, door: Door): voi
     url: '/api/v1/cameras/:camera/replace',
     onRequest: door.guard('cameras.write'),
     schema: {
-      summary: 'A new certificate under the same name; the old one is revoked at once',
+      summary:
+        'A new certificate under the same name; the old one is revoked at once; not where the policy wants two people',
       params: z.object({ camera: slugSchema }),
       body: z.strictObject({ csrPem: csrSchema }),
       response: { 200: issuedCameraSchema },
     },
     async handler(request) {
       const { camera } = request.params
-      const issued = await door.audited(request, { operation: 'camera.replace', subject: subject(camera) }, () =>
-        cameras.replace(camera, request.body.csrPem, by(request)),
-      )
+      const record = { operation: 'camera.replace', subject: subject(camera) }
+      const issued = await door.audited(request, record, async () => {
+        requireOnePersonEnough(camera)
+        return cameras.replace(camera, request.body.csrPem, by(request))
+      })
       return describeIssued(parts, camera, issued)
     },
   })

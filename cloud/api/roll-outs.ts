@@ -15,10 +15,11 @@ import {
   timeMsSchema,
 } from '../../shared/wire/index.ts'
 import type { CloudParts } from '../parts.ts'
+import { auditedSettings, settingsDigest } from '../roll-outs/audited-settings.ts'
 import { MAX_STAGES, ROLL_OUT_STATES, type RollOutVerb } from '../roll-outs/plan.ts'
 import { MAX_PART_BYTES, MAX_RELEASE_NOTES } from '../roll-outs/releases.ts'
 import { MAX_TURNS } from '../roll-outs/turns.ts'
-import { DEFAULT_SOAK_MINUTES, MAX_ROLL_OUT_REASON, MAX_SOAK_MINUTES } from '../roll-outs.ts'
+import { DEFAULT_SOAK_MINUTES, MAX_ROLL_OUT_REASON, MAX_SOAK_MINUTES, type RollOut } from '../roll-outs.ts'
 import type { Door, TypedApi } from './door.ts'
 
 /** Units that fetch a release at a time; others are told to come again. */
@@ -39,6 +40,7 @@ const rollOutSchema = z.object({
   kind: z.enum(ROLL_OUT_KINDS),
   sha256: sha256Schema.nullable(),
   settings: cameraSettingsSchema.nullable(),
+  settingsSha256: sha256Schema.nullable().describe('of their canonical JSON (RFC 8785), as the audit has it'),
   stages: z.array(z.number()).describe('percent of the cameras'),
   soakMs: z.int(),
   state: z.enum(ROLL_OUT_STATES),
@@ -82,11 +84,35 @@ const startSchema = z.strictObject({
   reason: z.string().trim().min(1).max(MAX_ROLL_OUT_REASON),
 })
 
+const show = (rollOut: RollOut) => ({
+  ...rollOut,
+  settingsSha256: rollOut.settings === null ? null : settingsDigest(rollOut.settings),
+})
+
 export function registerRollOuts(app: TypedApi, parts: CloudParts, door: Door): void {
   const { rollOuts } = parts
   const { releases } = rollOuts
   const by = (request: FastifyRequest) => door.session(request).account
   const subject = (number: number) => ({ kind: 'roll_out', id: String(number) })
+
+  /** Audited before it is done, and then under which number and with what it was: there an auditor finds the whole settings. */
+  async function started(
+    request: FastifyRequest,
+    record: Parameters<Door['audited']>[1],
+    work: () => Promise<RollOut>,
+  ) {
+    let completes = 0
+    const rollOut = show(
+      await door.audited(request, record, (seq) => {
+        completes = seq
+        return work()
+      }),
+    )
+    const { kind, number, sha256, settingsSha256 } = rollOut
+    const detail = kind === 'image' ? { sha256 } : { settingsSha256 }
+    await door.audit(request, { operation: 'roll_out.started', subject: subject(number), completes, detail })
+    return rollOut
+  }
 
   app.addContentTypeParser(
     'application/octet-stream',
@@ -123,7 +149,8 @@ export function registerRollOuts(app: TypedApi, parts: CloudParts, door: Door): 
     onRequest: door.guard('roll_outs.write'),
     bodyLimit: MAX_PART_BYTES,
     schema: {
-      summary: 'Sends a part of a release, as application/octet-stream',
+      summary:
+        'Sends a part of a release, as application/octet-stream; refused where it would leave too little room on the disk',
       params: releaseParams,
       querystring: z.strictObject({ offset: z.coerce.number().int().min(0).max(MAX_RELEASE_BYTES) }),
       response: { 200: z.object({ bytes: z.int() }) },
@@ -132,7 +159,13 @@ export function registerRollOuts(app: TypedApi, parts: CloudParts, door: Door): 
       const { body } = request
       if (!Buffer.isBuffer(body) || body.length === 0)
         throw new AppError('bad_input', 'send the part as application/octet-stream')
-      return { bytes: await releases.receive(request.params.sha256, request.query.offset, body) }
+      const { sha256 } = request.params
+      const { offset } = request.query
+      const receive = async () => ({ bytes: await releases.receive(sha256, offset, body) })
+      // Once for all parts: who began to fill the disk.
+      if (offset > 0) return receive()
+      const record = { operation: 'release.upload', subject: { kind: 'release', id: sha256 } }
+      return door.audited(request, record, receive)
     },
   })
 
@@ -222,7 +255,7 @@ export function registerRollOuts(app: TypedApi, parts: CloudParts, door: Door): 
     url: '/api/v1/roll-outs',
     onRequest: door.guard('roll_outs.read'),
     schema: { summary: 'Roll-outs, newest first', response: { 200: z.object({ rollOuts: z.array(rollOutSchema) }) } },
-    handler: async () => ({ rollOuts: await rollOuts.list() }),
+    handler: async () => ({ rollOuts: (await rollOuts.list()).map(show) }),
   })
 
   app.route({
@@ -234,7 +267,10 @@ export function registerRollOuts(app: TypedApi, parts: CloudParts, door: Door): 
       params: numberParams,
       response: { 200: z.object({ rollOut: rollOutSchema, turns: z.array(turnSchema) }) },
     },
-    handler: (request) => rollOuts.get(request.params.number),
+    async handler(request) {
+      const { rollOut, turns } = await rollOuts.get(request.params.number)
+      return { rollOut: show(rollOut), turns }
+    },
   })
 
   app.route({
@@ -252,14 +288,12 @@ export function registerRollOuts(app: TypedApi, parts: CloudParts, door: Door): 
       const record = {
         ...{ operation: 'roll_out.start', subject: { kind: 'roll_out', id: what.kind } },
         detail: {
-          ...(what.kind === 'image'
-            ? { sha256: what.sha256 }
-            : { settings: JSON.stringify(what.settings).slice(0, 900) }),
+          ...(what.kind === 'image' ? { sha256: what.sha256 } : auditedSettings(what.settings)),
           ...{ cameras: named.length === 0 ? 'all' : named.length, stages: stages?.join(',') ?? 'default', reason },
         },
       }
-      const started = await door.audited(request, record, () => rollOuts.start(request.body, by(request)))
-      return reply.code(201).send(started)
+      const begun = await started(request, record, () => rollOuts.start(request.body, by(request)))
+      return reply.code(201).send(begun)
     },
   })
 
@@ -272,7 +306,7 @@ export function registerRollOuts(app: TypedApi, parts: CloudParts, door: Door): 
       async handler(request) {
         const { number } = request.params
         const record = { operation: `roll_out.${verb}`, subject: subject(number) }
-        return door.audited(request, record, () => rollOuts.act(number, verb, by(request)))
+        return show(await door.audited(request, record, () => rollOuts.act(number, verb, by(request))))
       },
     })
   acting('approve', 'The second person, where the policy wants one')
@@ -293,8 +327,8 @@ export function registerRollOuts(app: TypedApi, parts: CloudParts, door: Door): 
     async handler(request, reply) {
       const { number } = request.params
       const record = { operation: 'roll_out.revert', subject: subject(number) }
-      const started = await door.audited(request, record, () => rollOuts.revert(number, by(request)))
-      return reply.code(201).send(started)
+      const begun = await started(request, record, () => rollOuts.revert(number, by(request)))
+      return reply.code(201).send(begun)
     },
   })
 }

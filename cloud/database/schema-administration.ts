@@ -64,6 +64,8 @@ export interface CameraCertificatesTable {
   certificate_pem: string | null
   /** 1: its first connection ends the rights of the camera's other certificates. */
   takes_over: 0 | 1
+  /** 1: the unit in use asked for it; 0: it makes another unit the camera. Of meaning until it has taken over. */
+  renews: 0 | 1
 }
 
 /**

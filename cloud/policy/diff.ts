@@ -1,6 +1,7 @@
 /** What differs between two policies, rule by rule, and which of it is looser than before. Pure. */
 import { isDeepStrictEqual } from 'node:util'
 import type { Policy } from '../../shared/wire/policy.ts'
+import { auditedValue } from '../audit/value.ts'
 import { POLICY_RULES } from './rules.ts'
 
 export interface PolicyDifference {
@@ -24,21 +25,12 @@ export function diffPolicies(before: Policy, after: Policy): PolicyDifference[] 
   }))
 }
 
-/** Of one value in the audit, bytes; the signed versions have all of it. */
-export const MAX_AUDITED_VALUE_BYTES = 120
-
-/** For the audit: a line a field, as short as its entry needs it. */
+/** For the audit: a line a field, as short as its entry needs it; the signed versions have all of it. */
 export function auditedDiff(differences: readonly PolicyDifference[]): Record<string, string | string[]> {
-  const lines = differences.map(({ field, before, after }) => [field, `${shortened(before)} → ${shortened(after)}`])
+  const lines = differences.map(({ field, before, after }) => [
+    field,
+    `${auditedValue(before)} → ${auditedValue(after)}`,
+  ])
   const loosened = differences.filter(({ loosens }) => loosens).map(({ field }) => field)
   return { ...Object.fromEntries(lines), loosens: loosened }
-}
-
-function shortened(value: unknown): string {
-  const text = JSON.stringify(value)
-  const bytes = Buffer.from(text)
-  if (bytes.length <= MAX_AUDITED_VALUE_BYTES) return text
-  // Cut between characters: what is left of a broken one is dropped.
-  const cut = new TextDecoder().decode(bytes.subarray(0, MAX_AUDITED_VALUE_BYTES)).replace(/\uFFFD+$/, '')
-  return `${cut}… (${bytes.length} bytes)`
 }

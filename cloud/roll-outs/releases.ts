@@ -4,10 +4,10 @@
  */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readdir, rm, stat, truncate } from 'node:fs/promises'
+import { mkdir, open, readdir, rm, stat, statfs, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import type { Clock } from '../../shared/clock.ts'
+import { type Clock, DAY_MS } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import { renameDurably } from '../../shared/secret-file.ts'
 import { MAX_RELEASE_BYTES } from '../../shared/wire/index.ts'
@@ -21,6 +21,10 @@ export const MAX_PART_BYTES = 8 * 1024 ** 2
 /** Being sent at a time. */
 export const MAX_PARTS_OPEN = 4
 export const MAX_RELEASE_NOTES = 1_000
+/** Left free on the disk of the data folder: what cameras send must be stored, and a release can wait. */
+export const DISK_RESERVE_BYTES = 2 * 1024 ** 3
+/** A release that was begun is removed when nothing of it came for so long. */
+export const KEPT_UNFINISHED_MS = 3 * DAY_MS
 
 export interface Release {
   version: string
@@ -39,7 +43,7 @@ export interface Releases {
   get(sha256: string): Promise<Release>
   /** Bytes of it that are here already. */
   received(sha256: string): Promise<number>
-  /** Adds `part` at `offset`, where what is here must end. Resolves with what is here then. Throws `conflict`, `too_large`. */
+  /** Adds `part` at `offset`, where what is here must end. Resolves with what is here then. Throws `conflict`, `too_large`, `storage_full`. */
   receive(sha256: string, offset: number, part: Buffer): Promise<number>
   /** Of what was received. Throws `conflict` when it is not whole, or there is this version already; `bad_input` for other bytes. */
   add(release: Omit<Release, 'addedAtMs' | 'addedBy'>, by: string): Promise<Release>
@@ -47,6 +51,14 @@ export interface Releases {
   remove(sha256: string): Promise<void>
   /** The file. */
   path(sha256: string): string
+  /** Once a minute: removes what was begun and left, see KEPT_UNFINISHED_MS. */
+  upkeep(): Promise<void>
+}
+
+/** Bytes that a process without privileges may still write to the disk of `folder`. */
+export async function freeBytesOf(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder)
+  return bavail * bsize
 }
 
 const toRelease = (row: ReleasesTable): Release => ({
@@ -54,7 +66,15 @@ const toRelease = (row: ReleasesTable): Release => ({
   ...{ addedAtMs: row.added_at_ms, addedBy: row.added_by },
 })
 
-export function createReleases(deps: { database: Database; folder: string; clock: Clock }): Releases {
+export interface ReleasesDeps {
+  database: Database
+  folder: string
+  clock: Clock
+  /** Of the disk of a folder, see freeBytesOf. */
+  freeBytes: (folder: string) => Promise<number>
+}
+
+export function createReleases(deps: ReleasesDeps): Releases {
   const { database, folder, clock } = deps
   const { build } = database
   const path = (sha256: string) => join(folder, `${sha256}.raucb`)
@@ -75,6 +95,15 @@ export function createReleases(deps: { database: Database; folder: string; clock
     } finally {
       busy.delete(sha256)
     }
+  }
+
+  async function checkRoom(bytes: number): Promise<void> {
+    const free = await deps.freeBytes(folder)
+    const needed = bytes + DISK_RESERVE_BYTES
+    if (free >= needed) return
+    throw new AppError('storage_full', `the disk of the cloud has ${free} bytes free, and ${needed} are needed`, {
+      hint: `${DISK_RESERVE_BYTES / 1024 ** 3} GiB stay free for what cameras send: remove releases that no unit needs (\`candor release remove\`), or make room`,
+    })
   }
 
   const find = async (sha256: string) => {
@@ -106,6 +135,7 @@ export function createReleases(deps: { database: Database; folder: string; clock
         await mkdir(folder, { recursive: true, mode: 0o700 })
         const have = await sizeOf(partOf(sha256))
         if (have !== offset) throw new AppError('conflict', `${have} bytes are here: go on from there`)
+        await checkRoom(part.length)
         const others = (await readdir(folder)).filter((name) => name.endsWith('.part') && !name.startsWith(sha256))
         if (offset === 0 && others.length >= MAX_PARTS_OPEN) {
           // What was begun and left longest ago makes room.
@@ -172,6 +202,23 @@ export function createReleases(deps: { database: Database; folder: string; clock
       await get(sha256)
       await database.writeBatch([build.deleteFrom('releases').where('sha256', '=', sha256)])
       await rm(path(sha256), { force: true })
+    },
+
+    async upkeep() {
+      const names = await readdir(folder).catch((thrown: NodeJS.ErrnoException) => {
+        if (thrown.code === 'ENOENT') return []
+        throw thrown
+      })
+      for (const name of names) {
+        const sha256 = /^([0-9a-f]{64})\.(?:part|raucb)$/.exec(name)?.[1]
+        if (sha256 === undefined || busy.has(sha256)) continue
+        await alone(sha256, async () => {
+          const found = await stat(join(folder, name)).catch(() => null)
+          if (found === null || clock.nowMs() - found.mtimeMs < KEPT_UNFINISHED_MS) return
+          if (name.endsWith('.raucb') && (await find(sha256)) !== null) return
+          await rm(join(folder, name), { force: true })
+        })
+      }
     },
   }
 }

@@ -29,8 +29,9 @@ export function register(program: Command): void {
             `  candor edge --config ${folder}/edge.json\n`,
         )
       })
-  enrolment('add', 'register a camera: makes its key here, has its certificate signed, writes its folder')
-  enrolment('replace', 'a new key and certificate under the same name; the old one is refused at once')
+  const byOne = 'Refused where the policy wants two people: `candor camera claim`, approved by a second one'
+  enrolment('add', `register a camera: makes its key here, has its certificate signed, writes its folder. ${byOne}`)
+  enrolment('replace', `a new key and certificate under the same name; the old one is refused at once. ${byOne}`)
 
   registerClaims(camera)
 

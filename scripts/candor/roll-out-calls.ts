@@ -3,12 +3,15 @@ import { z } from 'zod'
 import { AppError } from '../../shared/errors.ts'
 import { type Client, readText } from './client.ts'
 import { releaseNamed } from './release-calls.ts'
+import { printable } from './terminal.ts'
 
 const PATH = '/api/v1/roll-outs'
 
 const rollOutSchema = z.looseObject({
   number: z.int(),
   kind: z.string(),
+  settings: z.unknown(),
+  settingsSha256: z.string().nullable(),
   stages: z.array(z.number()),
   soakMs: z.int(),
   state: z.string(),
@@ -83,6 +86,13 @@ export function countsText(counts: RollOut['counts']): string {
   return Object.entries(counts)
     .map(([state, cameras]) => `${cameras} ${state.replace('_', ' ')}`)
     .join(', ')
+}
+
+/** The whole of them, as whoever approves must see them, and the digest that the audit has; nothing for an image. */
+export function settingsText({ settings, settingsSha256 }: RollOut): string {
+  if (settingsSha256 === null) return ''
+  const lines = JSON.stringify(settings, null, 2).split('\n').map(printable)
+  return `Settings, SHA-256 ${settingsSha256}:\n${lines.join('\n')}\n`
 }
 
 const NEXT: Readonly<Record<string, (number: number) => string>> = {

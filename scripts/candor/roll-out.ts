@@ -58,7 +58,7 @@ export function register(program: Command): void {
     .option('--json', 'one JSON document')
     .action(async (number: number, { json }: { json?: boolean }) => {
       const { withClient } = await import('./client.ts')
-      const { fetchRollOut, rollOutText } = await import('./roll-out-calls.ts')
+      const { fetchRollOut, rollOutText, settingsText } = await import('./roll-out-calls.ts')
       const { printJson, table, time } = await import('./terminal.ts')
       const shown = await withClient((client) => fetchRollOut(client, number))
       if (json === true) return printJson(shown)
@@ -66,6 +66,7 @@ export function register(program: Command): void {
         ...[camera, `${shown.rollOut.stages[stage]} %`, state.replace('_', ' '), time(changedAtMs), message ?? ''],
       ])
       process.stdout.write(rollOutText(shown.rollOut))
+      process.stdout.write(settingsText(shown.rollOut))
       process.stdout.write(table(['camera', 'stage', 'state', 'since', 'why'], rows))
     })
 

@@ -18,7 +18,7 @@ import {
 } from '../../cloud/testing.ts'
 import { IDENTITY_FILE } from '../../edge/identity.ts'
 import { ASK_INTERVAL_MS } from '../../edge/uplink/renewal.ts'
-import { newCameraRequest } from '../../shared/certificate-request.ts'
+import { keyDigest, newCameraRequest, shortFingerprint } from '../../shared/certificate-request.ts'
 import { DAY_MS, systemClock } from '../../shared/clock.ts'
 import { newId } from '../../shared/ids.ts'
 import { createLog } from '../../shared/log.ts'
@@ -159,12 +159,13 @@ test('who is not due, asks too often or is revoked is given no certificate', asy
     assert.is((await world.audited('camera.renew')).length, 0)
     world.clock.advance(DAY_MS)
     const closed = new Promise<void>((resolve) => client.once('close', () => resolve()))
+    const shown = cameras.certificatesInUse()[0]?.fingerprint ?? ''
     await cameras.revoke(CAMERA, 'ada')
     await closed
     const { renewals } = world.cloud.parts
     await renewals.answer(CAMERA, newId(), csrPem)
     await until('it is refused', () => logged('certificate_not_due') === 2)
-    await cameras.renew(CAMERA, csrPem).then(
+    await cameras.renew(CAMERA, csrPem, shown).then(
       () => assert.unreachable(),
       (error: { code?: string }) => assert.is(error.code, 'conflict'),
     )
@@ -173,10 +174,39 @@ test('who is not due, asks too often or is revoked is given no certificate', asy
   }, DAY_MS / 2)
 })
 
+test('a replacement that was approved before the old unit renewed its certificate takes over all the same', async () => {
+  await inOldAge(async (world, camera) => {
+    const { enrolment } = world.cloud.parts
+    const next = newCameraRequest('unit')
+    const { code } = await enrolment.claim({ camera: CAMERA, site: null, hours: 1, replaces: true }, 'tess')
+    await enrolment.ask(code, next.csrPem, '10.0.0.7')
+    await enrolment.approve(CAMERA, shortFingerprint(keyDigest(next.keyPem)), 'ada')
+    camera.start()
+    await until('the old unit has renewed and connects with what it was given', async () => {
+      upkeep(world)
+      return (await takenOver(world)) === 1 && camera.uplink.connected
+    })
+    const old = await camera.identity.load()
+    const asked = await enrolment.ask(code, next.csrPem, '10.0.0.7')
+    const cert = asked.ok ? (asked.certificate?.certPem ?? '') : asked.reason
+    const client = await world.connectCamera(CAMERA, { key: next.keyPem, cert })
+    assert.is(await takenOver(world), 2)
+    await until('the old unit is refused', () => camera.uplink.counters.failures.forbidden !== undefined)
+    await camera.stop()
+    assert.ok(client.connected)
+    const again = await world.connectCamera(CAMERA, { key: old.keyPem, cert: old.certificatePem }).then(
+      () => 'connected',
+      () => 'refused',
+    )
+    assert.is(again, 'refused')
+  })
+})
+
 test('a revocation that comes while a renewal is under way wins', async () => {
   await inOldAge(async (world) => {
     const { cameras } = world.cloud.parts
-    const renewing = cameras.renew(CAMERA, newCameraRequest(CAMERA).csrPem).catch(() => {})
+    const shown = cameras.certificatesInUse()[0]?.fingerprint ?? ''
+    const renewing = cameras.renew(CAMERA, newCameraRequest(CAMERA).csrPem, shown).catch(() => {})
     await cameras.revoke(CAMERA, 'ada')
     await renewing
     assert.equal(cameras.certificatesInUse(), [])

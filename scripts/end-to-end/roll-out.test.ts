@@ -99,10 +99,9 @@ test('settings are tried by the camera that reads plates, confirmed, refused, an
 
     await roll({ source: { framesPerSecond: 5_000 } })
     await until('it is refused', async () => (await world.turn(2)).state === 'refused')
-    assert.match(
-      await world.administrator('roll-out', 'show', '2'),
-      /halted[\s\S]*elm-st-1 .*refused .*framesPerSecond/,
-    )
+    const shown = await world.administrator('roll-out', 'show', '2')
+    assert.match(shown, /halted[\s\S]*elm-st-1 .*refused .*framesPerSecond/)
+    assert.match(shown, /Settings, SHA-256 [0-9a-f]{64}:\n\{\n {2}"source": \{\n {4}"framesPerSecond": 5000\n/)
     await world.administrator('roll-out', 'end', '2')
 
     await roll({ source: { framesPerSecond: 4 } })
