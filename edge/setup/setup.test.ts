@@ -1,6 +1,7 @@
 /** The whole set-up process without its page: routes, code, session, camera, ends; real HTTPS, real vision, a replayed scene. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
+import { type AddressInfo, createServer } from 'node:net'
 import type { NetworkInterfaceInfo } from 'node:os'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,7 +14,7 @@ import { type Clock, MINUTE_MS, systemClock } from '../../shared/clock.ts'
 import { createLog } from '../../shared/log.ts'
 import { codeDigest } from './access.ts'
 import { USED_CODE_FILE } from './draft.ts'
-import { CLOSE_IDLE_MS, SESSION_IDLE_MS, TICK_MS } from './limits.ts'
+import { CLOSE_IDLE_MS, OPEN_TRIES, PAGE_LIFE_MS, SESSION_IDLE_MS, STUCK_MS, TICK_MS } from './limits.ts'
 import { type RunningSetup, runSetup, systemSetupDeps } from './main.ts'
 import { COOKIE, type Route } from './server.ts'
 
@@ -330,6 +331,75 @@ test('without any use the whole page ends after an hour, and not a moment before
       ),
     )
   })
+})
+
+test('a page that is used all the time ends after its longest life, and not before', async () => {
+  await withSetup({}, async ({ pass, running, ask, logIn }) => {
+    await logIn()
+    const stepMs = SESSION_IDLE_MS - 5 * MINUTE_MS
+    for (let passedMs = stepMs; passedMs < PAGE_LIFE_MS; passedMs += stepMs) {
+      pass(stepMs)
+      assert.is((await ask('POST', '/api/here')).status, 200)
+    }
+    await systemClock.sleep(60)
+    assert.is((await ask('GET', '/api/state')).status, 200)
+    pass(stepMs)
+    assert.is(await running.ended, 'unused')
+  })
+})
+
+test('a port that another program has is asked for again, and as soon as it is free the page is there', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'candor-port-'))
+  const other = createServer()
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
+  const { port } = other.address() as AddressInfo
+  let looks = 0
+  let freeAt = Number.POSITIVE_INFINITY
+  const clock: Clock = {
+    ...systemClock,
+    async sleep(ms, signal) {
+      if (ms !== TICK_MS) return systemClock.sleep(ms, signal)
+      looks += 1
+      if (looks === freeAt) await new Promise((resolve) => other.close(resolve))
+      await systemClock.sleep(20, signal)
+    },
+  }
+  const deps = { ...systemSetupDeps(createLog({ level: 'silent', part: 'test' })), clock, interfaces: () => LOOPBACK }
+  const open = () =>
+    runSetup({ configFile: join(folder, 'edge.json'), port, codeFile: null }, { ...deps, say: () => {} })
+  try {
+    assert.is(await codeOf(open), 'unavailable')
+    assert.is(looks, OPEN_TRIES - 1)
+    looks = 0
+    freeAt = OPEN_TRIES - 1
+    const running = await open()
+    assert.equal(running.origins, [`https://127.0.0.1:${port}`])
+    await running.close()
+  } finally {
+    other.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
+
+test('a page whose looks do not come round is alive for so long and no longer', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'candor-stuck-'))
+  try {
+    let nowMs = 0
+    const clock: Clock = {
+      ...{ nowMs: systemClock.nowMs, monotonicMs: () => nowMs },
+      sleep: (ms, signal) => systemClock.sleep(ms === TICK_MS ? 2 ** 30 : ms, signal),
+    }
+    const deps = { ...systemSetupDeps(createLog({ level: 'silent', part: 'test' })), clock, interfaces: () => LOOPBACK }
+    const options = { configFile: join(folder, 'edge.json'), port: 0, codeFile: null }
+    const running = await runSetup(options, { ...deps, say: () => {} })
+    nowMs = STUCK_MS - 1
+    assert.is(running.isAlive(), true)
+    nowMs = STUCK_MS
+    assert.is(running.isAlive(), false)
+    await running.close()
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 })
 
 test('what is chosen from the page is a camera: no program, no file, no address with a password', async () => {
