@@ -22,6 +22,7 @@ interface Unit {
   card: string
   /** What systemd was asked for since the last start. */
   asked: string[]
+  lines(): string
   /** The last report. */
   said(): string
   fingerprint(): string
@@ -45,9 +46,11 @@ async function withUnit(work: (unit: Unit) => Promise<void>): Promise<void> {
         pageOpenedFile: join(root, 'opened'),
       }
       let reports: string[] = []
+      const said: string[] = []
       let fingerprint = ''
       const unit: Unit = {
         ...{ world, places, card, asked: [] },
+        lines: () => said.join('\n'),
         said: () => reports.at(-1) ?? '',
         fingerprint: () => fingerprint,
         async start(isOff = () => false) {
@@ -62,7 +65,7 @@ async function withUnit(work: (unit: Unit) => Promise<void>): Promise<void> {
             },
           }
           const ended = provision({
-            ...{ places, clock, say: () => {} },
+            ...{ places, clock, say: (line: string) => void said.push(line) },
             openCard: async () => ({
               read: (name) => readCardFile(card, name),
               remove: async (name) => eraseFile(join(card, name)),
@@ -210,6 +213,24 @@ test('a log-in on the card of a camera becomes the camera’s; one that is none 
     unit.put('camera-login', 'user:second')
     await unit.start()
     assert.equal([unit.read('camera-login'), unit.onCard('camera-login')], ['user:second', null])
+  })
+})
+
+test('a card whose camera wants a log-in that it does not bring is for the page; what came once is kept on the unit', async () => {
+  await withUnit(async (unit) => {
+    const claim = await putClaim(unit, A, false)
+    const source = { kind: 'stream', address: 'rtsp://10.0.0.9/1', credentialsFile: 'camera-login' }
+    unit.put('unit.json', JSON.stringify({ edge: { source } }))
+    await unit.start()
+    assert.equal([unit.asked, unit.onCard('claim.json')], [['start candor-setup.service'], claim])
+    assert.match(unit.lines(), /unit.json names camera-login, which is missing/)
+    // The page was left; its claim is gone on with, by the log-in of the card.
+    unit.put('camera-login', 'user:first')
+    const ended = unit.start()
+    await until('it asks', () => unit.said().startsWith('pending'))
+    await approve(unit)
+    await ended
+    assert.equal([unit.read('camera-login'), unit.onCard('camera-login')], ['user:first', null])
   })
 })
 

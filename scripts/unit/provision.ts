@@ -8,16 +8,12 @@
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
-import { credentialsIn, MAX_CREDENTIALS_BYTES } from '../../edge/capture/stream.ts'
-import { edgeConfigSchema } from '../../edge/config.ts'
 import { claimProblem, enrolAgain, finishAgain, isUsed } from '../../edge/enrolment/again.ts'
 import { type EnrolDeps, enrolUnit, readClaim, type UnitClaim } from '../../edge/enrolment/enrol.ts'
-import { CONFIG_FILE, type UnitSettings, unitSettingsSchema } from '../../edge/enrolment/folder.ts'
+import { CONFIG_FILE } from '../../edge/enrolment/folder.ts'
 import { bareCode } from '../../edge/setup/access.ts'
 import { MARK_FILE } from '../../edge/setup/draft.ts'
 import { type Clock, HOUR_MS, systemClock } from '../../shared/clock.ts'
-import { checkConfig } from '../../shared/config.ts'
 import { AppError, describeError, EXIT, toAppError } from '../../shared/errors.ts'
 import { random } from '../../shared/ids.ts'
 import { PUBLIC_MODE, renameDurably, writeFileDurably } from '../../shared/secret-file.ts'
@@ -26,6 +22,7 @@ import { runCommand } from './command.ts'
 import { UNIT_FOLDER, UNIT_PLACES, type UnitPlaces } from './places.ts'
 import {
   clearPage,
+  hasLoginIn,
   type NextStep,
   nextStep,
   notePageOpened,
@@ -33,6 +30,7 @@ import {
   putLogin,
   takeOverFromPage,
 } from './set-up.ts'
+import { lacksLogin, parseLogin, parseUnit, type UnitFile, unitSettings } from './unit-file.ts'
 
 /** Between looks at a card on which something is missing, milliseconds: it may be put in while the unit runs. */
 const LOOK_AGAIN_MS = 60_000
@@ -42,48 +40,6 @@ const SYSTEMCTL_MS = 60_000
 const CAMERA_SERVICE = 'candor-edge.service'
 const PAGE_SERVICE = 'candor-setup.service'
 const STATUS_FILE = '/run/candor-unit/provision.json'
-/** The file that edge writes its health to; candor-confirm reads it. Relative: to systemd's RuntimeDirectory. */
-const EDGE_STATUS = 'status.json'
-
-/** What a unit is to be; `edge` is an edge.json without what enrolment says: who it is, and the cloud's keys. Without a source it is set up by its page. */
-export const unitSchema = z.strictObject({
-  /** For people: where the unit hangs. */
-  site: z.string().max(200).optional(),
-  broker: unitSettingsSchema.shape.broker,
-  edge: z.looseObject({ source: z.looseObject({ kind: z.string() }).optional() }),
-})
-export type UnitFile = z.infer<typeof unitSchema>
-
-/** Fields of edge.json that are the enrolment's to say, or the image's. */
-const ENROLMENTS_OWN = [
-  ...['agency', 'cameraId', 'broker', 'listKeysFile', 'sealingKeyFile', 'dataFolder', 'statusFile', 'updates'],
-]
-
-/** Throws `configuration` for everything that would only show on the pole. */
-export function parseUnit(text: string): UnitFile {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch {
-    throw new AppError('configuration', `${UNIT_FILE} is not JSON`)
-  }
-  const unit = checkConfig(json, unitSchema, UNIT_FILE)
-  const foreign = ENROLMENTS_OWN.filter((field) => field in unit.edge)
-  if (foreign.length > 0)
-    throw new AppError('configuration', `${UNIT_FILE}: edge.${foreign.join(', edge.')}: said by the enrolment`)
-  const { broker, ...fields } = unitSettings(unit)
-  const enrolled = { agency: 'agency', cameraId: 'camera', source: { kind: 'replay', path: 'frames' } }
-  checkConfig({ ...enrolled, ...fields, broker: { url: 'mqtts://host:8883', ...broker } }, edgeConfigSchema, UNIT_FILE)
-  return unit
-}
-
-/** Fields of the camera's edge.json, beside what the enrolment says. null: the card says nothing. */
-export const unitSettings = (unit: UnitFile | null): UnitSettings => ({
-  ...unit?.edge,
-  ...(unit?.broker === undefined ? {} : { broker: unit.broker }),
-  // Where releases are put, and what is said of them, are the defaults: places.ts has the same.
-  ...{ statusFile: EDGE_STATUS, updates: {} },
-})
 
 export interface ProvisionDeps {
   places: UnitPlaces
@@ -121,15 +77,6 @@ interface OnCard {
   problems: string[]
   /** What is missing, for a unit that is no camera yet; null: nothing. */
   lacking: string | null
-}
-
-/** Throws `bad_input`. */
-export function parseLogin(text: string): string {
-  if (credentialsIn(text) !== null) return text
-  throw new AppError(
-    'bad_input',
-    `${LOGIN_FILE} must hold one line, user:password, of at most ${MAX_CREDENTIALS_BYTES} bytes`,
-  )
 }
 
 /** What is wrong on it is as if it were not there, and told. */
@@ -255,10 +202,13 @@ async function provisionOnce(deps: ProvisionDeps): Promise<NextStep> {
     const isCamera = existsSync(join(cameraFolder, CONFIG_FILE))
     const looked = isCamera && claim !== null ? await lookAtClaim(claim.file, cameraFolder) : null
     if (looked?.problem) problems.push(looked.problem)
+    const hasLogin = login !== null || [cameraFolder, places.enrollingFolder].some(hasLoginIn)
+    const lacking = isCamera || unit === null ? null : lacksLogin(unit, hasLogin)
+    if (lacking !== null) problems.push(lacking)
     next = nextStep({
       isCamera,
       isMarked: existsSync(join(cameraFolder, MARK_FILE)),
-      isCardComplete: claim !== null && unit?.edge.source !== undefined,
+      isCardComplete: claim !== null && unit?.edge.source !== undefined && lacking === null,
       hasNewClaim: looked?.isNew === true,
       hasCode: code !== null,
       wasPageOpened: existsSync(pageOpenedFile),

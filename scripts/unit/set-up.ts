@@ -2,7 +2,7 @@
  * The set-up page of a unit that was made from an image: when it is opened, and what it finds in the camera's folder then. The page itself is
  * edge/setup, run by candor-setup.service; when it ends, systemd starts candor-provision again. Called by provision.ts.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CONFIG_FILE, type UnitSettings } from '../../edge/enrolment/folder.ts'
@@ -58,6 +58,10 @@ export async function takeOverFromPage({ cameraFolder, enrollingFolder }: UnitPl
 export async function putLogin(folder: string, login: string | null): Promise<void> {
   const file = join(folder, LOGIN_FILE)
   if (login !== null || !existsSync(file)) await writeFileDurably(file, login ?? '')
+}
+
+export function hasLoginIn(folder: string): boolean {
+  return (statSync(join(folder, LOGIN_FILE), { throwIfNoEntry: false })?.size ?? 0) > 0
 }
 
 export interface ForPage {
