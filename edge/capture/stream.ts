@@ -57,17 +57,24 @@ export const streamSchema = z.strictObject({
 export type StreamConfig = z.infer<typeof streamSchema>
 
 /** Longest file of credentials, bytes. */
-const MAX_CREDENTIALS_BYTES = 1_024
+export const MAX_CREDENTIALS_BYTES = 1_024
 
-/** `user:password`, as a camera knows it. Throws `configuration`. */
+/** `user:password`, as a camera knows it. null: it is none. */
+export function credentialsIn(text: string): { user: string; password: string } | null {
+  const [, user, password] = /^([^:\r\n]+):([^\r\n]+)\r?\n?$/.exec(text) ?? []
+  if (text.length > MAX_CREDENTIALS_BYTES || user === undefined || password === undefined) return null
+  return { user, password }
+}
+
+/** Throws `configuration`. */
 export async function readCredentials(file: string): Promise<{ user: string; password: string }> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
     throw new AppError('configuration', `source.credentialsFile: cannot be read (got ${file})`, { cause })
   })
-  const [, user, password] = /^([^:\r\n]+):([^\r\n]+)\r?\n?$/.exec(text) ?? []
-  if (text.length > MAX_CREDENTIALS_BYTES || user === undefined || password === undefined)
+  const found = credentialsIn(text)
+  if (found === null)
     throw new AppError('configuration', `source.credentialsFile: must hold one line, user:password (got ${file})`)
-  return { user, password }
+  return found
 }
 
 /** Looks at the credentials' file. Throws `configuration`. */

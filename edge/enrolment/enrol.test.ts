@@ -119,7 +119,7 @@ test('a unit makes its key, waits for its approval, and has a folder that a came
       assert.is(camera, A)
       assert.equal(ran.troubles, [])
       assert.equal(readdirSync(folder).sort(), [
-        ...['ca.pem', 'certificate.pem', 'edge.json', 'key.pem', 'list-keys.pem', 'sealing.pem'],
+        ...['ca.pem', 'certificate.pem', 'claim.used', 'edge.json', 'key.pem', 'list-keys.pem', 'sealing.pem'],
       ])
       for (const name of readdirSync(folder)) assert.is(statSync(join(folder, name)).mode & 0o777, 0o600, name)
       const config = loadEdgeConfig(join(folder, 'edge.json'), null)

@@ -1,20 +1,22 @@
 /**
  * From a claim to a camera: a key that is made here and stays here, a request with the claim, and patience until somebody has approved.
- * Cut short anywhere, it goes on with the same key when it is run again. Called by `candor enrol`.
+ * Cut short anywhere, it goes on with the same key when it is run again. Called by `candor enrol`, the set-up page and again.ts.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { cameraRequest, keyDigest, newCameraKey, shortFingerprint } from '../../shared/certificate-request.ts'
-import { parseClaimCode } from '../../shared/claim-code.ts'
+import { claimDigest, parseClaimCode } from '../../shared/claim-code.ts'
 import { type Clock, MINUTE_MS, SECOND_MS } from '../../shared/clock.ts'
 import { AppError, systemCode, toAppError } from '../../shared/errors.ts'
 import type { Random } from '../../shared/ids.ts'
 import { cameraUrn } from '../../shared/names.ts'
 import { createBackOff } from '../../shared/retry.ts'
+import { writeFileDurably } from '../../shared/secret-file.ts'
 import { claimFileSchema, type IssuedCamera, MAX_CLAIM_FILE_BYTES, parseWire } from '../../shared/wire/index.ts'
 import { authoritiesIn, issuerOf } from '../server-trust.ts'
 import { type Cloud, type CloudAddress, openCloud } from './cloud.ts'
-import { keyIn, type UnitSettings, writeCameraFolder } from './folder.ts'
+import { keyIn, type UnitSettings, USED_CLAIM_FILE, writeCameraFolder } from './folder.ts'
 
 const RETRY = { firstMs: SECOND_MS, mostMs: MINUTE_MS }
 /** Whatever the cloud says, a unit asks again no sooner and no later, milliseconds. */
@@ -104,9 +106,11 @@ export async function enrolUnit(
       backOff.reset()
       if (answer.state === 'issued') {
         checkIssued(answer.issued, keyPem, claim.expected)
+        await writeFileDurably(join(folder, USED_CLAIM_FILE), `${digestOf(claim)}\n`)
         await writeCameraFolder(folder, answer.issued, { host: hostOf(claim.address.url), settings })
         return { camera: answer.issued.camera, expiresAtMs: answer.issued.expiresAtMs }
       }
+      if (claim.expected !== null && answer.camera !== claim.expected.camera) throw forAnother(answer.camera)
       deps.onPending(answer.camera)
       await clock.sleep(Math.min(MAX_ASK_AGAIN_MS, Math.max(MIN_ASK_AGAIN_MS, answer.askAgainMs)), signal)
     } catch (thrown) {
@@ -120,6 +124,12 @@ export async function enrolUnit(
     }
   }
 }
+
+/** What is kept of a claim. */
+export const digestOf = ({ code }: UnitClaim) => claimDigest(parseClaimCode(code) ?? '')
+
+const forAnother = (camera: string) =>
+  new AppError('integrity', `the claim is for another camera than this is to be: ${camera}`)
 
 const hostOf = (url: string) => new URL(url).hostname.replace(/^\[|\]$/g, '')
 

@@ -13,6 +13,8 @@ import { edgeConfigSchema } from '../config.ts'
 
 export const KEY_FILE = 'key.pem'
 export const CONFIG_FILE = 'edge.json'
+/** The digest of the claim by which the camera was enrolled: where that claim still lies about, it is known to be used up. */
+export const USED_CLAIM_FILE = 'claim.used'
 
 /** Fields of edge.json that are chosen for a unit before it is a camera; of `broker` also a part. They are checked when they become an edge.json. */
 export const unitSettingsSchema = z.looseObject({

@@ -8,10 +8,10 @@ import { checkConfig, loadConfig } from '../../shared/config.ts'
 import { AppError } from '../../shared/errors.ts'
 import { newId } from '../../shared/ids.ts'
 import { readFileIfThere, removeIfThere, writeFileDurably } from '../../shared/secret-file.ts'
-import type { SourceConfig } from '../capture/sources.ts'
+import { type SourceConfig, sourceSchema } from '../capture/sources.ts'
 import { checkFiles, type EdgeConfig, edgeConfigSchema, resolvePaths, resolveSource } from '../config.ts'
 import { CONFIG_FILE, type UnitSettings } from '../enrolment/folder.ts'
-import { type Areas, WHOLE_PICTURE } from '../vision/areas.ts'
+import { type Areas, areasSchema } from '../vision/areas.ts'
 import { type VisionConfig, visionConfigSchema } from '../vision/types.ts'
 
 /** While it lies beside edge.json, the unit waits to be set up; systemd goes by it (candor-edge.service, candor-setup.timer). */
@@ -50,6 +50,12 @@ export async function openDraft(configFile: string, settings: UnitSettings = {})
     })
   }
   let config = isThere ? loadConfig(configFile, edgeConfigSchema) : null
+  // All that the page sets, or that it sees with: masks of the card hold from the first picture on.
+  const given = config ?? {
+    source: settings.source === undefined ? null : checkConfig(settings.source, sourceSchema, 'source'),
+    view: checkConfig(settings.view ?? {}, areasSchema, 'view'),
+    vision: checkConfig(settings.vision ?? {}, visionConfigSchema, 'vision'),
+  }
   const draft: Draft = {
     folder,
     get camera() {
@@ -58,9 +64,9 @@ export async function openDraft(configFile: string, settings: UnitSettings = {})
     get config() {
       return config === null ? null : resolvePaths(config, folder, null)
     },
-    source: config?.source ?? null,
-    view: config?.view ?? WHOLE_PICTURE,
-    vision: config?.vision ?? checkConfig(settings.vision ?? {}, visionConfigSchema, 'vision'),
+    source: given.source,
+    view: given.view,
+    vision: given.vision,
     resolvedSource() {
       const inFolder = (name: string) => (isAbsolute(name) ? name : join(folder, name))
       return draft.source === null ? null : resolveSource(draft.source, inFolder)

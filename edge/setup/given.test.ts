@@ -77,7 +77,8 @@ test('a claim that is none keeps no page shut; settings that are none do, and sa
   })
   const never = async () => assert.unreachable()
   assert.is(await codeOf(() => withGiven({ 'settings.json': '{' }, never)), 'configuration')
-  assert.is(await codeOf(() => withGiven({ 'settings.json': '{"vision": {"threads": 0}}' }, never)), 'configuration')
+  for (const wrong of ['{"vision": {"threads": 0}}', '{"source": {"kind": "stream"}}', '{"view": {"masks": [[]]}}'])
+    assert.is(await codeOf(() => withGiven({ 'settings.json': wrong }, never)), 'configuration', wrong)
 })
 
 test.run()

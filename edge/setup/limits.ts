@@ -16,8 +16,14 @@ export const LOGIN_PAUSE_MS = { first: 30 * SECOND_MS, most: HOUR_MS } as const
 export const SESSION_IDLE_MS = 20 * MINUTE_MS
 /** Without any use for so long, the page ends. */
 export const CLOSE_IDLE_MS = HOUR_MS
+/** Used or not, after so long the page ends: a camera does not stay dark for one that was left open. RuntimeMaxSec of candor-setup.service is longer. */
+export const PAGE_LIFE_MS = 12 * HOUR_MS
+/** Looks that have not come round for so long mean that the page hangs; its service's watchdog then ends it. */
+export const STUCK_MS = MINUTE_MS
 /** Between looks whether a log-in has ended, or addresses of the unit have changed. */
 export const TICK_MS = 5 * SECOND_MS
+/** Such looks until a port that can be opened nowhere ends the page. */
+export const OPEN_TRIES = 4
 
 export interface ServerLimits {
   /** At once, each address of the unit with its own count. */

@@ -29,9 +29,12 @@ import {
   CHECKS_MS,
   CLOSE_IDLE_MS,
   CODE_CHARACTERS,
+  OPEN_TRIES,
+  PAGE_LIFE_MS,
   SERVER_LIMITS,
   SETUP_PORT,
   type ServerLimits,
+  STUCK_MS,
   TICK_MS,
 } from './limits.ts'
 import { setupRoutes } from './routes.ts'
@@ -67,6 +70,8 @@ export interface RunningSetup {
   readonly origins: readonly string[]
   /** SHA-256 of the page's certificate. */
   readonly fingerprint: string
+  /** It looks after itself, so that it will end. False: only systemd can end it. */
+  isAlive(): boolean
   /** How it ended; rejects with what ended it. */
   readonly ended: Promise<'finished' | 'unused' | 'stopped'>
   close(): Promise<void>
@@ -206,13 +211,16 @@ export async function runSetup(options: SetupOptions, deps: SetupDeps): Promise<
   })
 
   const ticking = new AbortController()
+  const startedAtMs = clock.monotonicMs()
+  let tickedAtMs = startedAtMs
   async function tick(): Promise<void> {
     await server.listenAt(addresses())
     const isElsewhere = server.origins.join() !== origins.join()
     origins = server.origins
     if (isElsewhere && said !== null) announce(said)
     access.tick()
-    if (access.unusedMs() >= CLOSE_IDLE_MS) end('unused')
+    tickedAtMs = clock.monotonicMs()
+    if (access.unusedMs() >= CLOSE_IDLE_MS || tickedAtMs - startedAtMs >= PAGE_LIFE_MS) end('unused')
   }
   async function keepTicking(): Promise<void> {
     while (!ticking.signal.aborted) {
@@ -231,8 +239,14 @@ export async function runSetup(options: SetupOptions, deps: SetupDeps): Promise<
     return how
   }
 
+  const isShut = () => options.port !== 0 && origins.length === 0 && addresses().length > 0
   await tick()
-  if (options.port !== 0 && origins.length === 0 && addresses().length > 0) {
+  // Addresses of a unit that was just switched on may not be ready.
+  for (let tries = 1; isShut() && tries < OPEN_TRIES; tries += 1) {
+    await clock.sleep(TICK_MS)
+    await tick()
+  }
+  if (isShut()) {
     await camera.close()
     throw new AppError('unavailable', `port ${options.port} cannot be opened at any address of this unit`, {
       hint: 'does another set-up run, or another program use it? --port names another one',
@@ -249,6 +263,7 @@ export async function runSetup(options: SetupOptions, deps: SetupDeps): Promise<
     get origins() {
       return origins
     },
+    isAlive: () => clock.monotonicMs() - tickedAtMs < STUCK_MS,
     async close() {
       end('stopped')
       await ended.catch(() => {})
@@ -277,6 +292,7 @@ export async function setupProcess({
   const onSignal = () => stop.abort()
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
+  const ended = new AbortController()
   try {
     const systemd = createSystemd({ environment: process.env, clock: systemClock, log })
     const deps = systemSetupDeps(log)
@@ -285,6 +301,7 @@ export async function setupProcess({
     stop.signal.addEventListener('abort', () => void running.close(), { once: true })
     if (stop.signal.aborted) void running.close()
     await systemd.ready()
+    void systemd.runWatchdog(running.isAlive, ended.signal)
     const how = await running.ended
     if (how === 'unused') await unmarkReopened(folder)
     deps.say(`Set-up page closed: ${how}.`)
@@ -294,6 +311,7 @@ export async function setupProcess({
     if (systemCode(thrown) === 'EADDRINUSE') throw new AppError('unavailable', `port ${port} is in use`)
     throw thrown
   } finally {
+    ended.abort()
     process.off('SIGTERM', onSignal)
     process.off('SIGINT', onSignal)
   }

@@ -217,7 +217,11 @@ export function setupRoutes(deps: RouteDeps): Route[] {
     {
       ...{ method: 'POST', path: '/api/claim' },
       async answer({ json }) {
-        if (draft.camera !== null) throw new AppError('conflict', 'the unit is a camera already')
+        if (draft.camera !== null) {
+          throw new AppError('conflict', 'the unit is a camera already', {
+            hint: 'it is enrolled again by a claim on its card, or by `candor enrol` on it',
+          })
+        }
         await claim.start(checked(claimSchema, json))
         return state()
       },

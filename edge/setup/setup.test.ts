@@ -1,24 +1,32 @@
 /** The whole set-up process without its page: routes, code, session, camera, ends; real HTTPS, real vision, a replayed scene. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
+import { type AddressInfo, createServer } from 'node:net'
 import type { NetworkInterfaceInfo } from 'node:os'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { AGENCY, codeOf, inCloud, until } from '../../cloud/testing.ts'
+import { AGENCY, codeOf, inCloud, type TestCloud, until } from '../../cloud/testing.ts'
 import { enrol } from '../../scripts/trial/link-testing.ts'
 import { type Clock, MINUTE_MS, systemClock } from '../../shared/clock.ts'
 import { createLog } from '../../shared/log.ts'
 import { codeDigest } from './access.ts'
 import { USED_CODE_FILE } from './draft.ts'
-import { CLOSE_IDLE_MS, SESSION_IDLE_MS, TICK_MS } from './limits.ts'
+import { CLOSE_IDLE_MS, OPEN_TRIES, PAGE_LIFE_MS, SESSION_IDLE_MS, STUCK_MS, TICK_MS } from './limits.ts'
 import { type RunningSetup, runSetup, systemSetupDeps } from './main.ts'
 import { COOKIE, type Route } from './server.ts'
 
 const SCENE = fileURLToPath(new URL('../../scripts/sample-scenes/pictures/scene-003.jpg', import.meta.url))
 const [LEFT, RIGHT] = ['KLH4N93', 'HHW6462']
+/** A mask that hides the left plate. */
+const OVER_LEFT = [
+  [0.2, 0.64],
+  [0.36, 0.64],
+  [0.36, 0.8],
+  [0.2, 0.8],
+]
 const LOOPBACK = { lo: [{ address: '127.0.0.1', family: 'IPv4', cidr: '127.0.0.1/8' } as NetworkInterfaceInfo] }
 
 interface World {
@@ -45,10 +53,11 @@ interface Options {
   /** `scene`: with a configuration that shows one; `enrolled`: with certificates of a real cloud besides. */
   unit?: 'new' | 'scene' | 'enrolled'
   codeFile?: string | null
+  settingsFile?: string | null
 }
 
 async function withSetup(
-  { unit = 'new', codeFile = null }: Options,
+  { unit = 'new', codeFile = null, settingsFile = null }: Options,
   work: (world: World) => Promise<void>,
 ): Promise<void> {
   const configure = (folder: string, broker: string) => {
@@ -60,20 +69,24 @@ async function withSetup(
     await inCloud(async (cloud) => {
       const folder = await enrol(cloud, 'north')
       configure(folder, `mqtts://localhost:${cloud.cloud.mqttPort}`)
-      await inFolder(folder, codeFile, work)
+      await inFolder(folder, { codeFile }, work)
     })
     return
   }
   const folder = mkdtempSync(join(tmpdir(), 'candor-setup-'))
   try {
     if (unit === 'scene') configure(folder, 'mqtts://localhost:1')
-    await inFolder(folder, codeFile, work)
+    await inFolder(folder, { codeFile, settingsFile }, work)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-async function inFolder(folder: string, codeFile: string | null, work: (world: World) => Promise<void>): Promise<void> {
+async function inFolder(
+  folder: string,
+  { codeFile = null, settingsFile = null }: Options,
+  work: (world: World) => Promise<void>,
+): Promise<void> {
   const said: string[] = []
   let offMs = 0
   const clock: Clock = {
@@ -83,7 +96,7 @@ async function inFolder(folder: string, codeFile: string | null, work: (world: W
   }
   const log = createLog({ level: 'debug', part: 'setup', target: { write: (line) => void said.push(line) } })
   const running = await runSetup(
-    { configFile: join(folder, 'edge.json'), port: 0, codeFile },
+    { configFile: join(folder, 'edge.json'), port: 0, codeFile, settingsFile },
     {
       ...systemSetupDeps(log),
       clock,
@@ -217,17 +230,11 @@ test('a mask holds from the next picture on, is not stored before the end, and t
     const plates = async () => (await nextLook({ ask })).reads.map(({ plate }) => plate)
     const before = await plates()
     assert.ok(before.includes(LEFT) && before.includes(RIGHT))
-    const mask = [
-      [0.2, 0.64],
-      [0.36, 0.64],
-      [0.36, 0.8],
-      [0.2, 0.8],
-    ]
-    assert.is((await ask('POST', '/api/view', { region: null, masks: [mask] })).status, 200)
+    assert.is((await ask('POST', '/api/view', { region: null, masks: [OVER_LEFT] })).status, 200)
     assert.equal(await plates(), [RIGHT])
     assert.not.ok(readFileSync(join(folder, 'edge.json'), 'utf8').includes('masks'))
     for (const wrong of [
-      { region: null, masks: [mask.slice(2)] },
+      { region: null, masks: [OVER_LEFT.slice(2)] },
       { masks: 'x' },
       { region: null, masks: [], more: 1 },
       [],
@@ -236,13 +243,49 @@ test('a mask holds from the next picture on, is not stored before the end, and t
     assert.equal(await plates(), [RIGHT])
     assert.is((await ask('POST', '/api/finish')).status, 200)
     assert.is(await running.ended, 'finished')
-    assert.equal(JSON.parse(readFileSync(join(folder, 'edge.json'), 'utf8')).view.masks, [mask])
+    assert.equal(JSON.parse(readFileSync(join(folder, 'edge.json'), 'utf8')).view.masks, [OVER_LEFT])
     assert.ok(
       await ask('GET', '/').then(
         () => false,
         () => true,
       ),
     )
+  })
+})
+
+async function claimIn(cloud: TestCloud, camera: string): Promise<string> {
+  const { claim, code } = await cloud.cloud.parts.enrolment.claim(
+    { camera, site: null, hours: 72, replaces: false },
+    'tess',
+  )
+  return JSON.stringify({
+    ...{ candorClaim: 1, cloud: `https://localhost:${cloud.cloud.httpsPort}`, agency: AGENCY, camera, code },
+    ...{ caPem: cloud.cloud.caPem, madeAtMs: claim.madeAtMs },
+  })
+}
+
+test('source and masks that the card gives are seen on the page before there is a claim, and stand in the configuration at the end', async () => {
+  await inCloud(async (cloud) => {
+    const settingsFile = join(cloud.folder, 'settings.json')
+    const source = { kind: 'replay', path: SCENE, loop: true }
+    const view = { region: null, masks: [OVER_LEFT] }
+    writeFileSync(settingsFile, JSON.stringify({ source, view, healthIntervalMs: 7_000 }))
+    await withSetup({ settingsFile }, async ({ ask, logIn, running, folder }) => {
+      await logIn()
+      const plates = async () => (await nextLook({ ask })).reads.map(({ plate }) => plate)
+      assert.equal(await plates(), [RIGHT], 'the source is open, and masked')
+      assert.is((await ask('POST', '/api/claim', { text: await claimIn(cloud, 'north') })).status, 200)
+      const claim = async () =>
+        (await ask('GET', '/api/state')).json.claim as unknown as { state: string; fingerprint: string }
+      await until('it waits', async () => (await claim()).state === 'waiting')
+      await cloud.cloud.parts.enrolment.approve('north', (await claim()).fingerprint, 'ada')
+      await until('it is a camera', async () => (await claim()).state === 'done')
+      assert.equal(await plates(), [RIGHT])
+      assert.is((await ask('POST', '/api/finish')).status, 200)
+      assert.is(await running.ended, 'finished')
+      const config = JSON.parse(readFileSync(join(folder, 'edge.json'), 'utf8'))
+      assert.equal([config.view, config.healthIntervalMs, config.source.path], [view, 7_000, SCENE])
+    })
   })
 })
 
@@ -288,6 +331,75 @@ test('without any use the whole page ends after an hour, and not a moment before
       ),
     )
   })
+})
+
+test('a page that is used all the time ends after its longest life, and not before', async () => {
+  await withSetup({}, async ({ pass, running, ask, logIn }) => {
+    await logIn()
+    const stepMs = SESSION_IDLE_MS - 5 * MINUTE_MS
+    for (let passedMs = stepMs; passedMs < PAGE_LIFE_MS; passedMs += stepMs) {
+      pass(stepMs)
+      assert.is((await ask('POST', '/api/here')).status, 200)
+    }
+    await systemClock.sleep(60)
+    assert.is((await ask('GET', '/api/state')).status, 200)
+    pass(stepMs)
+    assert.is(await running.ended, 'unused')
+  })
+})
+
+test('a port that another program has is asked for again, and as soon as it is free the page is there', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'candor-port-'))
+  const other = createServer()
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
+  const { port } = other.address() as AddressInfo
+  let looks = 0
+  let freeAt = Number.POSITIVE_INFINITY
+  const clock: Clock = {
+    ...systemClock,
+    async sleep(ms, signal) {
+      if (ms !== TICK_MS) return systemClock.sleep(ms, signal)
+      looks += 1
+      if (looks === freeAt) await new Promise((resolve) => other.close(resolve))
+      await systemClock.sleep(20, signal)
+    },
+  }
+  const deps = { ...systemSetupDeps(createLog({ level: 'silent', part: 'test' })), clock, interfaces: () => LOOPBACK }
+  const open = () =>
+    runSetup({ configFile: join(folder, 'edge.json'), port, codeFile: null }, { ...deps, say: () => {} })
+  try {
+    assert.is(await codeOf(open), 'unavailable')
+    assert.is(looks, OPEN_TRIES - 1)
+    looks = 0
+    freeAt = OPEN_TRIES - 1
+    const running = await open()
+    assert.equal(running.origins, [`https://127.0.0.1:${port}`])
+    await running.close()
+  } finally {
+    other.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
+
+test('a page whose looks do not come round is alive for so long and no longer', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'candor-stuck-'))
+  try {
+    let nowMs = 0
+    const clock: Clock = {
+      ...{ nowMs: systemClock.nowMs, monotonicMs: () => nowMs },
+      sleep: (ms, signal) => systemClock.sleep(ms === TICK_MS ? 2 ** 30 : ms, signal),
+    }
+    const deps = { ...systemSetupDeps(createLog({ level: 'silent', part: 'test' })), clock, interfaces: () => LOOPBACK }
+    const options = { configFile: join(folder, 'edge.json'), port: 0, codeFile: null }
+    const running = await runSetup(options, { ...deps, say: () => {} })
+    nowMs = STUCK_MS - 1
+    assert.is(running.isAlive(), true)
+    nowMs = STUCK_MS
+    assert.is(running.isAlive(), false)
+    await running.close()
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 })
 
 test('what is chosen from the page is a camera: no program, no file, no address with a password', async () => {

@@ -1,6 +1,8 @@
-/** `candor enrol`: on the camera unit itself, with a claim that `candor camera claim` has made. */
-import { join } from 'node:path'
+/** `candor enrol`: on the camera unit itself, with a claim that `candor camera claim` has made; a unit that is that camera already is enrolled again. */
+import { existsSync, realpathSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
+import type { EnrolDeps } from '../../edge/enrolment/enrol.ts'
 import { chosenSettings } from './options.ts'
 
 interface Options {
@@ -23,7 +25,7 @@ export function register(program: Command): void {
     )
     .requiredOption(
       '--out <folder>',
-      'folder for its key, certificates and edge.json; run again, it goes on with the key there',
+      'folder for its key, certificates and edge.json; run again, it goes on with the key there; a camera there gets a new certificate',
     )
     .option('--cloud <url>', 'with a code: https://HOST:PORT of the cloud')
     .option('--ca <file>', 'with a code: certificate of the cloud’s authority')
@@ -37,29 +39,52 @@ export function register(program: Command): void {
       const { time } = await import('./terminal.ts')
       const say = (line: string) => process.stderr.write(`${line}\n`)
       let pending = false
-      const { camera, expiresAtMs } = await enrolUnit(
-        { claim: await claimOf(options), folder: options.out, settings: chosenSettings(options) },
-        {
-          clock: systemClock,
-          random,
-          onKey: (fingerprint) => say(`This unit’s key: ${fingerprint}`),
-          onPending(name) {
-            if (!pending) say(`Waiting until ${name} is approved: candor camera approve ${name} --fingerprint …`)
-            pending = true
-          },
-          onTrouble: (problem, retryInMs) => say(`${problem}; again in ${Math.ceil(retryInMs / 1_000)} s`),
-          onClockOff: (offMs) =>
-            say(
-              `This unit’s clock is ${Math.round(Math.abs(offMs) / 60_000)} minutes ${offMs > 0 ? 'ahead of' : 'behind'} the cloud’s. ` +
-                'Enrolment goes by the cloud’s; sightings are marked until the clock is synchronised.',
-            ),
+      const deps: EnrolDeps = {
+        clock: systemClock,
+        random,
+        onKey: (fingerprint) => say(`This unit’s key: ${fingerprint}`),
+        onPending(name) {
+          if (!pending) say(`Waiting until ${name} is approved: candor camera approve ${name} --fingerprint …`)
+          pending = true
         },
-        new AbortController().signal,
+        onTrouble: (problem, retryInMs) => say(`${problem}; again in ${Math.ceil(retryInMs / 1_000)} s`),
+        onClockOff: (offMs) =>
+          say(
+            `This unit’s clock is ${Math.round(Math.abs(offMs) / 60_000)} minutes ${offMs > 0 ? 'ahead of' : 'behind'} the cloud’s. ` +
+              'Enrolment goes by the cloud’s; sightings are marked until the clock is synchronised.',
+          ),
+      }
+      const { finishAgain, enrolAgain } = await import('../../edge/enrolment/again.ts')
+      const { isWaiting, MARK_FILE } = await import('../../edge/setup/draft.ts')
+      const claim = await claimOf(options)
+      const signal = new AbortController().signal
+      // A link must go on leading to the folder.
+      const folder = existsSync(options.out) ? realpathSync(options.out) : resolve(options.out)
+      await finishAgain(folder)
+      if (existsSync(join(folder, 'edge.json'))) {
+        const { AppError } = await import('../../shared/errors.ts')
+        if (await isWaiting(folder))
+          throw new AppError('conflict', 'the set-up page of this unit may be open', {
+            hint: 'finish the set-up first',
+          })
+        const { camera, expiresAtMs } = await enrolAgain(
+          { claim, folder, settings: chosenSettings(options) },
+          deps,
+          signal,
+        )
+        process.stdout.write(
+          `${camera}: enrolled again, certificate until ${time(expiresAtMs)}. Start it anew: systemctl restart candor-edge\n`,
+        )
+        return
+      }
+      const { camera, expiresAtMs } = await enrolUnit(
+        { claim, folder, settings: chosenSettings(options) },
+        deps,
+        signal,
       )
       // The set-up page may have been opened for this and not finished: the unit is a camera now, and need not wait for it.
-      const { MARK_FILE } = await import('../../edge/setup/draft.ts')
       const { removeIfThere } = await import('../../shared/secret-file.ts')
-      await removeIfThere(join(options.out, MARK_FILE))
+      await removeIfThere(join(folder, MARK_FILE))
       process.stdout.write(
         `${camera}: certificate until ${time(expiresAtMs)}. Start it:\n  candor edge --config ${options.out}/edge.json\n`,
       )

@@ -9,7 +9,7 @@ import { toAppError } from '../../shared/errors.ts'
 import { type BlockMap, MAX_BLOCK_MAP_BYTES, parseBlockMap } from './block-map.ts'
 import { partitionOffset } from './partitions.ts'
 import { checkSum, readSignedSums } from './release.ts'
-import { checkDisk, checkTarget, type System } from './target.ts'
+import { checkDisk, checkTarget, dataBytesNeeded, type System } from './target.ts'
 import { readBack, writeMapped } from './write.ts'
 
 const BLOCK = 4_096
@@ -157,26 +157,48 @@ const system = (more: Partial<System> = {}): System => ({
 })
 
 test('the disk that the machine runs from, one with something mounted or swapped on it, also beneath encryption, is refused', async () => {
-  assert.match(await problem(() => checkDisk('/dev/nvme0n1', 10, system())), /^forbidden.*nvme0n1p2/)
-  assert.match(await problem(() => checkDisk('/dev/nvme1n1', 10, system())), /^forbidden.*nvme1n1/)
-  assert.match(await problem(() => checkDisk('/dev/sda', 10, system())), /^forbidden.*mapper\/home/)
-  assert.is(checkDisk('/dev/sdb', 10, system()).isDevice, true)
+  assert.match(
+    await problem(() => checkDisk('/dev/nvme0n1', { imageBytes: 10, dataBytes: 0 }, system())),
+    /^forbidden.*nvme0n1p2/,
+  )
+  assert.match(
+    await problem(() => checkDisk('/dev/nvme1n1', { imageBytes: 10, dataBytes: 0 }, system())),
+    /^forbidden.*nvme1n1/,
+  )
+  assert.match(
+    await problem(() => checkDisk('/dev/sda', { imageBytes: 10, dataBytes: 0 }, system())),
+    /^forbidden.*mapper\/home/,
+  )
+  assert.is(checkDisk('/dev/sdb', { imageBytes: 10, dataBytes: 0 }, system()).isDevice, true)
   const mounted = system({ mounts: '/dev/sdb1 /media/CANDOR vfat rw 0 0' })
-  assert.match(await problem(() => checkDisk('/dev/sdb', 10, mounted)), /^forbidden.*sdb1/)
+  assert.match(
+    await problem(() => checkDisk('/dev/sdb', { imageBytes: 10, dataBytes: 0 }, mounted)),
+    /^forbidden.*sdb1/,
+  )
 })
 
 test('a partition, a write-protected card and one that is a byte too small are refused', async () => {
-  assert.match(await problem(() => checkDisk('/dev/sdb1', 10, system())), /no whole disk/)
+  assert.match(await problem(() => checkDisk('/dev/sdb1', { imageBytes: 10, dataBytes: 0 }, system())), /no whole disk/)
   const locked = system({ disk: () => ({ bytes: 1_000, isReadOnly: true, model: '' }) })
-  assert.match(await problem(() => checkDisk('/dev/sdb', 10, locked)), /write-protected/)
-  assert.is(checkDisk('/dev/sdb', 1_000, system()).bytes, 1_000)
-  assert.match(await problem(() => checkDisk('/dev/sdb', 1_001, system())), /^too_large/)
+  assert.match(await problem(() => checkDisk('/dev/sdb', { imageBytes: 10, dataBytes: 0 }, locked)), /write-protected/)
+  assert.is(checkDisk('/dev/sdb', { imageBytes: 1_000, dataBytes: 0 }, system()).bytes, 1_000)
+  assert.match(await problem(() => checkDisk('/dev/sdb', { imageBytes: 1_001, dataBytes: 0 }, system())), /^too_large/)
+})
+
+test('a card whose data partition is a byte too small for an update beside a full outbox is refused, with the size that would do', async () => {
+  const need = { imageBytes: 3.5e9, dataBytes: dataBytesNeeded({ bundleBytes: 400e6, outboxBytes: 1024 ** 3 }) }
+  assert.is(need.dataBytes, 1024 ** 3 + 800e6 + 256 * 1024 ** 2)
+  const card = (bytes: number) => system({ disk: () => ({ bytes, isReadOnly: false, model: '' }) })
+  const least = need.imageBytes + need.dataBytes
+  assert.is(checkDisk('/dev/sdb', need, card(least)).bytes, least)
+  assert.match(await problem(() => checkDisk('/dev/sdb', need, card(least - 1))), /^too_large.*no update/)
+  assert.match(await problem(() => checkDisk('/dev/sdb', need, card(4e9))), /has 4.0 GB, of which 0.5 would be left/)
 })
 
 test('a file is a target, a folder and a character device are none', async () => {
-  assert.is(checkTarget('/nowhere-at-all', 10, system()).isDevice, false)
-  assert.match(await problem(() => checkTarget('/tmp', 10, system())), /neither/)
-  assert.match(await problem(() => checkTarget('/dev/null', 10, system())), /neither/)
+  assert.is(checkTarget('/nowhere-at-all', { imageBytes: 10, dataBytes: 0 }, system()).isDevice, false)
+  assert.match(await problem(() => checkTarget('/tmp', { imageBytes: 10, dataBytes: 0 }, system())), /neither/)
+  assert.match(await problem(() => checkTarget('/dev/null', { imageBytes: 10, dataBytes: 0 }, system())), /neither/)
 })
 
 test('the FAT partition is found by its name', () =>

@@ -8,82 +8,28 @@ import { createInterface } from 'node:readline/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Command, CommanderError } from 'commander'
-import { readClaim } from '../../edge/enrolment/enrol.ts'
-import { newCode, shownCode } from '../../edge/setup/access.ts'
 import { systemClock } from '../../shared/clock.ts'
 import { AppError, describeError, EXIT } from '../../shared/errors.ts'
-import { newSecret } from '../../shared/ids.ts'
 import { createProgress } from '../candor/progress.ts'
-import { CARD_FOLDER, CLAIM_FILE, LOGIN_FILE, NETWORK_FILE, SETUP_CODE_FILE, UNIT_FILE } from '../unit/card.ts'
-import { type Network, parseNetwork } from '../unit/network.ts'
-import { parseUnit } from '../unit/provision.ts'
+import { CARD_FOLDER, CLAIM_FILE, SETUP_CODE_FILE, UNIT_FILE } from '../unit/card.ts'
+import { outboxBytes, parseUnit } from '../unit/unit-file.ts'
 import { parseBlockMap } from './block-map.ts'
+import { type CardOptions, cardFiles } from './card-files.ts'
 import { partitionOffset } from './partitions.ts'
 import { checkSum, readSignedSums } from './release.ts'
-import { checkTarget, runningSystem, type Target } from './target.ts'
+import { checkTarget, dataBytesNeeded, runningSystem, type Target } from './target.ts'
 import { readBack, writeMapped } from './write.ts'
 
 const KEY = fileURLToPath(new URL('../../.candor/release-keys/release.pem', import.meta.url))
 const CARD_PARTITION = 'CANDOR'
 
-interface Options {
-  claim?: string
-  unit?: string
-  network?: string
-  cameraLogin?: string
-  wifi?: string
-  wifiPassphraseFile?: string
-  wifiCountry?: string
-  setUp?: boolean
+interface Options extends CardOptions {
   key?: string
   yes?: boolean
 }
 
 const say = (line: string) => process.stderr.write(`${line}\n`)
 const mb = (bytes: number) => `${Math.round(bytes / 1e6)} MB`
-
-/** What goes onto the FAT partition, checked as the unit checks it. Throws before anything is written. */
-function cardFiles(options: Options): Map<string, string> {
-  const files = new Map<string, string>()
-  const text = (file: string) => {
-    try {
-      return readFileSync(file, 'utf8')
-    } catch (cause) {
-      throw new AppError('bad_input', `${file} cannot be read`, { cause })
-    }
-  }
-  if (options.claim !== undefined) {
-    const claim = text(options.claim)
-    if (!('file' in readClaim(claim)))
-      throw new AppError('bad_input', `${options.claim} holds a code alone`, {
-        hint: 'take the file of `candor camera claim NAME --out FILE`',
-      })
-    files.set(CLAIM_FILE, claim)
-  }
-  if (options.unit !== undefined) {
-    const unit = text(options.unit)
-    parseUnit(unit)
-    files.set(UNIT_FILE, unit)
-  }
-  if (options.setUp === true) files.set(SETUP_CODE_FILE, shownCode(newCode(newSecret)))
-  if (options.cameraLogin !== undefined) files.set(LOGIN_FILE, text(options.cameraLogin))
-  const network: Partial<Network> = options.network === undefined ? {} : parseNetwork(text(options.network))
-  if (options.wifi !== undefined) {
-    if (options.wifiPassphraseFile === undefined || options.wifiCountry === undefined)
-      throw new AppError('bad_input', '--wifi needs --wifi-passphrase-file and --wifi-country')
-    network.wifi = {
-      ssid: options.wifi,
-      passphrase: text(options.wifiPassphraseFile).replace(/\r?\n$/, ''),
-      country: options.wifiCountry,
-    }
-  }
-  if (Object.keys(network).length > 0) {
-    const written = JSON.stringify(network)
-    parseNetwork(written)
-    files.set(NETWORK_FILE, written)
-  }
-  return files
-}
 
 /** Everything that an old card holds is forgotten by the card itself, where it can. */
 function discard(target: Target): void {
@@ -150,7 +96,10 @@ async function flash(image: string, path: string, options: Options): Promise<voi
   progress.stop()
   const checkedMs = systemClock.monotonicMs()
   say(`==> the image is the one that was signed, ${seconds(startedMs)}`)
-  const target = checkTarget(path, map.imageBytes, runningSystem())
+  const unit = parseUnit(files.get(UNIT_FILE) ?? '{"edge": {}}')
+  // A bundle is the same root, packed alike.
+  const dataBytes = dataBytesNeeded({ bundleBytes: size, outboxBytes: outboxBytes(unit) })
+  const target = checkTarget(path, { imageBytes: map.imageBytes, dataBytes }, runningSystem())
   if (target.isDevice && options.yes !== true) await confirm(target)
 
   const writeFromMs = systemClock.monotonicMs()
@@ -183,7 +132,7 @@ async function flash(image: string, path: string, options: Options): Promise<voi
   }
   const names = [...files.keys()]
   const code = files.get(SETUP_CODE_FILE)
-  const isWhole = files.has(CLAIM_FILE) && parseUnit(files.get(UNIT_FILE) ?? '{"edge": {}}').edge.source !== undefined
+  const isWhole = files.has(CLAIM_FILE) && unit.edge.source !== undefined
   say(`==> for the unit: ${names.length === 0 ? 'nothing' : names.join(', ')}`)
   if (code !== undefined) say(`==> code of its set-up page, good for one log-in: ${code}`)
   else if (!isWhole)

@@ -1,6 +1,7 @@
 /** May this device or file be written over? Used by flash.ts, before anything is asked or written. */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename } from 'node:path'
+import { DISK_RESERVE_BYTES } from '../../edge/roll-out/fetch.ts'
 import { AppError, systemCode } from '../../shared/errors.ts'
 
 export interface Target {
@@ -69,16 +70,30 @@ export const runningSystem = (): System => ({
   },
 })
 
+/** Bytes. */
+export interface Need {
+  imageBytes: number
+  /** Of the data partition, which is what the card has behind the image. */
+  dataBytes: number
+}
+
+/**
+ * Of a data partition that takes updates also while the outbox is full, bytes: an update lies there twice, as it was fetched and as root installs
+ * it (../unit/update-request.ts), and the reserve is left free.
+ */
+export const dataBytesNeeded = ({ bundleBytes, outboxBytes }: { bundleBytes: number; outboxBytes: number }): number =>
+  outboxBytes + 2 * bundleBytes + DISK_RESERVE_BYTES
+
 /** Throws `bad_input`, `forbidden` or `too_large`, and says what to do. */
-export function checkTarget(path: string, imageBytes: number, system: System): Target {
+export function checkTarget(path: string, need: Need, system: System): Target {
   const found = stat(path)
   if (found === null || found.isFile())
     return { path, isDevice: false, bytes: found?.size ?? 0, description: found === null ? 'a new file' : 'a file' }
   if (!found.isBlockDevice()) throw new AppError('bad_input', `${path} is neither a disk nor a file`)
-  return checkDisk(path, imageBytes, system)
+  return checkDisk(path, need, system)
 }
 
-export function checkDisk(path: string, imageBytes: number, system: System): Target {
+export function checkDisk(path: string, { imageBytes, dataBytes }: Need, system: System): Target {
   const name = basename(path)
   const disk = system.disk(name)
   if (disk === null)
@@ -100,6 +115,18 @@ export function checkDisk(path: string, imageBytes: number, system: System): Tar
     throw new AppError('too_large', `${path} has ${disk.bytes} bytes, and the image needs ${imageBytes}`, {
       hint: 'take a larger card',
     })
+  const needed = imageBytes + dataBytes
+  if (disk.bytes < needed) {
+    const gb = (bytes: number) => (bytes / 1e9).toFixed(1)
+    throw new AppError(
+      'too_large',
+      `${path} has ${gb(disk.bytes)} GB, of which ${gb(disk.bytes - imageBytes)} would be left for data: ` +
+        'the unit could take no update once its outbox is full, and would have to be flashed anew',
+      {
+        hint: `take a card of ${gb(needed)} GB or more, or give it a smaller outbox: edge.outbox.maxBytes in unit.json`,
+      },
+    )
+  }
   return {
     path,
     isDevice: true,

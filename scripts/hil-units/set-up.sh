@@ -44,6 +44,14 @@ check 'setup: finished, its configuration is written and the camera runs' "edge 
 [ "$(owner edge.json)$(owner key.pem)$(owner .)" = rootrootroot ] && [ "$(stat -c %a /etc/candor-edge/edge.json)" = 600 ]; held=$?
 check 'setup: the folder is root’s again' "edge.json $(stat -c '%U %a' /etc/candor-edge/edge.json)"
 
+/opt/candor/scripts/candor.ts setup --reopen >/dev/null
+until_true 120 is setup active
+kill -STOP "$(show setup MainPID)"
+hung=$SECONDS
+until_true 180 is edge active
+[ ! -e /etc/candor-edge/set-up ] && ! is setup active && [ "$(owner key.pem)" = root ]; held=$?
+check 'setup: a page that hangs is ended, and the unit is a camera again' "$((SECONDS - hung)) s, edge $(show edge ActiveState), setup $(show setup ActiveState)"
+
 systemctl stop candor-edge candor-setup.timer
 mv /etc/candor-edge /etc/candor-edge.kept && mkdir -m 700 /etc/candor-edge
 systemctl start candor-setup.timer

@@ -4,7 +4,7 @@
 # Needs from it: say, fail, checkout, usage.
 
 # Checks of inside.sh: fewer means that it ended early.
-UNIT_CHECKS=22
+UNIT_CHECKS=23
 
 # Of the run that is under way, for the trap.
 unit_folder=''
@@ -49,7 +49,7 @@ units() {
     >"$machine/etc/systemd/system/candor-units.service"
   ln -s ../candor-units.service "$machine/etc/systemd/system/basic.target.wants/"
   rm -f "$machine/etc/machine-id"
-  say "the container: $(systemd --version 2>/dev/null | head -n 1 || systemctl --version | head -n 1); about five minutes"
+  say "the container: $(systemd --version 2>/dev/null | head -n 1 || systemctl --version | head -n 1); about six minutes"
   timeout 900 systemd-nspawn --quiet --keep-unit --register=no --bind-ro="$checkout:/opt/candor" -D "$machine" -b systemd.unit=basic.target \
     </dev/null >"$work/console" 2>&1 || true
   [ -s "$machine/var/candor-units/outcome" ] || { tail -n 30 "$work/console" >&2; fail 'the container ended before any check' 'its console: above'; }

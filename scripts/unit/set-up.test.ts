@@ -8,7 +8,14 @@ import { readCard } from './provision.ts'
 import { clearPage, type Found, nextStep, preparePage, takeOverFromPage } from './set-up.ts'
 
 const NOTHING: Found = {
-  ...{ isCamera: false, isMarked: false, isCardComplete: false, hasCode: false, wasPageOpened: false },
+  ...{
+    isCamera: false,
+    isMarked: false,
+    isCardComplete: false,
+    hasNewClaim: false,
+    hasCode: false,
+    wasPageOpened: false,
+  },
 }
 
 test('what a unit does with what it finds: the card first, the page where the card does not say all, once for each time it is switched on', () => {
@@ -25,6 +32,9 @@ test('what a unit does with what it finds: the card first, the page where the ca
   assert.is(next({ isCamera: true, hasCode: true }), 'set-up')
   assert.is(next({ isCamera: true, isMarked: true }), 'set-up')
   assert.is(next({ isCamera: true, isMarked: true, hasCode: true, wasPageOpened: true }), 'camera')
+  assert.is(next({ isCamera: true, isCardComplete: true, hasNewClaim: true }), 'enrol-again')
+  assert.is(next({ isCamera: true, hasNewClaim: true, hasCode: true }), 'set-up')
+  assert.is(next({ isCamera: true, hasNewClaim: true, hasCode: true, wasPageOpened: true }), 'enrol-again')
 })
 
 async function inPlaces(run: (places: UnitPlaces) => Promise<void>): Promise<void> {

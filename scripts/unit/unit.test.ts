@@ -10,7 +10,7 @@ import { type Card, eraseFile, MAX_CARD_FILE_BYTES, readCardFile } from './card.
 import { awaitHealth, canGoBack, missingHealth, outcomeOfStart } from './confirm.ts'
 import type { EdgeStatus } from './edge-status.ts'
 import { currentNetwork, networkdFile, parseNetwork, wpaFile } from './network.ts'
-import { parseUnit, unitSettings } from './provision.ts'
+import { parseLogin, parseUnit, unitSettings } from './unit-file.ts'
 import type { UpdateState } from './update-state.ts'
 
 function problem(work: () => unknown): string {
@@ -40,6 +40,8 @@ test('settings that would only fail on the pole are refused when the card is wri
   assert.match(wrong({ ...UNIT.edge, healthIntervalMs: 1 }), /healthIntervalMs/)
   assert.match(wrong({ ...UNIT.edge, shutter: 1 }), /problem/)
   assert.match(wrong({ source: {} }), /source/)
+  assert.match(wrong({ ...UNIT.edge, unmatchedInMemory: true }), /matches-only/)
+  assert.is(wrong({ ...UNIT.edge, unmatchedInMemory: true, upload: 'matches-only' }), 'none')
   assert.match(wrong(UNIT.edge, { broker: { url: 'http://10.0.0.1' } }), /broker/)
   assert.match(wrong({ ...UNIT.edge, cameraId: 'x' }), /said by the enrolment/)
   assert.match(wrong({ ...UNIT.edge, sealingKeyFile: 'x' }), /said by the enrolment/)
@@ -48,6 +50,21 @@ test('settings that would only fail on the pole are refused when the card is wri
     problem(() => parseUnit('{')),
     /not JSON/,
   )
+})
+
+test('a source that no image has, and a log-in that would not reach the camera or is none, are refused', () => {
+  const of = (source: object) => problem(() => parseUnit(JSON.stringify({ edge: { source } })))
+  const stream = (credentialsFile: string) => of({ ...UNIT.edge.source, credentialsFile })
+  assert.is(stream('camera-login'), 'none')
+  assert.match(stream('login'), /must be camera-login/)
+  assert.match(stream('/etc/login'), /must be camera-login/)
+  assert.match(of({ kind: 'rpicam' }), /Raspberry Pi OS/)
+  assert.is(of({ kind: 'gphoto2' }), 'none')
+  const login = (text: string) => problem(() => parseLogin(text))
+  assert.is(login('user:pass:word\n'), 'none')
+  assert.is(login('user:'.padEnd(1_024, 'x')), 'none')
+  for (const wrong of ['user', ':word', 'user:', '', 'user:a\nuser:b', 'user:'.padEnd(1_025, 'x')])
+    assert.match(login(wrong), /user:password/, wrong)
 })
 
 test('a network of the card: static, wireless, or only name and time servers', () => {

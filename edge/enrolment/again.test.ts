@@ -1,0 +1,249 @@
+/** A camera that is enrolled again by a new claim, against a real cloud; and the exchange of its folder, cut short at every step. */
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { codeOf, inCloud, makeSighting, publishSighting, type TestCloud, until } from '../../cloud/testing.ts'
+import { type Clock, systemClock } from '../../shared/clock.ts'
+import { silentLog } from '../../shared/log.ts'
+import { loadEdgeConfig } from '../config.ts'
+import { createIdentity } from '../identity.ts'
+import { enrolAgain, finishAgain } from './again.ts'
+import { type EnrolDeps, enrolUnit, readClaim, type UnitClaim } from './enrol.ts'
+
+const A = 'elm-st-1'
+const VIEW = {
+  region: null,
+  masks: [
+    [
+      [0, 0],
+      [0.5, 0],
+      [0, 0.5],
+    ],
+  ],
+}
+const SETTINGS = {
+  ...{ source: { kind: 'stream', address: 'rtsp://10.0.0.9/1' }, view: VIEW, broker: { keepaliveSeconds: 17 } },
+  ...{ upload: 'matches-only', healthIntervalMs: 7_000 },
+}
+const clock: Clock = { ...systemClock, sleep: (_ms, signal) => systemClock.sleep(20, signal) }
+const never = new AbortController().signal
+
+async function claimFor(world: TestCloud, camera: string, replaces: boolean): Promise<UnitClaim> {
+  const { enrolment } = world.cloud.parts
+  const { claim, code } = await enrolment.claim({ camera, site: null, hours: 72, replaces }, 'tess')
+  const read = readClaim(
+    JSON.stringify({
+      ...{ candorClaim: 1, cloud: `https://localhost:${world.cloud.httpsPort}`, agency: 'springfield', camera, code },
+      ...{ caPem: world.cloud.caPem, madeAtMs: claim.madeAtMs },
+    }),
+  )
+  return 'file' in read ? read.file : (assert.unreachable() as never)
+}
+
+/** An administrator who approves as soon as somebody asks. */
+function approving(world: TestCloud, camera = A): EnrolDeps {
+  let fingerprint = ''
+  let isApproved = false
+  return {
+    ...{ clock, random: () => 0, onTrouble: () => {}, onClockOff: () => {} },
+    onKey(shown) {
+      fingerprint = shown
+    },
+    onPending() {
+      if (!isApproved) void world.cloud.parts.enrolment.approve(camera, fingerprint, 'ada')
+      isApproved = true
+    },
+  }
+}
+
+/** The folder of a camera that was enrolled by its claim, with what else may lie in it. */
+async function withCamera(work: (folder: string, world: TestCloud, first: UnitClaim) => Promise<void>): Promise<void> {
+  const root = mkdtempSync(join(tmpdir(), 'candor-again-'))
+  try {
+    await inCloud(async (world) => {
+      const folder = join(root, 'camera')
+      const claim = await claimFor(world, A, false)
+      await enrolUnit({ claim, folder, settings: SETTINGS }, approving(world), never)
+      writeFileSync(join(folder, 'camera-login'), 'user:secret', { mode: 0o600 })
+      writeFileSync(join(folder, 'edge.json.previous'), '{}')
+      mkdirSync(join(folder, 'data'))
+      writeFileSync(join(folder, 'data', 'outbox.db'), 'what waits')
+      await work(folder, world, claim)
+    })
+  } finally {
+    rmSync(root, { recursive: true, force: true })
+  }
+}
+
+const read = (folder: string, name: string) => readFileSync(join(folder, name), 'utf8')
+const shows = (folder: string) => ({ key: read(folder, 'key.pem'), cert: read(folder, 'certificate.pem') })
+
+test('a camera that is enrolled again works by its old certificate until the new one connects, and keeps all but its identity', async () => {
+  await withCamera(async (folder, world) => {
+    const old = shows(folder)
+    const config = read(folder, 'edge.json')
+    const running = await world.connectCamera(A, old)
+    let pending = 0
+    const deps = approving(world)
+    const ended = enrolAgain(
+      // The card may say all sorts of things; of what the unit has been set to since, it changes nothing.
+      {
+        ...{ claim: await claimFor(world, A, true), folder },
+        settings: { source: { kind: 'replay', path: '/x' }, view: { masks: [] }, upload: 'matches-only' },
+      },
+      {
+        ...deps,
+        onPending() {
+          pending += 1
+          if (pending > 3) deps.onPending(A)
+        },
+      },
+      never,
+    )
+    await until('it waits for its approval', () => pending > 1)
+    assert.equal([shows(folder), read(folder, 'edge.json')], [old, config], 'meanwhile it is what it was')
+    assert.is(await publishSighting(running, makeSighting(world.clock)), 'acknowledged')
+    const { camera, expiresAtMs } = await ended
+    assert.is(camera, A)
+    assert.ok(expiresAtMs > world.clock.nowMs())
+    assert.is(await publishSighting(running, makeSighting(world.clock)), 'acknowledged', 'nor by the approval')
+
+    const now = loadEdgeConfig(join(folder, 'edge.json'), null)
+    assert.equal(JSON.parse(read(folder, 'edge.json')), JSON.parse(config))
+    assert.equal([now.view, now.broker.keepaliveSeconds, now.upload], [VIEW, 17, 'matches-only'])
+    assert.equal(readdirSync(folder).sort(), [
+      ...['ca.pem', 'camera-login', 'certificate.pem', 'claim.used', 'data', 'edge.json', 'edge.json.previous'],
+      ...['key.pem', 'list-keys.pem', 'sealing.pem'],
+    ])
+    assert.equal([read(folder, 'camera-login'), read(folder, 'data/outbox.db')], ['user:secret', 'what waits'])
+    assert.equal(readdirSync(join(folder, '..')), ['camera'], 'nothing of before is left')
+
+    assert.is.not(shows(folder).key, old.key)
+    const anew = await world.connectCamera(A, shows(folder))
+    assert.is(await publishSighting(anew, makeSighting(world.clock)), 'acknowledged')
+    assert.is(await world.cloud.parts.enrolment.alarms(), 0)
+  })
+})
+
+test('a camera that was revoked by mistake, and had renewed its certificate before, is let in again', async () => {
+  await withCamera(async (folder, world) => {
+    const { agency, cameraId, broker, dataFolder } = loadEdgeConfig(join(folder, 'edge.json'), null)
+    const identity = createIdentity({ agency, cameraId, broker, dataFolder, log: silentLog })
+    const own = await identity.load()
+    await identity.take(own)
+    await world.cloud.parts.cameras.revoke(A, 'ada')
+    const refusal = await world.connectCamera(A, { key: own.keyPem, cert: own.certificatePem }).catch(String)
+    assert.match(String(refusal), /Not authorized/)
+    // Dates of certificates have seconds.
+    await systemClock.sleep(1_100)
+    await enrolAgain({ claim: await claimFor(world, A, true), folder, settings: {} }, approving(world), never)
+    const { keyPem: key, certificatePem: cert } = await identity.load()
+    assert.is(key, shows(folder).key, 'the newer one is shown')
+    assert.is(
+      await publishSighting(await world.connectCamera(A, { key, cert }), makeSighting(world.clock)),
+      'acknowledged',
+    )
+  })
+})
+
+test('a claim for another camera is not even asked with; one by which the camera was enrolled changes nothing', async () => {
+  await withCamera(async (folder, world, first) => {
+    const before = shows(folder)
+    const other = await claimFor(world, 'oak-st-2', false)
+    const again = (claim: UnitClaim, deps = approving(world)) =>
+      enrolAgain({ claim, folder, settings: {} }, deps, never)
+    assert.is(await codeOf(() => again(other)), 'conflict')
+    assert.is((await world.cloud.parts.enrolment.list()).find(({ camera }) => camera === 'oak-st-2')?.state, 'waiting')
+    // A code alone does not say whose it is; the cloud does, before anybody could approve.
+    assert.is(await codeOf(() => again({ ...other, expected: null })), 'integrity')
+    assert.is((await again(first)).camera, A)
+    assert.equal([shows(folder), await world.cloud.parts.enrolment.alarms()], [before, 0])
+    writeFileSync(join(folder, 'edge.json'), '{"agency": 1}')
+    assert.is(await codeOf(() => again({ ...other, expected: null })), 'configuration')
+  })
+})
+
+test('the power cut at any step of the exchange leaves a camera, the old or the new one, and the next start the new one', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'candor-again-'))
+  try {
+    const folder = (run: string) => join(root, run, 'camera')
+    const make = (at: string, files: Record<string, string>) => {
+      mkdirSync(at, { recursive: true })
+      for (const [name, text] of Object.entries(files)) writeFileSync(join(at, name), text)
+    }
+    const steps: [string, (at: string) => void][] = [
+      ['complete', () => {}],
+      ['one file kept', (at) => writeFileSync(join(`${at}.next`, 'camera-login'), 'l')],
+      [
+        'the old one away',
+        (at) => {
+          writeFileSync(join(`${at}.next`, 'camera-login'), 'l')
+          renameSync(at, `${at}.before`)
+        },
+      ],
+      [
+        'the old one away, and an empty one made',
+        (at) => {
+          writeFileSync(join(`${at}.next`, 'camera-login'), 'l')
+          renameSync(at, `${at}.before`)
+          make(at, { 'set-up': 'new' })
+        },
+      ],
+      [
+        'the new one there',
+        (at) => {
+          writeFileSync(join(`${at}.next`, 'camera-login'), 'l')
+          renameSync(at, `${at}.before`)
+          renameSync(`${at}.next`, at)
+        },
+      ],
+    ]
+    for (const [name, cut] of steps) {
+      const at = folder(name)
+      make(at, { 'key.pem': 'old', 'edge.json': 'old', 'camera-login': 'l' })
+      make(join(at, 'data'), { 'outbox.db': 'what waits' })
+      make(`${at}.next`, { 'key.pem': 'new', 'edge.json': 'new' })
+      cut(at)
+      for (const _ of [1, 2]) {
+        await finishAgain(at)
+        assert.equal(readdirSync(join(root, name)), ['camera'], name)
+        assert.equal(readdirSync(at).sort(), ['camera-login', 'data', 'edge.json', 'key.pem'], name)
+        assert.equal(
+          [read(at, 'key.pem'), read(at, 'edge.json'), read(at, 'data/outbox.db')],
+          ['new', 'new', 'what waits'],
+        )
+      }
+    }
+    // Before it was complete: the old one stays, and so does the key that has asked.
+    const early = folder('early')
+    make(early, { 'key.pem': 'old', 'edge.json': 'old' })
+    make(`${early}.next`, { 'key.pem': 'new' })
+    await finishAgain(early)
+    assert.equal([read(early, 'key.pem'), read(`${early}.next`, 'key.pem')], ['old', 'new'])
+    // Nothing that would be overwritten goes.
+    const both = folder('both')
+    make(both, { 'edge.json': 'new' })
+    make(join(both, 'data'), { 'outbox.db': 'newer' })
+    cpSync(both, `${both}.before`, { recursive: true })
+    await finishAgain(both)
+    assert.ok(existsSync(join(`${both}.before`, 'data', 'outbox.db')))
+    await finishAgain(folder('none'))
+    assert.not.ok(existsSync(folder('none')))
+  } finally {
+    rmSync(root, { recursive: true, force: true })
+  }
+})
+
+test.run()
