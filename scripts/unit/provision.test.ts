@@ -28,6 +28,8 @@ interface Unit {
   fingerprint(): string
   /** From switching on until it has nothing more to do; `until` it is switched off before. */
   start(isOff?: () => boolean): Promise<void>
+  /** What goes wrong with the card. */
+  fault: 'none' | 'open' | 'remove' | 'close'
   put(name: string, text: string): void
   onCard(name: string): string | null
   read(name: string): string
@@ -49,7 +51,7 @@ async function withUnit(work: (unit: Unit) => Promise<void>): Promise<void> {
       const said: string[] = []
       let fingerprint = ''
       const unit: Unit = {
-        ...{ world, places, card, asked: [] },
+        ...{ world, places, card, asked: [], fault: 'none' },
         lines: () => said.join('\n'),
         said: () => reports.at(-1) ?? '',
         fingerprint: () => fingerprint,
@@ -66,11 +68,20 @@ async function withUnit(work: (unit: Unit) => Promise<void>): Promise<void> {
           }
           const ended = provision({
             ...{ places, clock, say: (line: string) => void said.push(line) },
-            openCard: async () => ({
-              read: (name) => readCardFile(card, name),
-              remove: async (name) => eraseFile(join(card, name)),
-              close: async () => {},
-            }),
+            async openCard() {
+              const fail = async (fault: Unit['fault']) => {
+                if (unit.fault === fault) throw new AppError('unavailable', `input/output error at ${fault}`)
+              }
+              await fail('open')
+              return {
+                read: (name) => readCardFile(card, name),
+                async remove(name) {
+                  await fail('remove')
+                  eraseFile(join(card, name))
+                },
+                close: () => fail('close'),
+              }
+            },
             async systemctl(verb, service) {
               unit.asked.push(`${verb} ${service}`)
             },
@@ -243,6 +254,27 @@ test('a page that is asked for comes first, and the claim is kept until after it
     assert.equal(unit.asked, ['start candor-setup.service'])
     assert.equal([unit.onCard('claim.json'), unit.onCard('setup-code')], [text, null])
     assert.ok(existsSync(join(unit.places.cameraFolder, 'setup-code')))
+  })
+})
+
+test('a camera starts, whatever its card does', async () => {
+  await withUnit(async (unit) => {
+    unit.fault = 'remove'
+    await enrolled(unit)
+    assert.equal(unit.asked, ['start candor-edge.service'])
+    assert.match(
+      unit.said(),
+      /^enrolled: this unit is a camera; camera-login stays on the card: input.* at remove.*; claim.json stays/,
+    )
+    for (const fault of ['open', 'close'] as const) {
+      unit.fault = fault
+      await unit.start()
+      assert.equal(unit.asked, ['start candor-edge.service'])
+      assert.match(`${unit.said()}\n${unit.lines()}`, new RegExp(`error at ${fault}`))
+    }
+    unit.fault = 'none'
+    await unit.start()
+    assert.equal([unit.onCard('claim.json'), unit.said()], [null, 'enrolled: this unit is a camera'])
   })
 })
 

@@ -111,8 +111,18 @@ export function readCard(card: Pick<Card, 'read'>): OnCard {
   return { claim, unit, login: read(LOGIN_FILE, parseLogin), code, erased, problems, lacking }
 }
 
-async function clean(card: Card, names: readonly string[]): Promise<void> {
-  for (const name of names) if (card.read(name) !== null) await card.remove(name)
+/** In the place of one that cannot be read: a unit that is a camera needs none. */
+const NO_CARD: Card = { read: () => null, async remove() {}, async close() {} }
+
+/** What cannot be removed is told in `problems`, and tried at the next start: nothing of the unit waits for it. */
+async function clean(card: Card, names: readonly string[], problems: string[]): Promise<void> {
+  for (const name of names) {
+    try {
+      if (card.read(name) !== null) await card.remove(name)
+    } catch (thrown) {
+      problems.push(`${name} stays on the card: ${describeError(thrown)}`)
+    }
+  }
 }
 
 /** What an enrolment tells; `working`: before what it says of itself, of a unit that works meanwhile. */
@@ -193,13 +203,19 @@ async function provisionOnce(deps: ProvisionDeps): Promise<NextStep> {
   const { places, report, say, systemctl } = deps
   const { cameraFolder, pageOpenedFile } = places
   await finishAgain(cameraFolder)
-  const card = await deps.openCard()
+  const isCamera = existsSync(join(cameraFolder, CONFIG_FILE))
+  const unread: string[] = []
+  const card = await deps.openCard().catch((thrown: unknown) => {
+    if (!isCamera) throw thrown
+    unread.push(describeError(thrown))
+    return NO_CARD
+  })
   let found: OnCard
   let next: NextStep
   try {
     found = readCard(card)
     const { claim, code, login, unit, problems } = found
-    const isCamera = existsSync(join(cameraFolder, CONFIG_FILE))
+    problems.push(...unread)
     const looked = isCamera && claim !== null ? await lookAtClaim(claim.file, cameraFolder) : null
     if (looked?.problem) problems.push(looked.problem)
     const hasLogin = login !== null || [cameraFolder, places.enrollingFolder].some(hasLoginIn)
@@ -216,14 +232,14 @@ async function provisionOnce(deps: ProvisionDeps): Promise<NextStep> {
     if (next === 'set-up') {
       await preparePage(places, { claim: claim?.text ?? null, code, login, settings: unitSettings(unit) })
       // They are in the camera's folder now, for as long as the set-up takes.
-      await clean(card, [SETUP_CODE_FILE, LOGIN_FILE])
+      await clean(card, [SETUP_CODE_FILE, LOGIN_FILE], problems)
     } else if (isCamera && login !== null) {
       await putLogin(cameraFolder, login)
-      await clean(card, [LOGIN_FILE])
+      await clean(card, [LOGIN_FILE], problems)
     }
-    await clean(card, looked?.isUsed === true ? [...found.erased, CLAIM_FILE] : found.erased)
+    await clean(card, looked?.isUsed === true ? [...found.erased, CLAIM_FILE] : found.erased, problems)
   } finally {
-    await card.close()
+    await card.close().catch((thrown: unknown) => deps.say(`the card is not let go: ${describeError(thrown)}`))
   }
   const { claim, unit, login, problems, lacking } = found
   if (next === 'enrol' && claim !== null && unit !== null) await enrol(claim.file, unit, login, deps)
