@@ -18,12 +18,13 @@ import { checkBroker, checkClock, checkDisk, checkLink, checkLists, checkTempera
 import { systemClockIsSynced } from '../clock-state.ts'
 import { type UnitSettings, unitSettingsSchema } from '../enrolment/folder.ts'
 import { openVision } from '../vision/door.ts'
-import { bareCode, codeDigest, createAccess } from './access.ts'
+import { codeDigest, createAccess } from './access.ts'
 import { ownAddresses } from './addresses.ts'
 import { loadAssets } from './assets.ts'
 import { createSetupCamera, type SetupCameraDeps } from './camera.ts'
 import { newPageCertificate } from './certificate.ts'
 import { createSetupClaim } from './claim.ts'
+import { type CodeFile, parseCodeFile } from './code-file.ts'
 import { CREDENTIALS_FILE, isWaiting, markWaiting, openDraft, USED_CODE_FILE, unmarkReopened } from './draft.ts'
 import {
   CHECKS_MS,
@@ -87,18 +88,18 @@ export const systemSetupDeps = (log: Log): SetupDeps => ({
 /** Behind the last answer: so that the page hears that it is finished. Milliseconds. */
 const LAST_WORD_MS = 500
 
-/** The code in the file, unless it was used. Throws `configuration` for one that is too short. */
-async function codeIn(file: string | null, folder: string): Promise<string | null> {
+/** What is in the file, unless its code was used. Throws `configuration` for a code that is too short, or a certificate that is none. */
+async function codeIn(file: string | null, folder: string): Promise<CodeFile | null> {
   const text = file === null ? null : await readFileIfThere(file).catch(() => null)
   if (text === null) return null
-  const bare = bareCode(text.trim())
-  if (bare === null) {
+  const given = parseCodeFile(text)
+  if (given === null) {
     throw new AppError('configuration', `${file}: a code has ${CODE_CHARACTERS} letters and digits or more`, {
-      hint: 'letters but I, L, O and U, and digits; blanks and - do not count',
+      hint: 'letters but I, L, O and U, and digits; blanks and - do not count; below it stands nothing, or what scripts/flash wrote there',
     })
   }
   const used = await readFileIfThere(join(folder, USED_CODE_FILE))
-  return used?.trim() === codeDigest(bare) ? null : bare
+  return used?.trim() === codeDigest(given.code) ? null : given
 }
 
 /** Throws `configuration`. */
@@ -112,13 +113,15 @@ export async function runSetup(options: SetupOptions, deps: SetupDeps): Promise<
   const { claimFile = null, settingsFile = null } = options
   const settings = await settingsIn(settingsFile)
   const draft = await openDraft(options.configFile, settings)
-  const firstCode = await codeIn(options.codeFile, draft.folder)
+  const given = await codeIn(options.codeFile, draft.folder)
+  const firstCode = given?.code ?? null
   const assets = await loadAssets()
   const isClockTrusted = await deps.isClockSynced()
   const name = hostname()
   const addresses = () => ownAddresses(deps.interfaces())
   const names = ['localhost', name, `${name}.local`, ...addresses().map(({ address }) => address)]
-  const certificate = newPageCertificate([...new Set(names)], isClockTrusted ? clock.nowMs() : null)
+  const certificate =
+    given?.certificate ?? newPageCertificate([...new Set(names)], isClockTrusted ? clock.nowMs() : null)
   const camera = createSetupCamera(draft.vision, draft.view, deps)
   // Not waited for: a camera may take its time, or not be there.
   void camera.setSource(draft.resolvedSource())

@@ -5,6 +5,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import type { NetworkInterfaceInfo } from 'node:os'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { connect } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -13,6 +14,8 @@ import { enrol } from '../../scripts/trial/link-testing.ts'
 import { type Clock, MINUTE_MS, systemClock } from '../../shared/clock.ts'
 import { createLog } from '../../shared/log.ts'
 import { codeDigest } from './access.ts'
+import { newPageCertificate } from './certificate.ts'
+import { codeFileText } from './code-file.ts'
 import { USED_CODE_FILE } from './draft.ts'
 import { CLOSE_IDLE_MS, OPEN_TRIES, PAGE_LIFE_MS, SESSION_IDLE_MS, STUCK_MS, TICK_MS } from './limits.ts'
 import { type RunningSetup, runSetup, systemSetupDeps } from './main.ts'
@@ -346,6 +349,36 @@ test('a page that is used all the time ends after its longest life, and not befo
     pass(stepMs)
     assert.is(await running.ended, 'unused')
   })
+})
+
+test('the certificate that lies beside the first code is the page’s, until that code was used', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'candor-given-'))
+  try {
+    const certificate = newPageCertificate(['candor-unit'], Date.now())
+    const codeFile = join(folder, 'setup-code')
+    writeFileSync(codeFile, codeFileText({ code: 'ABCDEFGH', certificate }))
+    const shown = async () => {
+      const deps = { ...systemSetupDeps(createLog({ level: 'silent', part: 'test' })), interfaces: () => LOOPBACK }
+      const lines: string[] = []
+      const say = (line: string) => void lines.push(line)
+      const running = await runSetup({ configFile: join(folder, 'edge.json'), port: 0, codeFile }, { ...deps, say })
+      const peer = await new Promise<string>((resolve, reject) => {
+        const socket = connect({ port: running.port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
+          resolve(socket.getPeerCertificate().fingerprint256)
+          socket.destroy()
+        })
+        socket.on('error', reject)
+      })
+      await running.close()
+      assert.match(lines.join('\n'), peer)
+      return peer
+    }
+    assert.is(await shown(), certificate.fingerprint)
+    writeFileSync(join(folder, USED_CODE_FILE), codeDigest('ABCDEFGH'))
+    assert.is.not(await shown(), certificate.fingerprint)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 })
 
 test('a port that another program has is asked for again, and as soon as it is free the page is there', async () => {

@@ -1,7 +1,10 @@
 /** The files for the FAT partition of a card, from the options of `scripts/flash`. Used by flash.ts, before anything is asked or written. */
 import { readFileSync } from 'node:fs'
 import { readClaim } from '../../edge/enrolment/enrol.ts'
-import { newCode, shownCode } from '../../edge/setup/access.ts'
+import { newCode } from '../../edge/setup/access.ts'
+import { newPageCertificate } from '../../edge/setup/certificate.ts'
+import { codeFileText, UNIT_HOST_NAME } from '../../edge/setup/code-file.ts'
+import { systemClock } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import { newSecret } from '../../shared/ids.ts'
 import { CLAIM_FILE, LOGIN_FILE, NETWORK_FILE, SETUP_CODE_FILE, UNIT_FILE } from '../unit/card.ts'
@@ -53,7 +56,11 @@ export function cardFiles(options: CardOptions): Map<string, string> {
   const unit = options.unit === undefined ? null : text(options.unit)
   if (unit !== null) files.set(UNIT_FILE, unit)
   checkLogin(unit === null ? null : parseUnit(unit), login)
-  if (options.setUp === true) files.set(SETUP_CODE_FILE, shownCode(newCode(newSecret)))
+  if (options.setUp === true) {
+    const names = ['localhost', UNIT_HOST_NAME, `${UNIT_HOST_NAME}.local`]
+    const certificate = newPageCertificate(names, systemClock.nowMs())
+    files.set(SETUP_CODE_FILE, codeFileText({ code: newCode(newSecret), certificate }))
+  }
   const network: Partial<Network> = options.network === undefined ? {} : parseNetwork(text(options.network))
   if (options.wifi !== undefined) {
     if (options.wifiPassphraseFile === undefined || options.wifiCountry === undefined)

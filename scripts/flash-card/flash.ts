@@ -8,6 +8,8 @@ import { createInterface } from 'node:readline/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Command, CommanderError } from 'commander'
+import { shownCode } from '../../edge/setup/access.ts'
+import { parseCodeFile } from '../../edge/setup/code-file.ts'
 import { systemClock } from '../../shared/clock.ts'
 import { AppError, describeError, EXIT } from '../../shared/errors.ts'
 import { createProgress } from '../candor/progress.ts'
@@ -131,11 +133,14 @@ async function flash(image: string, path: string, options: Options): Promise<voi
     await file.close()
   }
   const names = [...files.keys()]
-  const code = files.get(SETUP_CODE_FILE)
+  const page = parseCodeFile(files.get(SETUP_CODE_FILE) ?? '')
   const isWhole = files.has(CLAIM_FILE) && unit.edge.source !== undefined
   say(`==> for the unit: ${names.length === 0 ? 'nothing' : names.join(', ')}`)
-  if (code !== undefined) say(`==> code of its set-up page, good for one log-in: ${code}`)
-  else if (!isWhole)
+  if (page != null) {
+    say(`==> code of its set-up page, good for one log-in: ${shownCode(page.code)}`)
+    say(`==> certificate of that page, SHA-256 ${page.certificate?.fingerprint}`)
+    say('    keep both: the page is the unit’s only where the browser shows this certificate')
+  } else if (!isWhole)
     say('==> it opens its set-up page, since the card does not say all; the code is shown on its screen')
   say(`==> ready, ${seconds(startedMs)} (checked ${((checkedMs - startedMs) / 1_000).toFixed(1)} s)`)
 }

@@ -93,11 +93,13 @@ function openPage(port: number, fingerprint: string) {
 type Page = ReturnType<typeof openPage>
 
 /** Until the unit has said where its page is; with what it has said. */
-async function awaitPage(machine: Machine, port: number): Promise<Page> {
+async function awaitPage(machine: Machine, port: number, expected: string | null): Promise<Page> {
   const fingerprint = await until('the set-up page', BOOT_MS, async () => {
     const [, said] = machine.console().split(`https://${UNIT_ADDRESS}:8443`)
     return /certificate SHA-256 ([0-9A-F:]{95})/.exec(said ?? '')?.[1]
   })
+  if (expected !== null && fingerprint !== expected)
+    throw new AppError('integrity', `the unit tells of another certificate: ${fingerprint}`)
   const page = openPage(port, fingerprint)
   await until('an answer of the page', BOOT_MS, async () => (await page('GET', '/')).status === 200)
   return page
@@ -152,6 +154,7 @@ async function run(context: Context): Promise<string> {
     ...[context.image(), disk, '--yes', '--key', key, ...files],
   ])
   const code = /good for one log-in: (\S+)/.exec(flashed)?.[1] ?? ''
+  const ofFlash = /certificate of that page, SHA-256 (\S+)/.exec(flashed)?.[1] ?? ''
   growFile(disk, CARD_BYTES)
   const pagePort = await freePort()
   const machineFiles = {
@@ -165,7 +168,7 @@ async function run(context: Context): Promise<string> {
   let machine = await startMachine(machineFiles)
   const since = (fromMs: number) => `${Math.round((performance.now() - fromMs) / 1_000)} s`
   try {
-    let page = await awaitPage(machine, pagePort)
+    let page = await awaitPage(machine, pagePort, ofFlash)
     const openAfter = since(machine.startedMs)
     const wrong = (await page('POST', '/api/login', { code: '0000-0000' })).status
     await done(page('POST', '/api/login', { code }))
@@ -217,7 +220,7 @@ async function run(context: Context): Promise<string> {
     const offset = await partitionOffset(card, 'CANDOR').finally(() => card.close())
     execFileSync('mcopy', ['-o', '-i', `${disk}@@${offset}`, join(folder, 'setup-code'), '::/candor/setup-code'])
     machine = await startMachine(machineFiles)
-    page = await awaitPage(machine, pagePort)
+    page = await awaitPage(machine, pagePort, null)
     const used = (await page('POST', '/api/login', { code })).status
     await done(page('POST', '/api/login', { code: again }))
     await done(page('POST', '/api/view', { region: null, masks: [] }))
@@ -226,7 +229,7 @@ async function run(context: Context): Promise<string> {
     if ((await listening(machine)) !== '') throw new Error(`something listens: ${await listening(machine)}`)
     await machine.powerOff()
     rmSync(disk, { force: true })
-    return `page open after ${openAfter} from power on; a wrong code ${wrong}, the used one later ${used}; V4L2 (vivid) ${v4l2.widthPx} × ${v4l2.heightPx}; ${reads[0]?.plate === undefined ? '' : 'plate read on the page from Motion JPEG over the network; '}${findings.filter(({ ok }) => ok).length} of ${findings.length} checks ok${bad === '' ? '' : ` (not: ${bad})`}; reading ${readAfter} after the end, no port listens, left on the card: ${left.trim().split(/\s+/).join(' ')}; a new code on the card opens the page again`
+    return `page open after ${openAfter} from power on, with the certificate that scripts/flash has told of; a wrong code ${wrong}, the used one later ${used}; V4L2 (vivid) ${v4l2.widthPx} × ${v4l2.heightPx}; ${reads[0]?.plate === undefined ? '' : 'plate read on the page from Motion JPEG over the network; '}${findings.filter(({ ok }) => ok).length} of ${findings.length} checks ok${bad === '' ? '' : ` (not: ${bad})`}; reading ${readAfter} after the end, no port listens, left on the card: ${left.trim().split(/\s+/).join(' ')}; a new code on the card opens the page again`
   } finally {
     await machine.cutPower()
     await camera.stop()

@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import { claimProblem, enrolAgain, finishAgain, isUsed } from '../../edge/enrolment/again.ts'
 import { type EnrolDeps, enrolUnit, readClaim, type UnitClaim } from '../../edge/enrolment/enrol.ts'
 import { CONFIG_FILE } from '../../edge/enrolment/folder.ts'
-import { bareCode } from '../../edge/setup/access.ts'
+import { parseCodeFile } from '../../edge/setup/code-file.ts'
 import { MARK_FILE } from '../../edge/setup/draft.ts'
 import { type Clock, HOUR_MS, systemClock } from '../../shared/clock.ts'
 import { AppError, describeError, EXIT, toAppError } from '../../shared/errors.ts'
@@ -105,7 +105,7 @@ export function readCard(card: Pick<Card, 'read'>): OnCard {
   const lacking = isLacking ? `the card's folder candor lacks ${missing}: write it with scripts/flash` : null
   // A page that is opened with a wrong one ends at once, and a camera that was to be set up again would stay dark.
   const code = read(SETUP_CODE_FILE, (text) => {
-    if (bareCode(text.trim()) !== null) return text
+    if (parseCodeFile(text) !== null) return text
     throw new AppError('bad_input', `${SETUP_CODE_FILE} on the card is no code: eight letters or digits, no I, L, O, U`)
   })
   return { claim, unit, login: read(LOGIN_FILE, parseLogin), code, erased, problems, lacking }
