@@ -6,10 +6,11 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { CHROMIUM, openBrowser, trustAuthority } from '../../scripts/trial/browser.ts'
 import { cameraRequest, keyDigest, newCameraKey, shortFingerprint } from '../../shared/certificate-request.ts'
-import { HOUR_MS, MINUTE_MS } from '../../shared/clock.ts'
+import { DAY_MS, HOUR_MS, MINUTE_MS, systemClock } from '../../shared/clock.ts'
+import { rotateAuthority } from '../authority.ts'
 import { CAMERA, healthOf, withCamera } from '../fleet/testing.ts'
 import type { Role } from '../permissions.ts'
-import { inCloud, type TestCloud, until } from '../testing.ts'
+import { AGENCY, inCloud, type TestCloud, until } from '../testing.ts'
 
 const PASSWORD = 'a heron stands in the reeds'
 const screenshots = process.env.CANDOR_SCREENSHOTS
@@ -150,12 +151,15 @@ browserTest(
       for (let i = 0; i < 3; i++) await report(HOT)
       const { enrolment } = world.cloud.parts
       const { code } = await enrolment.claim({ camera: 'pine-st-3', site: null, hours: 1, replaces: false }, 'ada')
+      const longAgo = { ...systemClock, nowMs: () => systemClock.nowMs() - 21 * DAY_MS }
+      await rotateAuthority('prepare', join(world.folder, 'data', 'authority'), AGENCY, longAgo)
       for (let i = 0; i < 2; i++) await enrolment.ask(code, cameraRequest('unit', newCameraKey()), '10.0.0.7')
       await onPage(
         world,
         ['auditor'],
         async (page) => {
           await page.waitForSelector('.claim .warning')
+          await page.waitForSelector('#fleet > div > .warning:text("stands still at `prepare`")')
           await page.click(`button[data-camera="${CAMERA}"]`)
           await page.waitForSelector('.chart')
           assert.is(await page.locator('#fleet .claim button, #fleet .alarm-card button, #fleet .service').count(), 0)

@@ -17,7 +17,7 @@ export function register(program: Command): void {
     .action(async (options: { json?: boolean }) => {
       const { z } = await import('zod')
       const { withClient } = await import('./client.ts')
-      const { age, printJson, table } = await import('./terminal.ts')
+      const { age, printable, printJson, table } = await import('./terminal.ts')
       const schema = z.object({
         nowMs: z.int(),
         cameras: z.array(
@@ -33,6 +33,7 @@ export function register(program: Command): void {
             alarms: z.array(fleetAlarmSchema),
           }),
         ),
+        authority: z.looseObject({ warnings: z.array(z.string()) }),
       })
       const found = await withClient((client) => client.call(schema, 'GET', '/api/v1/fleet'))
       if (options.json === true) return printJson(found)
@@ -63,6 +64,7 @@ export function register(program: Command): void {
         'lists',
       ]
       process.stdout.write(table(head, rows))
+      for (const warning of found.authority.warnings) process.stdout.write(`${printable(warning)}\n`)
     })
 
   fleet

@@ -22,7 +22,11 @@ const cameraSchema = z.object({
 })
 export type FleetCamera = z.infer<typeof cameraSchema>
 
-const fleetSchema = z.object({ nowMs: z.number(), cameras: z.array(cameraSchema) })
+const fleetSchema = z.object({
+  nowMs: z.number(),
+  cameras: z.array(cameraSchema),
+  authority: z.object({ warnings: z.array(z.string()) }),
+})
 export type FleetNow = z.infer<typeof fleetSchema>
 
 const historySchema = z.object({

@@ -56,6 +56,7 @@ export function createFleetView(deps: FleetViewDeps): FleetView {
   const place = byId('fleet', HTMLElement)
   const summary = el('p', { class: 'lead', role: 'status' })
   const problem = el('p', { class: 'problem', role: 'alert' })
+  const authority = el('div')
   const claims = el('div')
   const list = el('div', { class: 'fleet-list' })
   const detail = el('section', { class: 'panel fleet-detail', tabindex: '-1', 'aria-label': 'Camera' })
@@ -101,6 +102,7 @@ export function createFleetView(deps: FleetViewDeps): FleetView {
       cameras.length === 0
         ? 'No camera is registered.'
         : `${cameras.length} cameras, ${online} online, ${wrong === 0 ? 'no alarm' : `${wrong} with alarms`}.`
+    authority.replaceChildren(...now.authority.warnings.map((text) => el('p', { class: 'warning' }, text)))
     const head = ['Camera', 'State', 'Heard', 'Frames/s', 'Vehicles/h', 'Heat', 'Disk free', 'Waiting', 'Lists']
     // Those with alarms first: on a phone the others are far below.
     const sorted = [...cameras].sort((a, b) => b.alarms.length - a.alarms.length || (a.camera < b.camera ? -1 : 1))
@@ -270,6 +272,7 @@ export function createFleetView(deps: FleetViewDeps): FleetView {
           el('h1', {}, 'Cameras'),
           summary,
           problem,
+          authority,
           claims,
           el('div', { class: 'fleet-both' }, list, detail),
         )
@@ -291,7 +294,7 @@ export function createFleetView(deps: FleetViewDeps): FleetView {
       clearInterval(timer)
       place.hidden = true
       place.replaceChildren()
-      for (const part of [claims, list, detail]) part.replaceChildren()
+      for (const part of [authority, claims, list, detail]) part.replaceChildren()
       now = null
       selected = null
     },
