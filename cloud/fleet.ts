@@ -65,7 +65,7 @@ export interface Fleet {
 
 export interface FleetDeps extends Omit<AlarmsDeps, 'keptDays'> {
   config: FleetConfig
-  cameras: Pick<Cameras, 'isRegistered' | 'list' | 'onRevoked'>
+  cameras: Pick<Cameras, 'isRegistered' | 'list' | 'onRevoked' | 'certificatesInUse'>
   /** Claims that a second key has used. */
   misusedClaims: () => Promise<{ camera: string; misuses: number }[]>
   log: Log
@@ -281,6 +281,8 @@ export async function createFleet(deps: FleetDeps): Promise<Fleet> {
             if (watched.open.size === 0) fleet.delete(watched.camera)
           }
         }
+        for (const { camera, issuedAtMs } of deps.cameras.certificatesInUse())
+          await watching.judgeUnheard(of(camera), issuedAtMs, startedAtMs, nowMs)
         revoked.clear()
         countOpen()
         await alarms.tell()

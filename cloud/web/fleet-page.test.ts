@@ -8,6 +8,7 @@ import { CHROMIUM, openBrowser, trustAuthority } from '../../scripts/trial/brows
 import { cameraRequest, keyDigest, newCameraKey, shortFingerprint } from '../../shared/certificate-request.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS, systemClock } from '../../shared/clock.ts'
 import { rotateAuthority } from '../authority.ts'
+import { fleetConfigSchema } from '../fleet/config.ts'
 import { CAMERA, healthOf, withCamera } from '../fleet/testing.ts'
 import type { Role } from '../permissions.ts'
 import { AGENCY, inCloud, type TestCloud, until } from '../testing.ts'
@@ -78,6 +79,7 @@ function writePast(world: TestCloud): void {
   )
 }
 
+const SOON_QUIET = { fleet: fleetConfigSchema.parse({ neverHeardHours: 1 }) }
 const HOT = { device: { ...healthOf(1_750_000_000_000).device, temperatureC: 91 } }
 
 browserTest('a technician sees cameras and their past, acknowledges an alarm, and approves a unit that asks', () =>
@@ -146,6 +148,9 @@ browserTest(
   'a claim that two keys have used cannot be approved; who may only look changes nothing; a phone shows it all',
   () =>
     inCloud(async (world) => {
+      await world.addCamera('oak-st-2')
+      world.clock.advance(HOUR_MS + MINUTE_MS)
+      await world.cloud.parts.fleet.upkeep()
       const { report } = await withCamera(world)
       writePast(world)
       for (let i = 0; i < 3; i++) await report(HOT)
@@ -160,6 +165,10 @@ browserTest(
         async (page) => {
           await page.waitForSelector('.claim .warning')
           await page.waitForSelector('#fleet > div > .warning:text("stands still at `prepare`")')
+          assert.match(
+            (await page.locator('tr.alarm', { hasText: 'oak-st-2' }).textContent()) ?? '',
+            /never heard of since it was approved/,
+          )
           await page.click(`button[data-camera="${CAMERA}"]`)
           await page.waitForSelector('.chart')
           assert.is(await page.locator('#fleet .claim button, #fleet .alarm-card button, #fleet .service').count(), 0)
@@ -169,7 +178,7 @@ browserTest(
         },
         { phone: true },
       )
-    }),
+    }, SOON_QUIET),
 )
 
 test.run()

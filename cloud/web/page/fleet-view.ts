@@ -19,7 +19,7 @@ const SPANS = [
   ['30 days', 720],
 ] as const
 
-export const ALARM_WORDS: Readonly<Record<AlarmKind, string>> = {
+const ALARM_WORDS: Readonly<Record<AlarmKind, string>> = {
   quiet: 'nothing heard',
   reads_low: 'far fewer vehicles than usual',
   dark: 'picture dark',
@@ -36,6 +36,10 @@ export const ALARM_WORDS: Readonly<Record<AlarmKind, string>> = {
   source_down: 'no pictures from the lens',
   claim_misused: 'claim used twice',
 }
+
+/** What the page calls it. */
+export const alarmWords = ({ kind, detail }: Pick<FleetAlarm, 'kind' | 'detail'>): string =>
+  kind === 'quiet' && detail.neverHeard === true ? 'never heard of since it was approved' : ALARM_WORDS[kind]
 
 export interface FleetView {
   show(): void
@@ -184,7 +188,7 @@ export function createFleetView(deps: FleetViewDeps): FleetView {
   function alarmCard(alarm: FleetAlarm): HTMLElement {
     const { acknowledged, kind } = alarm
     const figures = Object.entries(alarm.detail).map(([name, value]) => `${name} ${value}`)
-    const made = el('article', { class: 'alarm-card' }, el('h3', {}, ALARM_WORDS[kind]))
+    const made = el('article', { class: 'alarm-card' }, el('h3', {}, alarmWords(alarm)))
     made.dataset.kind = kind
     made.append(
       el(
@@ -314,11 +318,11 @@ function stateOf(one: api.FleetCamera): HTMLElement {
   return el(
     'span',
     { class: 'chips' },
-    ...one.alarms.map(({ kind, acknowledged }) =>
+    ...one.alarms.map(({ acknowledged, ...alarm }) =>
       el(
         'span',
         { class: acknowledged === null ? 'chip lost' : 'chip stale' },
-        `${ALARM_WORDS[kind]}${acknowledged === null ? '' : ', seen'}`,
+        `${alarmWords(alarm)}${acknowledged === null ? '' : ', seen'}`,
       ),
     ),
   )
