@@ -11,7 +11,8 @@ import { type BrokerCheckOptions, openAndGreet } from './broker-check.ts'
 
 export interface Finding {
   name: string
-  ok: boolean
+  /** null: it could not be checked, and `detail` says why. */
+  ok: boolean | null
   detail: string
   /** What to do where it is not ok. */
   hint: string | null
@@ -73,7 +74,9 @@ export function checkLink(interfaces = networkInterfaces()): Finding {
 /** Never throws: what is wrong is the finding. */
 export async function checkBroker(options: BrokerCheckOptions): Promise<Finding> {
   try {
-    return { name: 'broker', ok: true, detail: await openAndGreet(options), hint: null }
+    const { isChecked, detail } = await openAndGreet(options)
+    const hint = isChecked ? null : 'start the camera and see whether it connects: `candor camera list`'
+    return { name: 'broker', ok: isChecked ? true : null, detail, hint }
   } catch (thrown) {
     const { code, message, hint } = toAppError(thrown)
     const what = code === 'unavailable' ? 'is the way to it open? TCP, the port of broker.url' : hint

@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { checkDisk, type Finding } from '../edge/checks.ts'
 import { installationFolder } from '../shared/version.ts'
@@ -119,7 +119,7 @@ export async function checkSource(configFile: string): Promise<Finding> {
 
 /** What the set-up page checks as well. The camera may run meanwhile: nobody connects to the broker in its name. */
 export async function checkUnit(configFile: string): Promise<Finding[]> {
-  const { loadEdgeConfig } = await import('../edge/config.ts')
+  const { loadEdgeConfig, stateFolderBeside } = await import('../edge/config.ts')
   const { checkBroker, checkClock, checkLink, checkLists, checkTemperature } = await import('../edge/checks.ts')
   const { systemClockIsSynced } = await import('../edge/clock-state.ts')
   const { systemClock: clock } = await import('../shared/clock.ts')
@@ -130,7 +130,7 @@ export async function checkUnit(configFile: string): Promise<Finding[]> {
     await checkTemperature(),
   ]
   try {
-    const config = loadEdgeConfig(configFile)
+    const config = loadEdgeConfig(configFile, stateFolderBeside(dirname(configFile)))
     // Where the system cannot say so, the camera was told to believe it.
     isClockTrusted ||= config.assumeClockSynced
     const unit = await look()

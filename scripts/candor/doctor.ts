@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 
 interface Finding {
   name: string
-  ok: boolean
+  ok: boolean | null
   detail: string
   hint: string | null
 }
@@ -24,10 +24,12 @@ export function register(program: Command): void {
       if (options.json === true) process.stdout.write(`${JSON.stringify(findings, null, 2)}\n`)
       else {
         for (const finding of findings) {
-          process.stdout.write(`${finding.ok ? 'ok  ' : 'BAD '} ${finding.name}: ${finding.detail}\n`)
+          process.stdout.write(
+            `${finding.ok === null ? '?   ' : finding.ok ? 'ok  ' : 'BAD '} ${finding.name}: ${finding.detail}\n`,
+          )
           if (!finding.ok && finding.hint !== null) process.stdout.write(`     ${finding.hint}\n`)
         }
       }
-      process.exitCode = findings.every((finding) => finding.ok) ? EXIT.done : EXIT.failed
+      process.exitCode = findings.every((finding) => finding.ok !== false) ? EXIT.done : EXIT.failed
     })
 }
