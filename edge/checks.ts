@@ -16,6 +16,8 @@ export interface Finding {
   detail: string
   /** What to do where it is not ok. */
   hint: string | null
+  /** The same for machines, where a sentence would have to be taken apart. */
+  values?: Record<string, unknown>
 }
 
 /** Less free space than this cannot hold a day of the reference city's crops, bytes. */

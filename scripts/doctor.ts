@@ -76,47 +76,6 @@ function checkDataPartition(): Finding[] {
   return [{ name: 'data partition', ok: true, detail, hint: null }]
 }
 
-/** From opening the camera to its first frame; a body that has to focus, on a slow machine. */
-const FRAME_TIMEOUT_MS = 60_000
-
-/** Opens the source of a camera's configuration as the camera does, and waits for one frame. */
-export async function checkSource(configFile: string): Promise<Finding> {
-  const { loadEdgeConfig } = await import('../edge/config.ts')
-  const { openSource } = await import('../edge/capture/sources.ts')
-  const { systemClock } = await import('../shared/clock.ts')
-  const { createLog } = await import('../shared/log.ts')
-  const { random } = await import('../shared/ids.ts')
-  const { describeError } = await import('../shared/errors.ts')
-  const said: string[] = []
-  const write = (line: string) => {
-    const { error } = JSON.parse(line) as { error?: string }
-    if (error !== undefined) said.push(error)
-  }
-  const log = createLog({ level: 'warn', part: 'doctor', target: { write } })
-  const hint = 'is the camera connected and switched on, and does another program (the running unit, gvfs) have it?'
-  try {
-    const config = loadEdgeConfig(configFile)
-    const name = `source ${config.source.kind}`
-    const source = await openSource(config.source, { clock: systemClock, random, log })
-    const timer = new AbortController()
-    const late = systemClock.sleep(FRAME_TIMEOUT_MS, timer.signal).then(
-      () => null,
-      () => null,
-    )
-    try {
-      const first = await Promise.race([source[Symbol.asyncIterator]().next(), late])
-      if (first === null || first.done === true) return { name, ok: false, detail: said.at(-1) ?? 'no frame', hint }
-      const refused = said.length === 0 ? '' : `; ${said.join('; ')}`
-      return { name, ok: true, detail: `a frame of ${first.value.encoded.length} bytes${refused}`, hint: null }
-    } finally {
-      timer.abort()
-      await source.close()
-    }
-  } catch (thrown) {
-    return { name: 'source', ok: false, detail: describeError(thrown), hint: null }
-  }
-}
-
 /** What the set-up page checks as well. The camera may run meanwhile: nobody connects to the broker in its name. */
 export async function checkUnit(configFile: string): Promise<Finding[]> {
   const { loadEdgeConfig, stateFolderBeside } = await import('../edge/config.ts')
@@ -142,11 +101,22 @@ export async function checkUnit(configFile: string): Promise<Finding[]> {
   }
 }
 
-/** `configFile`: of a camera, whose source, broker and lists are then looked at as well. */
-export async function diagnose(configFile: string | null = null): Promise<Finding[]> {
+async function lookThroughSource(configFile: string, onProgress: (looks: number, of: number) => void) {
+  const { checkSource } = await import('../edge/setup/check-source.ts')
+  const { systemClock: clock } = await import('../shared/clock.ts')
+  const { random } = await import('../shared/ids.ts')
+  return checkSource(configFile, { clock, random, onProgress })
+}
+
+/** `configFile`: of a camera, whose source, broker and lists are then looked at as well. `onProgress`: of the frames. */
+export async function diagnose(
+  configFile: string | null = null,
+  onProgress: (looks: number, of: number) => void = () => {},
+): Promise<Finding[]> {
   const native: Finding[] = []
   for (const [name, script] of Object.entries(NATIVE_PROOFS)) native.push(await prove(name, script))
-  const unit = configFile === null ? [] : [...(await checkUnit(configFile)), await checkSource(configFile)]
+  const unit =
+    configFile === null ? [] : [...(await checkUnit(configFile)), ...(await lookThroughSource(configFile, onProgress))]
   // In an image the programs lie on a root that is full and read-only.
   const disk = await checkDisk(existsSync(DATA_STATUS_FILE) ? '/var' : installationFolder())
   return [checkNode(), ...native, ...checkModels(), disk, ...checkDataPartition(), ...unit]
