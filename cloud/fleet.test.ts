@@ -290,7 +290,7 @@ test('an alarm is acknowledged once, with a note, and stays open; the past of a 
     const { report, open } = await withCamera(world)
     const token = await world.addPerson('tess', ['camera-technician'], [])
     const call = callerOf(world.cloud)
-    for (let i = 0; i < RAISE_AFTER; i++) await report(HOT)
+    for (let i = 0; i < RAISE_AFTER; i++) await report({ device: { ...HOT.device, dataEncrypted: false } })
     const listed = await call('GET', '/api/v1/camera-alarms', { token })
     const [alarm] = listed.json.alarms as FleetAlarm[]
     const acknowledge = (note: string, alarmId = alarm?.alarmId) =>
@@ -307,6 +307,7 @@ test('an alarm is acknowledged once, with a note, and stays open; the past of a 
 
     const view = await call('GET', '/api/v1/fleet', { token })
     const [camera] = view.json.cameras
+    assert.is(camera.dataEncrypted, false)
     assert.equal([camera.state, camera.figures.temperature, camera.alarms[0].acknowledged.by], ['alarm', 91, 'tess'])
     const past = await call('GET', `/api/v1/cameras/${CAMERA}/history`, { token })
     assert.is(past.status, 200)

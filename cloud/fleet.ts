@@ -35,6 +35,8 @@ export interface FleetCamera {
   vehiclesLastHour: number
   versions: NonNullable<Device['versions']> | null
   throttle: NonNullable<Device['throttle']> | null
+  /** Is its data partition sealed to its key store? Null: it does not say. */
+  dataEncrypted: boolean | null
   hotlists: { list: string; version: number; stale: boolean }[]
   maintenance: { untilMs: number; by: string; note: string } | null
   alarms: FleetAlarm[]
@@ -211,6 +213,7 @@ export async function createFleet(deps: FleetDeps): Promise<Fleet> {
           vehiclesLastHour: lastHour.get(camera) ?? 0,
           versions: latest?.health.device?.versions ?? null,
           throttle: latest?.health.device?.throttle ?? null,
+          dataEncrypted: latest?.health.device?.dataEncrypted ?? null,
           hotlists: (latest?.health.hotlists ?? []).map(({ list, version, stale }) => ({ list, version, stale })),
           maintenance:
             isServiced && maintenance !== null

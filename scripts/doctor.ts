@@ -3,10 +3,11 @@
  * version can end the process instead of throwing.
  */
 import { execFile } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { checkDisk, type Finding } from '../edge/checks.ts'
+import { dataEncrypted } from '../edge/device.ts'
 import { installationFolder } from '../shared/version.ts'
 
 const SUPPORTED_NODE_MAJORS = [20, 22]
@@ -63,17 +64,12 @@ function checkModels(): Finding[] {
   })
 }
 
-/** Written at each start of a unit that was made from an image (scripts/unit-image). */
-const DATA_STATUS_FILE = '/run/candor-unit/data.json'
-
-/** On such a unit: is what it keeps sealed to its key store? Without one that is no fault, only to be known. */
-function checkDataPartition(): Finding[] {
-  if (!existsSync(DATA_STATUS_FILE)) return []
-  const { encrypted } = JSON.parse(readFileSync(DATA_STATUS_FILE, 'utf8')) as { encrypted: boolean }
+/** Of a unit that was made from an image: is what it keeps sealed to its key store? Without one that is no fault, only to be known. */
+function dataPartition(encrypted: boolean): Finding {
   const detail = encrypted
     ? 'encrypted, its key sealed to the TPM'
     : 'not encrypted: there is no TPM 2.0; what waits is sealed to the cloud’s key'
-  return [{ name: 'data partition', ok: true, detail, hint: null }]
+  return { name: 'data partition', ok: true, detail, hint: null }
 }
 
 /** What the set-up page checks as well. The camera may run meanwhile: nobody connects to the broker in its name. */
@@ -118,6 +114,8 @@ export async function diagnose(
   const unit =
     configFile === null ? [] : [...(await checkUnit(configFile)), ...(await lookThroughSource(configFile, onProgress))]
   // In an image the programs lie on a root that is full and read-only.
-  const disk = await checkDisk(existsSync(DATA_STATUS_FILE) ? '/var' : installationFolder())
-  return [checkNode(), ...native, ...checkModels(), disk, ...checkDataPartition(), ...unit]
+  const encrypted = await dataEncrypted()
+  const disk = await checkDisk(encrypted === null ? installationFolder() : '/var')
+  const data = encrypted === null ? [] : [dataPartition(encrypted)]
+  return [checkNode(), ...native, ...checkModels(), disk, ...data, ...unit]
 }

@@ -34,6 +34,10 @@ const fleetCameraSchema = z.object({
   vehiclesLastHour: z.int(),
   versions: deviceSchema.shape.versions.unwrap().nullable(),
   throttle: deviceSchema.shape.throttle.unwrap().nullable(),
+  dataEncrypted: z
+    .boolean()
+    .nullable()
+    .describe('the data partition is sealed to the unit’s key store; null: it does not say'),
   hotlists: z.array(z.object({ list: slugSchema, version: z.int(), stale: z.boolean() })),
   maintenance: z.object({ untilMs: timeMsSchema, by: slugSchema, note: z.string() }).nullable(),
   alarms: z.array(fleetAlarmSchema),

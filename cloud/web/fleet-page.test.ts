@@ -80,7 +80,7 @@ function writePast(world: TestCloud): void {
 }
 
 const SOON_QUIET = { fleet: fleetConfigSchema.parse({ neverHeardHours: 1 }) }
-const HOT = { device: { ...healthOf(1_750_000_000_000).device, temperatureC: 91 } }
+const HOT = { device: { ...healthOf(1_750_000_000_000).device, temperatureC: 91, dataEncrypted: false } }
 
 browserTest('a technician sees cameras and their past, acknowledges an alarm, and approves a unit that asks', () =>
   inCloud(async (world) => {
@@ -117,6 +117,7 @@ browserTest('a technician sees cameras and their past, acknowledges an alarm, an
         `${labels}`,
       )
       assert.ok(labels.length >= 6, `${labels}`)
+      assert.match(await text('.fleet-detail'), /elm-st-1data not encrypted/)
       await keepPicture(page, 'fleet')
 
       await page.fill('.alarm-card input', 'fan is ordered')

@@ -29,6 +29,7 @@ export function register(program: Command): void {
             figures: z.record(z.string(), z.number()),
             vehiclesThisHour: z.int(),
             vehiclesLastHour: z.int(),
+            dataEncrypted: z.boolean().nullable().optional(),
             hotlists: z.array(z.object({ list: z.string(), version: z.int(), stale: z.boolean() })),
             alarms: z.array(fleetAlarmSchema),
           }),
@@ -49,6 +50,8 @@ export function register(program: Command): void {
         figure(figures.temperature, (value) => `${Math.round(value)} °C`),
         figure(figures.diskFree, (value) => `${Math.round(100 * value)} %`),
         figure(figures.outboxRows, String),
+        // A cloud of before does not say.
+        one.dataEncrypted == null ? '' : one.dataEncrypted ? 'encrypted' : 'open',
         one.hotlists.map(({ list, version, stale }) => `${list} ${version}${stale ? ' stale' : ''}`).join(', '),
       ])
       const head = [
@@ -61,6 +64,7 @@ export function register(program: Command): void {
         'heat',
         'disk free',
         'waiting',
+        'data',
         'lists',
       ]
       process.stdout.write(table(head, rows))

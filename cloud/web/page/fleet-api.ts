@@ -16,6 +16,7 @@ const cameraSchema = z.object({
   versions: z
     .object({ software: z.string(), node: z.string(), system: z.string().optional(), image: z.string().optional() })
     .nullable(),
+  dataEncrypted: z.boolean().nullable(),
   hotlists: z.array(z.object({ list: z.string(), version: z.number(), stale: z.boolean() })),
   maintenance: z.object({ untilMs: z.number(), by: z.string(), note: z.string() }).nullable(),
   alarms: z.array(fleetAlarmSchema),

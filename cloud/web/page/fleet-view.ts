@@ -164,20 +164,15 @@ export function createFleetView(deps: FleetViewDeps): FleetView {
     const toMs = now?.nowMs ?? Date.now()
     const past = await api.history(deps.token(), one.camera, toMs - hours * HOUR_MS, toMs)
     if (one.camera !== selected) return
-    const { versions } = one
+    const { versions, dataEncrypted } = one
+    const data = dataEncrypted === null ? undefined : dataEncrypted ? 'data encrypted' : 'data not encrypted'
+    const software = versions === null ? undefined : `Candor ${versions.software}`
+    const facts = [software, versions?.node, versions?.system, versions?.image, data].filter(
+      (text) => text !== undefined,
+    )
     detail.replaceChildren(
       el('h2', {}, one.camera),
-      ...(versions === null
-        ? []
-        : [
-            el(
-              'p',
-              { class: 'note' },
-              [`Candor ${versions.software}`, versions.node, versions.system, versions.image]
-                .filter((text) => text !== undefined)
-                .join(' · '),
-            ),
-          ]),
+      ...(facts.length === 0 ? [] : [el('p', { class: 'note' }, facts.join(' · '))]),
       ...one.alarms.map(alarmCard),
       ...service(one),
       spanChoice(),
