@@ -17,7 +17,7 @@ import { cameraClientId, cameraUrn, partnerUrn } from '../shared/names.ts'
 import { PUBLIC_MODE, readFileIfThere, writeFileDurably } from '../shared/secret-file.ts'
 import { sha256Hex } from '../shared/signing.ts'
 import { MAX_CSR_CHARACTERS } from '../shared/wire/index.ts'
-import { type RotationStep, readRotation, takeStep } from './authority/rotation.ts'
+import { type Rotation, type RotationStep, readRotation, takeStep } from './authority/rotation.ts'
 
 export const AUTHORITY_FILES = {
   caKey: 'ca-key.pem',
@@ -37,6 +37,10 @@ export const SERVER_LIFETIME_MS = 90 * DAY_MS
 export const SERVER_RENEW_BEFORE_MS = 30 * DAY_MS
 /** Certificates are valid from a day before they are made: a camera without a clock battery may start behind. */
 export const BACKDATE_MS = DAY_MS
+/**
+ * A certificate is not made anew for less: in the authority's last weeks every new one ends with it, and would be due again at once.
+ */
+export const LEAST_GAIN_MS = DAY_MS
 export const MAX_HOSTNAMES = 32
 
 /** ECDSA on P-256 [FIPS 186-5]: taken by every TLS stack, also on the smallest camera. */
@@ -63,6 +67,10 @@ export interface Authority {
   readonly trustedPem: string
   /** Certificates of cameras issued before know another set of authorities; 0: there was never another. Milliseconds. */
   readonly trustedSinceMs: number
+  /** The authority's own end, and so of everything that it signs. */
+  readonly expiresAtMs: number
+  /** The last step to another authority as it stands on the disk now, which the cloud may not have taken up yet; null: never. */
+  lastStep(): Promise<Rotation['last']>
   readonly serverKeyPem: string
   readonly serverCertPem: string
   readonly serverExpiresAtMs: number
@@ -79,6 +87,8 @@ export interface Authority {
   requestKey(csrPem: string): Promise<string>
   /** A certificate for `camera` over the key of the request; the request's own names are ignored. Throws `bad_input`. */
   issueCamera(camera: string, csrPem: string): Promise<IssuedCertificate>
+  /** Would a camera whose certificate ends then have one for longer (LEAST_GAIN_MS) if it were issued now? */
+  outlastsCamera(expiresAtMs: number): boolean
 }
 
 export interface AuthorityDeps {
@@ -105,6 +115,8 @@ export async function openAuthority(deps: AuthorityDeps): Promise<Authority> {
     caPem: ca.certificate.toString('pem'),
     trustedPem,
     trustedSinceMs: rotation.last?.atMs ?? 0,
+    expiresAtMs: ca.certificate.notAfter.getTime(),
+    lastStep: async () => (await readRotation(folder)).last,
     get serverKeyPem() {
       return server.keyPem
     },
@@ -115,12 +127,12 @@ export async function openAuthority(deps: AuthorityDeps): Promise<Authority> {
       return expiryOf(server.certPem)
     },
     async renewServer() {
-      if (expiryOf(server.certPem) - clock.nowMs() >= SERVER_RENEW_BEFORE_MS) return false
+      if (!isDue(server.certPem, ca, clock)) return false
       server = await openCertificate(folder, ca, deps, SERVER)
       return true
     },
     async partner() {
-      if (partner === null || expiryOf(partner.certPem) - clock.nowMs() < SERVER_RENEW_BEFORE_MS)
+      if (partner === null || isDue(partner.certPem, ca, clock))
         partner = await openCertificate(folder, ca, deps, PARTNER)
       return partner
     },
@@ -149,6 +161,7 @@ export async function openAuthority(deps: AuthorityDeps): Promise<Authority> {
         expiresAtMs: certificate.notAfter.getTime(),
       }
     },
+    outlastsCamera: (expiresAtMs) => gains(expiresAtMs, CAMERA_LIFETIME_MS, ca, clock),
   }
 }
 
@@ -257,9 +270,22 @@ async function openCertificate(folder: string, ca: Ca, deps: AuthorityDeps, own:
   return { keyPem, certPem }
 }
 
+/** A certificate that outlives its authority would fail in the field on a day nobody expects. */
+const endOf = (lifetimeMs: number, ca: Ca, clock: Clock): number =>
+  Math.min(clock.nowMs() + lifetimeMs, ca.certificate.notAfter.getTime())
+
+const gains = (expiresAtMs: number, lifetimeMs: number, ca: Ca, clock: Clock): boolean =>
+  endOf(lifetimeMs, ca, clock) - expiresAtMs >= LEAST_GAIN_MS
+
+/** Of a certificate of the cloud's own. */
+function isDue(certPem: string, ca: Ca, clock: Clock): boolean {
+  const expiresAtMs = expiryOf(certPem)
+  return expiresAtMs - clock.nowMs() < SERVER_RENEW_BEFORE_MS && gains(expiresAtMs, SERVER_LIFETIME_MS, ca, clock)
+}
+
 const expiryOf = (certPem: string): number => new Date(new NodeCertificate(certPem).validTo).getTime()
 
-/** Issued by this authority, for this key, every host name covered, and not soon at its end. */
+/** Issued by this authority, for this key, every host name covered, and not due. */
 function stillGood(keyPem: string, certPem: string, ca: Ca, deps: AuthorityDeps): boolean {
   try {
     const certificate = new NodeCertificate(certPem)
@@ -270,7 +296,7 @@ function stillGood(keyPem: string, certPem: string, ca: Ca, deps: AuthorityDeps)
       covered &&
       certificate.checkPrivateKey(createPrivateKey(keyPem)) &&
       certificate.verify(createPublicKey(ca.certificate.toString('pem'))) &&
-      expiryOf(certPem) - deps.clock.nowMs() >= SERVER_RENEW_BEFORE_MS
+      !isDue(certPem, ca, deps.clock)
     )
   } catch {
     // Damaged files are made anew: the server's certificate holds nothing that could be lost.
@@ -288,13 +314,11 @@ interface Request {
 
 async function issue(ca: Ca, clock: Clock, request: Request): Promise<x509.X509Certificate> {
   const nowMs = clock.nowMs()
-  // A certificate that outlives its authority would fail in the field on a day nobody expects.
-  const expiresAtMs = Math.min(nowMs + request.lifetimeMs, ca.certificate.notAfter.getTime())
   return x509.X509CertificateGenerator.create({
     subject: [{ CN: [request.name] }],
     issuer: ca.certificate.subjectName,
     notBefore: new Date(nowMs - BACKDATE_MS),
-    notAfter: new Date(expiresAtMs),
+    notAfter: new Date(endOf(request.lifetimeMs, ca, clock)),
     signingAlgorithm: ALGORITHM,
     publicKey: request.publicKey,
     signingKey: ca.key,

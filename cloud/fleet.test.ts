@@ -18,6 +18,7 @@ import { openReceiver } from './webhooks/testing.ts'
 const HOT = { device: { temperatureC: 91 } }
 const RAISE_AFTER = 3
 const CLEAR_AFTER = 4
+const NEVER_HEARD_MS = DAY_MS
 
 const rowsOf = async (world: TestCloud) =>
   (await world.cloud.parts.fleet.history(CAMERA, 0, Number.MAX_SAFE_INTEGER)).reports.length
@@ -92,7 +93,67 @@ test('a camera that is silent for too long is quiet, from then on until it repor
     assert.equal(await open(), [])
   }))
 
-test('a camera that says that it is offline is quiet after some minutes, one that was never heard of never', () =>
+test('a camera that was approved and never heard of is quiet after a day, also over a restart, until it reports', () =>
+  inCloud(async (world) => {
+    const certified = await world.addCamera(CAMERA)
+    await world.addCamera('oak-st-2')
+    const approvedAtMs = world.clock.nowMs()
+    const all = async () =>
+      (await world.cloud.parts.fleet.alarms({ open: true, camera: null, limit: 10 }))
+        .map(({ cameraId, kind }) => `${cameraId} ${kind}`)
+        .sort()
+    const goTo = async (afterMs: number) => {
+      world.clock.advance(approvedAtMs + afterMs - world.clock.nowMs())
+      await world.cloud.parts.fleet.upkeep()
+    }
+    await world.cloud.parts.fleet.setMaintenance('oak-st-2', approvedAtMs + 30 * HOUR_MS, 'not mounted', 'tess')
+    await goTo(NEVER_HEARD_MS - MINUTE_MS)
+    assert.equal(await all(), [])
+    await goTo(NEVER_HEARD_MS + 1_000)
+    assert.equal(await all(), [`${CAMERA} quiet`])
+    const [alarm] = await world.cloud.parts.fleet.alarms({ open: true, camera: CAMERA, limit: 1 })
+    assert.is(alarm?.detail.neverHeard, true)
+    assert.ok(Number(alarm?.detail.silentMs) > NEVER_HEARD_MS)
+    assert.equal(
+      (await world.cloud.parts.fleet.cameras()).map(({ state }) => state),
+      ['alarm', 'serviced'],
+    )
+    world.clock.advance(30 * HOUR_MS - NEVER_HEARD_MS)
+    await world.restart()
+    await world.cloud.parts.fleet.upkeep()
+    assert.equal(await all(), [`${CAMERA} quiet`], 'the cloud has only begun to listen')
+    await goTo(30 * HOUR_MS + 6 * MINUTE_MS)
+    assert.equal(await all(), [`${CAMERA} quiet`, 'oak-st-2 quiet'])
+    await goTo(31 * HOUR_MS)
+    assert.is((await world.audited('camera.alarm_raised')).length, 2)
+
+    const camera = await world.connectCamera(CAMERA, certified)
+    for (let i = 0; i < CLEAR_AFTER; i++) {
+      world.clock.advance(INTERVAL_MS)
+      await publish(camera, topics.health(AGENCY, CAMERA), JSON.stringify(healthOf(world.clock.nowMs())))
+      await world.cloud.parts.fleet.settled()
+    }
+    assert.equal(await all(), ['oak-st-2 quiet'])
+    await world.cloud.parts.cameras.revoke('oak-st-2', 'tess')
+    await world.cloud.parts.fleet.upkeep()
+    assert.equal(await all(), [])
+  }))
+
+test('a unit that is put in the place of one never heard of has its own day', () =>
+  inCloud(async (world) => {
+    await world.addCamera(CAMERA)
+    world.clock.advance(NEVER_HEARD_MS - HOUR_MS)
+    await replaced(world)
+    world.clock.advance(2 * HOUR_MS)
+    const open = () => world.cloud.parts.fleet.alarms({ open: true, camera: null, limit: 10 })
+    await world.cloud.parts.fleet.upkeep()
+    assert.equal(await open(), [])
+    world.clock.advance(NEVER_HEARD_MS)
+    await world.cloud.parts.fleet.upkeep()
+    assert.is((await open()).length, 1)
+  }))
+
+test('a camera that says that it is offline is quiet after some minutes', () =>
   inCloud(async (world) => {
     const { camera, open } = await withCamera(world)
     await world.addCamera('oak-st-2')
@@ -229,7 +290,7 @@ test('an alarm is acknowledged once, with a note, and stays open; the past of a 
     const { report, open } = await withCamera(world)
     const token = await world.addPerson('tess', ['camera-technician'], [])
     const call = callerOf(world.cloud)
-    for (let i = 0; i < RAISE_AFTER; i++) await report(HOT)
+    for (let i = 0; i < RAISE_AFTER; i++) await report({ device: { ...HOT.device, dataEncrypted: false } })
     const listed = await call('GET', '/api/v1/camera-alarms', { token })
     const [alarm] = listed.json.alarms as FleetAlarm[]
     const acknowledge = (note: string, alarmId = alarm?.alarmId) =>
@@ -246,6 +307,7 @@ test('an alarm is acknowledged once, with a note, and stays open; the past of a 
 
     const view = await call('GET', '/api/v1/fleet', { token })
     const [camera] = view.json.cameras
+    assert.is(camera.dataEncrypted, false)
     assert.equal([camera.state, camera.figures.temperature, camera.alarms[0].acknowledged.by], ['alarm', 91, 'tess'])
     const past = await call('GET', `/api/v1/cameras/${CAMERA}/history`, { token })
     assert.is(past.status, 200)

@@ -35,6 +35,8 @@ export interface FleetCamera {
   vehiclesLastHour: number
   versions: NonNullable<Device['versions']> | null
   throttle: NonNullable<Device['throttle']> | null
+  /** Is its data partition sealed to its key store? Null: it does not say. */
+  dataEncrypted: boolean | null
   hotlists: { list: string; version: number; stale: boolean }[]
   maintenance: { untilMs: number; by: string; note: string } | null
   alarms: FleetAlarm[]
@@ -65,7 +67,7 @@ export interface Fleet {
 
 export interface FleetDeps extends Omit<AlarmsDeps, 'keptDays'> {
   config: FleetConfig
-  cameras: Pick<Cameras, 'isRegistered' | 'list' | 'onRevoked'>
+  cameras: Pick<Cameras, 'isRegistered' | 'list' | 'onRevoked' | 'certificatesInUse'>
   /** Claims that a second key has used. */
   misusedClaims: () => Promise<{ camera: string; misuses: number }[]>
   log: Log
@@ -211,6 +213,7 @@ export async function createFleet(deps: FleetDeps): Promise<Fleet> {
           vehiclesLastHour: lastHour.get(camera) ?? 0,
           versions: latest?.health.device?.versions ?? null,
           throttle: latest?.health.device?.throttle ?? null,
+          dataEncrypted: latest?.health.device?.dataEncrypted ?? null,
           hotlists: (latest?.health.hotlists ?? []).map(({ list, version, stale }) => ({ list, version, stale })),
           maintenance:
             isServiced && maintenance !== null
@@ -281,6 +284,8 @@ export async function createFleet(deps: FleetDeps): Promise<Fleet> {
             if (watched.open.size === 0) fleet.delete(watched.camera)
           }
         }
+        for (const { camera, issuedAtMs } of deps.cameras.certificatesInUse())
+          await watching.judgeUnheard(of(camera), issuedAtMs, startedAtMs, nowMs)
         revoked.clear()
         countOpen()
         await alarms.tell()

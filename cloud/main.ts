@@ -18,6 +18,7 @@ import { createApi } from './api/api.ts'
 import { openAudit } from './audit/log.ts'
 import { purgeAudit } from './audit/purge.ts'
 import { createWitnesses } from './audit/witnesses.ts'
+import { createAuthorityWatch } from './authority/watch.ts'
 import { openAuthority } from './authority.ts'
 import { createBackupUpkeep } from './backup/upkeep.ts'
 import { type Broker, isOwnStatus, openBroker } from './broker.ts'
@@ -212,6 +213,10 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       publish: (...args) => broker.publish(...args),
       isConnected: (clientId) => broker.isConnected(clientId),
     })
+    const authorityWatch = createAuthorityWatch({
+      ...{ database, authority, cameras, audit, clock, log, onState: metrics.authority },
+      queue: (notices) => webhooks.queueNotices(notices),
+    })
     const rollOuts = createRollOuts({
       ...{ database, agency, cameras, audit, clock, newId, newSecret, log, signer: keys.lists },
       ...{ releasesFolder: paths.releasesFolder, onHalted: metrics.rollOutsHalted },
@@ -286,10 +291,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     closing.unshift(() => sharing.close())
 
     const parts: CloudParts = {
-      ...{ agency, clock, newId, log, database, authority },
-      keys,
-      keyRotation,
-      audit,
+      ...{ agency, clock, newId, log, database, authority, authorityWatch },
+      ...{ keys, keyRotation, audit },
       witnesses: createWitnesses({ database, audit, agency, clock }),
       auditFiles: { database: paths.databaseFile, head: paths.auditHeadFile },
       ...login,
@@ -299,20 +302,9 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
       listMappings: createListMappings({ database, clock }),
       suppressions,
       policy,
-      usage,
-      review,
-      transparency,
-      sightings,
-      search,
-      alerts,
-      holds,
-      webhooks,
-      alertRules,
-      outcomes,
-      quarantine,
-      sharing,
-      broker,
-      metrics,
+      ...{ usage, review, transparency, sightings, search },
+      ...{ alerts, holds, webhooks, alertRules, outcomes },
+      ...{ quarantine, sharing, broker, metrics },
       mqttPort: () => portOf(broker.mqttServer),
       firstRun: createFirstRun({ file: paths.setupCodeFile, accounts, newSecret }),
     }
@@ -353,6 +345,7 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
           enrolment: enrolment.upkeep,
           fleet: fleet.upkeep,
           renewals: renewals.upkeep,
+          authority: authorityWatch.upkeep,
           rollOuts: rollOuts.upkeep,
           releases: rollOuts.releases.upkeep,
           review: review.upkeep,

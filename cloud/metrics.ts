@@ -1,6 +1,7 @@
 /** Prometheus metrics of the cloud: made here, counted by the parts through small functions, served at /metrics. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { ALARM_KINDS, type AlarmKind } from '../shared/wire/index.ts'
+import type { AuthorityState } from './authority/watch.ts'
 import type { Denial } from './denials.ts'
 import type { IngestCounters } from './ingest.ts'
 import type { PurgeClass } from './purge-receipt.ts'
@@ -34,6 +35,7 @@ export interface Metrics {
   rollOutsHalted(rollOuts: number): void
   /** When the server's certificate runs out, milliseconds since 1970 UTC. */
   serverCertificate(expiresAtMs: number): void
+  authority(state: AuthorityState): void
   /** The text that Prometheus reads, with its content type. */
   render(): Promise<{ contentType: string; text: string }>
 }
@@ -85,6 +87,21 @@ export function createMetrics(): Metrics {
   const certificateExpiry = new Gauge({
     name: 'candor_server_certificate_expires_seconds',
     help: 'when the certificate of broker and page runs out, seconds since 1970 UTC; it is renewed 30 days before',
+    registers,
+  })
+  const authorityExpiry = new Gauge({
+    name: 'candor_authority_expires_seconds',
+    help: 'when the certificate authority itself runs out, seconds since 1970 UTC; nothing renews it: it is replaced by a rotation',
+    registers,
+  })
+  const rotationStalled = new Gauge({
+    name: 'candor_authority_rotation_stalled',
+    help: '1: a rotation of the authority is not over two weeks after its last step',
+    registers,
+  })
+  const authorityBehind = new Gauge({
+    name: 'candor_authority_cameras_behind',
+    help: 'cameras that have not followed the last step of a rotation of the authority',
     registers,
   })
   const expiring = new Gauge({
@@ -165,6 +182,11 @@ export function createMetrics(): Metrics {
     claimAlarms: (alarms) => claimAlarms.set(alarms),
     rollOutsHalted: (rollOuts) => halted.set(rollOuts),
     serverCertificate: (expiresAtMs) => certificateExpiry.set(expiresAtMs / 1_000),
+    authority({ expiresAtMs, rotation }) {
+      authorityExpiry.set(expiresAtMs / 1_000)
+      rotationStalled.set(rotation?.stalled === true ? 1 : 0)
+      authorityBehind.set(rotation?.behind ?? 0)
+    },
     render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   }
 }

@@ -11,6 +11,7 @@ import type { AlertRules } from './alerts/rules.ts'
 import type { Alerts } from './alerts.ts'
 import type { Audit } from './audit/log.ts'
 import type { Witnesses } from './audit/witnesses.ts'
+import type { AuthorityWatch } from './authority/watch.ts'
 import type { Authority } from './authority.ts'
 import type { Broker } from './broker.ts'
 import type { Cameras } from './cameras.ts'
@@ -45,6 +46,7 @@ export interface CloudParts {
   readonly log: Log
   readonly database: Database
   readonly authority: Authority
+  readonly authorityWatch: AuthorityWatch
   readonly keys: Keys
   readonly keyRotation: KeyRotation
   readonly audit: Audit

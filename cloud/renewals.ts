@@ -38,7 +38,7 @@ export interface Renewals {
 export interface RenewalsDeps {
   agency: string
   cameras: Pick<Cameras, 'certificatesInUse' | 'certificateOf' | 'renew'>
-  authority: Pick<Authority, 'requestKey' | 'trustedPem' | 'trustedSinceMs'>
+  authority: Pick<Authority, 'requestKey' | 'trustedPem' | 'trustedSinceMs' | 'outlastsCamera'>
   signer: Signer
   audit: Pick<Audit, 'append'>
   publish: (topic: string, payload: Buffer, options: { qos: 0 | 1; retain: boolean }) => Promise<void>
@@ -49,10 +49,10 @@ export interface RenewalsDeps {
   log: Log
 }
 
-/** The smallest number of days within which it ends, of those that alarm; 0: it has ended; null: later. */
-export function expiryAlarm(leftMs: number): number | null {
+/** The smallest number of days within which it ends, of those that alarm (most first); 0: it has ended; null: later. */
+export function expiryAlarm(leftMs: number, alarmDays: readonly number[] = EXPIRY_ALARM_DAYS): number | null {
   if (leftMs <= 0) return 0
-  return [...EXPIRY_ALARM_DAYS].reverse().find((days) => leftMs <= days * DAY_MS) ?? null
+  return [...alarmDays].reverse().find((days) => leftMs <= days * DAY_MS) ?? null
 }
 
 export function createRenewals(deps: RenewalsDeps): Renewals {
@@ -64,7 +64,8 @@ export function createRenewals(deps: RenewalsDeps): Renewals {
   const alarmed = new Map<string, number>()
 
   const isDue = ({ expiresAtMs, issuedAtMs }: { expiresAtMs: number; issuedAtMs: number }) =>
-    expiresAtMs - clock.nowMs() <= RENEW_BEFORE_MS || issuedAtMs < authority.trustedSinceMs
+    issuedAtMs < authority.trustedSinceMs ||
+    (expiresAtMs - clock.nowMs() <= RENEW_BEFORE_MS && authority.outlastsCamera(expiresAtMs))
   const isSoonAfter = (times: Map<string, number>, camera: string, intervalMs: number) =>
     clock.monotonicMs() - (times.get(camera) ?? Number.NEGATIVE_INFINITY) < intervalMs
 

@@ -1,18 +1,22 @@
 /**
  * Does the broker take this camera? TLS by the pinned authority and, where asked, a greeting in MQTT 3.1.1 with the camera's own name, which
- * is all that shows whether its certificate is accepted. Written out: 20 bytes there and 4 back. Called by checks.ts.
+ * is all that shows whether its certificate is accepted. Certificate and authority are those that the camera itself would use now, which may
+ * be newer than what it was enrolled with. Written out: 20 bytes there and 4 back. Called by checks.ts.
  */
-import { readFile } from 'node:fs/promises'
 import type { TLSSocket } from 'node:tls'
 import type { Clock } from '../shared/clock.ts'
 import { SECOND_MS } from '../shared/clock.ts'
-import { AppError } from '../shared/errors.ts'
+import { AppError, toAppError } from '../shared/errors.ts'
+import { silentLog } from '../shared/log.ts'
+import { type OwnIdentity, seenIdentities } from './identity.ts'
 import { openTls, serverProblem, untrusted } from './server-trust.ts'
 
 export interface BrokerCheckOptions {
   broker: { url: string; caFile: string; certificateFile: string; keyFile: string }
   agency: string
   cameraId: string
+  /** Of the camera, where what it was given since its enrolment lies. */
+  dataFolder: string
   clock: Clock
   /** Whether the certificate's dates can be held against the unit's clock. */
   isClockTrusted: boolean
@@ -36,19 +40,40 @@ const REFUSALS: Readonly<Record<number, string>> = {
 const [CONNECT, CONNACK, DISCONNECT] = [0x10, 0x20, 0xe0]
 const KEEP_ALIVE_SECONDS = 10
 
-/** Says what it found. Throws `unauthenticated`, `forbidden` or `unavailable`. */
-export async function openAndGreet(options: BrokerCheckOptions): Promise<string> {
+/**
+ * Says what it found; `isChecked` false: that what this process can see of the camera does not do, and what the camera itself has may. Throws
+ * `unauthenticated`, `forbidden` or `unavailable`.
+ */
+export async function openAndGreet(options: BrokerCheckOptions): Promise<{ isChecked: boolean; detail: string }> {
+  const { identities, hidden } = await seenIdentities({ ...options, log: silentLog })
+  let refusal: unknown
+  // As the camera does: the newest may be one that the cloud knows nothing of.
+  for (const own of identities) {
+    try {
+      return { isChecked: true, detail: await tryWith(own, options) }
+    } catch (thrown) {
+      const { code } = toAppError(thrown)
+      if (code !== 'unauthenticated' && code !== 'forbidden') throw thrown
+      refusal ??= thrown
+    }
+  }
+  if (hidden === null) throw refusal
+  const { message } = toAppError(refusal)
+  return {
+    isChecked: false,
+    detail: `not checked: by what the unit was enrolled with, ${message}; whether the camera has a newer certificate cannot be seen from here (${hidden})`,
+  }
+}
+
+async function tryWith({ caPem, certificatePem, keyPem }: OwnIdentity, options: BrokerCheckOptions): Promise<string> {
   const { broker, agency, cameraId, clock } = options
-  const [caPem, certificatePem, keyPem] = await Promise.all(
-    [broker.caFile, broker.certificateFile, broker.keyFile].map((file) => readFile(file, 'utf8')),
-  )
   const url = new URL(broker.url)
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const port = url.port === '' ? 8_883 : Number(url.port)
-  const { socket, certificate } = await openTls({ host, port }, { key: keyPem ?? '', cert: certificatePem ?? '' })
+  const { socket, certificate } = await openTls({ host, port }, { key: keyPem, cert: certificatePem })
   try {
     const atMs = options.isClockTrusted ? clock.nowMs() : null
-    const problem = serverProblem(certificate, { caPem: caPem ?? '', host, atMs })
+    const problem = serverProblem(certificate, { caPem, host, atMs })
     if (problem !== null) throw untrusted(problem)
     if (!options.asCamera) return `${host}:${port} is the agency’s`
     await greet(socket, `${agency}.${cameraId}`, clock)

@@ -6,12 +6,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { RotationStep } from '../cloud/authority/rotation.ts'
+import { rotateAuthority } from '../cloud/authority.ts'
 import { AGENCY, inCloud, type TestCloud } from '../cloud/testing.ts'
 import { enrol } from '../scripts/trial/link-testing.ts'
+import { keyDigest, newCameraRequest } from '../shared/certificate-request.ts'
 import { systemClock } from '../shared/clock.ts'
+import { silentLog } from '../shared/log.ts'
 import { openDatabase } from '../shared/sqlite.ts'
 import { checkBroker, checkClock, checkDisk, checkLink, checkLists, checkTemperature, MOST_DEGREES } from './checks.ts'
 import { openListTables } from './hotlist/tables.ts'
+import { createIdentity } from './identity.ts'
 import { newPageCertificate } from './setup/certificate.ts'
 
 async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
@@ -28,10 +33,14 @@ const brokerOf = (folder: string, url: string) => ({
   keyFile: join(folder, 'key.pem'),
 })
 
-const check = (folder: string, url: string, change: { cameraId?: string; asCamera?: boolean } = {}) =>
+const check = (
+  folder: string,
+  url: string,
+  change: { cameraId?: string; asCamera?: boolean; dataFolder?: string } = {},
+) =>
   checkBroker({
     ...{ broker: brokerOf(folder, url), agency: AGENCY, cameraId: 'north', clock: systemClock },
-    ...{ isClockTrusted: true, asCamera: true, ...change },
+    ...{ dataFolder: join(folder, 'data'), isClockTrusted: true, asCamera: true, ...change },
   })
 
 const urlOf = (cloud: TestCloud) => `mqtts://localhost:${cloud.cloud.mqttPort}`
@@ -55,6 +64,71 @@ test('a camera that was revoked is told so, unless only the server is looked at'
     assert.is(found.ok, false)
     const server = await check(folder, urlOf(cloud), { asCamera: false })
     assert.match(server.detail, /is the agency’s/)
+  })
+})
+
+/** A certificate over a new key that has taken over, stored as the camera stores it. */
+async function renew(cloud: TestCloud, folder: string): Promise<void> {
+  const { cameras, authority } = cloud.cloud.parts
+  const { keyPem, csrPem } = newCameraRequest('north')
+  await cameras.renew('north', csrPem)
+  const { certPem } = (await cameras.certificateOf('north', keyDigest(keyPem))) ?? { certPem: '' }
+  await (await cloud.connectCamera('north', { key: keyPem, cert: certPem })).endAsync()
+  mkdirSync(join(folder, 'data'), { recursive: true })
+  await createIdentity({
+    ...{ agency: AGENCY, cameraId: 'north', dataFolder: join(folder, 'data'), broker: brokerOf(folder, '') },
+    log: silentLog,
+  }).take({ keyPem, certificatePem: certPem, caPem: authority.trustedPem })
+}
+
+test('after a renewal it is the new certificate that the broker is asked with; where that cannot be seen, nothing is said', async () => {
+  await inCloud(async (cloud) => {
+    const folder = await enrol(cloud, 'north')
+    await renew(cloud, folder)
+    const own = await check(folder, urlOf(cloud))
+    assert.equal([own.ok, own.detail], [true, `localhost:${cloud.cloud.mqttPort} takes this camera`])
+    // A folder that this process may not look into: not that there is none.
+    const dataFolder = join(folder, 'key.pem')
+    const hidden = await check(folder, urlOf(cloud), { dataFolder })
+    assert.is(hidden.ok, null)
+    assert.match(hidden.detail, /^not checked: by what the unit was enrolled with, .*cannot be seen from here.*ENOTDIR/)
+    assert.is((await check(folder, urlOf(cloud), { dataFolder, asCamera: false })).ok, true)
+    await cloud.cloud.parts.cameras.revoke('north', 'ada')
+    assert.is((await check(folder, urlOf(cloud))).ok, false, 'one that is revoked is told so')
+  })
+})
+
+test('a newer certificate that the cloud knows nothing of does not hide that the camera is taken', async () => {
+  await inCloud(async (cloud) => {
+    const folder = await enrol(cloud, 'north')
+    await renew(cloud, folder)
+    // As from a backup of before the renewal.
+    cloud.sql('DELETE FROM camera_certificates WHERE takes_over = 0 AND revoked_at_ms IS NULL')
+    cloud.sql('UPDATE camera_certificates SET revoked_at_ms = NULL, takes_over = 0 WHERE rowid = 1')
+    await cloud.restart()
+    assert.is((await check(folder, urlOf(cloud))).ok, true)
+  })
+})
+
+test('after a change of the authority the broker is looked at by the one that the camera was given', async () => {
+  await inCloud(async (cloud) => {
+    const folder = await enrol(cloud, 'north')
+    const step = (name: RotationStep) =>
+      rotateAuthority(name, join(cloud.folder, 'data', 'authority'), AGENCY, cloud.clock)
+    await step('prepare')
+    await cloud.restart()
+    await renew(cloud, folder)
+    await step('switch')
+    await cloud.restart()
+    for (const asCamera of [false, true]) {
+      const found = await check(folder, urlOf(cloud), { asCamera })
+      assert.is(found.ok, true, found.detail)
+      const hidden = await check(folder, urlOf(cloud), { asCamera, dataFolder: join(folder, 'key.pem') })
+      assert.is(hidden.ok, null)
+      assert.match(hidden.detail, /^not checked: .*not signed by the authority/)
+    }
+    const none = await check(folder, 'mqtts://127.0.0.1:1', { dataFolder: join(folder, 'key.pem') })
+    assert.is(none.ok, false, 'whoever does not answer does so whatever the certificate')
   })
 })
 

@@ -11,10 +11,13 @@ import { type BrokerCheckOptions, openAndGreet } from './broker-check.ts'
 
 export interface Finding {
   name: string
-  ok: boolean
+  /** null: it could not be checked, and `detail` says why. */
+  ok: boolean | null
   detail: string
   /** What to do where it is not ok. */
   hint: string | null
+  /** The same for machines, where a sentence would have to be taken apart. */
+  values?: Record<string, unknown>
 }
 
 /** Less free space than this cannot hold a day of the reference city's crops, bytes. */
@@ -73,7 +76,9 @@ export function checkLink(interfaces = networkInterfaces()): Finding {
 /** Never throws: what is wrong is the finding. */
 export async function checkBroker(options: BrokerCheckOptions): Promise<Finding> {
   try {
-    return { name: 'broker', ok: true, detail: await openAndGreet(options), hint: null }
+    const { isChecked, detail } = await openAndGreet(options)
+    const hint = isChecked ? null : 'start the camera and see whether it connects: `candor camera list`'
+    return { name: 'broker', ok: isChecked ? true : null, detail, hint }
   } catch (thrown) {
     const { code, message, hint } = toAppError(thrown)
     const what = code === 'unavailable' ? 'is the way to it open? TCP, the port of broker.url' : hint

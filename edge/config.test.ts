@@ -10,7 +10,14 @@ import { AppError } from '../shared/errors.ts'
 import { newSealingKeyPem } from '../shared/sealing.ts'
 import { newSigningKeyPem } from '../shared/signing.ts'
 import { MAX_RETENTION_DAYS } from '../shared/wire/index.ts'
-import { edgeConfigSchema, loadEdgeConfig, MAX_LIST_KEYS, MIN_OUTBOX_BYTES, readListKeys } from './config.ts'
+import {
+  edgeConfigSchema,
+  loadEdgeConfig,
+  MAX_LIST_KEYS,
+  MIN_OUTBOX_BYTES,
+  readListKeys,
+  stateFolderBeside,
+} from './config.ts'
 
 const LEAST = {
   agency: 'springfield',
@@ -288,6 +295,13 @@ test('one to the most list keys are read, none or one more are refused, and so i
     writeFileSync(file, '-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n')
     assert.match(messageOf(() => readListKeys(file)) ?? '', /public key/)
   })
+})
+
+test('programs beside the camera find where systemd keeps its state, for one camera and for several on a machine', () => {
+  assert.equal(
+    ['/etc/candor-edge', '/etc/candor-edge/east', '/etc/candor-edge-2', '/srv/north'].map(stateFolderBeside),
+    ['/var/lib/candor-edge', '/var/lib/candor-edge/east', null, null],
+  )
 })
 
 test.run()

@@ -4,7 +4,7 @@
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { accessSync, constants, readFileSync, statSync } from 'node:fs'
-import { dirname, isAbsolute, join } from 'node:path'
+import { dirname, isAbsolute, join, relative } from 'node:path'
 import { z } from 'zod'
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../shared/clock.ts'
 import { loadConfig } from '../shared/config.ts'
@@ -134,6 +134,17 @@ export const edgeConfigSchema = z.strictObject({
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 })
 export type EdgeConfig = z.infer<typeof edgeConfigSchema>
+
+const [UNIT_FOLDER, UNIT_STATE_FOLDER] = ['/etc/candor-edge', '/var/lib/candor-edge']
+
+/**
+ * systemd's StateDirectory of the camera whose configuration lies in `folder`, for programs beside it, which are not told (candor-edge.service,
+ * candor-edge@.service). null: not a folder of theirs.
+ */
+export function stateFolderBeside(folder: string): string | null {
+  const below = relative(UNIT_FOLDER, folder)
+  return isAbsolute(below) || below.startsWith('..') ? null : join(UNIT_STATE_FOLDER, below)
+}
 
 /** Reads `file`, resolves its paths and checks the files it names. Throws `configuration`. */
 export function loadEdgeConfig(

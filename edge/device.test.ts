@@ -9,6 +9,7 @@ import {
   type Ask,
   createDeviceWatch,
   type DevicePaths,
+  dataEncrypted,
   OFFSET_INTERVAL_MS,
   parseChronyTracking,
   parseMemory,
@@ -33,7 +34,7 @@ async function inFolder(work: (world: World) => Promise<void>): Promise<void> {
   const at = (name: string) => join(folder, name)
   const paths = {
     ...{ thermal: at('thermal'), throttled: at('throttled'), hwmon: at('hwmon') },
-    ...{ memory: at('meminfo'), osRelease: at('os-release') },
+    ...{ memory: at('meminfo'), osRelease: at('os-release'), data: at('data.json') },
   }
   const write = (name: string, text: string) => {
     mkdirSync(join(folder, name, '..'), { recursive: true })
@@ -56,11 +57,13 @@ test('a Raspberry Pi is read: heat, power, memory, disk, system', () =>
     write('throttled', '50001\n')
     write('meminfo', 'MemTotal:        3884360 kB\nMemFree:          100 kB\nMemAvailable:    1000 kB\n')
     write('os-release', 'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nIMAGE_VERSION=7\n')
+    write('data.json', '{"encrypted": false}\n')
     const watch = createDeviceWatch({ dataFolder: folder, versions: VERSIONS, clock, paths, ask: silent })
     assert.is(watch.latest, null)
     await watch.look()
     const device = deviceSchema.parse(watch.latest)
     assert.is(device.temperatureC, 61.234)
+    assert.is(device.dataEncrypted, false)
     assert.equal(device.throttle, {
       now: { ...NONE, underVoltage: true },
       sinceBoot: { ...NONE, underVoltage: true, throttled: true },
@@ -69,6 +72,20 @@ test('a Raspberry Pi is read: heat, power, memory, disk, system', () =>
     assert.ok((device.disk?.totalBytes ?? 0) >= (device.disk?.freeBytes ?? 0) && (device.disk?.freeBytes ?? 0) > 0)
     assert.equal(device.versions, { ...VERSIONS, system: 'Debian GNU/Linux 13 (trixie)', image: '7' })
     assert.is(device.clockOffsetMs, undefined)
+  }))
+
+test('whether the data is encrypted is said by a unit from an image alone, and by nothing that is half written', () =>
+  inFolder(async ({ paths, write }) => {
+    assert.is(await dataEncrypted(paths.data), null)
+    for (const [text, said] of [
+      ['{"encrypted": true}\n', true],
+      ['{"encrypted": false}\n', false],
+      ['{"encrypted": tr', null],
+      ['', null],
+    ] as const) {
+      write('data.json', text)
+      assert.is(await dataEncrypted(paths.data), said, text)
+    }
   }))
 
 test('what a machine does not tell is left out', () =>

@@ -25,6 +25,8 @@ export interface DevicePaths {
   hwmon: string
   memory: string
   osRelease: string
+  /** Written at each start of a unit that was made from an image (scripts/unit-image). */
+  data: string
 }
 
 export const SYSTEM_PATHS: DevicePaths = {
@@ -33,6 +35,7 @@ export const SYSTEM_PATHS: DevicePaths = {
   hwmon: '/sys/class/hwmon',
   memory: '/proc/meminfo',
   osRelease: '/etc/os-release',
+  data: '/run/candor-unit/data.json',
 }
 
 /** Output of a program; null: it is not there, failed, or took too long. */
@@ -65,6 +68,7 @@ export function createDeviceWatch(deps: DeviceDeps): DeviceWatch {
   let latest: Device | null = null
   let offset: { ms: number | null; askedAtMs: number } | null = null
   let system: { system?: string; image?: string } | null = null
+  let encrypted: boolean | null = null
 
   async function offsetMs(): Promise<number | null> {
     const nowMs = clock.monotonicMs()
@@ -80,6 +84,7 @@ export function createDeviceWatch(deps: DeviceDeps): DeviceWatch {
     },
     async look() {
       system ??= parseOsRelease((await textOf(paths.osRelease)) ?? '')
+      encrypted ??= await dataEncrypted(paths.data)
       const [temperatureC, throttle, disk, memory, clockOffsetMs] = await Promise.all([
         hottest(paths.thermal),
         throttleOf(paths),
@@ -92,6 +97,7 @@ export function createDeviceWatch(deps: DeviceDeps): DeviceWatch {
         ...(throttle === null ? {} : { throttle }),
         ...(disk === null ? {} : { disk }),
         ...(memory === null ? {} : { memory }),
+        ...(encrypted === null ? {} : { dataEncrypted: encrypted }),
         ...(clockOffsetMs === null ? {} : { clockOffsetMs }),
         versions: { ...deps.versions, ...system },
       }
@@ -100,6 +106,12 @@ export function createDeviceWatch(deps: DeviceDeps): DeviceWatch {
 }
 
 const textOf = (file: string) => readFile(file, 'utf8').catch(() => null)
+
+/** Is what the unit keeps sealed to its key store? null: it was not made from an image. */
+export async function dataEncrypted(file = SYSTEM_PATHS.data): Promise<boolean | null> {
+  const found = /^\{"encrypted": ?(true|false)\}\s*$/.exec((await textOf(file)) ?? '')?.[1]
+  return found === undefined ? null : found === 'true'
+}
 
 async function entriesOf(folder: string, prefix: string): Promise<string[]> {
   const names = await readdir(folder).catch(() => [])

@@ -1,7 +1,7 @@
 /**
  * By what the camera shows who it is: the files that it was enrolled with, or the newer ones that it has been given since. Those are one
  * file in the data folder, so that key and certificate change together whatever happens, and the folder of the configuration may be
- * read-only. Called by the uplink at each connection.
+ * read-only. Called by the uplink at each connection, and by the check of the broker.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
@@ -53,38 +53,61 @@ export function identityProblem(own: OwnIdentity, urn: string): string | null {
 const issuedAtMs = ({ certificatePem }: OwnIdentity) =>
   new Date(new X509Certificate(certificatePem).validFrom).getTime()
 
-export function createIdentity({ agency, cameraId, dataFolder, broker, log }: IdentityDeps): Identity {
+async function enrolled({ broker }: Pick<IdentityDeps, 'broker'>): Promise<OwnIdentity> {
+  const [caPem, certificatePem, keyPem] = await Promise.all(
+    [broker.caFile, broker.certificateFile, broker.keyFile].map((path) => readFile(path, 'utf8')),
+  )
+  return { caPem: caPem ?? '', certificatePem: certificatePem ?? '', keyPem: keyPem ?? '' }
+}
+
+/** null: there is none, or it is of no use. Throws `unavailable` where this process may not know. */
+async function renewed({ agency, cameraId, dataFolder, log }: IdentityDeps): Promise<OwnIdentity | null> {
   const file = join(dataFolder, IDENTITY_FILE)
-  const urn = cameraUrn(agency, cameraId)
+  const text = await readFileIfThere(file)
+  if (text === null) return null
+  const [keyPem = '', certificatePem = '', ...authorities] =
+    text.match(/-----BEGIN [A-Z ]+-----[^-]+-----END [A-Z ]+-----\n?/g) ?? []
+  const own = { keyPem, certificatePem, caPem: authorities.join('') }
+  const problem = identityProblem(own, cameraUrn(agency, cameraId))
+  if (problem === null) return own
+  log.warn('identity_not_used', { path: file, reason: problem })
+  return null
+}
+
+/** In the order in which the camera tries them: the one that was issued last goes first. */
+function inTurn(first: OwnIdentity, second: OwnIdentity | null, urn: string): readonly OwnIdentity[] {
+  if (second === null) return [first]
+  // A camera that was enrolled anew has the newer one in its folder.
+  const isSecondNewer = identityProblem(first, urn) !== null || issuedAtMs(second) >= issuedAtMs(first)
+  return isSecondNewer ? [second, first] : [first, second]
+}
+
+/**
+ * The same for another process of the unit, which may not be let into the data folder: `hidden` says why it cannot know whether the camera has
+ * been given a newer one. Throws as `readFile` does where the enrolled files are missing.
+ */
+export async function seenIdentities(
+  deps: IdentityDeps,
+): Promise<{ identities: readonly OwnIdentity[]; hidden: string | null }> {
+  const first = await enrolled(deps)
+  try {
+    const identities = inTurn(first, await renewed(deps), cameraUrn(deps.agency, deps.cameraId))
+    return { identities, hidden: null }
+  } catch (thrown) {
+    return { identities: [first], hidden: toAppError(thrown).message }
+  }
+}
+
+export function createIdentity(deps: IdentityDeps): Identity {
+  const file = join(deps.dataFolder, IDENTITY_FILE)
+  const urn = cameraUrn(deps.agency, deps.cameraId)
   let refusals = 0
-
-  async function enrolled(): Promise<OwnIdentity> {
-    const [caPem, certificatePem, keyPem] = await Promise.all(
-      [broker.caFile, broker.certificateFile, broker.keyFile].map((path) => readFile(path, 'utf8')),
-    )
-    return { caPem: caPem ?? '', certificatePem: certificatePem ?? '', keyPem: keyPem ?? '' }
-  }
-
-  /** null: there is none, or it is of no use. */
-  async function renewed(): Promise<OwnIdentity | null> {
-    const text = await readFileIfThere(file)
-    if (text === null) return null
-    const [keyPem = '', certificatePem = '', ...authorities] =
-      text.match(/-----BEGIN [A-Z ]+-----[^-]+-----END [A-Z ]+-----\n?/g) ?? []
-    const own = { keyPem, certificatePem, caPem: authorities.join('') }
-    const problem = identityProblem(own, urn)
-    if (problem === null) return own
-    log.warn('identity_not_used', { path: file, reason: problem })
-    return null
-  }
 
   return {
     async load() {
-      const [first, second] = [await enrolled(), await renewed()]
-      if (second === null) return first
-      // A camera that was enrolled anew has the newer one in its folder.
-      const isSecondNewer = identityProblem(first, urn) !== null || issuedAtMs(second) >= issuedAtMs(first)
-      return isSecondNewer === (refusals % 2 === 0) ? second : first
+      const first = await enrolled(deps)
+      const all = inTurn(first, await renewed(deps), urn)
+      return all[refusals % all.length] ?? first
     },
     refused() {
       refusals += 1

@@ -9,7 +9,7 @@ import { AppError, describeError, EXIT, toAppError } from '../shared/errors.ts'
 import { type NewId, newId, type Random, random } from '../shared/ids.ts'
 import { createLog, type Log } from '../shared/log.ts'
 import { createSealer } from '../shared/sealing.ts'
-import { openDatabase, type SqliteDatabase, toStorageError } from '../shared/sqlite.ts'
+import { openDatabase } from '../shared/sqlite.ts'
 import { createSystemd } from '../shared/systemd.ts'
 import { CONFIGURE, UPDATE } from '../shared/topics.ts'
 import { softwareVersion } from '../shared/version.ts'
@@ -19,6 +19,7 @@ import type { CaptureSource } from './capture/types.ts'
 import { openClockState, systemClockIsSynced } from './clock-state.ts'
 import { type EdgeConfig, loadEdgeConfig, readEnrolledKeys } from './config.ts'
 import { createDeviceWatch } from './device.ts'
+import { lockFolder } from './folder-lock.ts'
 import { cameraHealth, createRateMeter, type HealthDeps, reportHealth, runHealth } from './health.ts'
 import { createHotlists } from './hotlist/hotlist.ts'
 import { createIdentity } from './identity.ts'
@@ -298,24 +299,6 @@ export async function runEdge(own: EdgeConfig, deps: EdgeDeps, signal: AbortSign
     if (isOnTrial && toAppError(thrown).code === 'configuration')
       throw new AppError('unavailable', `with the settings on trial: ${toAppError(thrown).message}`, { cause: thrown })
     throw thrown
-  }
-}
-
-/**
- * One camera process a data folder: two would take the broker's session from each other, and each count an outbox that the other
- * changes. A write transaction that is never committed; the system lets go of it however the process ends. Throws `conflict`.
- */
-function lockFolder(folder: string): SqliteDatabase {
-  const lock = openDatabase(join(folder, 'lock.db'))
-  try {
-    lock.exec('BEGIN IMMEDIATE')
-    return lock
-  } catch (thrown) {
-    lock.close()
-    if (toStorageError(thrown).code !== 'unavailable') throw toStorageError(thrown, folder)
-    throw new AppError('conflict', `another camera process works in ${folder}`, {
-      hint: 'end it (`systemctl status candor-edge`), or give this one a dataFolder of its own',
-    })
   }
 }
 

@@ -3,10 +3,11 @@
  * version can end the process instead of throwing.
  */
 import { execFile } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { checkDisk, type Finding } from '../edge/checks.ts'
+import { dataEncrypted } from '../edge/device.ts'
 import { installationFolder } from '../shared/version.ts'
 
 const SUPPORTED_NODE_MAJORS = [20, 22]
@@ -63,63 +64,17 @@ function checkModels(): Finding[] {
   })
 }
 
-/** Written at each start of a unit that was made from an image (scripts/unit-image). */
-const DATA_STATUS_FILE = '/run/candor-unit/data.json'
-
-/** On such a unit: is what it keeps sealed to its key store? Without one that is no fault, only to be known. */
-function checkDataPartition(): Finding[] {
-  if (!existsSync(DATA_STATUS_FILE)) return []
-  const { encrypted } = JSON.parse(readFileSync(DATA_STATUS_FILE, 'utf8')) as { encrypted: boolean }
+/** Of a unit that was made from an image: is what it keeps sealed to its key store? Without one that is no fault, only to be known. */
+function dataPartition(encrypted: boolean): Finding {
   const detail = encrypted
     ? 'encrypted, its key sealed to the TPM'
     : 'not encrypted: there is no TPM 2.0; what waits is sealed to the cloud’s key'
-  return [{ name: 'data partition', ok: true, detail, hint: null }]
-}
-
-/** From opening the camera to its first frame; a body that has to focus, on a slow machine. */
-const FRAME_TIMEOUT_MS = 60_000
-
-/** Opens the source of a camera's configuration as the camera does, and waits for one frame. */
-export async function checkSource(configFile: string): Promise<Finding> {
-  const { loadEdgeConfig } = await import('../edge/config.ts')
-  const { openSource } = await import('../edge/capture/sources.ts')
-  const { systemClock } = await import('../shared/clock.ts')
-  const { createLog } = await import('../shared/log.ts')
-  const { random } = await import('../shared/ids.ts')
-  const { describeError } = await import('../shared/errors.ts')
-  const said: string[] = []
-  const write = (line: string) => {
-    const { error } = JSON.parse(line) as { error?: string }
-    if (error !== undefined) said.push(error)
-  }
-  const log = createLog({ level: 'warn', part: 'doctor', target: { write } })
-  const hint = 'is the camera connected and switched on, and does another program (the running unit, gvfs) have it?'
-  try {
-    const config = loadEdgeConfig(configFile)
-    const name = `source ${config.source.kind}`
-    const source = await openSource(config.source, { clock: systemClock, random, log })
-    const timer = new AbortController()
-    const late = systemClock.sleep(FRAME_TIMEOUT_MS, timer.signal).then(
-      () => null,
-      () => null,
-    )
-    try {
-      const first = await Promise.race([source[Symbol.asyncIterator]().next(), late])
-      if (first === null || first.done === true) return { name, ok: false, detail: said.at(-1) ?? 'no frame', hint }
-      const refused = said.length === 0 ? '' : `; ${said.join('; ')}`
-      return { name, ok: true, detail: `a frame of ${first.value.encoded.length} bytes${refused}`, hint: null }
-    } finally {
-      timer.abort()
-      await source.close()
-    }
-  } catch (thrown) {
-    return { name: 'source', ok: false, detail: describeError(thrown), hint: null }
-  }
+  return { name: 'data partition', ok: true, detail, hint: null }
 }
 
 /** What the set-up page checks as well. The camera may run meanwhile: nobody connects to the broker in its name. */
 export async function checkUnit(configFile: string): Promise<Finding[]> {
-  const { loadEdgeConfig } = await import('../edge/config.ts')
+  const { loadEdgeConfig, stateFolderBeside } = await import('../edge/config.ts')
   const { checkBroker, checkClock, checkLink, checkLists, checkTemperature } = await import('../edge/checks.ts')
   const { systemClockIsSynced } = await import('../edge/clock-state.ts')
   const { systemClock: clock } = await import('../shared/clock.ts')
@@ -130,7 +85,7 @@ export async function checkUnit(configFile: string): Promise<Finding[]> {
     await checkTemperature(),
   ]
   try {
-    const config = loadEdgeConfig(configFile)
+    const config = loadEdgeConfig(configFile, stateFolderBeside(dirname(configFile)))
     // Where the system cannot say so, the camera was told to believe it.
     isClockTrusted ||= config.assumeClockSynced
     const unit = await look()
@@ -142,12 +97,25 @@ export async function checkUnit(configFile: string): Promise<Finding[]> {
   }
 }
 
-/** `configFile`: of a camera, whose source, broker and lists are then looked at as well. */
-export async function diagnose(configFile: string | null = null): Promise<Finding[]> {
+async function lookThroughSource(configFile: string, onProgress: (looks: number, of: number) => void) {
+  const { checkSource } = await import('../edge/setup/check-source.ts')
+  const { systemClock: clock } = await import('../shared/clock.ts')
+  const { random } = await import('../shared/ids.ts')
+  return checkSource(configFile, { clock, random, onProgress })
+}
+
+/** `configFile`: of a camera, whose source, broker and lists are then looked at as well. `onProgress`: of the frames. */
+export async function diagnose(
+  configFile: string | null = null,
+  onProgress: (looks: number, of: number) => void = () => {},
+): Promise<Finding[]> {
   const native: Finding[] = []
   for (const [name, script] of Object.entries(NATIVE_PROOFS)) native.push(await prove(name, script))
-  const unit = configFile === null ? [] : [...(await checkUnit(configFile)), await checkSource(configFile)]
+  const unit =
+    configFile === null ? [] : [...(await checkUnit(configFile)), ...(await lookThroughSource(configFile, onProgress))]
   // In an image the programs lie on a root that is full and read-only.
-  const disk = await checkDisk(existsSync(DATA_STATUS_FILE) ? '/var' : installationFolder())
-  return [checkNode(), ...native, ...checkModels(), disk, ...checkDataPartition(), ...unit]
+  const encrypted = await dataEncrypted()
+  const disk = await checkDisk(encrypted === null ? installationFolder() : '/var')
+  const data = encrypted === null ? [] : [dataPartition(encrypted)]
+  return [checkNode(), ...native, ...checkModels(), disk, ...data, ...unit]
 }

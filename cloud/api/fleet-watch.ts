@@ -4,6 +4,8 @@ import { DAY_MS } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import { slugSchema } from '../../shared/names.ts'
 import { deviceSchema, fleetAlarmSchema, MAX_ALARM_NOTE, timeMsSchema } from '../../shared/wire/index.ts'
+import { ROTATION_STEPS } from '../authority/rotation.ts'
+import { authorityWarnings } from '../authority/watch.ts'
 import { MAX_ALARM_PAGE } from '../fleet/alarms.ts'
 import { METRIC_UNITS, METRICS } from '../fleet/metrics.ts'
 import type { CloudParts } from '../parts.ts'
@@ -32,9 +34,32 @@ const fleetCameraSchema = z.object({
   vehiclesLastHour: z.int(),
   versions: deviceSchema.shape.versions.unwrap().nullable(),
   throttle: deviceSchema.shape.throttle.unwrap().nullable(),
+  dataEncrypted: z
+    .boolean()
+    .nullable()
+    .describe('the data partition is sealed to the unit’s key store; null: it does not say'),
   hotlists: z.array(z.object({ list: slugSchema, version: z.int(), stale: z.boolean() })),
   maintenance: z.object({ untilMs: timeMsSchema, by: slugSchema, note: z.string() }).nullable(),
   alarms: z.array(fleetAlarmSchema),
+})
+
+const authorityStateSchema = z.object({
+  expiresAtMs: timeMsSchema,
+  alarmDays: z
+    .int()
+    .nullable()
+    .describe('the authority that signs certificates ends within so many days; 0: it has ended'),
+  rotation: z
+    .object({
+      step: z.enum(ROTATION_STEPS),
+      sinceMs: timeMsSchema,
+      takenUp: z.boolean().describe('false: the cloud is to be started again'),
+      behind: z.int().describe('cameras that have not followed'),
+      stalled: z.boolean(),
+    })
+    .nullable()
+    .describe('to the next authority, while it is under way'),
+  warnings: z.array(z.string()).describe('for people'),
 })
 
 const note = z.string().trim().min(1).max(MAX_ALARM_NOTE)
@@ -50,10 +75,23 @@ export function registerFleetWatch(app: TypedApi, parts: CloudParts, door: Door)
     url: '/api/v1/fleet',
     onRequest: door.guard('cameras.read'),
     schema: {
-      summary: 'How each camera is, with its open alarms',
-      response: { 200: z.object({ nowMs: timeMsSchema, cameras: z.array(fleetCameraSchema) }) },
+      summary: 'How each camera is, with its open alarms, and how the authority stands that signs their certificates',
+      response: {
+        200: z.object({
+          nowMs: timeMsSchema,
+          cameras: z.array(fleetCameraSchema),
+          authority: authorityStateSchema,
+        }),
+      },
     },
-    handler: async () => ({ nowMs: clock.nowMs(), cameras: await fleet.cameras() }),
+    async handler() {
+      const authority = await parts.authorityWatch.state()
+      return {
+        nowMs: clock.nowMs(),
+        cameras: await fleet.cameras(),
+        authority: { ...authority, warnings: authorityWarnings(authority) },
+      }
+    },
   })
 
   app.route({

@@ -212,6 +212,12 @@ export interface ListMappingUsesTable {
   mapping: string
 }
 
+/** Owner: authority/watch.ts. */
+export interface AuthorityAlarmsTable {
+  alarm: string
+  told_at_ms: number
+}
+
 export interface AdministrationSchema {
   audit_entries: AuditEntriesTable
   accounts: AccountsTable
@@ -221,6 +227,7 @@ export interface AdministrationSchema {
   camera_certificates: CameraCertificatesTable
   camera_claims: CameraClaimsTable
   camera_acks: CameraAcksTable
+  authority_alarms: AuthorityAlarmsTable
   hotlists: HotlistsTable
   hotlist_versions: HotlistVersionsTable
   hotlist_entries: HotlistEntriesTable

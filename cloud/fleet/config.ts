@@ -16,6 +16,12 @@ export const fleetConfigSchema = z.strictObject({
     .max(1_440)
     .default(5)
     .describe('a camera that is offline this long is quiet, minutes'),
+  neverHeardHours: z
+    .int()
+    .min(1)
+    .max(336)
+    .default(24)
+    .describe('a camera that was given its certificate so long ago and was never heard of is quiet, hours'),
   readsLowRatio: z
     .number()
     .min(0)

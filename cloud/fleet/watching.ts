@@ -2,7 +2,7 @@
  * Counts how often a camera is said to have a fault, and raises and clears its alarms: after so many reports in a row, never for one. One
  * camera at a time; called by fleet.ts after ingest has taken a report, and once a minute.
  */
-import { MINUTE_MS, SECOND_MS } from '../../shared/clock.ts'
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../shared/clock.ts'
 import type { AlarmKind, FleetAlarm } from '../../shared/wire/index.ts'
 import type { Alarms } from './alarms.ts'
 import type { FleetConfig } from './config.ts'
@@ -138,6 +138,19 @@ export function createWatching({ config, history, alarms, onChanged }: WatchingD
       if (online ? silentMs <= mostMs : offlineMs <= config.disconnectedMinutes * MINUTE_MS) return
       watched.counts.delete('quiet')
       await raise(watched, 'quiet', { online, silentMs })
+    },
+
+    /**
+     * It has never said anything. `sinceMs`: as above; `approvedAtMs`: when it was given its certificate. The time between is for mounting: a
+     * unit is approved at the desk, often on the day before.
+     */
+    async judgeUnheard(watched: Watched, approvedAtMs: number, sinceMs: number, nowMs: number): Promise<void> {
+      if (watched.online !== null || isServiced(watched, nowMs) || watched.open.has('quiet')) return
+      const silentMs = nowMs - approvedAtMs
+      // After a time without the cloud it has as long to come as others have to come back.
+      if (nowMs - sinceMs <= config.disconnectedMinutes * MINUTE_MS) return
+      if (silentMs <= config.neverHeardHours * HOUR_MS) return
+      await raise(watched, 'quiet', { online: false, neverHeard: true, silentMs })
     },
 
     /** Of a camera that is no more. */

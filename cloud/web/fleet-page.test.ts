@@ -6,10 +6,12 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { CHROMIUM, openBrowser, trustAuthority } from '../../scripts/trial/browser.ts'
 import { cameraRequest, keyDigest, newCameraKey, shortFingerprint } from '../../shared/certificate-request.ts'
-import { HOUR_MS, MINUTE_MS } from '../../shared/clock.ts'
+import { DAY_MS, HOUR_MS, MINUTE_MS, systemClock } from '../../shared/clock.ts'
+import { rotateAuthority } from '../authority.ts'
+import { fleetConfigSchema } from '../fleet/config.ts'
 import { CAMERA, healthOf, withCamera } from '../fleet/testing.ts'
 import type { Role } from '../permissions.ts'
-import { inCloud, type TestCloud, until } from '../testing.ts'
+import { AGENCY, inCloud, type TestCloud, until } from '../testing.ts'
 
 const PASSWORD = 'a heron stands in the reeds'
 const screenshots = process.env.CANDOR_SCREENSHOTS
@@ -77,7 +79,8 @@ function writePast(world: TestCloud): void {
   )
 }
 
-const HOT = { device: { ...healthOf(1_750_000_000_000).device, temperatureC: 91 } }
+const SOON_QUIET = { fleet: fleetConfigSchema.parse({ neverHeardHours: 1 }) }
+const HOT = { device: { ...healthOf(1_750_000_000_000).device, temperatureC: 91, dataEncrypted: false } }
 
 browserTest('a technician sees cameras and their past, acknowledges an alarm, and approves a unit that asks', () =>
   inCloud(async (world) => {
@@ -114,6 +117,7 @@ browserTest('a technician sees cameras and their past, acknowledges an alarm, an
         `${labels}`,
       )
       assert.ok(labels.length >= 6, `${labels}`)
+      assert.match(await text('.fleet-detail'), /elm-st-1data not encrypted/)
       await keepPicture(page, 'fleet')
 
       await page.fill('.alarm-card input', 'fan is ordered')
@@ -145,17 +149,27 @@ browserTest(
   'a claim that two keys have used cannot be approved; who may only look changes nothing; a phone shows it all',
   () =>
     inCloud(async (world) => {
+      await world.addCamera('oak-st-2')
+      world.clock.advance(HOUR_MS + MINUTE_MS)
+      await world.cloud.parts.fleet.upkeep()
       const { report } = await withCamera(world)
       writePast(world)
       for (let i = 0; i < 3; i++) await report(HOT)
       const { enrolment } = world.cloud.parts
       const { code } = await enrolment.claim({ camera: 'pine-st-3', site: null, hours: 1, replaces: false }, 'ada')
+      const longAgo = { ...systemClock, nowMs: () => systemClock.nowMs() - 21 * DAY_MS }
+      await rotateAuthority('prepare', join(world.folder, 'data', 'authority'), AGENCY, longAgo)
       for (let i = 0; i < 2; i++) await enrolment.ask(code, cameraRequest('unit', newCameraKey()), '10.0.0.7')
       await onPage(
         world,
         ['auditor'],
         async (page) => {
           await page.waitForSelector('.claim .warning')
+          await page.waitForSelector('#fleet > div > .warning:text("stands still at `prepare`")')
+          assert.match(
+            (await page.locator('tr.alarm', { hasText: 'oak-st-2' }).textContent()) ?? '',
+            /never heard of since it was approved/,
+          )
           await page.click(`button[data-camera="${CAMERA}"]`)
           await page.waitForSelector('.chart')
           assert.is(await page.locator('#fleet .claim button, #fleet .alarm-card button, #fleet .service').count(), 0)
@@ -165,7 +179,7 @@ browserTest(
         },
         { phone: true },
       )
-    }),
+    }, SOON_QUIET),
 )
 
 test.run()

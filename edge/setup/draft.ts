@@ -9,7 +9,14 @@ import { AppError } from '../../shared/errors.ts'
 import { newId } from '../../shared/ids.ts'
 import { readFileIfThere, removeIfThere, writeFileDurably } from '../../shared/secret-file.ts'
 import { type SourceConfig, sourceSchema } from '../capture/sources.ts'
-import { checkFiles, type EdgeConfig, edgeConfigSchema, resolvePaths, resolveSource } from '../config.ts'
+import {
+  checkFiles,
+  type EdgeConfig,
+  edgeConfigSchema,
+  resolvePaths,
+  resolveSource,
+  stateFolderBeside,
+} from '../config.ts'
 import { CONFIG_FILE, type UnitSettings } from '../enrolment/folder.ts'
 import { type Areas, areasSchema } from '../vision/areas.ts'
 import { type VisionConfig, visionConfigSchema } from '../vision/types.ts'
@@ -62,7 +69,7 @@ export async function openDraft(configFile: string, settings: UnitSettings = {})
       return config === null ? null : { agency: config.agency, cameraId: config.cameraId }
     },
     get config() {
-      return config === null ? null : resolvePaths(config, folder, null)
+      return config === null ? null : resolvePaths(config, folder, stateFolderBeside(folder))
     },
     source: given.source,
     view: given.view,

@@ -1,6 +1,9 @@
+import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { rotateAuthority } from '../../cloud/authority.ts'
 import { cameraRequest, newCameraKey } from '../../shared/certificate-request.ts'
+import { DAY_MS, systemClock } from '../../shared/clock.ts'
 import { inWorld } from '../trial/commands-testing.ts'
 
 test('alarms about cameras are listed and acknowledged, a camera is put into service and out of it, from the command line', async () => {
@@ -9,6 +12,14 @@ test('alarms about cameras are listed and acknowledged, a camera is put into ser
     await cameras.add('north-1', cameraRequest('north-1', newCameraKey()), 'test')
     const status = await asAdministrator('fleet', 'status')
     assert.match(status.out, /^north-1 +new +offline +never/m, status.err)
+    assert.not.match(status.out, /authority/)
+    // Begun three weeks ago, and not gone on with.
+    const longAgo = { ...systemClock, nowMs: () => systemClock.nowMs() - 21 * DAY_MS }
+    await rotateAuthority('prepare', join(trial.folder, 'data', 'authority'), 'springfield', longAgo)
+    assert.match(
+      (await asAdministrator('fleet', 'status')).out,
+      /^The change to another authority stands still at `prepare` since .*: the cloud has not been started again/m,
+    )
     // The one alarm that needs no time to pass.
     const { code } = await enrolment.claim({ camera: 'oak-2', site: null, hours: 1, replaces: false }, 'test')
     for (let i = 0; i < 2; i++) await enrolment.ask(code, cameraRequest('unit', newCameraKey()), '10.0.0.7')

@@ -17,7 +17,7 @@ export function register(program: Command): void {
     .action(async (options: { json?: boolean }) => {
       const { z } = await import('zod')
       const { withClient } = await import('./client.ts')
-      const { age, printJson, table } = await import('./terminal.ts')
+      const { age, printable, printJson, table } = await import('./terminal.ts')
       const schema = z.object({
         nowMs: z.int(),
         cameras: z.array(
@@ -29,10 +29,12 @@ export function register(program: Command): void {
             figures: z.record(z.string(), z.number()),
             vehiclesThisHour: z.int(),
             vehiclesLastHour: z.int(),
+            dataEncrypted: z.boolean().nullable().optional(),
             hotlists: z.array(z.object({ list: z.string(), version: z.int(), stale: z.boolean() })),
             alarms: z.array(fleetAlarmSchema),
           }),
         ),
+        authority: z.looseObject({ warnings: z.array(z.string()) }),
       })
       const found = await withClient((client) => client.call(schema, 'GET', '/api/v1/fleet'))
       if (options.json === true) return printJson(found)
@@ -48,6 +50,8 @@ export function register(program: Command): void {
         figure(figures.temperature, (value) => `${Math.round(value)} °C`),
         figure(figures.diskFree, (value) => `${Math.round(100 * value)} %`),
         figure(figures.outboxRows, String),
+        // A cloud of before does not say.
+        one.dataEncrypted == null ? '' : one.dataEncrypted ? 'encrypted' : 'open',
         one.hotlists.map(({ list, version, stale }) => `${list} ${version}${stale ? ' stale' : ''}`).join(', '),
       ])
       const head = [
@@ -60,9 +64,11 @@ export function register(program: Command): void {
         'heat',
         'disk free',
         'waiting',
+        'data',
         'lists',
       ]
       process.stdout.write(table(head, rows))
+      for (const warning of found.authority.warnings) process.stdout.write(`${printable(warning)}\n`)
     })
 
   fleet

@@ -64,6 +64,14 @@ test('of the unit everything may be absent, and nothing may be longer or wilder 
   assert.not(takes({ clockOffsetMs: 2e12 }) || takes({ disk: { freeBytes: -1, totalBytes: 1 } }))
   assert.ok(takes({ throttle: { now: { underVoltage: true } } }))
   assert.not(takes({ throttle: { now: {} } }))
+  assert.ok(takes({ dataEncrypted: false }))
+  assert.not(takes({ dataEncrypted: 'no' }))
+  const newer = deviceSchema.parse({ temperatureC: 50, later: { plate: 'ABC123' } })
+  assert.equal(
+    newer,
+    { temperatureC: 50 },
+    'what a newer unit says beside it is left out, and costs the report nothing',
+  )
   const versions = { software: 'x'.repeat(64), node: 'v20', detector: 'candor', reader: 'candor' }
   assert.ok(takes({ versions }))
   assert.not(takes({ versions: { ...versions, software: 'x'.repeat(65) } }))

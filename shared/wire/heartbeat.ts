@@ -13,7 +13,8 @@ const throttleSchema = z.strictObject({
 })
 export type Throttle = z.infer<typeof throttleSchema>
 
-export const deviceSchema = z.strictObject({
+/** A member that a newer camera has and this cloud does not know is left out: the rest counts. */
+export const deviceSchema = z.object({
   temperatureC: z.number().min(-100).max(300).optional().describe('of the processor, °C'),
   throttle: z
     .strictObject({ now: throttleSchema, sinceBoot: throttleSchema.optional() })
@@ -21,6 +22,12 @@ export const deviceSchema = z.strictObject({
     .describe('of a Raspberry Pi; absent elsewhere'),
   disk: z.strictObject({ freeBytes: counter, totalBytes: counter }).optional().describe('where the data folder lies'),
   memory: z.strictObject({ availableBytes: counter, totalBytes: counter }).optional(),
+  dataEncrypted: z
+    .boolean()
+    .optional()
+    .describe(
+      'whether the data partition of a unit that was made from an image is sealed to its key store; absent elsewhere',
+    ),
   clockOffsetMs: z
     .number()
     .min(-1e12)

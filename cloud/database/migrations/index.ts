@@ -29,6 +29,7 @@ import { enrolment } from './0039-enrolment.ts'
 import { fleet } from './0040-fleet.ts'
 import { webhookNotices } from './0041-webhook-notices.ts'
 import { rollOuts } from './0043-roll-outs.ts'
+import { endsTold } from './0046-ends-told.ts'
 import { renewedCertificates } from './0047-renewed-certificates.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
@@ -61,5 +62,6 @@ export const MIGRATIONS: readonly Migration[] = [
   fleet,
   webhookNotices,
   rollOuts,
+  endsTold,
   renewedCertificates,
 ]

@@ -16,13 +16,18 @@ const cameraSchema = z.object({
   versions: z
     .object({ software: z.string(), node: z.string(), system: z.string().optional(), image: z.string().optional() })
     .nullable(),
+  dataEncrypted: z.boolean().nullable(),
   hotlists: z.array(z.object({ list: z.string(), version: z.number(), stale: z.boolean() })),
   maintenance: z.object({ untilMs: z.number(), by: z.string(), note: z.string() }).nullable(),
   alarms: z.array(fleetAlarmSchema),
 })
 export type FleetCamera = z.infer<typeof cameraSchema>
 
-const fleetSchema = z.object({ nowMs: z.number(), cameras: z.array(cameraSchema) })
+const fleetSchema = z.object({
+  nowMs: z.number(),
+  cameras: z.array(cameraSchema),
+  authority: z.object({ warnings: z.array(z.string()) }),
+})
 export type FleetNow = z.infer<typeof fleetSchema>
 
 const historySchema = z.object({

@@ -19,7 +19,7 @@ const SPANS = [
   ['30 days', 720],
 ] as const
 
-export const ALARM_WORDS: Readonly<Record<AlarmKind, string>> = {
+const ALARM_WORDS: Readonly<Record<AlarmKind, string>> = {
   quiet: 'nothing heard',
   reads_low: 'far fewer vehicles than usual',
   dark: 'picture dark',
@@ -36,6 +36,10 @@ export const ALARM_WORDS: Readonly<Record<AlarmKind, string>> = {
   source_down: 'no pictures from the lens',
   claim_misused: 'claim used twice',
 }
+
+/** What the page calls it. */
+export const alarmWords = ({ kind, detail }: Pick<FleetAlarm, 'kind' | 'detail'>): string =>
+  kind === 'quiet' && detail.neverHeard === true ? 'never heard of since it was approved' : ALARM_WORDS[kind]
 
 export interface FleetView {
   show(): void
@@ -56,6 +60,7 @@ export function createFleetView(deps: FleetViewDeps): FleetView {
   const place = byId('fleet', HTMLElement)
   const summary = el('p', { class: 'lead', role: 'status' })
   const problem = el('p', { class: 'problem', role: 'alert' })
+  const authority = el('div')
   const claims = el('div')
   const list = el('div', { class: 'fleet-list' })
   const detail = el('section', { class: 'panel fleet-detail', tabindex: '-1', 'aria-label': 'Camera' })
@@ -101,6 +106,7 @@ export function createFleetView(deps: FleetViewDeps): FleetView {
       cameras.length === 0
         ? 'No camera is registered.'
         : `${cameras.length} cameras, ${online} online, ${wrong === 0 ? 'no alarm' : `${wrong} with alarms`}.`
+    authority.replaceChildren(...now.authority.warnings.map((text) => el('p', { class: 'warning' }, text)))
     const head = ['Camera', 'State', 'Heard', 'Frames/s', 'Vehicles/h', 'Heat', 'Disk free', 'Waiting', 'Lists']
     // Those with alarms first: on a phone the others are far below.
     const sorted = [...cameras].sort((a, b) => b.alarms.length - a.alarms.length || (a.camera < b.camera ? -1 : 1))
@@ -158,20 +164,15 @@ export function createFleetView(deps: FleetViewDeps): FleetView {
     const toMs = now?.nowMs ?? Date.now()
     const past = await api.history(deps.token(), one.camera, toMs - hours * HOUR_MS, toMs)
     if (one.camera !== selected) return
-    const { versions } = one
+    const { versions, dataEncrypted } = one
+    const data = dataEncrypted === null ? undefined : dataEncrypted ? 'data encrypted' : 'data not encrypted'
+    const software = versions === null ? undefined : `Candor ${versions.software}`
+    const facts = [software, versions?.node, versions?.system, versions?.image, data].filter(
+      (text) => text !== undefined,
+    )
     detail.replaceChildren(
       el('h2', {}, one.camera),
-      ...(versions === null
-        ? []
-        : [
-            el(
-              'p',
-              { class: 'note' },
-              [`Candor ${versions.software}`, versions.node, versions.system, versions.image]
-                .filter((text) => text !== undefined)
-                .join(' · '),
-            ),
-          ]),
+      ...(facts.length === 0 ? [] : [el('p', { class: 'note' }, facts.join(' · '))]),
       ...one.alarms.map(alarmCard),
       ...service(one),
       spanChoice(),
@@ -182,7 +183,7 @@ export function createFleetView(deps: FleetViewDeps): FleetView {
   function alarmCard(alarm: FleetAlarm): HTMLElement {
     const { acknowledged, kind } = alarm
     const figures = Object.entries(alarm.detail).map(([name, value]) => `${name} ${value}`)
-    const made = el('article', { class: 'alarm-card' }, el('h3', {}, ALARM_WORDS[kind]))
+    const made = el('article', { class: 'alarm-card' }, el('h3', {}, alarmWords(alarm)))
     made.dataset.kind = kind
     made.append(
       el(
@@ -270,6 +271,7 @@ export function createFleetView(deps: FleetViewDeps): FleetView {
           el('h1', {}, 'Cameras'),
           summary,
           problem,
+          authority,
           claims,
           el('div', { class: 'fleet-both' }, list, detail),
         )
@@ -291,7 +293,7 @@ export function createFleetView(deps: FleetViewDeps): FleetView {
       clearInterval(timer)
       place.hidden = true
       place.replaceChildren()
-      for (const part of [claims, list, detail]) part.replaceChildren()
+      for (const part of [authority, claims, list, detail]) part.replaceChildren()
       now = null
       selected = null
     },
@@ -311,11 +313,11 @@ function stateOf(one: api.FleetCamera): HTMLElement {
   return el(
     'span',
     { class: 'chips' },
-    ...one.alarms.map(({ kind, acknowledged }) =>
+    ...one.alarms.map(({ acknowledged, ...alarm }) =>
       el(
         'span',
         { class: acknowledged === null ? 'chip lost' : 'chip stale' },
-        `${ALARM_WORDS[kind]}${acknowledged === null ? '' : ', seen'}`,
+        `${alarmWords(alarm)}${acknowledged === null ? '' : ', seen'}`,
       ),
     ),
   )

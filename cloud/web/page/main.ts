@@ -8,7 +8,7 @@ import { showAlerts } from './alerts-view.ts'
 import * as api from './api.ts'
 import { byId, duration, el } from './dom.ts'
 import { createFactorsView } from './factors-view.ts'
-import { ALARM_WORDS, createFleetView } from './fleet-view.ts'
+import { alarmWords, createFleetView } from './fleet-view.ts'
 import { type Link, type LinkState, openLink } from './link.ts'
 import { createLoginView } from './login-view.ts'
 import { createPicture } from './picture.ts'
@@ -330,8 +330,8 @@ async function start(session: api.PageSession): Promise<void> {
       onConnected: () => void loadAlerts(own),
       onAlert: (alert) => takeIn(own, alert),
       onSighting: (sighting) => sightings.add(sighting),
-      onFleetAlarm({ cameraId, kind, revision }) {
-        if (revision === 0) announce.textContent = `Camera ${cameraId}: ${ALARM_WORDS[kind]}`
+      onFleetAlarm(alarm) {
+        if (alarm.revision === 0) announce.textContent = `Camera ${alarm.cameraId}: ${alarmWords(alarm)}`
         fleet.changed()
       },
       onRefused: () => ended(own, new api.ApiError(401, 'refused', null)),

@@ -72,7 +72,8 @@ export interface State {
 
 export interface Finding {
   name: string
-  ok: boolean
+  /** null: it could not be checked. */
+  ok: boolean | null
   detail: string
   hint: string | null
 }

@@ -29,8 +29,10 @@ export function createChecksView(panel: HTMLElement): ChecksView {
     try {
       const findings = await api.checks()
       list.replaceChildren(...findings.map(row))
-      const bad = findings.filter(({ ok }) => !ok).length
-      said.textContent = bad === 0 ? 'All is well.' : `${bad} of ${findings.length} need a look.`
+      const bad = findings.filter(({ ok }) => ok === false).length
+      const unchecked = findings.filter(({ ok }) => ok === null).length
+      const well = unchecked === 0 ? 'All is well.' : `All that could be checked is well; ${unchecked} could not.`
+      said.textContent = bad === 0 ? well : `${bad} of ${findings.length} need a look.`
     } catch (thrown) {
       said.className = 'problem'
       said.textContent = thrown instanceof Error ? thrown.message : 'The checks did not run.'
@@ -40,8 +42,8 @@ export function createChecksView(panel: HTMLElement): ChecksView {
   const row = ({ name, ok, detail, hint }: Finding) =>
     el(
       'li',
-      { class: ok ? 'row check good' : 'row check bad' },
-      el('span', { class: 'mark' }, ok ? 'OK' : '!'),
+      { class: ok === null ? 'row check' : ok ? 'row check good' : 'row check bad' },
+      el('span', { class: 'mark' }, ok === null ? '?' : ok ? 'OK' : '!'),
       el(
         'div',
         { class: 'what' },

@@ -1,4 +1,6 @@
 /** The focus meter, the gauge of plates' widths, and the list of what was read a moment ago, which no one keeps. Called by main.ts. */
+
+import { FOCUS_FRAMES, FOCUS_UNKNOWN, focusText, judgeWidth, meanOf, widestOf } from '../../../shared/meters.ts'
 import type { Look, Read } from './api.ts'
 import { byId, el } from './dom.ts'
 
@@ -8,9 +10,7 @@ export interface Gauges {
   setLimits(px: { least: number; good: number }): void
 }
 
-/** Focus is a mean over so many frames, and compared with the same many before: noise is no turn of the ring. */
-const SMOOTHED = 4
-/** Least difference of two such means that counts as rising or falling, of 0-1. */
+/** Least difference of two means of the focus, one over the frames before the other's, that counts as rising or falling, of 0-1. */
 const TURN = 0.012
 /** So near to the peak counts as at the peak. */
 const AT_PEAK = 0.02
@@ -43,7 +43,6 @@ export function createGauges(list: HTMLElement): Gauges {
     recent = []
   })
 
-  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
   const percent = (value: number) => `${Math.min(100, Math.max(0, 100 * value)).toFixed(1)}%`
 
   function showFocus(sharpness: number | null): void {
@@ -51,17 +50,17 @@ export function createGauges(list: HTMLElement): Gauges {
       recent = []
       focusValue.textContent = '–'
       focusTrend.textContent = ''
-      focusWord.textContent = 'too few edges to tell'
+      focusWord.textContent = FOCUS_UNKNOWN
       focusGauge.dataset.state = 'unknown'
       focusBar.style.width = '0'
       return
     }
-    recent = [...recent, sharpness].slice(-2 * SMOOTHED)
-    const now = mean(recent.slice(-SMOOTHED))
-    const change = recent.length < 2 * SMOOTHED ? 0 : now - mean(recent.slice(0, SMOOTHED))
-    if (recent.length >= SMOOTHED) peak = Math.max(peak, now)
+    recent = [...recent, sharpness].slice(-2 * FOCUS_FRAMES)
+    const now = meanOf(recent.slice(-FOCUS_FRAMES))
+    const change = recent.length < 2 * FOCUS_FRAMES ? 0 : now - meanOf(recent.slice(0, FOCUS_FRAMES))
+    if (recent.length >= FOCUS_FRAMES) peak = Math.max(peak, now)
     const isAtPeak = peak > 0 && now >= peak - AT_PEAK
-    focusValue.textContent = (100 * now).toFixed(0)
+    focusValue.textContent = focusText(now)
     focusTrend.textContent = change > TURN ? '▲' : change < -TURN ? '▼' : '='
     focusTrend.dataset.turn = change > TURN ? 'up' : change < -TURN ? 'down' : 'none'
     focusBar.style.width = percent(now)
@@ -72,9 +71,7 @@ export function createGauges(list: HTMLElement): Gauges {
       focusWord.textContent = 'hold still: measuring'
       return
     }
-    focusWord.textContent = isAtPeak
-      ? `at its peak of ${(100 * peak).toFixed(0)}`
-      : `${way}; peak was ${(100 * peak).toFixed(0)}`
+    focusWord.textContent = isAtPeak ? `at its peak of ${focusText(peak)}` : `${way}; peak was ${focusText(peak)}`
   }
 
   function tiltOf({ corners }: Read): number {
@@ -83,10 +80,7 @@ export function createGauges(list: HTMLElement): Gauges {
   }
 
   function showWidth(all: readonly Read[]): void {
-    const widest = all.reduce<Read | null>(
-      (best, read) => (best === null || read.region.width > best.region.width ? read : best),
-      null,
-    )
+    const widest = widestOf(all)
     if (widest === null) {
       if (Date.now() - widthSeenAtMs < HELD_MS) return
       widthValue.textContent = '–'
@@ -96,18 +90,12 @@ export function createGauges(list: HTMLElement): Gauges {
       return
     }
     widthSeenAtMs = Date.now()
-    const px = Math.round(widest.region.width)
-    const state = px < limits.least ? 'bad' : px < limits.good ? 'fair' : 'good'
+    const { px, state, words } = judgeWidth(widest.region.width, limits)
     const tilt = tiltOf(widest)
-    const words = {
-      bad: 'too small: zoom in or move closer',
-      fair: `marginal: from ${limits.good} px it is good`,
-      good: 'good',
-    }
     widthValue.textContent = String(px)
     widthBar.style.width = percent(px / SCALE_PX)
     widthGauge.dataset.state = state
-    widthWord.textContent = tilt > MOST_TILT ? `${words[state]}; tilted ${tilt.toFixed(0)}°` : words[state]
+    widthWord.textContent = tilt > MOST_TILT ? `${words}; tilted ${tilt.toFixed(0)}°` : words
   }
 
   function showReads(look: Look): void {
