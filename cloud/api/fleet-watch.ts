@@ -3,7 +3,13 @@ import { z } from 'zod'
 import { DAY_MS } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import { slugSchema } from '../../shared/names.ts'
-import { deviceSchema, fleetAlarmSchema, MAX_ALARM_NOTE, timeMsSchema } from '../../shared/wire/index.ts'
+import {
+  deviceSchema,
+  fleetAlarmSchema,
+  MAX_ALARM_NOTE,
+  settingsInForceSchema,
+  timeMsSchema,
+} from '../../shared/wire/index.ts'
 import { MAX_ALARM_PAGE } from '../fleet/alarms.ts'
 import { METRIC_UNITS, METRICS } from '../fleet/metrics.ts'
 import type { CloudParts } from '../parts.ts'
@@ -33,6 +39,8 @@ const fleetCameraSchema = z.object({
   versions: deviceSchema.shape.versions.unwrap().nullable(),
   throttle: deviceSchema.shape.throttle.unwrap().nullable(),
   hotlists: z.array(z.object({ list: slugSchema, version: z.int(), stale: z.boolean() })),
+  settings: settingsInForceSchema.nullable().describe('by which it says that it works; null: it does not say'),
+  settingsMeant: z.int().nullable().describe('the roll-out whose settings it is meant to work by; null: none'),
   maintenance: z.object({ untilMs: timeMsSchema, by: slugSchema, note: z.string() }).nullable(),
   alarms: z.array(fleetAlarmSchema),
 })
@@ -41,7 +49,7 @@ const note = z.string().trim().min(1).max(MAX_ALARM_NOTE)
 const timeQuery = z.coerce.number().pipe(timeMsSchema)
 
 export function registerFleetWatch(app: TypedApi, parts: CloudParts, door: Door): void {
-  const { fleet, clock } = parts
+  const { fleet, rollOuts, clock } = parts
   const subject = (camera: string) => ({ kind: 'camera', id: camera })
   const by = (request: Parameters<Door['session']>[0]) => door.session(request).account
 
@@ -53,7 +61,11 @@ export function registerFleetWatch(app: TypedApi, parts: CloudParts, door: Door)
       summary: 'How each camera is, with its open alarms',
       response: { 200: z.object({ nowMs: timeMsSchema, cameras: z.array(fleetCameraSchema) }) },
     },
-    handler: async () => ({ nowMs: clock.nowMs(), cameras: await fleet.cameras() }),
+    async handler() {
+      const [cameras, meant] = [await fleet.cameras(), await rollOuts.meant()]
+      const shown = cameras.map((one) => ({ ...one, settingsMeant: meant.get(one.camera) ?? null }))
+      return { nowMs: clock.nowMs(), cameras: shown }
+    },
   })
 
   app.route({

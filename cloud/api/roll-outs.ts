@@ -44,6 +44,7 @@ const rollOutSchema = z.object({
   state: z.enum(ROLL_OUT_STATES),
   stage: z.int().describe('from 0'),
   because: z.string().nullable().describe('why it was halted'),
+  stillSinceMs: timeMsSchema.nullable().describe('when it last moved, where that is too long ago'),
   reason: z.string(),
   madeAtMs: timeMsSchema,
   madeBy: slugSchema,

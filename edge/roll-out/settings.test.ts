@@ -103,7 +103,7 @@ const FASTER: CameraSettings = { source: { framesPerSecond: 20 }, vision: { minC
 test('settings are tried with the next start and kept when frames are read and the cloud is reached', () =>
   inWorld(async (world) => {
     const before = await world.start()
-    assert.equal([before.config, before.version, before.ack], [OWN, 0, null])
+    assert.equal([before.config, before.inForce.version, before.ack], [OWN, 0, null])
     const ack = await give(world, before, FASTER, 3)
     assert.equal([ack.state, world.restarts], ['probation', 1])
 
@@ -119,7 +119,7 @@ test('settings are tried with the next start and kept when frames are read and t
     assert.is(world.restarts, 1, 'it goes on as it is')
 
     const kept = await world.start()
-    assert.equal([kept.version, kept.config.vision.minConfidence, kept.ack?.state], [3, 0.4, 'confirmed'])
+    assert.equal([kept.inForce.version, kept.config.vision.minConfidence, kept.ack?.state], [3, 0.4, 'confirmed'])
     await give(world, kept, {}, 4)
     const own = await world.start()
     assert.equal(own.config, OWN, 'all that came before counts no more')
@@ -134,7 +134,7 @@ test('without a frame it goes back after its time, and not before', () =>
     assert.is(world.clock.monotonicMs() - startedMs, TRIAL_MS)
     assert.equal([world.acks.at(-1)?.state, world.restarts], ['rolled_back', 2])
     const back = await world.start()
-    assert.equal([back.config, back.version, back.ack?.state], [OWN, 0, 'rolled_back'])
+    assert.equal([back.config, back.inForce.version, back.ack?.state], [OWN, 0, 'rolled_back'])
   }))
 
 test('a link that is down is not the fault of the settings: they are tried until it is back', () =>

@@ -19,6 +19,7 @@ import {
   MAX_SETTINGS_BYTES,
   type RollOutAck,
   rollOutAckSchema,
+  type SettingsInForce,
 } from '../../shared/wire/index.ts'
 import { type EdgeConfig, edgeConfigSchema } from '../config.ts'
 import { openSigned } from '../hotlist/manifest.ts'
@@ -73,8 +74,8 @@ export interface Settings {
   readonly config: EdgeConfig
   /** `config` is on trial. */
   readonly isTrial: boolean
-  /** Of what is in `config`; 0: the unit's own alone. */
-  readonly version: number
+  /** What `config` is made of, for the camera's health. */
+  readonly inForce: SettingsInForce
   /** Of the newest command; null: there has been none. */
   readonly ack: RollOutAck | null
   /** A command as it was received. Resolves with what is to be acknowledged; rejects with `storage_full` or `unavailable`. */
@@ -155,19 +156,24 @@ export async function openSettings(own: EdgeConfig, deps: SettingsDeps): Promise
       }
     }
   }
+  /** Of those that are kept: other software, or another file on the unit, may not go with them. */
+  let isUsed = true
   if (!isTrial && file.kept !== null) {
     try {
       config = withSettings(own, file.kept.settings)
     } catch (thrown) {
-      // Other software, or another file on the unit: reading plates by its own settings is better than not at all.
+      // Reading plates by its own settings is better than not at all.
+      isUsed = false
       log.error('settings_not_used', { version: file.kept.version, reason: toAppError(thrown).message })
     }
   }
 
   return {
     ...{ config, isTrial },
-    get version() {
-      return (isTrial ? file.trial?.version : null) ?? file.kept?.version ?? 0
+    get inForce() {
+      const { trial } = file
+      if (isTrial && trial !== null) return { version: trial.version, trial: true, changed: [] }
+      return { version: isUsed ? (file.kept?.version ?? 0) : 0, trial: false, changed: [] }
     },
     get ack() {
       return file.ack

@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { HOUR_MS } from '../../shared/clock.ts'
 import { fleetAlarmSchema } from '../../shared/wire/fleet.ts'
+import { settingsInForceSchema, settingsText } from '../../shared/wire/roll-out.ts'
 import { positiveNumber } from './options.ts'
 
 /** Longest service of a camera at once, hours: as the cloud takes it. */
@@ -30,6 +31,8 @@ export function register(program: Command): void {
             vehiclesThisHour: z.int(),
             vehiclesLastHour: z.int(),
             hotlists: z.array(z.object({ list: z.string(), version: z.int(), stale: z.boolean() })),
+            settings: settingsInForceSchema.nullable().default(null),
+            settingsMeant: z.int().nullable().default(null),
             alarms: z.array(fleetAlarmSchema),
           }),
         ),
@@ -49,6 +52,7 @@ export function register(program: Command): void {
         figure(figures.diskFree, (value) => `${Math.round(100 * value)} %`),
         figure(figures.outboxRows, String),
         one.hotlists.map(({ list, version, stale }) => `${list} ${version}${stale ? ' stale' : ''}`).join(', '),
+        settingsText(one.settings, one.settingsMeant),
       ])
       const head = [
         'camera',
@@ -61,6 +65,7 @@ export function register(program: Command): void {
         'disk free',
         'waiting',
         'lists',
+        'settings',
       ]
       process.stdout.write(table(head, rows))
     })

@@ -19,7 +19,11 @@ export function register(program: Command): void {
     .argument('<name>', 'name of the webhook: a-z, 0-9 and -')
     .requiredOption('--url <url>', 'https://…; http only to this cloud’s own machine')
     .option('--groups <names...>', 'groups whose alerts it gets', [])
-    .option('--notices <kinds...>', 'what else it is told: camera_alarm, claim_misused, roll_out_halted', [])
+    .option(
+      '--notices <kinds...>',
+      'what else it is told: camera_alarm, claim_misused, roll_out_halted, roll_out_still',
+      [],
+    )
     .option('--include-plate', 'send the whole alert with the plate, not only what to look at in Candor')
     .option('--json', 'one JSON document')
     .action(

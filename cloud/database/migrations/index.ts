@@ -29,6 +29,8 @@ import { enrolment } from './0039-enrolment.ts'
 import { fleet } from './0040-fleet.ts'
 import { webhookNotices } from './0041-webhook-notices.ts'
 import { rollOuts } from './0043-roll-outs.ts'
+import { standingSettings } from './0044-standing-settings.ts'
+import { stillRollOuts } from './0045-still-roll-outs.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -60,4 +62,6 @@ export const MIGRATIONS: readonly Migration[] = [
   fleet,
   webhookNotices,
   rollOuts,
+  standingSettings,
+  stillRollOuts,
 ]
