@@ -82,6 +82,26 @@ export const settingsInForceSchema = z.strictObject({
 })
 export type SettingsInForce = z.infer<typeof settingsInForceSchema>
 
+/** Names of the fields that settings have a say in, such as `source.settings` and `logLevel`. */
+export function fieldsOf(settings: CameraSettings): string[] {
+  return Object.entries(settings).flatMap(([name, value]) =>
+    ['source', 'vision', 'track'].includes(name)
+      ? Object.keys(value as object).map((part) => `${name}.${part}`)
+      : [name],
+  )
+}
+
+/** Without these fields, named as by `fieldsOf`. */
+export function withoutFields(settings: CameraSettings, fields: readonly string[]): CameraSettings {
+  const left = (of: object, prefix: string) =>
+    Object.fromEntries(Object.entries(of).filter(([name]) => !fields.includes(`${prefix}${name}`)))
+  const groups = Object.entries(left(settings, '')).map(([name, value]) => [
+    name,
+    ['source', 'vision', 'track'].includes(name) ? left(value as object, `${name}.`) : value,
+  ])
+  return Object.fromEntries(groups)
+}
+
 /** For a person; `meant`: the version that the cloud has for the camera, null: none. */
 export function settingsText(said: SettingsInForce | null, meant: number | null): string {
   if (said === null) return meant === null ? '' : `not said, meant ${meant}`
