@@ -240,23 +240,32 @@ test('an order ends with its time while it is fetched, by a trusted clock or by 
 
 test('a newer order takes the place of one that is being fetched, which is told; an older one does not', () =>
   inWorld(async (world) => {
-    const [first, newer] = [commandTo(), commandTo({ issuedAtMs: NOW_MS + 1 })]
+    const first = commandTo()
+    const other = { ...first.release, version: '1.5.0', sha256: 'b'.repeat(64) }
+    const newer = commandTo({ issuedAtMs: NOW_MS + 1, release: other })
     const older = commandTo({ issuedAtMs: NOW_MS - 1 })
     const updates = await world.open()
     await updates.take(...sent(first))
     assert.match((await updates.take(...sent(older))).message ?? '', /was ordered after it/)
     // The bundle is whole and its hand-over only waits for the authority when the other order comes.
+    const lay = ({ release }: UpdateCommand) =>
+      writeFileSync(join(world.updates.folder, `${release.sha256}.raucb`), Buffer.alloc(release.bytes))
     mkdirSync(world.updates.folder)
-    writeFileSync(join(world.updates.folder, `${first.release.sha256}.raucb`), Buffer.alloc(first.release.bytes))
+    lay(first)
     world.load = async () => {
-      if (world.fetches === 1) assert.is((await updates.take(...sent(newer))).state, 'fetching')
+      if (world.fetches > 1) throw new AppError('unavailable', 'not now')
+      assert.is((await updates.take(...sent(newer))).state, 'fetching')
       return { caPem: '' } as never
     }
+    await world.run(updates, () => world.fetches > 1)
+    assert.equal(lying(world), [`${first.release.sha256}.raucb`], 'it is not handed over any more')
+    lay(newer)
+    world.load = async () => ({ caPem: '' }) as never
     await world.run(updates, () => world.acks.some(({ state }) => state === 'installing'))
     assert.equal(
       world.acks.map(({ targetId, state, message }) => [targetId, state, message]),
       [
-        [first.targetId, 'failed', '1.4.0 was ordered instead'],
+        [first.targetId, 'failed', '1.5.0 was ordered instead'],
         [newer.targetId, 'installing', null],
       ],
     )
