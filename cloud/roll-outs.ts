@@ -24,6 +24,7 @@ import type { RollOutsTable } from './database/schema-roll-outs.ts'
 import {
   checkStages,
   DEFAULT_STAGES,
+  isDrawnInVain,
   isOver,
   MAY_BE,
   noticeOf,
@@ -189,7 +190,8 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
     )
     const number = (newest?.number ?? 0) + 1
     const nowMs = clock.nowMs()
-    const staged = stagesOf(cameras, stages, [...new Set(wanted.first)], String(number), isConnected)
+    const first = [...new Set(wanted.first)]
+    const staged = stagesOf(cameras, stages, first, String(number), isConnected)
     const rows = cameras.map((camera) => ({
       ...{ target_id: deps.newId(), number, camera_id: camera, stage: staged.get(camera) ?? 0, state: 'waiting' },
       ...{ message: null, token: deps.newSecret(24), told_at_ms: null, told_again_ms: null, changed_at_ms: nowMs },
@@ -201,7 +203,7 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
         ...{ stages: JSON.stringify(stages), soak_ms: soakMinutes * MINUTE_MS },
         ...{ state: deps.secondPerson() ? 'proposed' : 'running', stage: 0, since_ms: nowMs, forgiven: 0 },
         ...{ because: null, reason, made_at_ms: nowMs, made_by: by, approved_by: null, ended_at_ms: null },
-        ...{ whole: whole ? 1 : 0, still_since_ms: null },
+        ...{ whole: whole ? 1 : 0, still_since_ms: null, named_first: JSON.stringify(first) },
       }),
       ...turns.insert(rows),
     ])
@@ -245,6 +247,12 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
     let list = await turns.of(number)
     if (await turns.endLost(list, isActive())) list = await turns.of(number)
     const stages = JSON.parse(found.stages) as number[]
+    if (found.named_first !== null && isDrawnInVain(list, isConnected)) {
+      const names = list.map(({ camera }) => camera).sort()
+      const first = JSON.parse(found.named_first) as string[]
+      await turns.stage(list, stagesOf(names, stages, first, String(number), isConnected))
+      list = await turns.of(number)
+    }
     const plan = {
       ...{ stage: found.stage, lastStage: stages.length - 1, sinceMs: found.since_ms, soakMs: found.soak_ms },
       ...{ turns: list, forgiven: found.forgiven },

@@ -13,7 +13,7 @@ export interface ReleasesTable {
 /**
  * Owner: roll-outs.ts. `kind`: image, with `sha256` of the release, or settings, with them as JSON; `stages` is a JSON array of percents;
  * `forgiven`: cameras that went wrong and in spite of which a person let it go on. `whole`: it was to all cameras. `still_since_ms`: when it
- * last moved, of one that was told to stand still.
+ * last moved, of one that was told to stand still. `named_first`: a JSON array of cameras; null: not known.
  */
 export interface RollOutsTable {
   number: number
@@ -34,6 +34,7 @@ export interface RollOutsTable {
   ended_at_ms: number | null
   whole: number
   still_since_ms: number | null
+  named_first: string | null
 }
 
 /**

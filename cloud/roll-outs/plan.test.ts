@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert'
 import { MINUTE_MS } from '../../shared/clock.ts'
 import {
   ANSWER_MS,
+  isDrawnInVain,
   isSilent,
   MAX_AT_ONCE,
   STILL_MS,
@@ -62,6 +63,20 @@ test('those who are away are drawn last, and a name that a person gave comes fir
   assert.equal([...new Set(drawn)].sort(), ['cam-17', 'cam-80'])
   assert.equal(firsts(['cam-3'], here, '7'), ['cam-3'])
   assert.is(firsts([], () => false, '7').length, 1, 'nobody is there')
+})
+
+test('a first stage that is away is drawn anew while nobody was told and another is there', () => {
+  const later = turn({ camera: 'cam-1', stage: 1 })
+  const only = (name: string) => (camera: string) => camera === name
+  assert.is(isDrawnInVain([turn(), later], only('cam-1')), true)
+  assert.is(isDrawnInVain([turn(), later], only('cam-0')), false)
+  assert.is(
+    isDrawnInVain([turn(), later], () => false),
+    false,
+    'nobody is there',
+  )
+  assert.is(isDrawnInVain([turn(), { ...later, toldAtMs: NOW_MS }], only('cam-1')), false)
+  assert.is(isDrawnInVain([turn(), { ...later, state: 'skipped' }], only('cam-1')), false)
 })
 
 test('one that waits for cameras is still after its time and not before, and not while a stage is looked at', () => {

@@ -77,6 +77,13 @@ export function stagesOf(
   return staged
 }
 
+/** Nobody was told yet, the first stage is away, and others are there: it is drawn anew, as when a second person was slow to approve it. */
+export function isDrawnInVain(turns: readonly Turn[], isThere: (camera: string) => boolean): boolean {
+  if (turns.some(({ toldAtMs }) => toldAtMs !== null)) return false
+  const there = turns.filter(({ camera, state }) => state === 'waiting' && isThere(camera))
+  return there.length > 0 && there.every(({ stage }) => stage > 0)
+}
+
 export type Verdict =
   | { kind: 'wait'; for: 'cameras' | 'soak' }
   | { kind: 'halt'; because: string }

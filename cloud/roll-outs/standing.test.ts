@@ -248,6 +248,29 @@ test('the first stage is drawn from cameras that are connected', () =>
     await told(unit, 1)
   }))
 
+test('the first stage is drawn anew when it went away before anybody was told, and not where a person has named it', () =>
+  inCloud(async (world) => {
+    const { rollOuts, policy } = world.cloud.parts
+    await policy.change(policy.current().version, { secondPerson: true }, 'paul')
+    const keys = { a: await world.addCamera('a'), b: await world.addCamera('b') }
+    const { number } = await rollOuts.start({ ...WANTED, stages: [30, 100], first: ['a'] }, 'tess')
+    const unit = await openUnit(world, 'b', keys.b)
+    await rollOuts.act(number, 'approve', 'tom')
+    const firsts = async (of: number) =>
+      (await rollOuts.get(of)).turns.flatMap(({ camera, stage }) => (stage === 0 ? [camera] : []))
+    assert.equal([await firsts(number), unit.commands().length], [['a'], 0])
+    await rollOuts.act(number, 'end', 'tess')
+    await unit.end()
+    await until('it is away', async () => (await world.counted('candor_connections{kind="camera"}')) === 0)
+    const drawn = (await rollOuts.start({ ...WANTED, stages: [30, 100] }, 'tess')).number
+    const [before] = await firsts(drawn)
+    const other = before === 'a' ? 'b' : 'a'
+    const late = await openUnit(world, other, keys[other])
+    await rollOuts.act(drawn, 'approve', 'tom')
+    await told(late, 1)
+    assert.equal(await firsts(drawn), [other])
+  }))
+
 test('what was confirmed before the cloud kept it stands: of each camera the newest settings', () => {
   const connection = openDatabase(':memory:')
   const before = MIGRATIONS.filter(({ number }) => number < 44)

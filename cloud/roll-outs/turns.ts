@@ -41,6 +41,8 @@ export interface Turns {
   /** Statements that store them. */
   insert(rows: readonly RollOutTurnsTable[]): Statement[]
   of(number: number): Promise<StoredTurn[]>
+  /** Gives them these stages. */
+  stage(turns: readonly StoredTurn[], staged: ReadonlyMap<string, number>): Promise<void>
   /** null: there is none of this id. */
   byTarget(targetId: string): Promise<StoredTurn | null>
   /** Sends the command of its turn to a camera. */
@@ -86,6 +88,14 @@ export function createTurns(deps: TurnsDeps): Turns {
         build.selectFrom('roll_out_turns').selectAll().where('number', '=', number).limit(MAX_TURNS),
       )
       return rows.map(toTurn)
+    },
+
+    async stage(turns, staged) {
+      const changes = turns.flatMap(({ targetId, camera, stage }) => {
+        const to = staged.get(camera) ?? stage
+        return to === stage ? [] : [set(targetId, { stage: to })]
+      })
+      if (changes.length > 0) await database.writeBatch(changes)
     },
 
     async byTarget(targetId) {
