@@ -6,7 +6,14 @@
 import { DAY_MS, HOUR_MS } from '../shared/clock.ts'
 import { AppError, toAppError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
-import type { AlarmKind, CameraHealth, CameraStatus, Device, FleetAlarm } from '../shared/wire/index.ts'
+import type {
+  AlarmKind,
+  CameraHealth,
+  CameraStatus,
+  Device,
+  FleetAlarm,
+  SettingsInForce,
+} from '../shared/wire/index.ts'
 import type { Cameras } from './cameras.ts'
 import type { Statement } from './database/database.ts'
 import { type AlarmQuery, type AlarmsDeps, createAlarms } from './fleet/alarms.ts'
@@ -38,6 +45,8 @@ export interface FleetCamera {
   /** Is its data partition sealed to its key store? Null: it does not say. */
   dataEncrypted: boolean | null
   hotlists: { list: string; version: number; stale: boolean }[]
+  /** By which settings it says that it works; null: it does not say. */
+  settings: SettingsInForce | null
   maintenance: { untilMs: number; by: string; note: string } | null
   alarms: FleetAlarm[]
 }
@@ -47,6 +56,8 @@ export interface Fleet {
   recordHealth(health: CameraHealth, receivedAtMs: number): Statement[]
   recordStatus(status: CameraStatus, receivedAtMs: number): void
   cameras(): Promise<FleetCamera[]>
+  /** By camera: the settings that it last said to work by, and when that came. */
+  settings(): Map<string, SettingsInForce & { heardAtMs: number }>
   history(
     camera: string,
     fromMs: number,
@@ -215,6 +226,7 @@ export async function createFleet(deps: FleetDeps): Promise<Fleet> {
           throttle: latest?.health.device?.throttle ?? null,
           dataEncrypted: latest?.health.device?.dataEncrypted ?? null,
           hotlists: (latest?.health.hotlists ?? []).map(({ list, version, stale }) => ({ list, version, stale })),
+          settings: latest?.health.settings ?? null,
           maintenance:
             isServiced && maintenance !== null
               ? { untilMs: maintenance.untilMs, by: maintenance.by, note: maintenance.note }
@@ -224,6 +236,15 @@ export async function createFleet(deps: FleetDeps): Promise<Fleet> {
       }
       return found
     },
+
+    settings: () =>
+      new Map(
+        [...fleet.values()].flatMap(({ camera, past: { latest } }) =>
+          latest?.health.settings === undefined
+            ? []
+            : [[camera, { ...latest.health.settings, heardAtMs: latest.receivedAtMs }] as const],
+        ),
+      ),
 
     async history(camera, fromMs, toMs) {
       registered(camera)

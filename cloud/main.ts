@@ -219,7 +219,8 @@ export async function runCloud(config: CloudConfig, base: string, deps: CloudDep
     })
     const rollOuts = createRollOuts({
       ...{ database, agency, cameras, audit, clock, newId, newSecret, log, signer: keys.lists },
-      ...{ releasesFolder: paths.releasesFolder, onHalted: metrics.rollOutsHalted },
+      ...{ releasesFolder: paths.releasesFolder, onCounted: metrics.rollOuts },
+      saidSettings: () => fleet.settings(),
       queue: (notices) => webhooks.queueNotices(notices),
       secondPerson: () => policy.current().secondPerson,
       httpsPort: () => portOf(api.server),

@@ -31,8 +31,8 @@ export interface Metrics {
   }
   /** Cameras whose certificate ends within so many days; 0: it has ended. */
   certificatesExpiring(cameras: Record<string, number>): void
-  /** Roll-outs that stopped because too many cameras went wrong. */
-  rollOutsHalted(rollOuts: number): void
+  /** Roll-outs that stopped because too many cameras went wrong, and those that run and have not moved for too long. */
+  rollOuts(counted: { halted: number; still: number }): void
   /** When the server's certificate runs out, milliseconds since 1970 UTC. */
   serverCertificate(expiresAtMs: number): void
   authority(state: AuthorityState): void
@@ -127,6 +127,11 @@ export function createMetrics(): Metrics {
     help: 'roll-outs that stopped because too many cameras went wrong',
     registers,
   })
+  const still = new Gauge({
+    name: 'candor_roll_outs_still',
+    help: 'roll-outs that run and in which no camera and no stage has moved for a day',
+    registers,
+  })
   const batchSize = new Histogram({
     name: 'candor_ingest_batch_size',
     help: 'publishes in one transaction',
@@ -180,7 +185,10 @@ export function createMetrics(): Metrics {
       alarmRaised: (kind) => cameraAlarmsRaised.inc({ kind }),
     },
     claimAlarms: (alarms) => claimAlarms.set(alarms),
-    rollOutsHalted: (rollOuts) => halted.set(rollOuts),
+    rollOuts(counted) {
+      halted.set(counted.halted)
+      still.set(counted.still)
+    },
     serverCertificate: (expiresAtMs) => certificateExpiry.set(expiresAtMs / 1_000),
     authority({ expiresAtMs, rotation }) {
       authorityExpiry.set(expiresAtMs / 1_000)

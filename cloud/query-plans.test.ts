@@ -115,6 +115,10 @@ const SHORT: readonly RegExp[] = [
   // From an end, for one of them.
   /^SCAN review_periods: .* order by "from_ms" desc limit \?$/,
   /^SCAN usage_searches USING COVERING INDEX usage_searches_by_age: .* order by "at_ms" limit \?$/,
+  // A partial index: one for each camera.
+  /^SCAN roll_out_turns USING INDEX roll_out_turns_standing:/,
+  // From an end, for one of them.
+  /^SCAN roll_outs USING INDEX roll_outs_whole: .* order by "number" desc limit \?$/,
   // Bounded by MAX_QUARANTINED_ROWS.
   /^SCAN quarantine USING (COVERING )?INDEX quarantine_by_age: (select count|delete)/,
 ]

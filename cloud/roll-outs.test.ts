@@ -23,7 +23,7 @@ import { MAX_FETCHING } from './api/roll-outs.ts'
 import { callerOf } from './api/testing.ts'
 import { ANSWER_MS } from './roll-outs/plan.ts'
 import { MAX_PART_BYTES, MAX_PARTS_OPEN, MAX_RELEASES } from './roll-outs/releases.ts'
-import type { NewRollOut } from './roll-outs.ts'
+import type { NewRollOut } from './roll-outs/types.ts'
 import { AGENCY, codeOf, collect, inCloud, publish, subscribe, type TestCloud, until } from './testing.ts'
 import { openReceiver } from './webhooks/testing.ts'
 

@@ -3,7 +3,6 @@
  * command, tries it, and says how it went; too many that go wrong stop the roll-out before the next stage. Owns tables roll_outs and
  * roll_out_turns; called by the API, by ingest with acknowledgements, and once a minute.
  */
-import { sql } from 'kysely'
 import { type Clock, MINUTE_MS } from '../shared/clock.ts'
 import { AppError, toAppError } from '../shared/errors.ts'
 import type { NewId } from '../shared/ids.ts'
@@ -11,7 +10,6 @@ import type { Log } from '../shared/log.ts'
 import { cameraClientId } from '../shared/names.ts'
 import type { Signer } from '../shared/signing.ts'
 import {
-  type CameraSettings,
   cameraSettingsSchema,
   MAX_SETTINGS_BYTES,
   ROLL_OUT_KINDS,
@@ -26,19 +24,23 @@ import type { RollOutsTable } from './database/schema-roll-outs.ts'
 import {
   checkStages,
   DEFAULT_STAGES,
-  haltedNotice,
+  isDrawnInVain,
   isOver,
   MAY_BE,
+  noticeOf,
   type RollOutState,
   type RollOutVerb,
   stagesOf,
-  type TurnState,
+  stillSince,
   toTell,
   verdictOf,
+  waitsFor,
   wentWrong,
 } from './roll-outs/plan.ts'
 import { createReleases, freeBytesOf, type Releases } from './roll-outs/releases.ts'
-import { createTurns, MAX_TURNS, type RollOutTurn, type StoredTurn } from './roll-outs/turns.ts'
+import { createStanding, type SaidSettings } from './roll-outs/standing.ts'
+import { createTurns, IS_OPEN, isToldLately, MAX_TURNS, type RollOutTurn } from './roll-outs/turns.ts'
+import type { NewRollOut, RollOut } from './roll-outs/types.ts'
 import type { WebhookNotice } from './webhooks/notices.ts'
 import type { Queued } from './webhooks.ts'
 
@@ -49,44 +51,6 @@ export const MAX_SOAK_MINUTES = 14 * 24 * 60
 export const MAX_ROLL_OUT_REASON = 500
 /** Ended roll-outs that are shown. */
 export const MAX_ROLL_OUT_PAGE = 100
-/** Said again to who has not answered, no sooner. */
-export const TELL_AGAIN_MS = 5 * MINUTE_MS
-
-/** The condition of the partial index, word for word: only so is it used. */
-const IS_OPEN = sql<boolean>`state IN ('proposed', 'running', 'paused', 'halted')`
-
-export interface RollOut {
-  number: number
-  kind: RollOutKind
-  sha256: string | null
-  settings: CameraSettings | null
-  /** Percent of the cameras, rising. */
-  stages: number[]
-  soakMs: number
-  state: RollOutState
-  /** From 0. */
-  stage: number
-  /** Why it was halted; null: it was not. */
-  because: string | null
-  reason: string
-  madeAtMs: number
-  madeBy: string
-  approvedBy: string | null
-  endedAtMs: number | null
-  /** Cameras by state of their turn. */
-  counts: Partial<Record<TurnState, number>>
-}
-
-export interface NewRollOut {
-  what: { kind: 'image'; sha256: string } | { kind: 'settings'; settings: CameraSettings }
-  /** Empty: all that are registered. */
-  cameras: readonly string[]
-  /** Whose turn it is first. */
-  first: readonly string[]
-  stages?: readonly number[] | undefined
-  soakMinutes?: number | undefined
-  reason: string
-}
 
 export interface RollOuts {
   readonly releases: Releases
@@ -106,6 +70,8 @@ export interface RollOuts {
   removeRelease(sha256: string): Promise<void>
   /** false: no turn of this camera. Nothing of it fails the transaction that it came in. */
   recordAck(camera: string, ack: RollOutAck): Promise<boolean>
+  /** By camera: the roll-out whose settings it is meant to work by. */
+  meant(): Promise<Map<string, number>>
   /** Once a minute: tells cameras whose turn it is, and takes stages further. */
   upkeep(): Promise<void>
 }
@@ -122,10 +88,12 @@ export interface RollOutsDeps {
   httpsPort: () => number
   publish: (topic: string, payload: Buffer, options: { qos: 0 | 1; retain: boolean }) => Promise<void>
   isConnected: (clientId: string) => boolean
+  /** By camera: by which settings it says that it works; those that do not say are not in it. */
+  saidSettings: () => ReadonlyMap<string, SaidSettings>
   /** Notices of what was halted, for the transaction that halts it. */
   queue: (notices: readonly WebhookNotice[]) => Queued
-  /** Told how many are halted whenever that may have changed. */
-  onHalted: (rollOuts: number) => void
+  /** Told how many are halted, and how many stand still, whenever that may have changed. */
+  onCounted: (rollOuts: { halted: number; still: number }) => void
   clock: Clock
   newId: NewId
   newSecret: (byteCount: number) => string
@@ -160,6 +128,7 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
       settings: found.settings === null ? null : cameraSettingsSchema.parse(JSON.parse(found.settings)),
       ...{ stages: JSON.parse(found.stages) as number[], soakMs: found.soak_ms },
       ...{ state: found.state as RollOutState, stage: found.stage, because: found.because, reason: found.reason },
+      stillSinceMs: found.state === 'running' ? found.still_since_ms : null,
       ...{ madeAtMs: found.made_at_ms, madeBy: found.made_by, approvedBy: found.approved_by },
       ...{ endedAtMs: found.ended_at_ms, counts },
     }
@@ -172,13 +141,15 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
     const [moved, ...queued] = await database.writeBatch([update.where('state', 'in', [...states]), ...statements])
     committed(queued)
     if (moved?.changes !== 1) throw new AppError('conflict', `the state of roll-out ${number} does not allow that`)
-    await countHalted()
+    await count()
   }
 
   const rowsOfKinds = build.selectFrom('roll_outs').selectAll().where('kind', 'in', ROLL_OUT_KINDS)
   const openRows = () => database.read(rowsOfKinds.where(IS_OPEN))
-  async function countHalted(): Promise<void> {
-    deps.onHalted((await openRows()).filter(({ state }) => state === 'halted').length)
+  async function count(): Promise<void> {
+    const rows = await openRows()
+    const still = rows.filter((one) => one.state === 'running' && one.still_since_ms !== null)
+    deps.onCounted({ halted: rows.filter(({ state }) => state === 'halted').length, still: still.length })
   }
 
   /** What the cloud itself decided. */
@@ -200,7 +171,7 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
     return all
   }
 
-  async function begin(wanted: NewRollOut, by: string): Promise<RollOut> {
+  async function begin(wanted: NewRollOut, by: string, whole: boolean): Promise<RollOut> {
     const { what, reason, stages = DEFAULT_STAGES, soakMinutes = DEFAULT_SOAK_MINUTES } = wanted
     checkStages(stages)
     const settings = what.kind === 'settings' ? JSON.stringify(what.settings) : null
@@ -219,10 +190,12 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
     )
     const number = (newest?.number ?? 0) + 1
     const nowMs = clock.nowMs()
-    const staged = stagesOf(cameras, stages, [...new Set(wanted.first)], String(number))
+    const first = [...new Set(wanted.first)]
+    const staged = stagesOf(cameras, stages, first, String(number), isConnected)
     const rows = cameras.map((camera) => ({
       ...{ target_id: deps.newId(), number, camera_id: camera, stage: staged.get(camera) ?? 0, state: 'waiting' },
       ...{ message: null, token: deps.newSecret(24), told_at_ms: null, told_again_ms: null, changed_at_ms: nowMs },
+      standing: 0,
     }))
     await database.writeBatch([
       build.insertInto('roll_outs').values({
@@ -230,6 +203,7 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
         ...{ stages: JSON.stringify(stages), soak_ms: soakMinutes * MINUTE_MS },
         ...{ state: deps.secondPerson() ? 'proposed' : 'running', stage: 0, since_ms: nowMs, forgiven: 0 },
         ...{ because: null, reason, made_at_ms: nowMs, made_by: by, approved_by: null, ended_at_ms: null },
+        ...{ whole: whole ? 1 : 0, still_since_ms: null, named_first: JSON.stringify(first) },
       }),
       ...turns.insert(rows),
     ])
@@ -239,8 +213,8 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
 
   let starting: Promise<unknown> = Promise.resolve()
   /** One after another: each takes the next number, and sees what is open. */
-  function start(wanted: NewRollOut, by: string): Promise<RollOut> {
-    const started = starting.then(() => begin(wanted, by))
+  function start(wanted: NewRollOut, by: string, whole = wanted.cameras.length === 0): Promise<RollOut> {
+    const started = starting.then(() => begin(wanted, by, whole))
     starting = started.catch(() => {})
     return started
   }
@@ -273,17 +247,23 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
     let list = await turns.of(number)
     if (await turns.endLost(list, isActive())) list = await turns.of(number)
     const stages = JSON.parse(found.stages) as number[]
-    const standing = {
+    if (found.named_first !== null && isDrawnInVain(list, isConnected)) {
+      const names = list.map(({ camera }) => camera).sort()
+      const first = JSON.parse(found.named_first) as string[]
+      await turns.stage(list, stagesOf(names, stages, first, String(number), isConnected))
+      list = await turns.of(number)
+    }
+    const plan = {
       ...{ stage: found.stage, lastStage: stages.length - 1, sinceMs: found.since_ms, soakMs: found.soak_ms },
       ...{ turns: list, forgiven: found.forgiven },
     }
     const nowMs = clock.nowMs()
-    const verdict = verdictOf(standing, isConnected, nowMs)
+    const verdict = verdictOf(plan, isConnected, nowMs)
     if (verdict.kind === 'halt') {
       await note('roll_out.halted', number, { because: verdict.because })
       deps.log.error('roll_out_halted', { count: number, reason: verdict.because })
       const change = { state: 'halted', because: verdict.because }
-      return move(number, ['running'], change, [haltedNotice(found, verdict.because, nowMs)])
+      return move(number, ['running'], change, [noticeOf('roll_out_halted', found, verdict.because, nowMs)])
     }
     if (verdict.kind === 'done') {
       await note('roll_out.done', number, { cameras: list.length })
@@ -291,20 +271,35 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
     }
     if (verdict.kind === 'advance') {
       await note('roll_out.stage', number, { percent: stages[found.stage + 1] ?? 100 })
-      await move(number, ['running'], { stage: found.stage + 1, since_ms: nowMs })
+      await move(number, ['running'], { stage: found.stage + 1, since_ms: nowMs, still_since_ms: null })
       return takeFurther(await row(number))
     }
-    const wanted = new Set(toTell(standing, isConnected))
-    const isToldLately = ({ toldAgainMs }: StoredTurn) => toldAgainMs !== null && nowMs - toldAgainMs < TELL_AGAIN_MS
-    for (const turn of list) if (wanted.has(turn.camera) && !isToldLately(turn)) await turns.tell(found, turn)
+    const stillMs = stillSince(plan, verdict, nowMs)
+    if (stillMs !== null && found.still_since_ms === null) {
+      const because = `waits for ${waitsFor(plan, isConnected)}`
+      await note('roll_out.still', number, { because })
+      deps.log.warn('roll_out_still', { count: number, reason: because })
+      const notice = noticeOf('roll_out_still', found, because, nowMs)
+      await move(number, ['running'], { still_since_ms: stillMs }, [notice])
+    } else if (stillMs === null && found.still_since_ms !== null)
+      await move(number, ['running'], { still_since_ms: null })
+    const busy = found.kind === 'settings' ? await standing.busy() : new Set()
+    const wanted = new Set(toTell(plan, (camera) => isConnected(camera) && !busy.has(camera)))
+    for (const turn of list) if (wanted.has(turn.camera) && !isToldLately(turn, nowMs)) await turns.tell(found, turn)
   }
+
+  const standing = createStanding({
+    ...{ ...deps, turns, isActive, isConnected, note },
+    said: deps.saidSettings,
+  })
 
   let turning: Promise<void> = Promise.resolve()
   /** One at a time: an acknowledgement may come while a stage is looked at. */
   function upkeep(): Promise<void> {
     const work = async () => {
       for (const found of await openRows()) if (found.state === 'running') await takeFurther(found)
-      await countHalted()
+      await standing.upkeep()
+      await count()
     }
     turning = turning.then(work, work)
     return turning
@@ -315,6 +310,7 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
     start,
     act,
     upkeep,
+    meant: standing.meant,
 
     async list() {
       const rows = await database.read(
@@ -325,7 +321,7 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
 
     async get(number) {
       const shownTurns = (await turns.of(number)).map(
-        ({ targetId: _id, token: _token, toldAgainMs: _told, ...turn }) => turn,
+        ({ number: _number, targetId: _id, token: _token, toldAgainMs: _told, ...turn }) => turn,
       )
       return { rollOut: await shown(await row(number)), turns: shownTurns }
     },
@@ -340,21 +336,7 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
       const cameras = (await turns.of(number)).filter(({ state }) => state === 'confirmed').map(({ camera }) => camera)
       if (cameras.length === 0) throw new AppError('conflict', `no camera has the settings of roll-out ${number}`)
       const before = new Set<string>()
-      for (const camera of cameras) {
-        const [one] = await database.read(
-          build
-            .selectFrom('roll_out_turns')
-            .innerJoin('roll_outs', 'roll_outs.number', 'roll_out_turns.number')
-            .select('roll_outs.settings')
-            .where('roll_out_turns.camera_id', '=', camera)
-            .where('roll_out_turns.number', '<', number)
-            .where('roll_out_turns.state', '=', 'confirmed')
-            .where('roll_outs.kind', '=', 'settings')
-            .orderBy('roll_out_turns.number', 'desc')
-            .limit(1),
-        )
-        before.add(one?.settings ?? '{}')
-      }
+      for (const camera of cameras) before.add((await turns.settingsBefore(camera, number)) ?? '{}')
       if (before.size > 1) {
         throw new AppError('conflict', 'the cameras had different settings before', {
           hint: 'roll out to each group of them: `candor roll-out start --settings FILE --cameras …`',
@@ -362,7 +344,8 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
       }
       const settings = cameraSettingsSchema.parse(JSON.parse([...before][0] ?? '{}'))
       const reason = `back from roll-out ${number}`
-      return start({ what: { kind: 'settings', settings }, cameras, first: [], stages: [100], reason }, by)
+      const wanted = { what: { kind: 'settings' as const, settings }, cameras, first: [], stages: [100], reason }
+      return start(wanted, by, found.whole === 1)
     },
 
     async mayFetch(sha256, token) {
@@ -384,7 +367,8 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
       // Who was given up and answers after all has answered.
       if (isOver(turn) && turn.state !== 'silent') return true
       if (turn.state === ack.state && turn.message === ack.message) return true
-      await turns.record(turn, ack)
+      const stands = ack.state === 'confirmed' && (await row(turn.number)).kind === 'settings'
+      await turns.record(turn, ack, stands)
       // Others wait for their turn, or the roll-out must stop now and not in a minute.
       if (isOver(ack)) {
         upkeep().catch((thrown: unknown) =>

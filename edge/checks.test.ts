@@ -71,7 +71,8 @@ test('a camera that was revoked is told so, unless only the server is looked at'
 async function renew(cloud: TestCloud, folder: string): Promise<void> {
   const { cameras, authority } = cloud.cloud.parts
   const { keyPem, csrPem } = newCameraRequest('north')
-  await cameras.renew('north', csrPem)
+  const inUse = cameras.certificatesInUse().find(({ camera }) => camera === 'north')
+  await cameras.renew('north', csrPem, inUse?.fingerprint ?? '')
   const { certPem } = (await cameras.certificateOf('north', keyDigest(keyPem))) ?? { certPem: '' }
   await (await cloud.connectCamera('north', { key: keyPem, cert: certPem })).endAsync()
   mkdirSync(join(folder, 'data'), { recursive: true })

@@ -13,10 +13,16 @@ import { slugSchema } from '../shared/names.ts'
 import { SEAL_BYTES } from '../shared/sealing.ts'
 import { createVerifier } from '../shared/signing.ts'
 import type { TrustedKeys } from '../shared/signing-keys.ts'
-import { DEFAULT_RETENTION_DAYS, MAX_CROP_BYTES, MAX_RETENTION_DAYS, MAX_SIGHTING_BYTES } from '../shared/wire/index.ts'
+import {
+  DEFAULT_RETENTION_DAYS,
+  MAX_CROP_BYTES,
+  MAX_RETENTION_DAYS,
+  MAX_SETTINGS_FIELDS,
+  MAX_SIGHTING_BYTES,
+} from '../shared/wire/index.ts'
 import { sourceSchema } from './capture/sources.ts'
 import { areasSchema } from './vision/areas.ts'
-import { visionConfigSchema } from './vision/types.ts'
+import { MAX_AIM, visionConfigSchema } from './vision/types.ts'
 
 const path = z.string().min(1).max(4_096)
 const retentionDays = z.number().gt(0).max(MAX_RETENTION_DAYS).default(DEFAULT_RETENTION_DAYS)
@@ -53,6 +59,13 @@ export const edgeConfigSchema = z.strictObject({
   source: sourceSchema.describe('where frames come from'),
   view: areasSchema.prefault({}).describe('what of the picture counts'),
   vision: visionConfigSchema.default(() => visionConfigSchema.parse({})),
+  setHere: z
+    .record(z.string().max(MAX_AIM), z.string().max(MAX_AIM))
+    .refine((fields) => Object.keys(fields).length <= MAX_SETTINGS_FIELDS, `at most ${MAX_SETTINGS_FIELDS} fields`)
+    .default({})
+    .describe(
+      'fields that somebody has set at the camera, each with a name of that time; settings from afar of before leave them. The set-up page writes it',
+    ),
   track: z
     .strictObject({
       gapMs: z

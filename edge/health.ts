@@ -14,6 +14,7 @@ import type { Hotlists } from './hotlist/hotlist.ts'
 import type { Memory } from './memory.ts'
 import type { Outbox } from './outbox/outbox.ts'
 import type { Pipeline } from './pipeline.ts'
+import type { Settings } from './roll-out/settings.ts'
 import type { Uplink } from './uplink/uplink.ts'
 import type { VisionDoor } from './vision/types.ts'
 
@@ -25,6 +26,7 @@ export interface HealthDeps {
   vision: Pick<VisionDoor, 'restarts' | 'picture'>
   device: DeviceWatch
   rate: RateMeter
+  settings: Pick<Settings, 'inForce'>
   outbox: Pick<Outbox, 'rows' | 'bytes' | 'oldestBornAtMs' | 'counters'>
   memory: Pick<Memory<unknown>, 'held' | 'bytes' | 'counters'>
   hotlists: Pick<Hotlists, 'status'>
@@ -55,6 +57,7 @@ export function cameraHealth(deps: HealthDeps): CameraHealth {
     ...(deps.rate.latest === null ? {} : { rate: deps.rate.latest }),
     ...(deps.vision.picture === null ? {} : { picture: deps.vision.picture }),
     ...(deps.device.latest === null ? {} : { device: deps.device.latest }),
+    settings: deps.settings.inForce,
     vision: { restarts: deps.vision.restarts },
     sightings: { made, matched, withheld: withheld + counters.withheld + expired + dropped, lost: counters.lost },
     outbox: {

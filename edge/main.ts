@@ -66,8 +66,6 @@ export interface RunningEdge {
   readonly pipeline: Readonly<PipelineCounters>
   readonly uplink: Readonly<UplinkCounters>
   readonly policyVersion: number
-  /** Of the settings that came from afar, tried or kept; 0: the unit's own. */
-  readonly settingsVersion: number
   /** It has stopped, or is about to, to be started again with other settings. */
   readonly restartWanted: boolean
   /** Process id of the vision child, for tests that kill it. */
@@ -183,7 +181,7 @@ export async function runEdge(own: EdgeConfig, deps: EdgeDeps, signal: AbortSign
       onStored: () => uplink.wake(),
     })
     const healthDeps: HealthDeps = {
-      ...{ cameraId: config.cameraId, pipeline, source, vision, outbox, memory, hotlists },
+      ...{ cameraId: config.cameraId, pipeline, source, vision, settings, outbox, memory, hotlists },
       ...{ uplink, clockState, clock, log },
       device: createDeviceWatch({
         dataFolder: config.dataFolder,
@@ -276,9 +274,6 @@ export async function runEdge(own: EdgeConfig, deps: EdgeDeps, signal: AbortSign
       uplink: uplink.counters,
       get policyVersion() {
         return policy.version
-      },
-      get settingsVersion() {
-        return settings.version
       },
       get restartWanted() {
         return restartWanted

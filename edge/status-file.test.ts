@@ -27,6 +27,7 @@ function healthDeps(clock: Clock, connected: boolean, published: string[]): Heal
     source: { dropped: 0, rejected: 0 },
     vision: { restarts: 0, picture: null },
     rate: { latest: null, measure() {} },
+    settings: { inForce: { version: 7, trial: false, changed: [] } },
     device: { latest: null, look: async () => {} } as unknown as HealthDeps['device'],
     outbox: {
       ...{ rows: 5, bytes: 100 },

@@ -3,7 +3,13 @@ import { z } from 'zod'
 import { DAY_MS } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import { slugSchema } from '../../shared/names.ts'
-import { deviceSchema, fleetAlarmSchema, MAX_ALARM_NOTE, timeMsSchema } from '../../shared/wire/index.ts'
+import {
+  deviceSchema,
+  fleetAlarmSchema,
+  MAX_ALARM_NOTE,
+  settingsInForceSchema,
+  timeMsSchema,
+} from '../../shared/wire/index.ts'
 import { ROTATION_STEPS } from '../authority/rotation.ts'
 import { authorityWarnings } from '../authority/watch.ts'
 import { MAX_ALARM_PAGE } from '../fleet/alarms.ts'
@@ -39,6 +45,8 @@ const fleetCameraSchema = z.object({
     .nullable()
     .describe('the data partition is sealed to the unit’s key store; null: it does not say'),
   hotlists: z.array(z.object({ list: slugSchema, version: z.int(), stale: z.boolean() })),
+  settings: settingsInForceSchema.nullable().describe('by which it says that it works; null: it does not say'),
+  settingsMeant: z.int().nullable().describe('the roll-out whose settings it is meant to work by; null: none'),
   maintenance: z.object({ untilMs: timeMsSchema, by: slugSchema, note: z.string() }).nullable(),
   alarms: z.array(fleetAlarmSchema),
 })
@@ -66,7 +74,7 @@ const note = z.string().trim().min(1).max(MAX_ALARM_NOTE)
 const timeQuery = z.coerce.number().pipe(timeMsSchema)
 
 export function registerFleetWatch(app: TypedApi, parts: CloudParts, door: Door): void {
-  const { fleet, clock } = parts
+  const { fleet, rollOuts, clock } = parts
   const subject = (camera: string) => ({ kind: 'camera', id: camera })
   const by = (request: Parameters<Door['session']>[0]) => door.session(request).account
 
@@ -86,9 +94,10 @@ export function registerFleetWatch(app: TypedApi, parts: CloudParts, door: Door)
     },
     async handler() {
       const authority = await parts.authorityWatch.state()
+      const [cameras, meant] = [await fleet.cameras(), await rollOuts.meant()]
       return {
         nowMs: clock.nowMs(),
-        cameras: await fleet.cameras(),
+        cameras: cameras.map((one) => ({ ...one, settingsMeant: meant.get(one.camera) ?? null })),
         authority: { ...authority, warnings: authorityWarnings(authority) },
       }
     },

@@ -19,7 +19,8 @@ import { auditedSettings, settingsDigest } from '../roll-outs/audited-settings.t
 import { MAX_STAGES, ROLL_OUT_STATES, type RollOutVerb } from '../roll-outs/plan.ts'
 import { MAX_PART_BYTES, MAX_RELEASE_NOTES } from '../roll-outs/releases.ts'
 import { MAX_TURNS } from '../roll-outs/turns.ts'
-import { DEFAULT_SOAK_MINUTES, MAX_ROLL_OUT_REASON, MAX_SOAK_MINUTES, type RollOut } from '../roll-outs.ts'
+import type { RollOut } from '../roll-outs/types.ts'
+import { DEFAULT_SOAK_MINUTES, MAX_ROLL_OUT_REASON, MAX_SOAK_MINUTES } from '../roll-outs.ts'
 import type { Door, TypedApi } from './door.ts'
 
 /** Units that fetch a release at a time; others are told to come again. */
@@ -46,6 +47,7 @@ const rollOutSchema = z.object({
   state: z.enum(ROLL_OUT_STATES),
   stage: z.int().describe('from 0'),
   because: z.string().nullable().describe('why it was halted'),
+  stillSinceMs: timeMsSchema.nullable().describe('when it last moved, where that is too long ago'),
   reason: z.string(),
   madeAtMs: timeMsSchema,
   madeBy: slugSchema,

@@ -12,7 +12,8 @@ export interface ReleasesTable {
 
 /**
  * Owner: roll-outs.ts. `kind`: image, with `sha256` of the release, or settings, with them as JSON; `stages` is a JSON array of percents;
- * `forgiven`: cameras that went wrong and in spite of which a person let it go on.
+ * `forgiven`: cameras that went wrong and in spite of which a person let it go on. `whole`: it was to all cameras. `still_since_ms`: when it
+ * last moved, of one that was told to stand still. `named_first`: a JSON array of cameras; null: not known.
  */
 export interface RollOutsTable {
   number: number
@@ -31,9 +32,15 @@ export interface RollOutsTable {
   made_by: string
   approved_by: string | null
   ended_at_ms: number | null
+  whole: number
+  still_since_ms: number | null
+  named_first: string | null
 }
 
-/** Owner: roll-outs.ts. `token` lets one camera fetch one release, which is no secret; it keeps strangers from using up the line. */
+/**
+ * Owner: roll-outs.ts. `token` lets one camera fetch one release, which is no secret; it keeps strangers from using up the line. `standing`: of
+ * the settings that the camera is meant to work by; at most one a camera.
+ */
 export interface RollOutTurnsTable {
   target_id: string
   number: number
@@ -45,6 +52,7 @@ export interface RollOutTurnsTable {
   told_at_ms: number | null
   told_again_ms: number | null
   changed_at_ms: number
+  standing: number
 }
 
 export interface RollOutsSchema {

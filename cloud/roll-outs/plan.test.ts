@@ -1,7 +1,20 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { MINUTE_MS } from '../../shared/clock.ts'
-import { ANSWER_MS, isSilent, MAX_AT_ONCE, type Standing, stagesOf, type Turn, toTell, verdictOf } from './plan.ts'
+import {
+  ANSWER_MS,
+  isDrawnInVain,
+  isSilent,
+  MAX_AT_ONCE,
+  STILL_MS,
+  type Standing,
+  stagesOf,
+  stillSince,
+  type Turn,
+  toTell,
+  verdictOf,
+  waitsFor,
+} from './plan.ts'
 
 const NOW_MS = 1_790_000_000_000
 const SOAK_MS = 60 * MINUTE_MS
@@ -21,7 +34,7 @@ const verdict = (one: Standing, isConnected: (camera: string) => boolean = every
 
 test('stages hold one in a hundred, one in ten and all, at least one camera in the first', () => {
   const counts = (count: number, stages: readonly number[]) => {
-    const staged = [...stagesOf(names(count), stages, [], '7').values()]
+    const staged = [...stagesOf(names(count), stages, [], '7', everybody).values()]
     return stages.map((_, stage) => staged.filter((one) => one === stage).length)
   }
   assert.equal(counts(1_000, [1, 10, 100]), [10, 90, 900])
@@ -31,14 +44,67 @@ test('stages hold one in a hundred, one in ten and all, at least one camera in t
 })
 
 test('those who are named come first, the others in an order that differs from one roll-out to the next', () => {
-  const first = stagesOf(names(100), [1, 100], ['cam-40', 'cam-41'], '7')
+  const first = stagesOf(names(100), [1, 100], ['cam-40', 'cam-41'], '7', everybody)
   assert.equal(
     [...first].filter(([, stage]) => stage === 0).map(([camera]) => camera),
     ['cam-40', 'cam-41'],
   )
-  const drawn = (salt: string) => [...stagesOf(names(1_000), [1, 100], [], salt)].slice(0, 10).map(([camera]) => camera)
+  const drawn = (salt: string) =>
+    [...stagesOf(names(1_000), [1, 100], [], salt, everybody)].slice(0, 10).map(([camera]) => camera)
   assert.equal(drawn('7'), drawn('7'))
   assert.not.equal(drawn('7'), drawn('8'))
+})
+
+test('those who are away are drawn last, and a name that a person gave comes first all the same', () => {
+  const here = (camera: string) => camera === 'cam-17' || camera === 'cam-80'
+  const firsts = (first: string[], isThere: (camera: string) => boolean, salt: string) =>
+    [...stagesOf(names(95), [1, 100], first, salt, isThere)].flatMap(([camera, stage]) => (stage === 0 ? [camera] : []))
+  const drawn = Array.from({ length: 40 }, (_, i) => firsts([], here, String(i))).flat()
+  assert.equal([...new Set(drawn)].sort(), ['cam-17', 'cam-80'])
+  assert.equal(firsts(['cam-3'], here, '7'), ['cam-3'])
+  assert.is(firsts([], () => false, '7').length, 1, 'nobody is there')
+})
+
+test('a first stage that is away is drawn anew while nobody was told and another is there', () => {
+  const later = turn({ camera: 'cam-1', stage: 1 })
+  const only = (name: string) => (camera: string) => camera === name
+  assert.is(isDrawnInVain([turn(), later], only('cam-1')), true)
+  assert.is(isDrawnInVain([turn(), later], only('cam-0')), false)
+  assert.is(
+    isDrawnInVain([turn(), later], () => false),
+    false,
+    'nobody is there',
+  )
+  assert.is(isDrawnInVain([turn(), { ...later, toldAtMs: NOW_MS }], only('cam-1')), false)
+  assert.is(isDrawnInVain([turn(), { ...later, state: 'skipped' }], only('cam-1')), false)
+})
+
+test('one that waits for cameras is still after its time and not before, and not while a stage is looked at', () => {
+  const since = (one: Standing, isConnected: (camera: string) => boolean, nowMs: number) =>
+    stillSince(one, verdictOf(one, isConnected, nowMs), nowMs)
+  const away = standing([turn(), turn({ camera: 'cam-1', stage: 1, changedAtMs: NOW_MS + 5 })])
+  const nobody = () => false
+  assert.is(since(away, nobody, NOW_MS + STILL_MS - 1), null)
+  assert.is(since(away, nobody, NOW_MS + STILL_MS), NOW_MS, 'whose turn has not come moves nothing')
+  assert.is(waitsFor(away, nobody), '1 of 1: cam-0 away')
+  const told = standing([turn({ toldAtMs: NOW_MS + 10 })])
+  assert.is(since(told, everybody, NOW_MS + STILL_MS + 9), null)
+  assert.is(since(told, everybody, NOW_MS + STILL_MS + 10), NOW_MS + 10)
+  const well = [turn({ state: 'confirmed', toldAtMs: NOW_MS })]
+  const soaking = standing(well, { soakMs: 3 * STILL_MS })
+  assert.is(since(soaking, everybody, NOW_MS + 2 * STILL_MS), null)
+  assert.is(since(soaking, nobody, NOW_MS + 2 * STILL_MS), NOW_MS, 'it fell silent after it was confirmed')
+  assert.is(waitsFor(soaking, nobody), '1 of 1: cam-0 away')
+  const many = standing(
+    names(7).map((camera) => turn({ camera, stage: 1 })),
+    { stage: 1 },
+  )
+  assert.is(
+    waitsFor(many, everybody),
+    `7 of 7: ${names(5)
+      .map((camera) => `${camera} waiting`)
+      .join(', ')}`,
+  )
 })
 
 test('a stage is passed when its cameras went well and the time for looking is over', () => {

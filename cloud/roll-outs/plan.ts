@@ -1,6 +1,6 @@
 /** Whose turn it is in a roll-out, and when it stops. Pure: called by roll-outs.ts. */
 import { createHash } from 'node:crypto'
-import { HOUR_MS } from '../../shared/clock.ts'
+import { DAY_MS, HOUR_MS } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import type { TargetState } from '../../shared/wire/index.ts'
 import type { WebhookNotice } from '../webhooks/notices.ts'
@@ -12,6 +12,8 @@ export const MAX_STAGES = 10
 export const FAILURE_SHARE = 0.05
 /** A camera that has been told and has not ended its turn after so long is counted as one that went wrong. */
 export const ANSWER_MS = 6 * HOUR_MS
+/** A roll-out that runs, in which no camera and no stage has moved for so long, is told of; the time for looking between stages is none of it. */
+export const STILL_MS = DAY_MS
 /** Told and not ended, at a time: each fetches a release over the agency's line. */
 export const MAX_AT_ONCE = 25
 
@@ -49,17 +51,21 @@ export function checkStages(stages: readonly number[]): void {
     throw new AppError('bad_input', 'stages must be percents that rise to 100, such as 1,10,100')
 }
 
-/** `stages` in percent, rising, the last 100. Those of `first` are the first stage; the others come in an order that no name decides. */
+/**
+ * `stages` in percent, rising, the last 100. Those of `first` are the first stage; the others come in an order that no name decides, those
+ * that are there before those that are away: a stage of absent cameras would tell nothing, and the others would wait for it.
+ */
 export function stagesOf(
   cameras: readonly string[],
   stages: readonly number[],
   first: readonly string[],
   salt: string,
+  isThere: (camera: string) => boolean,
 ): Map<string, number> {
   const lot = (camera: string) => createHash('sha256').update(`${salt}\n${camera}`).digest('hex')
   const others = cameras
     .filter((camera) => !first.includes(camera))
-    .map((camera) => ({ camera, lot: lot(camera) }))
+    .map((camera) => ({ camera, lot: `${isThere(camera) ? 0 : 1}${lot(camera)}` }))
     .sort((a, b) => (a.lot < b.lot ? -1 : 1))
   const order = [...first, ...others.map(({ camera }) => camera)]
   const staged = new Map<string, number>()
@@ -71,8 +77,15 @@ export function stagesOf(
   return staged
 }
 
+/** Nobody was told yet, the first stage is away, and others are there: it is drawn anew, as when a second person was slow to approve it. */
+export function isDrawnInVain(turns: readonly Turn[], isThere: (camera: string) => boolean): boolean {
+  if (turns.some(({ toldAtMs }) => toldAtMs !== null)) return false
+  const there = turns.filter(({ camera, state }) => state === 'waiting' && isThere(camera))
+  return there.length > 0 && there.every(({ stage }) => stage > 0)
+}
+
 export type Verdict =
-  | { kind: 'wait' }
+  | { kind: 'wait'; for: 'cameras' | 'soak' }
   | { kind: 'halt'; because: string }
   /** To the next stage. */
   | { kind: 'advance' }
@@ -100,15 +113,32 @@ export function verdictOf(standing: Standing, isConnected: (camera: string) => b
     return { kind: 'halt', because: `${wrong.length} of ${now.length} went wrong: ${names.join(', ')}` }
   }
   const isLast = stage >= standing.lastStage
-  if (isLast) return now.every(({ state }) => OVER.has(state)) ? { kind: 'done' } : { kind: 'wait' }
+  const waits = { kind: 'wait', for: 'cameras' } as const
+  if (isLast) return now.every(({ state }) => OVER.has(state)) ? { kind: 'done' } : waits
   const confirmed = now.filter(({ state }) => state === 'confirmed')
   const unfinished = now.filter(({ state }) => !OVER.has(state))
-  if (confirmed.length === 0 && now.some(({ state }) => state !== 'skipped')) return { kind: 'wait' }
-  if (unfinished.some(({ camera, toldAtMs }) => toldAtMs !== null || isConnected(camera))) return { kind: 'wait' }
+  if (confirmed.length === 0 && now.some(({ state }) => state !== 'skipped')) return waits
+  if (unfinished.some(({ camera, toldAtMs }) => toldAtMs !== null || isConnected(camera))) return waits
   // A unit that went well and then fell silent did not go well.
-  if (confirmed.some(({ camera }) => !isConnected(camera))) return { kind: 'wait' }
+  if (confirmed.some(({ camera }) => !isConnected(camera))) return waits
   const lastMs = Math.max(standing.sinceMs, ...confirmed.map(({ changedAtMs }) => changedAtMs))
-  return nowMs - lastMs >= standing.soakMs ? { kind: 'advance' } : { kind: 'wait' }
+  return nowMs - lastMs >= standing.soakMs ? { kind: 'advance' } : { kind: 'wait', for: 'soak' }
+}
+
+/** When it last moved, of one that waits for cameras and has stood still for too long; null: it has not. */
+export function stillSince({ stage, turns, sinceMs }: Standing, verdict: Verdict, nowMs: number): number | null {
+  if (verdict.kind !== 'wait' || verdict.for !== 'cameras') return null
+  const now = turns.filter((turn) => turn.stage <= stage)
+  const movedMs = Math.max(sinceMs, ...now.map(({ changedAtMs, toldAtMs }) => Math.max(changedAtMs, toldAtMs ?? 0)))
+  return nowMs - movedMs >= STILL_MS ? movedMs : null
+}
+
+/** Whom it waits for, for a person: some of them by name. */
+export function waitsFor({ stage, turns }: Standing, isConnected: (camera: string) => boolean): string {
+  const now = turns.filter((turn) => turn.stage <= stage)
+  const awaited = now.filter(({ state, camera }) => !OVER.has(state) || (state === 'confirmed' && !isConnected(camera)))
+  const names = awaited.slice(0, 5).map(({ camera, state }) => `${camera} ${isConnected(camera) ? state : 'away'}`)
+  return `${awaited.length} of ${now.length}: ${names.join(', ')}`
 }
 
 /** Whom to tell now, of those whose turn it is: first those that have been told and have not answered. */
@@ -131,12 +161,13 @@ export const wentWrong = ({ state }: Pick<Turn, 'state'>): boolean => WRONG.has(
 export const isSilent = (turn: Turn, nowMs: number): boolean =>
   !isOver(turn) && turn.toldAtMs !== null && nowMs - turn.toldAtMs >= ANSWER_MS
 
-/** What webhooks are told of a roll-out that halts now. */
-export const haltedNotice = (
-  { number, kind, stage }: { number: number; kind: string; stage: number },
+/** What webhooks are told of a roll-out that halts now, or that has stood still for too long. */
+export const noticeOf = (
+  kind: 'roll_out_halted' | 'roll_out_still',
+  rollOut: { number: number; kind: string; stage: number },
   because: string,
   nowMs: number,
 ): WebhookNotice => ({
-  ...{ kind: 'roll_out_halted', noticeId: String(number), revision: nowMs },
-  document: { rollOut: { number, kind, stage, because } },
+  ...{ kind, noticeId: String(rollOut.number), revision: nowMs },
+  document: { rollOut: { number: rollOut.number, kind: rollOut.kind, stage: rollOut.stage, because } },
 })

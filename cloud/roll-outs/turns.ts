@@ -1,6 +1,7 @@
 /** The cameras' turns in a roll-out: read, told by signed commands, ended. Part of roll-outs.ts, which owns table roll_out_turns. */
+import { sql } from 'kysely'
 import type { Clock } from '../../shared/clock.ts'
-import { DAY_MS } from '../../shared/clock.ts'
+import { DAY_MS, MINUTE_MS } from '../../shared/clock.ts'
 import type { Signer } from '../../shared/signing.ts'
 import { CONFIGURE, topics, UPDATE } from '../../shared/topics.ts'
 import {
@@ -21,22 +22,37 @@ const INSERT_ROWS = 100
 /** A command that comes later is left by the unit; who is away for longer is told anew. */
 export const COMMAND_MS = DAY_MS
 
+/** Said again to who has not answered, no sooner. */
+export const TELL_AGAIN_MS = 5 * MINUTE_MS
+
+/** The conditions of partial indexes, word for word: only so are they used. */
+export const IS_OPEN = sql<boolean>`state IN ('proposed', 'running', 'paused', 'halted')`
+export const IS_STANDING = sql<boolean>`standing = 1`
+
 export interface RollOutTurn extends Turn {
   message: string | null
 }
-export type StoredTurn = RollOutTurn & { targetId: string; token: string; toldAgainMs: number | null }
+export type StoredTurn = RollOutTurn & { number: number; targetId: string; token: string; toldAgainMs: number | null }
+
+export const isToldLately = ({ toldAgainMs }: StoredTurn, nowMs: number) =>
+  toldAgainMs !== null && nowMs - toldAgainMs < TELL_AGAIN_MS
 
 export interface Turns {
   /** Statements that store them. */
   insert(rows: readonly RollOutTurnsTable[]): Statement[]
   of(number: number): Promise<StoredTurn[]>
+  /** Gives them these stages. */
+  stage(turns: readonly StoredTurn[], staged: ReadonlyMap<string, number>): Promise<void>
   /** null: there is none of this id. */
   byTarget(targetId: string): Promise<StoredTurn | null>
   /** Sends the command of its turn to a camera. */
   tell(rollOut: RollOutsTable, turn: StoredTurn): Promise<void>
   /** Ends turns of cameras that are no more, and of those that never answered. Resolves with whether there were any. */
   endLost(turns: readonly StoredTurn[], active: ReadonlySet<string>): Promise<boolean>
-  record(turn: StoredTurn, ack: RollOutAck): Promise<void>
+  /** The settings that the camera had before that roll-out, as JSON; null: its own alone. */
+  settingsBefore(camera: string, number: number): Promise<string | null>
+  /** `standing`: from now on the camera is meant to have it. */
+  record(turn: StoredTurn, ack: RollOutAck, standing: boolean): Promise<void>
 }
 
 export interface TurnsDeps {
@@ -49,10 +65,10 @@ export interface TurnsDeps {
   clock: Clock
 }
 
-const toTurn = (row: RollOutTurnsTable): StoredTurn => ({
+export const toTurn = (row: RollOutTurnsTable): StoredTurn => ({
   ...{ camera: row.camera_id, stage: row.stage, state: row.state as TurnState, message: row.message },
   ...{ toldAtMs: row.told_at_ms, changedAtMs: row.changed_at_ms },
-  ...{ targetId: row.target_id, token: row.token, toldAgainMs: row.told_again_ms },
+  ...{ number: row.number, targetId: row.target_id, token: row.token, toldAgainMs: row.told_again_ms },
 })
 
 export function createTurns(deps: TurnsDeps): Turns {
@@ -72,6 +88,14 @@ export function createTurns(deps: TurnsDeps): Turns {
         build.selectFrom('roll_out_turns').selectAll().where('number', '=', number).limit(MAX_TURNS),
       )
       return rows.map(toTurn)
+    },
+
+    async stage(turns, staged) {
+      const changes = turns.flatMap(({ targetId, camera, stage }) => {
+        const to = staged.get(camera) ?? stage
+        return to === stage ? [] : [set(targetId, { stage: to })]
+      })
+      if (changes.length > 0) await database.writeBatch(changes)
     },
 
     async byTarget(targetId) {
@@ -114,8 +138,33 @@ export function createTurns(deps: TurnsDeps): Turns {
       return ending.length > 0
     },
 
-    async record(turn, { state, message }) {
-      await database.writeBatch([set(turn.targetId, { state, message, changed_at_ms: clock.nowMs() })])
+    async settingsBefore(camera, number) {
+      const [one] = await database.read(
+        build
+          .selectFrom('roll_out_turns')
+          .innerJoin('roll_outs', 'roll_outs.number', 'roll_out_turns.number')
+          .select('roll_outs.settings')
+          .where('roll_out_turns.camera_id', '=', camera)
+          .where('roll_out_turns.number', '<', number)
+          .where('roll_out_turns.state', '=', 'confirmed')
+          .where('roll_outs.kind', '=', 'settings')
+          .orderBy('roll_out_turns.number', 'desc')
+          .limit(1),
+      )
+      return one?.settings ?? null
+    },
+
+    async record(turn, { state, message }, standing) {
+      const change = { state, message, changed_at_ms: clock.nowMs() }
+      const ofCamera = build.selectFrom('roll_out_turns').select('number').where('camera_id', '=', turn.camera)
+      const [newest] = await database.read(ofCamera.where(IS_STANDING))
+      // One that was given up and answers after all may be older than what stands.
+      if (!standing || (newest?.number ?? 0) > turn.number) {
+        await database.writeBatch([set(turn.targetId, change)])
+        return
+      }
+      const before = build.updateTable('roll_out_turns').set({ standing: 0 }).where('camera_id', '=', turn.camera)
+      await database.writeBatch([before.where(IS_STANDING), set(turn.targetId, { ...change, standing: 1 })])
     },
   }
 }

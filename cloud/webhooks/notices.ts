@@ -1,7 +1,13 @@
 /** What webhooks are told besides alerts. One row a notice and webhook, with its newest document: a camera's name, which roll-out, or how the authority stands; never a plate. For queue.ts. */
 import type { Database, Statement } from '../database/database.ts'
 
-export const NOTICE_KINDS = ['camera_alarm', 'claim_misused', 'roll_out_halted', 'authority_alarm'] as const
+export const NOTICE_KINDS = [
+  'camera_alarm',
+  'claim_misused',
+  'roll_out_halted',
+  'roll_out_still',
+  'authority_alarm',
+] as const
 export type NoticeKind = (typeof NOTICE_KINDS)[number]
 
 /** Notices that wait for one webhook; beyond them the oldest are dropped. A city of 1,000 cameras has some hundred a day. */

@@ -26,6 +26,8 @@ export interface FetchFrom {
   caPem: string
   /** null: the unit's clock is not to be trusted. */
   atMs: number | null
+  /** The order that asks for it has ended. */
+  isLate: () => boolean
 }
 
 const sizeOf = (path: string): Promise<number> =>
@@ -79,7 +81,7 @@ async function fetchRest(
   { release, fetch }: Pick<UpdateCommand, 'release' | 'fetch'>,
   part: string,
   start: number,
-  { host, caPem, atMs }: FetchFrom,
+  { host, caPem, atMs, isLate }: FetchFrom,
   signal: AbortSignal,
 ): Promise<void> {
   const { socket, certificate } = await openTls({ host, port: fetch.port })
@@ -113,7 +115,7 @@ async function fetchRest(
     }
     const file = await open(part, start === 0 ? 'w' : 'a', 0o600)
     try {
-      await append(file, answer, release.bytes - start)
+      await append(file, answer, release.bytes - start, isLate)
     } finally {
       await file.sync().catch(() => {})
       await file.close()
@@ -130,10 +132,17 @@ async function fetchRest(
 }
 
 /** Exactly `missing` bytes, or it is not the release. */
-async function append(file: FileHandle, answer: IncomingMessage, missing: number): Promise<void> {
+async function append(
+  file: FileHandle,
+  answer: IncomingMessage,
+  missing: number,
+  isLate: () => boolean,
+): Promise<void> {
   let left = missing
   let unflushed = 0
   for await (const chunk of answer as AsyncIterable<Buffer>) {
+    // However slowly it comes, it does not outlive its order.
+    if (isLate()) throw new AppError('unavailable', `its order ended ${left} bytes before the release did`)
     if (chunk.length > left) throw new AppError('integrity', 'the cloud sends more than the release has')
     await file.write(chunk)
     left -= chunk.length

@@ -9,8 +9,10 @@ import { silentLog } from '../../shared/log.ts'
 import { createSigner, createVerifier, newSigningKeyPem } from '../../shared/signing.ts'
 import { type CameraSettings, MAX_SETTINGS_BYTES, type RollOutAck } from '../../shared/wire/index.ts'
 import { edgeConfigSchema } from '../config.ts'
+import { MAX_AIM } from '../vision/types.ts'
 import {
   type CommandDeps,
+  keptSettings,
   MAX_TRIAL_STARTS,
   openSettings,
   SETTINGS_FILE,
@@ -49,7 +51,8 @@ function createWorld() {
         signal?.throwIfAborted()
       },
     } as Clock,
-    start: () => openSettings(OWN, { dataFolder: folder, clock: world.clock, log: silentLog }),
+    own: OWN,
+    start: () => openSettings(world.own, { dataFolder: folder, clock: world.clock, log: silentLog }),
     command(): CommandDeps {
       frames = 0
       return {
@@ -103,7 +106,7 @@ const FASTER: CameraSettings = { source: { framesPerSecond: 20 }, vision: { minC
 test('settings are tried with the next start and kept when frames are read and the cloud is reached', () =>
   inWorld(async (world) => {
     const before = await world.start()
-    assert.equal([before.config, before.version, before.ack], [OWN, 0, null])
+    assert.equal([before.config, before.inForce.version, before.ack], [OWN, 0, null])
     const ack = await give(world, before, FASTER, 3)
     assert.equal([ack.state, world.restarts], ['probation', 1])
 
@@ -119,7 +122,7 @@ test('settings are tried with the next start and kept when frames are read and t
     assert.is(world.restarts, 1, 'it goes on as it is')
 
     const kept = await world.start()
-    assert.equal([kept.version, kept.config.vision.minConfidence, kept.ack?.state], [3, 0.4, 'confirmed'])
+    assert.equal([kept.inForce.version, kept.config.vision.minConfidence, kept.ack?.state], [3, 0.4, 'confirmed'])
     await give(world, kept, {}, 4)
     const own = await world.start()
     assert.equal(own.config, OWN, 'all that came before counts no more')
@@ -134,7 +137,7 @@ test('without a frame it goes back after its time, and not before', () =>
     assert.is(world.clock.monotonicMs() - startedMs, TRIAL_MS)
     assert.equal([world.acks.at(-1)?.state, world.restarts], ['rolled_back', 2])
     const back = await world.start()
-    assert.equal([back.config, back.version, back.ack?.state], [OWN, 0, 'rolled_back'])
+    assert.equal([back.config, back.inForce.version, back.ack?.state], [OWN, 0, 'rolled_back'])
   }))
 
 test('a link that is down is not the fault of the settings: they are tried until it is back', () =>
@@ -299,5 +302,74 @@ test('settings are laid over field by field, and a group such as the night repla
   assert.equal(source.kind === 'gphoto2' && [source.settings, source.night], [{ iso: '800' }, night])
   assert.is(logLevel, 'debug')
 })
+
+/** The camera after it has tried and kept them. */
+async function keep(world: World, settings: CameraSettings, version: number): Promise<Settings> {
+  await give(world, await world.start(), settings, version)
+  const tried = await world.start()
+  world.framesASecond = 5
+  await tried.run(world.command(), new AbortController().signal)
+  assert.equal(tried.inForce, { version, trial: false, changed: [] })
+  return world.start()
+}
+
+test('what somebody sets at the camera takes the place of what was kept of that field, until newer settings come', () =>
+  inWorld(async (world) => {
+    const rate = ({ config: { source } }: Settings) => (source.kind === 'stream' ? source.framesPerSecond : null)
+    assert.is(rate(await keep(world, FASTER, 3)), 20)
+    // Set to what the unit's own file says already: only the name of the time tells.
+    world.own = { ...OWN, setHere: { 'source.framesPerSecond': 'one', 'source.night': 'one' } }
+    const after = await world.start()
+    assert.equal([rate(after), after.config.vision.minConfidence], [10, 0.4], 'the other field stays')
+    assert.equal(after.inForce, { version: 3, trial: false, changed: ['source.framesPerSecond'] })
+    assert.equal(await keptSettings(join(world.folder, SETTINGS_FILE), world.own, silentLog), {
+      ...{ source: {}, vision: { minConfidence: 0.4 } },
+    })
+    assert.is((await give(world, after, FASTER, 3)).state, 'refused', 'the floor stays')
+    assert.is(rate(await keep(world, FASTER, 4)), 20, 'newer ones are meant for the camera as it is now')
+    world.own = { ...OWN, setHere: { 'source.framesPerSecond': 'two' } }
+    assert.is(rate(await world.start()), 10)
+    world.own = { ...OWN, setHere: {} }
+    assert.is(rate(await world.start()), 20, 'it was taken back at the camera')
+  }))
+
+test('the view is learned anew when the camera’s own aim is another, or that from afar', () =>
+  inWorld(async (world) => {
+    const aim = async () => (await world.start()).config.vision.aim
+    const aimed = (own: string) => ({ ...OWN, vision: { ...OWN.vision, aim: own } })
+    world.own = aimed('one')
+    assert.is(await aim(), 'one')
+    await keep(world, { vision: { aim: 'east lane' } }, 3)
+    const first = await aim()
+    world.own = { ...aimed('two'), setHere: { 'vision.aim': 'x' } }
+    const names = [first, await aim()]
+    world.own = aimed('one')
+    assert.is(await aim(), first)
+    await keep(world, { vision: { aim: 'west lane' } }, 4)
+    names.push(await aim())
+    assert.is(new Set(names).size, 3)
+    assert.ok(names.every((name) => name.length <= MAX_AIM))
+  }))
+
+test('the set-up page is told of nothing that the camera would not take', () =>
+  inWorld(async (world) => {
+    const file = join(world.folder, SETTINGS_FILE)
+    assert.equal(await keptSettings(file, OWN, silentLog), {})
+    await keep(world, { source: { framesPerSecond: 20 } }, 3)
+    assert.equal(await keptSettings(file, OWN, silentLog), { source: { framesPerSecond: 20 } })
+    const other = edgeConfigSchema.parse({ ...OWN, source: { kind: 'rpicam' } })
+    const { kept } = JSON.parse(readFileSync(file, 'utf8'))
+    writeFileSync(
+      file,
+      JSON.stringify({
+        ...{ trial: null, newest: 9, ack: null },
+        kept: { ...kept, settings: { source: { stallMs: 'x' } } },
+      }),
+    )
+    assert.equal(await keptSettings(file, other, silentLog), {})
+    writeFileSync(file, 'no JSON')
+    assert.equal(await keptSettings(file, OWN, silentLog), {})
+    assert.equal(await keptSettings(world.folder, OWN, silentLog), {}, 'cannot be read')
+  }))
 
 test.run()

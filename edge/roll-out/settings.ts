@@ -1,8 +1,10 @@
 /**
  * Settings of the camera that came from afar: laid over the unit's own configuration, tried, and kept only when frames are read with them.
+ * A field that somebody has set at the camera since they came is that person's.
  * What is tried and what is kept stand in one file of the data folder; a process that dies on trial goes back after a few starts.
  * Opened by main.ts at each start; the inbox hands commands to it.
  */
+import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { type Clock, MINUTE_MS, SECOND_MS } from '../../shared/clock.ts'
@@ -15,10 +17,13 @@ import {
   type CameraSettings,
   cameraSettingsSchema,
   configureCommandSchema,
+  fieldsOf,
   MAX_ROLL_OUT_COMMAND_BYTES,
   MAX_SETTINGS_BYTES,
   type RollOutAck,
   rollOutAckSchema,
+  type SettingsInForce,
+  withoutFields,
 } from '../../shared/wire/index.ts'
 import { type EdgeConfig, edgeConfigSchema } from '../config.ts'
 import { openSigned } from '../hotlist/manifest.ts'
@@ -38,7 +43,10 @@ const versionSchema = z.strictObject({
   version: z.int().min(1),
   targetId: z.uuidv7(),
   settings: cameraSettingsSchema,
+  /** `setHere` of the unit's own configuration when they came. */
+  over: z.record(z.string(), z.string()).default({}),
 })
+type Version = z.infer<typeof versionSchema>
 const fileSchema = z.strictObject({
   kept: versionSchema.nullable(),
   trial: versionSchema.extend({ starts: z.int().min(0) }).nullable(),
@@ -73,8 +81,8 @@ export interface Settings {
   readonly config: EdgeConfig
   /** `config` is on trial. */
   readonly isTrial: boolean
-  /** Of what is in `config`; 0: the unit's own alone. */
-  readonly version: number
+  /** What `config` is made of, for the camera's health. */
+  readonly inForce: SettingsInForce
   /** Of the newest command; null: there has been none. */
   readonly ack: RollOutAck | null
   /** A command as it was received. Resolves with what is to be acknowledged; rejects with `storage_full` or `unavailable`. */
@@ -82,6 +90,19 @@ export interface Settings {
   /** Watches a trial until `signal` aborts; resolves at once when nothing is tried. */
   run(deps: CommandDeps, signal: AbortSignal): Promise<void>
 }
+
+/** Fields that somebody has set at the camera since these settings came. Of the aim both have a say. */
+const changedSince = ({ settings, over }: Version, { setHere }: EdgeConfig): string[] =>
+  fieldsOf(settings).filter((field) => setHere[field] !== undefined && setHere[field] !== over[field])
+
+const leftOf = (version: Version, own: EdgeConfig): CameraSettings =>
+  withoutFields(version.settings, changedSince(version, own))
+
+/** The view is learned anew when either of the two names another aim. */
+const aimOf = (own: string, afar: string) =>
+  createHash('sha256')
+    .update(JSON.stringify([own, afar]))
+    .digest('hex')
 
 /** `settings` laid over `config`. Throws `configuration` when the two do not go together. */
 export function withSettings(config: EdgeConfig, settings: CameraSettings): EdgeConfig {
@@ -92,7 +113,21 @@ export function withSettings(config: EdgeConfig, settings: CameraSettings): Edge
     vision: { ...config.vision, ...vision },
     track: { ...config.track, ...track },
   }
-  return checkConfig(merged, edgeConfigSchema, 'settings')
+  const checked = checkConfig(merged, edgeConfigSchema, 'settings')
+  if (vision?.aim === undefined) return checked
+  return { ...checked, vision: { ...checked.vision, aim: aimOf(config.vision.aim, checked.vision.aim) } }
+}
+
+/** What is kept in `file` of them that `own` leaves, for the set-up page; nothing where it does not go with `own`. */
+export async function keptSettings(file: string, own: EdgeConfig, log: Log): Promise<CameraSettings> {
+  try {
+    const { kept } = await read(file, log)
+    const settings = kept === null ? {} : leftOf(kept, own)
+    withSettings(own, settings)
+    return settings
+  } catch {
+    return {}
+  }
 }
 
 /** Reads what is kept and tried; a start on trial is counted before anything is opened with it. */
@@ -146,7 +181,7 @@ export async function openSettings(own: EdgeConfig, deps: SettingsDeps): Promise
     if (trial.starts >= MAX_TRIAL_STARTS) await goBack(`the camera did not stay up with it, ${trial.starts} times`)
     else {
       try {
-        const tried = withSettings(own, trial.settings)
+        const tried = withSettings(own, leftOf(trial, own))
         // A start that cannot be counted is none on trial: who dies of it would never go back.
         isTrial = await couldWrite({ ...file, trial: { ...trial, starts: trial.starts + 1 } })
         if (isTrial) config = tried
@@ -155,19 +190,25 @@ export async function openSettings(own: EdgeConfig, deps: SettingsDeps): Promise
       }
     }
   }
+  /** Of those that are kept: other software, or another file on the unit, may not go with them. */
+  let isUsed = true
   if (!isTrial && file.kept !== null) {
     try {
-      config = withSettings(own, file.kept.settings)
+      config = withSettings(own, leftOf(file.kept, own))
     } catch (thrown) {
-      // Other software, or another file on the unit: reading plates by its own settings is better than not at all.
+      // Reading plates by its own settings is better than not at all.
+      isUsed = false
       log.error('settings_not_used', { version: file.kept.version, reason: toAppError(thrown).message })
     }
   }
 
   return {
     ...{ config, isTrial },
-    get version() {
-      return (isTrial ? file.trial?.version : null) ?? file.kept?.version ?? 0
+    get inForce() {
+      const { trial } = file
+      const used = isTrial && trial !== null ? trial : isUsed ? file.kept : null
+      if (used === null) return { version: 0, trial: false, changed: [] }
+      return { version: used.version, trial: used === trial, changed: changedSince(used, own) }
     },
     get ack() {
       return file.ack
@@ -200,7 +241,12 @@ export async function openSettings(own: EdgeConfig, deps: SettingsDeps): Promise
         return answered('refused', toAppError(thrown).message)
       }
       const ack = ackOf(targetId, 'probation', null, clock)
-      await write({ ...file, trial: { version, targetId, settings, starts: 0 }, newest: version, ack })
+      await write({
+        ...file,
+        trial: { version, targetId, settings, over: own.setHere, starts: 0 },
+        newest: version,
+        ack,
+      })
       log.info('settings_tried', { version })
       to.restart()
       return ack

@@ -1,15 +1,23 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Clock, DAY_MS } from '../../shared/clock.ts'
+import { type Clock, DAY_MS, HOUR_MS, MINUTE_MS } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import { newId } from '../../shared/ids.ts'
 import { silentLog } from '../../shared/log.ts'
 import { createSigner, createVerifier, newSigningKeyPem } from '../../shared/signing.ts'
 import type { RollOutAck, UpdateCommand } from '../../shared/wire/index.ts'
-import { MAX_STATUS_BYTES, openUpdates, UPDATE_FILE, UPDATER_SILENCE_MS } from './update.ts'
+import {
+  FULL_MS,
+  INSTALL_FILE,
+  INSTALLING_MS,
+  MAX_STATUS_BYTES,
+  openUpdates,
+  UPDATE_FILE,
+  UPDATER_SILENCE_MS,
+} from './update.ts'
 
 const NOW_MS = 1_790_000_000_000
 const { privateKeyPem, publicKeyPem } = newSigningKeyPem()
@@ -23,6 +31,8 @@ const commandTo = (change: Partial<UpdateCommand> = {}): UpdateCommand => ({
 })
 const sealed = (command: UpdateCommand, by = signer) =>
   Buffer.from(JSON.stringify(by.seal(Buffer.from(JSON.stringify(command)))))
+
+const sent = (command: UpdateCommand) => [command.targetId, sealed(command)] as const
 
 /** A unit whose time passes when it sleeps, and that asks for its certificate's authority before it fetches. */
 async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
@@ -40,6 +50,11 @@ class World {
   readonly acks: RollOutAck[] = []
   nowMs = NOW_MS
   fetches = 0
+  clockState: { state: 'synced' | 'unsynced' } = { state: 'synced' }
+  /** What a fetch comes upon before it asks anybody. */
+  load: () => Promise<never> = async () => {
+    throw new AppError('unavailable', 'not now')
+  }
   /** Called with each sleep: what goes on meanwhile. */
   onSleep: () => void = () => {}
 
@@ -57,12 +72,12 @@ class World {
       ...{ agency: 'springfield', cameraId: 'north', host: 'localhost', dataFolder: this.folder, updates, clock },
       verifier: createVerifier([publicKeyPem]),
       identity: {
-        load: async () => {
+        load: () => {
           this.fetches += 1
-          throw new AppError('unavailable', 'not now')
+          return this.load()
         },
       },
-      clockState: { state: 'synced' },
+      clockState: this.clockState,
       onAck: (ack) => this.acks.push(ack),
       random: () => 0,
       log: silentLog,
@@ -157,11 +172,138 @@ test('a command is taken once, for this camera, signed, in time, and not while a
     const command = commandTo()
     assert.is(await take(command), 'fetching null')
     assert.is(await take(command), 'fetching null')
-    assert.match(await take(commandTo()), /^refused 1\.4\.0 is being installed/)
+    world.leave(command, 'installing')
+    assert.match(await take(commandTo(), await world.open()), /^refused 1\.4\.0 is being installed/)
     const kept = JSON.parse(readFileSync(join(world.folder, UPDATE_FILE), 'utf8'))
     assert.is(kept.command.targetId, command.targetId)
     world.leave(command, 'confirmed')
     assert.is(await take(commandTo(), await world.open()), 'fetching null')
+  }))
+
+/** What lies in the folder of releases. */
+const lying = (world: World) => (existsSync(world.updates.folder) ? readdirSync(world.updates.folder).sort() : [])
+const saidOf = ({ ack }: { ack: RollOutAck | null }) => `${ack?.state} ${ack?.message}`
+
+test('an order that finds no room ends after its time and not before, says why, and leaves nothing behind', () =>
+  inWorld(async (world) => {
+    const command = commandTo()
+    world.leave(command, 'fetching')
+    mkdirSync(world.updates.folder)
+    const bundle = `${command.release.sha256}.raucb`
+    writeFileSync(join(world.updates.folder, `${bundle}.part`), 'half')
+    world.load = async () => {
+      throw new AppError('storage_full', 'no room for a release of 1000 bytes')
+    }
+    const updates = await world.open()
+    await world.run(updates, () => world.nowMs - NOW_MS >= FULL_MS - 11 * MINUTE_MS)
+    assert.equal([world.acks, lying(world)], [[], [`${bundle}.part`]])
+    await world.run(updates, () => world.acks.length > 0 || world.nowMs - NOW_MS > 2 * FULL_MS)
+    assert.is(saidOf(updates), 'failed no room for a release of 1000 bytes')
+    const lastedMs = (world.acks[0]?.atMs ?? 0) - NOW_MS
+    assert.ok(lastedMs >= FULL_MS && lastedMs < FULL_MS + 11 * MINUTE_MS, String(lastedMs))
+    assert.equal(lying(world), [])
+    assert.is((await updates.take(...sent(commandTo()))).state, 'fetching', 'the next one is taken')
+  }))
+
+test('room that was found in between lets the time begin anew', () =>
+  inWorld(async (world) => {
+    world.leave(commandTo(), 'fetching')
+    let isFull = false
+    world.load = async () => {
+      isFull = (world.nowMs - NOW_MS) % HOUR_MS < HOUR_MS / 2
+      throw new AppError(isFull ? 'storage_full' : 'unavailable', 'not now')
+    }
+    await world.run(await world.open(), () => world.nowMs - NOW_MS > 4 * FULL_MS)
+    assert.equal(world.acks, [])
+  }))
+
+test('an order ends with its time while it is fetched, by a trusted clock or by as long as it had from its issue', () =>
+  inWorld(async (world) => {
+    const command = commandTo()
+    for (const [state, issuedAtMs] of [
+      ['synced', NOW_MS - HOUR_MS],
+      ['unsynced', NOW_MS],
+    ] as const) {
+      world.nowMs = NOW_MS
+      world.clockState.state = state
+      world.acks.length = 0
+      world.leave({ ...command, issuedAtMs }, 'fetching')
+      const updates = await world.open()
+      await world.run(updates, () => world.nowMs >= command.expiresAtMs - 11 * MINUTE_MS)
+      assert.equal(world.acks, [], state)
+      await world.run(updates, () => world.acks.length > 0 || world.nowMs > NOW_MS + 2 * DAY_MS)
+      assert.match(saidOf(updates), /^failed it was not fetched/, state)
+      const endMs = world.acks[0]?.atMs ?? 0
+      assert.ok(endMs >= command.expiresAtMs && endMs < command.expiresAtMs + 11 * MINUTE_MS, state)
+    }
+  }))
+
+test('a newer order takes the place of one that is being fetched, which is told; an older one does not', () =>
+  inWorld(async (world) => {
+    const first = commandTo()
+    const other = { ...first.release, version: '1.5.0', sha256: 'b'.repeat(64) }
+    const newer = commandTo({ issuedAtMs: NOW_MS + 1, release: other })
+    const older = commandTo({ issuedAtMs: NOW_MS - 1 })
+    const updates = await world.open()
+    await updates.take(...sent(first))
+    assert.match((await updates.take(...sent(older))).message ?? '', /was ordered after it/)
+    // The bundle is whole and its hand-over only waits for the authority when the other order comes.
+    const lay = ({ release }: UpdateCommand) =>
+      writeFileSync(join(world.updates.folder, `${release.sha256}.raucb`), Buffer.alloc(release.bytes))
+    mkdirSync(world.updates.folder)
+    lay(first)
+    world.load = async () => {
+      if (world.fetches > 1) throw new AppError('unavailable', 'not now')
+      assert.is((await updates.take(...sent(newer))).state, 'fetching')
+      return { caPem: '' } as never
+    }
+    await world.run(updates, () => world.fetches > 1)
+    assert.equal(lying(world), [`${first.release.sha256}.raucb`], 'it is not handed over any more')
+    lay(newer)
+    world.load = async () => ({ caPem: '' }) as never
+    await world.run(updates, () => world.acks.some(({ state }) => state === 'installing'))
+    assert.equal(
+      world.acks.map(({ targetId, state, message }) => [targetId, state, message]),
+      [
+        [first.targetId, 'failed', '1.5.0 was ordered instead'],
+        [newer.targetId, 'installing', null],
+      ],
+    )
+    assert.is(JSON.parse(readFileSync(join(world.updates.folder, INSTALL_FILE), 'utf8')).id, newer.targetId)
+    assert.is((await updates.take(...sent(commandTo({ issuedAtMs: NOW_MS + 2 })))).state, 'refused')
+  }))
+
+test('an order that was handed over is not replaced, although that was not written down', () =>
+  inWorld(async (world) => {
+    const command = commandTo()
+    world.leave(command, 'fetching')
+    mkdirSync(world.updates.folder)
+    writeFileSync(join(world.updates.folder, INSTALL_FILE), JSON.stringify({ id: command.targetId }))
+    const updates = await world.open()
+    assert.match((await updates.take(...sent(commandTo()))).message ?? '', /is being installed/)
+    await world.run(updates, () => world.acks.length > 0)
+    assert.equal([world.fetches, saidOf(updates).slice(0, 6)], [0, 'failed'], 'nobody has taken it')
+    assert.equal(lying(world), [], 'nobody will')
+    assert.is((await updates.take(...sent(commandTo()))).state, 'fetching')
+  }))
+
+test('an updater that says for too long that it is at it is believed no more', () =>
+  inWorld(async (world) => {
+    const command = commandTo()
+    world.leave(command, 'installing')
+    world.say(command.targetId, 'installing', 'into slot b')
+    const updates = await world.open()
+    await world.run(updates, () => world.nowMs - NOW_MS >= INSTALLING_MS)
+    assert.is(saidOf(updates), 'installing into slot b')
+    await world.run(updates, () => world.acks.length > 1 || world.nowMs - NOW_MS > 3 * INSTALLING_MS)
+    assert.match(saidOf(updates), /^failed .*has not ended it within 90 minutes/)
+    // One that waits for the slot to show that it works is not given up here: the unit itself goes back.
+    world.leave(command, 'installing')
+    world.say(command.targetId, 'installed', 'in slot b')
+    const after = await world.open()
+    const fromMs = world.nowMs
+    await world.run(after, () => world.nowMs - fromMs >= 3 * INSTALLING_MS)
+    assert.is(saidOf(after), 'probation in slot b')
   }))
 
 test.run()

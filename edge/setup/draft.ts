@@ -7,7 +7,9 @@ import { basename, dirname, isAbsolute, join } from 'node:path'
 import { checkConfig, loadConfig } from '../../shared/config.ts'
 import { AppError } from '../../shared/errors.ts'
 import { newId } from '../../shared/ids.ts'
+import { silentLog } from '../../shared/log.ts'
 import { readFileIfThere, removeIfThere, writeFileDurably } from '../../shared/secret-file.ts'
+import type { CameraSettings } from '../../shared/wire/index.ts'
 import { type SourceConfig, sourceSchema } from '../capture/sources.ts'
 import {
   checkFiles,
@@ -18,6 +20,7 @@ import {
   stateFolderBeside,
 } from '../config.ts'
 import { CONFIG_FILE, type UnitSettings } from '../enrolment/folder.ts'
+import { keptSettings, SETTINGS_FILE, withSettings } from '../roll-out/settings.ts'
 import { type Areas, areasSchema } from '../vision/areas.ts'
 import { type VisionConfig, visionConfigSchema } from '../vision/types.ts'
 
@@ -26,6 +29,8 @@ export const MARK_FILE = 'set-up'
 export const PREVIOUS_FILE = 'edge.json.previous'
 /** User and password of a camera on the network, where `source.credentialsFile` of a set-up looks for them. */
 export const CREDENTIALS_FILE = 'camera-login'
+/** A copy of the settings from afar that the camera keeps, where its data folder is closed to this process (candor-setup.service). */
+export const KEPT_FILE = 'settings.kept.json'
 /** The digest of the code from a file that has been used. */
 export const USED_CODE_FILE = 'setup-code.used'
 
@@ -35,11 +40,15 @@ export interface Draft {
   readonly camera: { agency: string; cameraId: string } | null
   /** As it will stand in the configuration: paths as they were written. */
   source: SourceConfig | null
+  /** As the camera takes it: with what it keeps from afar on top. */
+  readonly taken: SourceConfig | null
+  /** Fields that the technician has set otherwise than they were taken, such as `source.night`: what is kept of them counts no more. */
+  readonly touched: Set<string>
   view: Areas
   readonly vision: VisionConfig
   /** The whole configuration as it stands, with absolute paths; null until the unit has enrolled. */
   readonly config: EdgeConfig | null
-  /** The source with its paths as this process finds them. */
+  /** The source as it is taken with its paths as this process finds them. */
   resolvedSource(): SourceConfig | null
   /** After enrolment: there is a configuration now. What was set before stays set. */
   reload(): void
@@ -63,6 +72,7 @@ export async function openDraft(configFile: string, settings: UnitSettings = {})
     view: checkConfig(settings.view ?? {}, areasSchema, 'view'),
     vision: checkConfig(settings.vision ?? {}, visionConfigSchema, 'vision'),
   }
+  const kept = config === null ? {} : await keptOf(config, folder)
   const draft: Draft = {
     folder,
     get camera() {
@@ -73,10 +83,17 @@ export async function openDraft(configFile: string, settings: UnitSettings = {})
     },
     source: given.source,
     view: given.view,
-    vision: given.vision,
+    vision: config === null ? given.vision : withSettings(config, kept).vision,
+    touched: new Set(),
+    get taken() {
+      const left = Object.entries(kept.source ?? {}).filter(([name]) => !draft.touched.has(`source.${name}`))
+      const laid = sourceSchema.safeParse({ ...draft.source, ...Object.fromEntries(left) })
+      // Of another kind than what is kept was meant for: the camera leaves it, too.
+      return draft.source === null || !laid.success ? draft.source : laid.data
+    },
     resolvedSource() {
       const inFolder = (name: string) => (isAbsolute(name) ? name : join(folder, name))
-      return draft.source === null ? null : resolveSource(draft.source, inFolder)
+      return draft.taken === null ? null : resolveSource(draft.taken, inFolder)
     },
     reload() {
       config = loadConfig(configFile, edgeConfigSchema)
@@ -87,8 +104,12 @@ export async function openDraft(configFile: string, settings: UnitSettings = {})
       if (before === null) throw new AppError('conflict', 'the unit is no camera yet', { hint: 'enter its claim' })
       if (draft.source === null) throw new AppError('conflict', 'no camera is chosen yet')
       // What this version of the page does not know of stays as it stands.
-      const now = JSON.parse(before) as { vision?: object }
-      const next = { ...now, source: draft.source, view: draft.view }
+      const now = JSON.parse(before) as { vision?: object; setHere?: object }
+      // Of a camera of another kind all of it is the technician's.
+      if (draft.source.kind !== config?.source.kind)
+        for (const name of Object.keys(kept.source ?? {})) draft.touched.add(`source.${name}`)
+      const setHere = { ...now.setHere, ...Object.fromEntries([...draft.touched].map((field) => [field, newId()])) }
+      const next = { ...now, source: draft.source, view: draft.view, setHere }
       const meant = checkConfig(next, edgeConfigSchema, CONFIG_FILE)
       checkFiles(resolvePaths(meant, folder, null))
       // Where it means the same as before, it would only cost what undo goes back to.
@@ -101,6 +122,12 @@ export async function openDraft(configFile: string, settings: UnitSettings = {})
     },
   }
   return draft
+}
+
+async function keptOf(config: EdgeConfig, folder: string): Promise<CameraSettings> {
+  const own = join(resolvePaths(config, folder, stateFolderBeside(folder)).dataFolder, SETTINGS_FILE)
+  const isOpen = (await readFileIfThere(own).catch(() => null)) !== null
+  return keptSettings(isOpen ? own : join(folder, KEPT_FILE), config, silentLog)
 }
 
 export const isWaiting = async (folder: string) => (await readFileIfThere(join(folder, MARK_FILE))) !== null

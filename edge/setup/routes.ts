@@ -112,6 +112,15 @@ export function setupRoutes(deps: RouteDeps): Route[] {
   const { access, camera, claim, draft, log } = deps
   const done: Answer = { json: {} }
 
+  const fieldOf = (source: SourceConfig | null, field: string): unknown =>
+    new Map(Object.entries(source ?? {})).get(field)
+  /** `wanted` where it is another than what is taken now, which makes it the technician's; else what is the unit's own. */
+  function own(field: 'settings' | 'night' | 'rotation' | 'capture', wanted: unknown): unknown {
+    if (JSON.stringify(fieldOf(draft.taken, field)) === JSON.stringify(wanted)) return fieldOf(draft.source, field)
+    draft.touched.add(`source.${field}`)
+    return wanted
+  }
+
   async function turn(source: SourceConfig): Promise<Answer> {
     draft.source = source
     await camera.setSource(draft.resolvedSource())
@@ -122,10 +131,10 @@ export function setupRoutes(deps: RouteDeps): Route[] {
     json: {
       software: deps.software,
       camera: draft.camera,
-      source: shownSource(draft.source),
+      source: shownSource(draft.taken),
       live: camera.live,
       problem: camera.problem,
-      exposure: exposureOf(draft.source, camera),
+      exposure: exposureOf(draft.taken, camera),
       view: draft.view,
       claim: claim.status,
       idleLeftMs: access.idleLeftMs(),
@@ -191,7 +200,10 @@ export function setupRoutes(deps: RouteDeps): Route[] {
         if (source?.kind !== 'rpicam' && source?.kind !== 'gphoto2')
           throw new AppError('conflict', 'this camera is not set from here')
         const { night: _, ...rest } = source
-        return turn(checked(sourceSchema, { ...rest, settings, ...(night === null ? {} : { night }) }))
+        const wanted = checked(sourceSchema, { ...rest, settings, ...(night === null ? {} : { night }) })
+        if (wanted.kind !== 'rpicam' && wanted.kind !== 'gphoto2') return done
+        const set = { settings: own('settings', wanted.settings), night: own('night', wanted.night) }
+        return turn(checked(sourceSchema, { ...rest, ...set }))
       },
     },
     {
@@ -200,7 +212,14 @@ export function setupRoutes(deps: RouteDeps): Route[] {
         const choice = checked(choiceSchema, json)
         // A camera of the same kind keeps what was set for it.
         const before = draft.source?.kind === choice.kind ? draft.source : {}
-        if (choice.kind !== 'stream') return turn(checked(sourceSchema, { ...before, ...choice }))
+        if (choice.kind !== 'stream') {
+          const { kind } = choice
+          const set =
+            kind === 'rpicam'
+              ? { rotation: own('rotation', choice.rotation) }
+              : { capture: own('capture', choice.capture) }
+          return turn(checked(sourceSchema, { ...before, kind, ...set }))
+        }
         const { user, password, ...rest } = choice
         const isSame = draft.source?.kind === 'stream' && isSameServer(draft.source.address, choice.address)
         const login =

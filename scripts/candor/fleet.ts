@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { HOUR_MS } from '../../shared/clock.ts'
 import { fleetAlarmSchema } from '../../shared/wire/fleet.ts'
+import { settingsInForceSchema, settingsText } from '../../shared/wire/roll-out.ts'
 import { positiveNumber } from './options.ts'
 
 /** Longest service of a camera at once, hours: as the cloud takes it. */
@@ -31,6 +32,8 @@ export function register(program: Command): void {
             vehiclesLastHour: z.int(),
             dataEncrypted: z.boolean().nullable().optional(),
             hotlists: z.array(z.object({ list: z.string(), version: z.int(), stale: z.boolean() })),
+            settings: settingsInForceSchema.nullable().default(null),
+            settingsMeant: z.int().nullable().default(null),
             alarms: z.array(fleetAlarmSchema),
           }),
         ),
@@ -53,6 +56,7 @@ export function register(program: Command): void {
         // A cloud of before does not say.
         one.dataEncrypted == null ? '' : one.dataEncrypted ? 'encrypted' : 'open',
         one.hotlists.map(({ list, version, stale }) => `${list} ${version}${stale ? ' stale' : ''}`).join(', '),
+        settingsText(one.settings, one.settingsMeant),
       ])
       const head = [
         'camera',
@@ -66,6 +70,7 @@ export function register(program: Command): void {
         'waiting',
         'data',
         'lists',
+        'settings',
       ]
       process.stdout.write(table(head, rows))
       for (const warning of found.authority.warnings) process.stdout.write(`${printable(warning)}\n`)

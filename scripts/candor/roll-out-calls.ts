@@ -17,6 +17,7 @@ const rollOutSchema = z.looseObject({
   state: z.string(),
   stage: z.int(),
   because: z.string().nullable(),
+  stillSinceMs: z.int().nullable().default(null),
   reason: z.string(),
   madeAtMs: z.int(),
   madeBy: z.string(),
@@ -102,8 +103,11 @@ const NEXT: Readonly<Record<string, (number: number) => string>> = {
   halted: (number) => `Look at those cameras, then go on or end it: candor roll-out resume|end ${number}\n`,
 }
 
+const STILL = (number: number) => `Nothing has moved: see who is awaited, then candor roll-out advance|end ${number}\n`
+
 export function rollOutText(one: RollOut): string {
   const stage = `stage ${one.stage + 1} of ${one.stages.length} (${one.stages[one.stage]} %)`
+  const next = one.stillSinceMs === null ? NEXT[one.state] : STILL
   const because = one.because === null ? '' : `Halted: ${one.because}\n`
-  return `Roll-out ${one.number} of ${one.kind}: ${one.state}, ${stage}; ${countsText(one.counts)}.\n${because}${NEXT[one.state]?.(one.number) ?? ''}`
+  return `Roll-out ${one.number} of ${one.kind}: ${one.state}, ${stage}; ${countsText(one.counts)}.\n${because}${next?.(one.number) ?? ''}`
 }

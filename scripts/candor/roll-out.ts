@@ -44,8 +44,10 @@ export function register(program: Command): void {
       const { printJson, table, time } = await import('./terminal.ts')
       const rollOuts = await withClient(fetchRollOuts)
       if (json === true) return printJson(rollOuts)
+      const stateText = ({ state, stillSinceMs }: (typeof rollOuts)[number]) =>
+        stillSinceMs === null ? state : `${state}, still since ${time(stillSinceMs)}`
       const rows = rollOuts.map((one) => [
-        ...[String(one.number), one.kind, one.state, `${one.stages[one.stage]} %`, countsText(one.counts)],
+        ...[String(one.number), one.kind, stateText(one), `${one.stages[one.stage]} %`, countsText(one.counts)],
         ...[time(one.madeAtMs), one.madeBy, one.because ?? one.reason],
       ])
       process.stdout.write(table(['number', 'what', 'state', 'stage', 'cameras', 'made', 'by', 'reason'], rows))

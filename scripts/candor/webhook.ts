@@ -21,7 +21,7 @@ export function register(program: Command): void {
     .option('--groups <names...>', 'groups whose alerts it gets', [])
     .option(
       '--notices <kinds...>',
-      'what else it is told: camera_alarm, claim_misused, roll_out_halted, authority_alarm',
+      'what else it is told: camera_alarm, claim_misused, roll_out_halted, roll_out_still, authority_alarm',
       [],
     )
     .option('--include-plate', 'send the whole alert with the plate, not only what to look at in Candor')

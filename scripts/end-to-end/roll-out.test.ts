@@ -42,7 +42,7 @@ async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
     })
     const config = JSON.parse(readFileSync(file, 'utf8'))
     const updates = { folder: join(folder, 'updates'), statusFile: join(folder, 'status.json') }
-    await writeFile(file, JSON.stringify({ ...config, updates }))
+    await writeFile(file, JSON.stringify({ ...config, updates, healthIntervalMs: 1_000 }))
     await writeFile(join(folder, 'admin.password'), trial.administrator.password)
     await writeFile(join(folder, 'ca.pem'), trial.cloud.caPem)
     const environment = {
@@ -116,6 +116,22 @@ test('settings are tried by the camera that reads plates, confirmed, refused, an
     await until('it is taken back', async () => (await world.turn(3)).state === 'rolled_back')
     assert.equal([kept().trial, kept().kept.version], [null, 1])
     assert.match(await world.administrator('roll-out', 'show', '3'), /did not stay up/)
+
+    // A unit in its place, or the same without its data folder, has none of it and is sent what stood.
+    await world.killCamera()
+    await rm(join(world.folder, 'camera', 'data', SETTINGS_FILE))
+    world.startCamera()
+    const { rollOuts } = world.trial.cloud.parts
+    await until('it is sent what stood for its name', async () => {
+      await rollOuts.upkeep()
+      return (await world.turn(1)).state === 'probation'
+    })
+    await until('it is confirmed', async () => (await world.turn(1)).state === 'confirmed')
+    assert.equal([kept().kept.version, kept().kept.settings], [1, { source: { framesPerSecond: 3 } }])
+    await until('the cloud shows it', async () => {
+      const [one] = JSON.parse(await world.administrator('fleet', 'status', '--json')).cameras
+      return one.settings.version === 1 && !one.settings.trial && one.settingsMeant === 1
+    })
   })
 })
 

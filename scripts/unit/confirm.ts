@@ -10,8 +10,9 @@ import { readFileIfThere } from '../../shared/secret-file.ts'
 import { type BootState, otherSlot, readBootState, type SlotName } from './boot-state.ts'
 import { runCommand } from './command.ts'
 import { type EdgeStatus, readEdgeStatus } from './edge-status.ts'
-import { BOOT_STATE_DEVICE, EDGE_STATUS_FILE } from './places.ts'
+import { BOOT_STATE_DEVICE, EDGE_STATUS_FILE, REQUEST_FOLDER } from './places.ts'
 import { runningSlot } from './update.ts'
+import { readRequest } from './update-request.ts'
 import { readUpdateState, showUpdateState, type UpdateState, writeUpdateState } from './update-state.ts'
 
 /** From the start until a slot must have shown that it works, where /etc/candor-unit.json does not say another, milliseconds. */
@@ -47,18 +48,23 @@ export async function awaitHealth({ clock, isActive, status, wasConnected, withi
   }
 }
 
-/** What an update has come to that was installed, as this start shows; null: nothing new. */
+/**
+ * What an update has come to that was installed, as this start shows; null: nothing new. `isAsked`: its request lies there still, so that nothing
+ * was written yet and the updater begins it anew.
+ */
 export function outcomeOfStart(
   update: UpdateState | null,
   slot: SlotName,
   isConfirmed: boolean,
+  isAsked: boolean,
 ): UpdateState['state'] | null {
   if (update === null || !['installing', 'installed'].includes(update.state)) return null
   // The power went after the slot was confirmed, before this was told.
   if (isConfirmed && update.slot === slot) return 'confirmed'
   if (update.state === 'installed' && update.slot !== slot) return 'rolled_back'
   // The power went while it was written, and RAUC had marked that slot as not to be started; or right after it was written, before this was told.
-  if (update.state === 'installing') return update.slot === slot ? 'installed' : 'failed'
+  if (update.state === 'installing' && update.slot === slot) return 'installed'
+  if (update.state === 'installing' && !isAsked) return 'failed'
   return null
 }
 
@@ -77,7 +83,9 @@ export async function confirmProcess(): Promise<number> {
   const slot = runningSlot(readFileSync('/proc/cmdline', 'utf8'))
   const { state } = readBootState(BOOT_STATE_DEVICE)
   let update = await readUpdateState()
-  const outcome = outcomeOfStart(update, slot, state[slot] === 'good')
+  const asked = await readRequest(REQUEST_FOLDER).catch(() => null)
+  const isAsked = asked !== null && asked.id === update?.id
+  const outcome = outcomeOfStart(update, slot, state[slot] === 'good', isAsked)
   if (update !== null && outcome !== null) {
     update = { ...update, state: outcome, message: messageOf(outcome, update.slot, slot), atMs: systemClock.nowMs() }
     await writeUpdateState(update)

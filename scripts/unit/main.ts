@@ -1,5 +1,5 @@
 /**
- * What runs as root on a unit that was made from an image: `main.ts slots|network|provision|update|confirm …`. Bundled at the build of the image
+ * What runs as root on a unit that was made from an image: `main.ts slots|network|provision|update|update-ended|confirm …`. Bundled at the build of the image
  * (scripts/unit-image/contents.ts), so that it starts in the time of Node alone; started by the units of scripts/unit-image/files and by RAUC.
  */
 import { describeError, EXIT } from '../../shared/errors.ts'
@@ -14,10 +14,12 @@ async function run(program: string | undefined, args: readonly string[]): Promis
       return (await import('./provision.ts')).provisionProcess()
     case 'update':
       return (await import('./update.ts')).updateProcess()
+    case 'update-ended':
+      return (await import('./update.ts')).updateEndedProcess(args[0])
     case 'confirm':
       return (await import('./confirm.ts')).confirmProcess()
     default:
-      process.stderr.write('started by systemd: slots | network | provision | update | confirm\n')
+      process.stderr.write('started by systemd: slots | network | provision | update | update-ended | confirm\n')
       return EXIT.usage
   }
 }

@@ -5,12 +5,13 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Clock } from '../../shared/clock.ts'
 import { AppError, toAppError } from '../../shared/errors.ts'
-import { FIRST_STATE } from './boot-state.ts'
+import { FIRST_STATE, MAX_TRIES } from './boot-state.ts'
 import { type Card, eraseFile, MAX_CARD_FILE_BYTES, readCardFile } from './card.ts'
 import { awaitHealth, canGoBack, missingHealth, outcomeOfStart } from './confirm.ts'
 import type { EdgeStatus } from './edge-status.ts'
 import { currentNetwork, networkdFile, parseNetwork, wpaFile } from './network.ts'
 import { parseLogin, parseUnit, unitSettings } from './unit-file.ts'
+import { outcomeOfEnd } from './update.ts'
 import type { UpdateState } from './update-state.ts'
 
 function problem(work: () => unknown): string {
@@ -209,19 +210,36 @@ test('a slot on trial is given its time, and no more', async () => {
   assert.ok(clock.monotonicMs() <= 1_205_000)
 })
 
+const update = (state: UpdateState['state']): UpdateState => ({
+  ...{ id: 'x', version: '1.0.0', state, message: '', atMs: 1, slot: 'b', wasConnected: true },
+})
+
 test('a start tells what became of an update: back in the old slot, or cut while it was written', () => {
-  const update = (state: UpdateState['state']): UpdateState => ({
-    ...{ id: 'x', version: '1.0.0', state, message: '', atMs: 1, slot: 'b', wasConnected: true },
-  })
-  assert.is(outcomeOfStart(null, 'a', false), null)
-  assert.is(outcomeOfStart(update('installed'), 'b', false), null)
-  assert.is(outcomeOfStart(update('installed'), 'a', false), 'rolled_back')
-  assert.is(outcomeOfStart(update('installing'), 'a', false), 'failed')
-  assert.is(outcomeOfStart(update('installing'), 'b', false), 'installed')
-  assert.is(outcomeOfStart(update('confirmed'), 'b', false), null)
-  assert.is(outcomeOfStart(update('installed'), 'b', true), 'confirmed')
-  assert.is(outcomeOfStart(update('installed'), 'a', true), 'rolled_back')
-  assert.is(outcomeOfStart(update('rolled_back'), 'a', false), null)
+  assert.is(outcomeOfStart(null, 'a', false, false), null)
+  assert.is(outcomeOfStart(update('installed'), 'b', false, false), null)
+  assert.is(outcomeOfStart(update('installed'), 'a', false, false), 'rolled_back')
+  assert.is(outcomeOfStart(update('installing'), 'a', false, false), 'failed')
+  assert.is(outcomeOfStart(update('installing'), 'b', false, false), 'installed')
+  assert.is(outcomeOfStart(update('confirmed'), 'b', false, false), null)
+  assert.is(outcomeOfStart(update('installed'), 'b', true, false), 'confirmed')
+  assert.is(outcomeOfStart(update('installed'), 'a', true, false), 'rolled_back')
+  assert.is(outcomeOfStart(update('rolled_back'), 'a', false, false), null)
+  assert.is(outcomeOfStart(update('installing'), 'a', true, true), null, 'it is begun anew: nothing has failed')
+  assert.is(outcomeOfStart(update('installing'), 'b', false, true), 'installed')
+  assert.is(outcomeOfStart(update('installed'), 'a', true, true), 'rolled_back')
+})
+
+test('an updater that was killed is spoken for, by how it left the slots', () => {
+  const untouched = { ...FIRST_STATE, b: 'good' as const }
+  const written = { ...FIRST_STATE, primary: 'b' as const, b: MAX_TRIES }
+  assert.is(outcomeOfEnd(null, 'a', untouched), null)
+  assert.is(outcomeOfEnd(update('installing'), 'a', untouched), 'failed', 'while the bundle was taken')
+  assert.is(outcomeOfEnd(update('installing'), 'a', FIRST_STATE), 'failed', 'while it was written')
+  assert.is(outcomeOfEnd(update('installing'), 'a', written), 'installed', 'between the last mark and the word of it')
+  assert.is(outcomeOfEnd(update('installed'), 'a', written), 'installed', 'before the restart')
+  assert.is(outcomeOfEnd(update('installed'), 'a', { ...written, b: 0 }), 'failed', 'somebody has given that slot up')
+  for (const state of ['confirmed', 'rolled_back', 'failed'] as const)
+    assert.is(outcomeOfEnd(update(state), 'a', written), null)
 })
 
 test('a slot is only given up where there is another to start', () => {

@@ -1,6 +1,7 @@
 /**
  * Installs the bundle that the edge process has asked for into the slot that is not running, and starts the unit anew. Run by
- * candor-update.service whenever install.json appears; what became of it stands in the update's state, also after the restart.
+ * candor-update.service whenever install.json appears; what became of it stands in the update's state, also after the restart. The same
+ * service runs `update-ended` behind it: one that was killed says no more, and somebody must.
  */
 import { readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
@@ -9,18 +10,20 @@ import { z } from 'zod'
 import { systemClock } from '../../shared/clock.ts'
 import { AppError, describeError, EXIT } from '../../shared/errors.ts'
 import { readFileIfThere, writeFileDurably } from '../../shared/secret-file.ts'
-import { otherSlot, SLOTS, type SlotName } from './boot-state.ts'
+import { type BootState, nextSlot, otherSlot, readBootState, SLOTS, type SlotName } from './boot-state.ts'
 import { type RunCommand, runCommand } from './command.ts'
 import { readEdgeStatus } from './edge-status.ts'
-import { EDGE_STATUS_FILE, RELEASE_FILE, REQUEST_FOLDER, UNIT_FOLDER } from './places.ts'
+import { BOOT_STATE_DEVICE, EDGE_STATUS_FILE, RELEASE_FILE, REQUEST_FOLDER, UNIT_FOLDER } from './places.ts'
 import { isOlder, readRequest, removeRequest, takeBundle, type UpdateRequest } from './update-request.ts'
-import { type UpdateState, writeUpdateState } from './update-state.ts'
+import { readUpdateState, type UpdateState, writeUpdateState } from './update-state.ts'
 
 const INFO_MS = 120_000
 /** Writing a gigabyte to a slow card. */
 const INSTALL_MS = 45 * 60_000
 /** For the edge process to tell the cloud, and for what it is reading, milliseconds. */
 export const RESTART_GRACE_MS = 10_000
+/** What root has taken of the request. */
+const BUNDLE_FILE = join(UNIT_FOLDER, 'updates', 'bundle.raucb')
 const FLOOR_FILE = join(UNIT_FOLDER, 'version-floor')
 
 export const releaseSchema = z.object({
@@ -68,16 +71,15 @@ export async function versionFloor(file: string, release: Release): Promise<stri
 
 async function install(request: UpdateRequest, run: RunCommand): Promise<void> {
   const release = releaseSchema.parse(JSON.parse(readFileSync(RELEASE_FILE, 'utf8')))
-  const bundle = join(UNIT_FOLDER, 'updates', 'bundle.raucb')
   try {
-    await takeBundle(REQUEST_FOLDER, request.bundle, bundle)
+    await takeBundle(REQUEST_FOLDER, request.bundle, BUNDLE_FILE)
     // The original is a copy of the copy from here on, and the card has not room for both and a full outbox.
     await removeRequest(REQUEST_FOLDER, request.bundle)
-    const told = await run('rauc', ['info', '--output-format=json', bundle], INFO_MS)
+    const told = await run('rauc', ['info', '--output-format=json', BUNDLE_FILE], INFO_MS)
     checkBundle(bundleInfoSchema.parse(JSON.parse(told)), request, release, await versionFloor(FLOOR_FILE, release))
-    await run('rauc', ['install', bundle], INSTALL_MS)
+    await run('rauc', ['install', BUNDLE_FILE], INSTALL_MS)
   } finally {
-    await rm(bundle, { force: true })
+    await rm(BUNDLE_FILE, { force: true })
   }
 }
 
@@ -115,5 +117,41 @@ export async function updateProcess(): Promise<number> {
   await tell('installed', `in slot ${slot}; the unit starts anew`)
   await systemClock.sleep(RESTART_GRACE_MS)
   await runCommand('systemctl', ['reboot'], INFO_MS)
+  return EXIT.done
+}
+
+/**
+ * What an update has come to whose updater was killed, by the slots as it left them; null: it had told its end itself. RAUC marks a slot as not
+ * to be started before it writes to it, and as the next one when all is written.
+ */
+export function outcomeOfEnd(
+  update: UpdateState | null,
+  slot: SlotName,
+  state: BootState,
+): 'installed' | 'failed' | null {
+  if (update === null || !['installing', 'installed'].includes(update.state)) return null
+  return update.slot !== slot && nextSlot(state) === update.slot ? 'installed' : 'failed'
+}
+
+/** Exit code. `result`: of the service, as systemd says it [systemd.exec(5), "$SERVICE_RESULT"]. */
+export async function updateEndedProcess(result: string | undefined): Promise<number> {
+  if (result === 'success') return EXIT.done
+  const update = await readUpdateState()
+  if (update === null) return EXIT.done
+  // It writes on for who has asked it and is no more: only then do the slots stay as they are.
+  await runCommand('systemctl', ['stop', 'rauc.service'], INFO_MS).catch((thrown: unknown) =>
+    process.stderr.write(`RAUC may go on: ${describeError(thrown)}\n`),
+  )
+  const slot = runningSlot(readFileSync('/proc/cmdline', 'utf8'))
+  const outcome = outcomeOfEnd(update, slot, readBootState(BOOT_STATE_DEVICE).state)
+  if (outcome === null) return EXIT.done
+  // What is asked for still would be begun again, after it was told that it has failed.
+  const asked = await readRequest(REQUEST_FOLDER).catch(() => null)
+  if (asked?.id === update.id) await removeRequest(REQUEST_FOLDER, asked.bundle)
+  await rm(BUNDLE_FILE, { force: true })
+  const message =
+    outcome === 'installed' ? `in slot ${update.slot}; the unit starts anew` : `the updater was ended: ${result}`
+  await writeUpdateState({ ...update, state: outcome, message, atMs: systemClock.nowMs() })
+  if (outcome === 'installed') await runCommand('systemctl', ['reboot'], INFO_MS)
   return EXIT.done
 }

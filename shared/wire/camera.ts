@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { slugSchema } from '../names.ts'
 import { deviceSchema, pictureSchema, rateSchema } from './heartbeat.ts'
+import { settingsInForceSchema } from './roll-out.ts'
 import { timeMsSchema } from './sighting.ts'
 
 /** Retained at `status`. The Will is the same document with `online: false`, so birth and death pair by `sessionId`. */
@@ -16,8 +17,8 @@ export type CameraStatus = z.infer<typeof cameraStatusSchema>
 
 const counter = z.int().min(0)
 
-/** Counters run from the start of the camera process. */
-export const cameraHealthSchema = z.strictObject({
+/** Counters run from the start of the camera process. A member that a newer camera has and this cloud does not know is left out: the rest counts. */
+export const cameraHealthSchema = z.object({
   cameraId: slugSchema,
   sessionId: z.uuidv7(),
   atMs: timeMsSchema,
@@ -45,6 +46,7 @@ export const cameraHealthSchema = z.strictObject({
   rate: rateSchema.optional(),
   picture: pictureSchema.optional().describe('of the newest look; absent: none since it started'),
   device: deviceSchema.optional(),
+  settings: settingsInForceSchema.optional().describe('older cameras do not say'),
   vision: z.strictObject({ restarts: counter }),
   sightings: z.strictObject({
     made: counter,

@@ -68,6 +68,49 @@ export const cameraSettingsSchema = z
   .partial()
 export type CameraSettings = z.infer<typeof cameraSettingsSchema>
 
+/** Fields of settings that a unit may name at a time; there are no more. */
+export const MAX_SETTINGS_FIELDS = 32
+
+/** Part of a camera's health: by which settings it works. */
+export const settingsInForceSchema = z.strictObject({
+  version: z.int().min(0).describe('of the settings from afar that it works by; 0: by its own alone'),
+  trial: z.boolean().describe('they are tried, and not kept yet'),
+  changed: z
+    .array(z.string().max(64))
+    .max(MAX_SETTINGS_FIELDS)
+    .describe('fields of them that somebody has set otherwise at the camera, such as source.settings'),
+})
+export type SettingsInForce = z.infer<typeof settingsInForceSchema>
+
+/** Names of the fields that settings have a say in, such as `source.settings` and `logLevel`. */
+export function fieldsOf(settings: CameraSettings): string[] {
+  return Object.entries(settings).flatMap(([name, value]) =>
+    ['source', 'vision', 'track'].includes(name)
+      ? Object.keys(value as object).map((part) => `${name}.${part}`)
+      : [name],
+  )
+}
+
+/** Without these fields, named as by `fieldsOf`. */
+export function withoutFields(settings: CameraSettings, fields: readonly string[]): CameraSettings {
+  const left = (of: object, prefix: string) =>
+    Object.fromEntries(Object.entries(of).filter(([name]) => !fields.includes(`${prefix}${name}`)))
+  const groups = Object.entries(left(settings, '')).map(([name, value]) => [
+    name,
+    ['source', 'vision', 'track'].includes(name) ? left(value as object, `${name}.`) : value,
+  ])
+  return Object.fromEntries(groups)
+}
+
+/** For a person; `meant`: the version that the cloud has for the camera, null: none. */
+export function settingsText(said: SettingsInForce | null, meant: number | null): string {
+  if (said === null) return meant === null ? '' : `not said, meant ${meant}`
+  const { version, trial, changed } = said
+  const own = changed.length === 0 ? '' : `, changed there: ${changed.join(' ')}`
+  const other = trial || version === (meant ?? 0) ? '' : `, meant ${meant ?? 0}`
+  return `${version === 0 ? 'own' : version}${trial ? ' on trial' : ''}${other}${own}`
+}
+
 const command = {
   agency: slugSchema,
   cameraId: slugSchema,

@@ -5,6 +5,7 @@ import {
   alertStepSchema,
   CLOSING_OUTCOMES,
   MAX_CANDIDATES,
+  MAX_SETTINGS_FIELDS,
   MAX_SIGHTING_BYTES,
   NEXT_STATE,
   parseWire,
@@ -66,6 +67,12 @@ test('health says what a live camera does, and is taken without it, as units of 
   const takes = (health: object) => WIRE_SCHEMAS.cameraHealth.safeParse(health).success
   assert.ok(takes(before))
   assert.ok(takes({ ...before, source }))
+  const settings = { version: 7, trial: false, changed: ['source.settings'] }
+  assert.ok(takes({ ...before, settings }))
+  assert.not(takes({ ...before, settings: { ...settings, version: -1 } }))
+  assert.not(takes({ ...before, settings: { ...settings, changed: Array(MAX_SETTINGS_FIELDS + 1).fill('x') } }))
+  const newer = WIRE_SCHEMAS.cameraHealth.parse({ ...before, later: { plate: 'ABC123' } })
+  assert.not('later' in newer, 'what a newer unit says beside it is left out, and costs the report nothing')
   assert.ok(takes({ ...before, source: { ...source, state: 'opening', frameAgeMs: null, errorCode: null } }))
   for (const [field, wrong] of Object.entries({
     state: 'gone',

@@ -29,6 +29,8 @@ import { enrolment } from './0039-enrolment.ts'
 import { fleet } from './0040-fleet.ts'
 import { webhookNotices } from './0041-webhook-notices.ts'
 import { rollOuts } from './0043-roll-outs.ts'
+import { standingSettings } from './0044-standing-settings.ts'
+import { stillRollOuts } from './0045-still-roll-outs.ts'
 import { endsTold } from './0046-ends-told.ts'
 import { renewedCertificates } from './0047-renewed-certificates.ts'
 
@@ -62,6 +64,8 @@ export const MIGRATIONS: readonly Migration[] = [
   fleet,
   webhookNotices,
   rollOuts,
+  standingSettings,
+  stillRollOuts,
   endsTold,
   renewedCertificates,
 ]

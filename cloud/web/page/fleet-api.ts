@@ -1,6 +1,7 @@
 /** The cloud's routes about cameras and claims, as the fleet view uses them. */
 import { z } from 'zod'
 import { fleetAlarmSchema } from '../../../shared/wire/fleet.ts'
+import { settingsInForceSchema } from '../../../shared/wire/roll-out.ts'
 import { request } from './api.ts'
 
 const figuresSchema = z.record(z.string(), z.number())
@@ -18,6 +19,8 @@ const cameraSchema = z.object({
     .nullable(),
   dataEncrypted: z.boolean().nullable(),
   hotlists: z.array(z.object({ list: z.string(), version: z.number(), stale: z.boolean() })),
+  settings: settingsInForceSchema.nullable(),
+  settingsMeant: z.number().nullable(),
   maintenance: z.object({ untilMs: z.number(), by: z.string(), note: z.string() }).nullable(),
   alarms: z.array(fleetAlarmSchema),
 })

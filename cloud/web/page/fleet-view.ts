@@ -3,6 +3,7 @@
  * what changes anything needs the right to change them. Called by main.ts.
  */
 import type { AlarmKind, FleetAlarm } from '../../../shared/wire/fleet.ts'
+import { settingsText } from '../../../shared/wire/roll-out.ts'
 import { ApiError } from './api.ts'
 import { claimCards } from './claims-view.ts'
 import { button, byId, duration, el, timeOf } from './dom.ts'
@@ -107,7 +108,18 @@ export function createFleetView(deps: FleetViewDeps): FleetView {
         ? 'No camera is registered.'
         : `${cameras.length} cameras, ${online} online, ${wrong === 0 ? 'no alarm' : `${wrong} with alarms`}.`
     authority.replaceChildren(...now.authority.warnings.map((text) => el('p', { class: 'warning' }, text)))
-    const head = ['Camera', 'State', 'Heard', 'Frames/s', 'Vehicles/h', 'Heat', 'Disk free', 'Waiting', 'Lists']
+    const head = [
+      'Camera',
+      'State',
+      'Heard',
+      'Frames/s',
+      'Vehicles/h',
+      'Heat',
+      'Disk free',
+      'Waiting',
+      'Lists',
+      'Settings',
+    ]
     // Those with alarms first: on a phone the others are far below.
     const sorted = [...cameras].sort((a, b) => b.alarms.length - a.alarms.length || (a.camera < b.camera ? -1 : 1))
     const table = el('table', { class: 'fleet-table' })
@@ -137,6 +149,7 @@ export function createFleetView(deps: FleetViewDeps): FleetView {
       figureText(figures.outboxRows, 0),
       one.hotlists.map(({ list: name, version, stale }) => `${name} v${version}${stale ? ' stale' : ''}`).join(', ') ||
         '–',
+      settingsText(one.settings, one.settingsMeant) || '–',
     ]
     const made = el('tr', { class: one.state })
     for (const [i, cell] of cells.entries()) {
