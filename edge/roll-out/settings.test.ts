@@ -140,6 +140,21 @@ test('without a frame it goes back after its time, and not before', () =>
     assert.equal([back.config, back.inForce.version, back.ack?.state], [OWN, 0, 'rolled_back'])
   }))
 
+test('a camera of which a picture is asked for once in a minute is well with that, and not with none', () =>
+  inWorld(async (world) => {
+    for (const [everyMs, state] of [
+      [60_000, 'confirmed'],
+      [2 * TRIAL_MS, 'rolled_back'],
+    ] as const) {
+      await give(world, await world.start(), { source: { framesPerSecond: 1 / 60 } }, everyMs)
+      const tried = await world.start()
+      const startedMs = world.clock.monotonicMs()
+      const framesRead = () => Math.floor((world.clock.monotonicMs() - startedMs) / everyMs)
+      await tried.run({ ...world.command(), framesRead }, new AbortController().signal)
+      assert.is(world.acks.at(-1)?.state, state)
+    }
+  }))
+
 test('a link that is down is not the fault of the settings: they are tried until it is back', () =>
   inWorld(async (world) => {
     await give(world, await world.start(), FASTER, 1)

@@ -258,6 +258,9 @@ export async function openSettings(own: EdgeConfig, deps: SettingsDeps): Promise
       let wellSinceMs: number | null = null
       let frames = 0
       let frameAtMs = startedAtMs
+      // A camera of which a picture is asked for once a minute is well with one a minute.
+      const { framesPerSecond } = config.source
+      const gapMs = framesPerSecond === null ? WELL_MS : Math.max(WELL_MS, (2 * SECOND_MS) / framesPerSecond)
       const isOver = (ack: RollOutAck | null) => {
         if (ack !== null) to.onAck(ack)
         return ack !== null
@@ -270,7 +273,7 @@ export async function openSettings(own: EdgeConfig, deps: SettingsDeps): Promise
           frames = to.framesRead()
           frameAtMs = nowMs
         }
-        const isRead = frames > 0 && nowMs - frameAtMs < WELL_MS
+        const isRead = frames > 0 && nowMs - frameAtMs < gapMs
         wellSinceMs = isRead && to.isConnected() ? (wellSinceMs ?? nowMs) : null
         if (wellSinceMs !== null && nowMs - wellSinceMs >= WELL_MS && isOver(await confirm())) return
         // Without a link the settings are not to blame: they are tried until it is back.
