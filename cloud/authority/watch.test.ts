@@ -43,6 +43,10 @@ const listenTo = (world: TestCloud, receiver: Receiver) =>
     ...{ notices: ['authority_alarm'], by: 'paula' },
   })
 
+/** What was sent and not yet written down as such comes once more after a restart. */
+const delivered = (world: TestCloud) =>
+  until('all is delivered', async () => (await world.cloud.parts.webhooks.list())[0]?.waiting === 0)
+
 const stateOf = (world: TestCloud) => world.cloud.parts.authorityWatch.state()
 const step = (world: TestCloud, name: RotationStep) =>
   rotateAuthority(name, join(world.folder, 'data', 'authority'), AGENCY, world.clock)
@@ -161,6 +165,7 @@ test('the end of the authority is told a year before, and again as it nears: to 
           return told().length === i + 1
         })
       }
+      await delivered(world)
       await world.restart()
       world.clock.advance(PURGE_INTERVAL_MS)
       await until('it has looked again', async () => (await world.counted('candor_authority_expires_seconds')) > 0)
@@ -200,6 +205,7 @@ test('a rotation that stands still is told after two weeks and again, until it i
       assert.equal(told()[0], { ...after, takenUp: false, behind: 1 })
       assert.is(await world.counted('candor_authority_rotation_stalled'), 1)
       assert.is(await world.counted('candor_authority_cameras_behind'), 1)
+      await delivered(world)
       await world.restart()
       assert.match(authorityWarnings(await stateOf(world)).join(), /`prepare`.*1 camera\(s\) have not followed/)
       world.clock.advance(ROTATION_STALLED_MS)

@@ -2,7 +2,7 @@ import type { MqttClient } from 'mqtt'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { newCameraRequest } from '../../shared/certificate-request.ts'
-import { HOUR_MS, MINUTE_MS } from '../../shared/clock.ts'
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../shared/clock.ts'
 import { createVerifier } from '../../shared/signing.ts'
 import { openDatabase } from '../../shared/sqlite.ts'
 import { topics } from '../../shared/topics.ts'
@@ -229,7 +229,10 @@ test('a roll-out that has stood still for a day is told of once, shown, and no m
     assert.equal([await still(), audited.length], [madeMs, 1])
     assert.is(audited[0]?.detail?.because, 'waits for 1 of 1: north away')
     assert.is(await world.counted('candor_roll_outs_still'), 1)
-    await until('a webhook is told', () => receiver.got.length === 1)
+    await until('a webhook is told', () => {
+      world.clock.advance(SECOND_MS)
+      return receiver.got.length === 1
+    })
     assert.equal(receiver.got[0]?.json.notice.rollOut.because, 'waits for 1 of 1: north away')
     await receiver.close()
     const unit = await openUnit(world, 'north', certified)

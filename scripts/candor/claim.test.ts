@@ -4,19 +4,9 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { loadEdgeConfig } from '../../edge/config.ts'
-import { systemClock } from '../../shared/clock.ts'
-import { candor, inWorld, SCENES, type World } from '../trial/commands-testing.ts'
+import { candor, inWorld, SCENES, untilPending } from '../trial/commands-testing.ts'
 
 const FINGERPRINT = /([0-9a-f]{4}-){4}[0-9a-f]{4}/
-
-async function untilPending(world: World, name: string): Promise<string> {
-  for (;;) {
-    const { out } = await world.asAdministrator('camera', 'pending', '--json')
-    const found = (JSON.parse(out) as { camera: string; fingerprint: string }[]).find(({ camera }) => camera === name)
-    if (found !== undefined) return found.fingerprint
-    await systemClock.sleep(200)
-  }
-}
 
 test('a claim’s file makes a unit a camera once its fingerprint is approved, and a second unit raises the alarm', async () => {
   await inWorld(async (world) => {

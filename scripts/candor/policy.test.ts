@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { candor, inWorld } from '../trial/commands-testing.ts'
+import { candor, inWorld, untilPending } from '../trial/commands-testing.ts'
 
 test('a document is shown, changed and applied, whole or in part, after its diff was looked at', async () => {
   await inWorld(async ({ asAdministrator, folder }) => {
@@ -90,7 +90,8 @@ test('a profile is looked at and applied; from then on a second person decides',
 })
 
 test('a cloud is set up with a profile, and a camera is enrolled with what the policy says', async () => {
-  await inWorld(async ({ asAdministrator, folder }) => {
+  await inWorld(async (world) => {
+    const { as, asAdministrator, folder } = world
     const made = await candor([
       'cloud',
       'init',
@@ -105,7 +106,19 @@ test('a cloud is set up with a profile, and a camera is enrolled with what the p
     assert.is((await candor(['cloud', 'init', join(folder, 'x'), '--agency', 'x', '--profile', 'atlantis'])).code, 78)
     await asAdministrator('policy', 'apply', '--profile', 'new-hampshire', '--yes')
     const out = join(folder, 'north')
-    assert.is((await asAdministrator('camera', 'add', 'north', '--out', out)).code, 0)
+    const alone = await asAdministrator('camera', 'add', 'north', '--out', out)
+    assert.equal([alone.code, /claim/.test(alone.err)], [1, true], alone.err)
+    // The profile wants two people: one makes the claim, the other approves the unit that uses it.
+    const claim = join(folder, 'north.claim')
+    const tess = await as('tess', ['camera-technician'])
+    const claimed = await tess('camera', 'claim', 'north', '--out', claim)
+    assert.is(claimed.code, 0, claimed.err)
+    const enrolling = candor(['enrol', '--claim', claim, '--out', out])
+    const approval = ['camera', 'approve', 'north', '--fingerprint', await untilPending(world, 'north')]
+    assert.is((await tess(...approval)).code, 1)
+    const approved = await asAdministrator(...approval)
+    assert.is(approved.code, 0, approved.err)
+    assert.is((await enrolling).code, 0)
     const { upload, unmatchedInMemory, retention } = JSON.parse(await readFile(join(out, 'edge.json'), 'utf8'))
     assert.equal(
       [upload, unmatchedInMemory, Object.keys(retention)],

@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { systemClock } from '../../shared/clock.ts'
 import { silentLog } from '../../shared/log.ts'
 import { openTrialCloud, type TrialCloud } from './cloud.ts'
 
@@ -65,5 +66,15 @@ export async function inWorld(work: (world: World) => Promise<void>): Promise<vo
   } finally {
     await trial.cloud.close()
     await rm(folder, { recursive: true, force: true, maxRetries: 10 })
+  }
+}
+
+/** The fingerprint of the unit that asks to be this camera. */
+export async function untilPending(world: Pick<World, 'asAdministrator'>, name: string): Promise<string> {
+  for (;;) {
+    const { out } = await world.asAdministrator('camera', 'pending', '--json')
+    const found = (JSON.parse(out) as { camera: string; fingerprint: string }[]).find(({ camera }) => camera === name)
+    if (found !== undefined) return found.fingerprint
+    await systemClock.sleep(200)
   }
 }
