@@ -20,6 +20,7 @@ import { healthOf } from '../fleet/testing.ts'
 import { AGENCY, collect, inCloud, publish, subscribe, type TestCloud, until } from '../testing.ts'
 import { openReceiver } from '../webhooks/testing.ts'
 import { ANSWER_MS, STILL_MS } from './plan.ts'
+import { TELL_AGAIN_MS } from './turns.ts'
 import type { NewRollOut } from './types.ts'
 
 const DARKER = { vision: { minConfidence: 0.4 } }
@@ -236,8 +237,12 @@ test('a roll-out that has stood still for a day is told of once, shown, and no m
     assert.equal(receiver.got[0]?.json.notice.rollOut.because, 'waits for 1 of 1: north away')
     await receiver.close()
     const unit = await openUnit(world, 'north', certified)
-    await rollOuts.upkeep()
-    await told(unit, 1)
+    // It may have been told between its connection and its subscription; who has not answered is told again.
+    await until('it is told', async () => {
+      world.clock.advance(TELL_AGAIN_MS)
+      await rollOuts.upkeep()
+      return unit.commands().length > 0
+    })
     await rollOuts.upkeep()
     assert.equal([await still(), await world.counted('candor_roll_outs_still')], [null, 0])
   }))
