@@ -2,16 +2,14 @@
  * A step of `scripts/hil image`: a card that says who the unit is and not what it looks through. The unit opens its set-up page, somebody logs in with the
  * code that `scripts/flash` has shown, chooses a camera on V4L2 and then one on the network, masks a corner, and finishes. Run by stage.ts.
  */
-import { execFileSync } from 'node:child_process'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { request } from 'node:https'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
 import { AppError } from '../../shared/errors.ts'
-import { partitionOffset } from '../flash-card/partitions.ts'
 import { openMjpegCamera } from '../hil-ci/mjpeg-camera.ts'
+import { listCard, putOnCard } from './again-step.ts'
 import { BOOT_MS, type Context, FIRST } from './context.ts'
 import { growFile, type Machine, startMachine } from './machine.ts'
 import type { Step } from './steps.ts'
@@ -134,13 +132,6 @@ async function awaitLook(page: Page, what: string, holds: (look: Look) => boolea
 const listening = async (machine: Machine) =>
   (await sure(machine, "ss -H -tlnup | grep -v 'systemd-network\\|systemd-timesyn' || true")).trim()
 
-async function onCard(machine: Machine): Promise<string> {
-  return await sure(
-    machine,
-    'mkdir -p /run/look && mount -o ro /dev/disk/by-partlabel/CANDOR /run/look && ls /run/look/candor && umount /run/look',
-  )
-}
-
 async function run(context: Context): Promise<string> {
   const { folder, world, checkout } = context
   await context.switchOff()
@@ -203,7 +194,7 @@ async function run(context: Context): Promise<string> {
     await until('a sighting in the cloud', BOOT_MS, async () => world.held(CAMERA).length > 0)
     if ((await listening(machine)) !== '') throw new Error(`something listens: ${await listening(machine)}`)
     const left = await until('a card without claim and code', BOOT_MS, async () => {
-      const names = await onCard(machine)
+      const names = await listCard(machine)
       return /claim|setup-code/.test(names) ? null : names
     })
     const config = JSON.parse(await sure(machine, 'cat /etc/candor-edge/edge.json'))
@@ -216,9 +207,7 @@ async function run(context: Context): Promise<string> {
     await machine.powerOff()
     const again = 'BENC-HAGA-1N42'
     writeFileSync(join(folder, 'setup-code'), again)
-    const card = await open(disk, 'r')
-    const offset = await partitionOffset(card, 'CANDOR').finally(() => card.close())
-    execFileSync('mcopy', ['-o', '-i', `${disk}@@${offset}`, join(folder, 'setup-code'), '::/candor/setup-code'])
+    await putOnCard(disk, join(folder, 'setup-code'), 'setup-code')
     machine = await startMachine(machineFiles)
     page = await awaitPage(machine, pagePort, null)
     const used = (await page('POST', '/api/login', { code })).status

@@ -1,9 +1,10 @@
 /**
- * The steps of `scripts/hil image` from the updates on: those of roll-out-steps.ts, forged releases, power cuts, what both sides hold, a stolen
- * card. Run by stage.ts.
+ * The steps of `scripts/hil image` from the updates on: those of roll-out-steps.ts, forged releases, power cuts, a new claim, what both sides
+ * hold, a stolen card. Run by stage.ts.
  */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { AGAIN_STEP } from './again-step.ts'
 import { BOOT_MS, CAMERA, GOOD } from './context.ts'
 import { ROLL_OUT_STEPS } from './roll-out-steps.ts'
 import { FORGED, type Step } from './steps.ts'
@@ -132,6 +133,7 @@ export const UPDATE_STEPS: readonly Step[] = [
   refused,
   ROLL_OUT_STEPS.rolledBack,
   cuts,
+  AGAIN_STEP,
   compare,
   stolen,
 ]
