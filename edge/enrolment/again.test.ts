@@ -8,6 +8,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -78,6 +79,9 @@ async function withCamera(work: (folder: string, world: TestCloud, first: UnitCl
       await enrolUnit({ claim, folder, settings: SETTINGS }, approving(world), never)
       writeFileSync(join(folder, 'camera-login'), 'user:secret', { mode: 0o600 })
       writeFileSync(join(folder, 'edge.json.previous'), '{}')
+      mkdirSync(join(root, 'disk'))
+      writeFileSync(join(root, 'disk', 'kept'), 'on a large disk')
+      symlinkSync('../disk', join(folder, 'recordings'))
       mkdirSync(join(folder, 'data'))
       writeFileSync(join(folder, 'data', 'outbox.db'), 'what waits')
       await work(folder, world, claim)
@@ -124,11 +128,12 @@ test('a camera that is enrolled again works by its old certificate until the new
     assert.equal(JSON.parse(read(folder, 'edge.json')), JSON.parse(config))
     assert.equal([now.view, now.broker.keepaliveSeconds, now.upload], [VIEW, 17, 'matches-only'])
     assert.equal(readdirSync(folder).sort(), [
-      ...['ca.pem', 'camera-login', 'certificate.pem', 'claim.used', 'data', 'edge.json', 'edge.json.previous'],
-      ...['key.pem', 'list-keys.pem', 'sealing.pem'],
+      ...['ca.pem', 'camera-login', 'certificate.pem', 'claim.used', 'data', 'edge.json'],
+      ...['key.pem', 'list-keys.pem', 'recordings', 'sealing.pem'],
     ])
     assert.equal([read(folder, 'camera-login'), read(folder, 'data/outbox.db')], ['user:secret', 'what waits'])
-    assert.equal(readdirSync(join(folder, '..')), ['camera'], 'nothing of before is left')
+    assert.is(read(folder, 'recordings/kept'), 'on a large disk', 'a link leads where it did')
+    assert.equal(readdirSync(join(folder, '..')), ['camera', 'disk'], 'nothing of before is left')
 
     assert.is.not(shows(folder).key, old.key)
     const anew = await world.connectCamera(A, shows(folder))
@@ -216,8 +221,8 @@ test('the power cut at any step of the exchange leaves a camera, the old or the 
       make(join(at, 'data'), { 'outbox.db': 'what waits' })
       make(`${at}.next`, { 'key.pem': 'new', 'edge.json': 'new' })
       cut(at)
-      for (const _ of [1, 2]) {
-        await finishAgain(at)
+      for (const time of [1, 2]) {
+        assert.is(await finishAgain(at), time === 1, 'told once, for who runs the camera')
         assert.equal(readdirSync(join(root, name)), ['camera'], name)
         assert.equal(readdirSync(at).sort(), ['camera-login', 'data', 'edge.json', 'key.pem'], name)
         assert.equal(
@@ -230,7 +235,7 @@ test('the power cut at any step of the exchange leaves a camera, the old or the 
     const early = folder('early')
     make(early, { 'key.pem': 'old', 'edge.json': 'old' })
     make(`${early}.next`, { 'key.pem': 'new' })
-    await finishAgain(early)
+    assert.is(await finishAgain(early), false)
     assert.equal([read(early, 'key.pem'), read(`${early}.next`, 'key.pem')], ['old', 'new'])
     // Nothing that would be overwritten goes.
     const both = folder('both')

@@ -4,15 +4,15 @@
  * folder whole. Everything that the cloud does not say stays: source, view, what waits. Called by `candor enrol` and scripts/unit/provision.ts.
  */
 import { X509Certificate } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { readdir, readFile, rename, rm, rmdir } from 'node:fs/promises'
+import { existsSync, lstatSync } from 'node:fs'
+import { readdir, readFile, readlink, rename, rm, rmdir, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadConfig } from '../../shared/config.ts'
 import { AppError } from '../../shared/errors.ts'
 import { readFileIfThere, renameDurably, writeFileDurably } from '../../shared/secret-file.ts'
 import { type EdgeConfig, edgeConfigSchema } from '../config.ts'
 import { digestOf, type EnrolDeps, enrolUnit, type UnitClaim } from './enrol.ts'
-import { CONFIG_FILE, type UnitSettings, USED_CLAIM_FILE } from './folder.ts'
+import { CONFIG_FILE, PREVIOUS_FILE, type UnitSettings, USED_CLAIM_FILE } from './folder.ts'
 
 /** Where the new identity is made, and where the one of before is for the moment of the exchange. */
 const nextOf = (folder: string) => `${folder}.next`
@@ -51,9 +51,10 @@ export function claimProblem(claim: UnitClaim, folder: string): string | null {
 
 /**
  * What a power cut has left of an exchange is brought to its end: the folder is that of before or the new one, and there is one. To be
- * called before anything looks whether there is a camera.
+ * called before anything looks whether there is a camera. Resolves with whether a new one has come: who runs the camera with what was
+ * there before starts it anew.
  */
-export async function finishAgain(folder: string): Promise<void> {
+export async function finishAgain(folder: string): Promise<boolean> {
   const [next, before] = [nextOf(folder), beforeOf(folder)]
   // Made since by somebody who found none there, such as a set-up page.
   if (existsSync(before) && isCamera(next) && !isCamera(folder)) await rm(folder, { recursive: true, force: true })
@@ -63,21 +64,27 @@ export async function finishAgain(folder: string): Promise<void> {
   }
   if (!existsSync(folder) && (isCamera(next) || existsSync(before)))
     await renameDurably(isCamera(next) ? next : before, folder)
-  if (!existsSync(before)) return
+  if (!existsSync(before)) return false
   // A camera that is run by hand has its data in there.
   for (const entry of await readdir(before, { withFileTypes: true })) {
     if (!entry.isDirectory()) await rm(join(before, entry.name))
     else if (!existsSync(join(folder, entry.name))) await rename(join(before, entry.name), join(folder, entry.name))
   }
   await rmdir(before).catch(() => {})
+  return true
 }
 
-/** Files that the enrolment does not write: a camera's log-in, the configuration of before the last set-up, marks of a set-up. */
+/**
+ * What the enrolment does not write: a camera's log-in, marks of a set-up, a link to where its data are. Not the configuration of before the last set-up:
+ * who went back to that would go back to the broker and the rules of before as well.
+ */
 async function keepRest(folder: string, next: string): Promise<void> {
   for (const entry of await readdir(folder, { withFileTypes: true })) {
-    const to = join(next, entry.name)
-    if (entry.isFile() && !entry.name.endsWith('.tmp') && !existsSync(to))
-      await writeFileDurably(to, await readFile(join(folder, entry.name)))
+    const [from, to] = [join(folder, entry.name), join(next, entry.name)]
+    if (lstatSync(to, { throwIfNoEntry: false }) !== undefined) continue
+    if (entry.isSymbolicLink()) await symlink(await readlink(from), to)
+    else if (entry.isFile() && !entry.name.endsWith('.tmp') && entry.name !== PREVIOUS_FILE)
+      await writeFileDurably(to, await readFile(from))
   }
 }
 

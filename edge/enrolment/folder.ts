@@ -13,6 +13,8 @@ import { edgeConfigSchema } from '../config.ts'
 
 export const KEY_FILE = 'key.pem'
 export const CONFIG_FILE = 'edge.json'
+/** The configuration of before the last set-up. */
+export const PREVIOUS_FILE = 'edge.json.previous'
 /** The digest of the claim by which the camera was enrolled: where that claim still lies about, it is known to be used up. */
 export const USED_CLAIM_FILE = 'claim.used'
 

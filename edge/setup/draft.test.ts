@@ -5,8 +5,9 @@ import * as assert from 'uvu/assert'
 import { AGENCY, codeOf, inCloud } from '../../cloud/testing.ts'
 import { enrol } from '../../scripts/trial/link-testing.ts'
 import { loadEdgeConfig } from '../config.ts'
+import { PREVIOUS_FILE } from '../enrolment/folder.ts'
 import { type Areas, WHOLE_PICTURE } from '../vision/areas.ts'
-import { isWaiting, MARK_FILE, markWaiting, openDraft, PREVIOUS_FILE, undo, unmarkReopened } from './draft.ts'
+import { isWaiting, MARK_FILE, markWaiting, openDraft, undo, unmarkReopened } from './draft.ts'
 
 const VIEW: Areas = {
   region: null,

@@ -19,14 +19,13 @@ import {
   resolveSource,
   stateFolderBeside,
 } from '../config.ts'
-import { CONFIG_FILE, type UnitSettings } from '../enrolment/folder.ts'
+import { CONFIG_FILE, PREVIOUS_FILE, type UnitSettings } from '../enrolment/folder.ts'
 import { keptSettings, SETTINGS_FILE, withSettings } from '../roll-out/settings.ts'
 import { type Areas, areasSchema } from '../vision/areas.ts'
 import { type VisionConfig, visionConfigSchema } from '../vision/types.ts'
 
 /** While it lies beside edge.json, the unit waits to be set up; systemd goes by it (candor-edge.service, candor-setup.timer). */
 export const MARK_FILE = 'set-up'
-export const PREVIOUS_FILE = 'edge.json.previous'
 /** User and password of a camera on the network, where `source.credentialsFile` of a set-up looks for them. */
 export const CREDENTIALS_FILE = 'camera-login'
 /** A copy of the settings from afar that the camera keeps, where its data folder is closed to this process (candor-setup.service). */

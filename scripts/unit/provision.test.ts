@@ -224,6 +224,7 @@ test('a log-in on the card of a camera becomes the camera’s; one that is none 
     unit.put('camera-login', 'user:second')
     await unit.start()
     assert.equal([unit.read('camera-login'), unit.onCard('camera-login')], ['user:second', null])
+    assert.equal(unit.asked, ['restart candor-edge.service'], 'it has started by itself with the first one')
   })
 })
 

@@ -16,7 +16,7 @@ import { MARK_FILE } from '../../edge/setup/draft.ts'
 import { type Clock, HOUR_MS, systemClock } from '../../shared/clock.ts'
 import { AppError, describeError, EXIT, toAppError } from '../../shared/errors.ts'
 import { random } from '../../shared/ids.ts'
-import { PUBLIC_MODE, renameDurably, writeFileDurably } from '../../shared/secret-file.ts'
+import { PUBLIC_MODE, readFileIfThere, renameDurably, writeFileDurably } from '../../shared/secret-file.ts'
 import { type Card, CLAIM_FILE, LOGIN_FILE, openCard, SETUP_CODE_FILE, UNIT_FILE } from './card.ts'
 import { runCommand } from './command.ts'
 import { UNIT_FOLDER, UNIT_PLACES, type UnitPlaces } from './places.ts'
@@ -202,7 +202,8 @@ async function lookAtClaim(
 async function provisionOnce(deps: ProvisionDeps): Promise<NextStep> {
   const { places, report, say, systemctl } = deps
   const { cameraFolder, pageOpenedFile } = places
-  await finishAgain(cameraFolder)
+  // The camera has started by itself, with what was there at that moment.
+  let isChanged = await finishAgain(cameraFolder)
   const isCamera = existsSync(join(cameraFolder, CONFIG_FILE))
   const unread: string[] = []
   const card = await deps.openCard().catch((thrown: unknown) => {
@@ -234,6 +235,7 @@ async function provisionOnce(deps: ProvisionDeps): Promise<NextStep> {
       // They are in the camera's folder now, for as long as the set-up takes.
       await clean(card, [SETUP_CODE_FILE, LOGIN_FILE], problems)
     } else if (isCamera && login !== null) {
+      isChanged ||= (await readFileIfThere(join(cameraFolder, LOGIN_FILE))) !== login
       await putLogin(cameraFolder, login)
       await clean(card, [LOGIN_FILE], problems)
     }
@@ -254,7 +256,7 @@ async function provisionOnce(deps: ProvisionDeps): Promise<NextStep> {
     if (!isUnfinished) await clearPage(places)
     const unfinished = 'its set-up is not finished: switched off and on, it opens its page again'
     await report('enrolled', ['this unit is a camera', ...(isUnfinished ? [unfinished] : []), ...problems].join('; '))
-    await systemctl('start', CAMERA_SERVICE)
+    await systemctl(isChanged ? 'restart' : 'start', CAMERA_SERVICE)
   }
   if (next === 'enrol-again' && claim !== null && !(await again(claim.file, unit, deps))) return 'camera'
   if (next === 'wait') {

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { toAppError } from '../../shared/errors.ts'
-import { checkBundle, runningSlot, versionFloor } from './update.ts'
+import { AppError, toAppError } from '../../shared/errors.ts'
+import { FIRST_STATE, MAX_TRIES } from './boot-state.ts'
+import { checkBundle, raucInstall, runningSlot, versionFloor } from './update.ts'
 import { isOlder, MAX_REQUEST_BYTES, readRequest, removeRequest, takeBundle } from './update-request.ts'
 
 const ID = '01912345-6789-7abc-8def-0123456789ab'
@@ -112,6 +113,38 @@ test('a bundle for other hardware, of another version than asked for, or below t
       assert.match(version, /^integrity/)
       assert.match(floor, /older than 1.2.4/)
     },
+  )
+})
+
+test('an installation that takes too long is stopped, and counts where the slot is the next one all the same', async () => {
+  const late = new AppError('unavailable', 'rauc: took more than 2700 s')
+  for (const [state, outcome] of [
+    [FIRST_STATE, 'unavailable: rauc: took more than 2700 s'],
+    [{ ...FIRST_STATE, primary: 'b', b: MAX_TRIES } as const, 'taken'],
+  ] as const) {
+    const asked: string[] = []
+    const run = async (program: string, args: readonly string[]) => {
+      asked.push([program, ...args].join(' '))
+      if (program === 'rauc') throw late
+      return ''
+    }
+    const read = () => {
+      asked.push('looked')
+      return state
+    }
+    assert.is(await problem(raucInstall('/b.raucb', 'b', run, read)), outcome)
+    assert.equal(asked, ['rauc install /b.raucb', 'systemctl stop rauc.service', 'looked'])
+  }
+  assert.is(
+    await problem(
+      raucInstall(
+        '/b.raucb',
+        'b',
+        async () => '',
+        () => FIRST_STATE,
+      ),
+    ),
+    'taken',
   )
 })
 

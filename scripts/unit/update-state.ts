@@ -5,6 +5,7 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
+import { systemClock } from '../../shared/clock.ts'
 import { PUBLIC_MODE, readFileIfThere, writeFileDurably } from '../../shared/secret-file.ts'
 import { UNIT_FOLDER, UPDATE_STATUS_FILE } from './places.ts'
 
@@ -23,6 +24,8 @@ export const updateStateSchema = z.object({
 })
 export type UpdateState = z.infer<typeof updateStateSchema>
 
+/** Longer than a small file takes, milliseconds. */
+const MEETING_MS = 500
 const KEPT_FILE = join(UNIT_FOLDER, 'update.json')
 
 /** null: no update yet, or a file that means nothing to this version. */
@@ -36,14 +39,24 @@ export async function readUpdateState(file: string = KEPT_FILE): Promise<UpdateS
   }
 }
 
+/** Updater and confirmation both write at a start that follows a power cut, perhaps in the same moment: of two that meet, one tries again. */
+async function written(file: string, text: string, mode?: number): Promise<void> {
+  try {
+    await writeFileDurably(file, text, mode)
+  } catch {
+    await systemClock.sleep(MEETING_MS)
+    await writeFileDurably(file, text, mode)
+  }
+}
+
 /** On the data partition first: what is shown is never more than what is kept. */
 export async function writeUpdateState(state: UpdateState): Promise<void> {
-  await writeFileDurably(KEPT_FILE, `${JSON.stringify(state)}\n`)
+  await written(KEPT_FILE, `${JSON.stringify(state)}\n`)
   await showUpdateState(state)
 }
 
 /** Without what is only for the unit's own programs. */
 export async function showUpdateState({ slot: _slot, wasConnected: _was, ...shown }: UpdateState): Promise<void> {
   await mkdir(dirname(UPDATE_STATUS_FILE), { recursive: true, mode: 0o755 })
-  await writeFileDurably(UPDATE_STATUS_FILE, `${JSON.stringify(shown)}\n`, PUBLIC_MODE)
+  await written(UPDATE_STATUS_FILE, `${JSON.stringify(shown)}\n`, PUBLIC_MODE)
 }

@@ -69,7 +69,28 @@ export async function versionFloor(file: string, release: Release): Promise<stri
   return release.floor
 }
 
-async function install(request: UpdateRequest, run: RunCommand): Promise<void> {
+/** RAUC writes on for who has asked it and is no more: only then do the slots stay as they are. */
+const stopRauc = (run: RunCommand) =>
+  run('systemctl', ['stop', 'rauc.service'], INFO_MS).catch((thrown: unknown) =>
+    process.stderr.write(`RAUC may go on: ${describeError(thrown)}\n`),
+  )
+
+/** Into `slot`. Throws what RAUC says; not when it had marked the slot as the next one all the same, as it does last. */
+export async function raucInstall(
+  bundle: string,
+  slot: SlotName,
+  run: RunCommand,
+  state: () => BootState,
+): Promise<void> {
+  try {
+    await run('rauc', ['install', bundle], INSTALL_MS)
+  } catch (thrown) {
+    await stopRauc(run)
+    if (nextSlot(state()) !== slot) throw thrown
+  }
+}
+
+async function install(request: UpdateRequest, slot: SlotName, run: RunCommand): Promise<void> {
   const release = releaseSchema.parse(JSON.parse(readFileSync(RELEASE_FILE, 'utf8')))
   try {
     await takeBundle(REQUEST_FOLDER, request.bundle, BUNDLE_FILE)
@@ -77,7 +98,7 @@ async function install(request: UpdateRequest, run: RunCommand): Promise<void> {
     await removeRequest(REQUEST_FOLDER, request.bundle)
     const told = await run('rauc', ['info', '--output-format=json', BUNDLE_FILE], INFO_MS)
     checkBundle(bundleInfoSchema.parse(JSON.parse(told)), request, release, await versionFloor(FLOOR_FILE, release))
-    await run('rauc', ['install', BUNDLE_FILE], INSTALL_MS)
+    await raucInstall(BUNDLE_FILE, slot, run, () => readBootState(BOOT_STATE_DEVICE).state)
   } finally {
     await rm(BUNDLE_FILE, { force: true })
   }
@@ -107,7 +128,7 @@ export async function updateProcess(): Promise<number> {
     })
   try {
     await tell('installing', `into slot ${slot}`)
-    await install(request, runCommand)
+    await install(request, slot, runCommand)
   } catch (thrown) {
     await tell('failed', describeError(thrown).split('\n')[0] ?? '')
     return EXIT.done
@@ -138,10 +159,7 @@ export async function updateEndedProcess(result: string | undefined): Promise<nu
   if (result === 'success') return EXIT.done
   const update = await readUpdateState()
   if (update === null) return EXIT.done
-  // It writes on for who has asked it and is no more: only then do the slots stay as they are.
-  await runCommand('systemctl', ['stop', 'rauc.service'], INFO_MS).catch((thrown: unknown) =>
-    process.stderr.write(`RAUC may go on: ${describeError(thrown)}\n`),
-  )
+  await stopRauc(runCommand)
   const slot = runningSlot(readFileSync('/proc/cmdline', 'utf8'))
   const outcome = outcomeOfEnd(update, slot, readBootState(BOOT_STATE_DEVICE).state)
   if (outcome === null) return EXIT.done
