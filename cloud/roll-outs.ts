@@ -171,7 +171,7 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
     return all
   }
 
-  async function begin(wanted: NewRollOut, by: string, whole: boolean): Promise<RollOut> {
+  async function begin(wanted: NewRollOut, by: string, wholeFrom?: number | null): Promise<RollOut> {
     const { what, reason, stages = DEFAULT_STAGES, soakMinutes = DEFAULT_SOAK_MINUTES } = wanted
     checkStages(stages)
     const settings = what.kind === 'settings' ? JSON.stringify(what.settings) : null
@@ -203,7 +203,8 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
         ...{ stages: JSON.stringify(stages), soak_ms: soakMinutes * MINUTE_MS },
         ...{ state: deps.secondPerson() ? 'proposed' : 'running', stage: 0, since_ms: nowMs, forgiven: 0 },
         ...{ because: null, reason, made_at_ms: nowMs, made_by: by, approved_by: null, ended_at_ms: null },
-        ...{ whole: whole ? 1 : 0, still_since_ms: null, named_first: JSON.stringify(first) },
+        whole_from: wholeFrom === undefined ? (wanted.cameras.length === 0 ? number : null) : wholeFrom,
+        ...{ still_since_ms: null, named_first: JSON.stringify(first), resumed_ms: null },
       }),
       ...turns.insert(rows),
     ])
@@ -212,9 +213,9 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
   }
 
   let starting: Promise<unknown> = Promise.resolve()
-  /** One after another: each takes the next number, and sees what is open. */
-  function start(wanted: NewRollOut, by: string, whole = wanted.cameras.length === 0): Promise<RollOut> {
-    const started = starting.then(() => begin(wanted, by, whole))
+  /** One after another: each takes the next number, and sees what is open. Without `wholeFrom` it is to all where it names no cameras. */
+  function start(wanted: NewRollOut, by: string, wholeFrom?: number | null): Promise<RollOut> {
+    const started = starting.then(() => begin(wanted, by, wholeFrom))
     starting = started.catch(() => {})
     return started
   }
@@ -345,7 +346,9 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
       const settings = cameraSettingsSchema.parse(JSON.parse([...before][0] ?? '{}'))
       const reason = `back from roll-out ${number}`
       const wanted = { what: { kind: 'settings' as const, settings }, cameras, first: [], stages: [100], reason }
-      return start(wanted, by, found.whole === 1)
+      // What a person ended never was what all have: nor is what it is taken back to.
+      const isOfAll = found.whole_from !== null && found.state === 'done'
+      return start(wanted, by, isOfAll ? await standing.servedBefore(number) : null)
     },
 
     async mayFetch(sha256, token) {
