@@ -300,6 +300,45 @@ test('one that is taken back, and that again, still leaves those that did not ta
     assert.equal(await countsOf(world, forth.number), { confirmed: 1 })
   }))
 
+/** A unit that is told what last went to all and never answers, in spite of which that is done. */
+async function withSilent(work: (world: TestCloud, north: Unit, quiet: Unit, ofAll: number) => Promise<void>) {
+  await inCloud(async (world) => {
+    const north = await openUnit(world, 'north', await world.addCamera('north'))
+    const quiet = await openUnit(world, 'quiet', await world.addCamera('quiet'))
+    const ofAll = await rolledOutPast(world, [north, quiet], ['confirmed', null])
+    await work(world, north, quiet, ofAll)
+  })
+}
+
+test('a camera whose turn had not come when a newer one was ended gets what went to all', () =>
+  withSilent(async (world, north, quiet, ofAll) => {
+    const { rollOuts } = world.cloud.parts
+    const what = { kind: 'settings' as const, settings: BRIGHTER }
+    const begun = await rolledOut(world, [north], { what, first: ['north'], stages: [10, 100] })
+    await quiet.say({ version: 0 })
+    assert.equal([await countsOf(world, ofAll), quiet.commands().length], [{ confirmed: 1, silent: 1 }, 1], 'it comes')
+    await rollOuts.act(begun, 'end', 'tess')
+    await quiet.say({ version: 0 })
+    await told(quiet, 2)
+    assert.equal([quiet.commands().at(-1)?.version, quiet.commands().at(-1)?.settings], [ofAll, DARKER])
+    assert.is((await rollOuts.meant()).get('quiet'), ofAll)
+  }))
+
+test('one that was told of it before it was ended may still answer for a while, and then it gets what went to all', () =>
+  withSilent(async (world, _north, quiet, ofAll) => {
+    const { rollOuts } = world.cloud.parts
+    const { number } = await rollOuts.start({ ...WANTED, first: ['quiet'], stages: [10, 100] }, 'tess')
+    await told(quiet, 2)
+    await rollOuts.act(number, 'end', 'tess')
+    world.clock.advance(ANSWER_MS - 2 * MINUTE_MS)
+    await quiet.say({ version: 0 })
+    assert.equal(await countsOf(world, ofAll), { confirmed: 1, silent: 1 })
+    world.clock.advance(MINUTE_MS)
+    await rollOuts.upkeep()
+    await told(quiet, 3)
+    assert.is(quiet.commands().at(-1)?.version, ofAll)
+  }))
+
 test('a camera that tries what stood for it is not given the next roll-out meanwhile, and gets it afterwards', () =>
   inCloud(async (world) => {
     const { rollOuts } = world.cloud.parts

@@ -9,7 +9,7 @@ import type { NewId } from '../../shared/ids.ts'
 import type { SettingsInForce } from '../../shared/wire/index.ts'
 import type { Database } from '../database/database.ts'
 import type { RollOutsTable } from '../database/schema-roll-outs.ts'
-import { isOver, MAX_STAGES, type RollOutState, type TurnState, toTell } from './plan.ts'
+import { ANSWER_MS, isOver, MAX_STAGES, type RollOutState, type TurnState, toTell } from './plan.ts'
 import { IS_OPEN, IS_STANDING, isToldLately, type StoredTurn, type Turns, toTurn } from './turns.ts'
 
 /** As a camera last said, and when that came. */
@@ -46,8 +46,10 @@ const IS_OF_ALL = sql<boolean>`kind = 'settings' AND whole_from IS NOT NULL AND 
 const CLOSED: ReadonlySet<string> = new Set<RollOutState>(['done', 'ended'])
 /** From these a turn is opened again. Another end was the unit's own word, and a person has to look. */
 const REOPENED: ReadonlySet<TurnState> = new Set(['confirmed', 'silent', 'skipped'])
-/** Turns of these ends did not bring it to the unit. */
-const NOT_SERVED: readonly TurnState[] = ['silent', 'skipped']
+/** Ends that the unit itself has said. */
+const ANSWERED: readonly TurnState[] = ['confirmed', 'rolled_back', 'failed', 'refused']
+/** Ends of turns that did not bring it to the unit. */
+const GIVEN_UP: readonly TurnState[] = ['silent', 'skipped']
 
 interface StandingTurn {
   turn: StoredTurn
@@ -91,8 +93,18 @@ export function createStanding(deps: StandingDeps): Standing {
         .distinct()
         .where('turn.number', '>=', rollOut.whole_from ?? rollOut.number)
         .where('roll_outs.kind', '=', 'settings')
-        // What stands for a camera is told to it again.
-        .where(({ eb, or }) => or([eb('turn.standing', '=', 1), eb('turn.state', 'not in', [...NOT_SERVED])])),
+        .where(({ eb, or, and }) =>
+          or([
+            eb('turn.state', 'in', [...ANSWERED]),
+            // What stands for a camera is told to it again.
+            eb('turn.standing', '=', 1),
+            // Of a roll-out that is over nobody is told any more; who was told may still answer.
+            and([
+              eb('turn.state', 'not in', [...GIVEN_UP]),
+              or([eb('roll_outs.state', 'not in', [...CLOSED]), eb('turn.told_at_ms', '>', clock.nowMs() - ANSWER_MS)]),
+            ]),
+          ]),
+        ),
     )
     return { rollOut, served: new Set(rows.map((row) => row.camera_id)) }
   }
