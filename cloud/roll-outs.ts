@@ -237,7 +237,13 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
       const wrong = (await turns.of(number)).filter(wentWrong).length
       const stages = JSON.parse(found.stages) as number[]
       const further = verb === 'advance' ? { stage: Math.min(found.stage + 1, stages.length - 1), since_ms: nowMs } : {}
-      await move(number, MAY_BE[verb], { state: 'running', because: null, forgiven: wrong, ...further })
+      await move(number, MAY_BE[verb], {
+        state: 'running',
+        because: null,
+        forgiven: wrong,
+        resumed_ms: nowMs,
+        ...further,
+      })
     }
     await upkeep()
     return shown(await row(number))
@@ -256,7 +262,7 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
     }
     const plan = {
       ...{ stage: found.stage, lastStage: stages.length - 1, sinceMs: found.since_ms, soakMs: found.soak_ms },
-      ...{ turns: list, forgiven: found.forgiven },
+      ...{ turns: list, forgiven: found.forgiven, resumedMs: found.resumed_ms },
     }
     const nowMs = clock.nowMs()
     const verdict = verdictOf(plan, isConnected, nowMs)

@@ -397,6 +397,33 @@ test('a roll-out that has stood still for a day is told of once, shown, and no m
     assert.equal([await still(), await world.counted('candor_roll_outs_still')], [null, 0])
   }))
 
+test('one that a person lets go on after days stands still from then on, and not from before', () =>
+  inCloud(async (world) => {
+    const { rollOuts } = world.cloud.parts
+    const certified = await world.addCamera('north')
+    const { number } = await rollOuts.start(WANTED, 'tess')
+    const still = async () => [
+      (await rollOuts.get(number)).rollOut.stillSinceMs !== null,
+      (await world.audited('roll_out.still')).length,
+    ]
+    await rollOuts.act(number, 'pause', 'tess')
+    world.clock.advance(2 * STILL_MS)
+    await rollOuts.act(number, 'resume', 'tess')
+    assert.equal(await still(), [false, 0])
+    world.clock.advance(STILL_MS - MINUTE_MS)
+    await rollOuts.upkeep()
+    assert.equal(await still(), [false, 0])
+    world.clock.advance(MINUTE_MS)
+    await rollOuts.upkeep()
+    assert.equal(await still(), [true, 1])
+    await rollOuts.act(number, 'pause', 'tess')
+    const unit = await openUnit(world, 'north', certified)
+    world.clock.advance(STILL_MS)
+    await rollOuts.act(number, 'resume', 'tess')
+    await told(unit, 1)
+    assert.equal(await still(), [false, 1])
+  }))
+
 test('the first stage is drawn from cameras that are connected', () =>
   inCloud(async (world) => {
     const names = Array.from({ length: 9 }, (_, i) => `away-${i}`)
