@@ -328,7 +328,7 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
 
     async get(number) {
       const shownTurns = (await turns.of(number)).map(
-        ({ number: _number, targetId: _id, token: _token, toldAgainMs: _told, ...turn }) => turn,
+        ({ number: _number, targetId: _id, token: _token, toldAgainMs: _told, standing: _standing, ...turn }) => turn,
       )
       return { rollOut: await shown(await row(number)), turns: shownTurns }
     },

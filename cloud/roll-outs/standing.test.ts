@@ -115,6 +115,10 @@ test('a unit in the place of another is sent what stood for its name, by the sam
     await unit.say({ version: 0 })
     await told(unit, 1)
     assert.equal([unit.commands()[0]?.version, unit.commands()[0]?.settings], [number, DARKER])
+    assert.equal(
+      [north, unit].map((one) => one.commands()[0]?.keepSetHere),
+      [undefined, true],
+    )
     assert.not.equal(unit.commands()[0]?.targetId, north.commands()[0]?.targetId)
     assert.equal(await countsOf(world, number), { confirmed: 1, waiting: 1 })
     assert.is(await shownOf(world, 'north'), `own, meant ${number}`)
@@ -173,6 +177,10 @@ test('a camera that is added later gets what went to all, and not what went to s
     await last.say({ version: 0 })
     await told(last, 1)
     assert.equal([last.commands()[0]?.version, last.commands()[0]?.settings], [number, brighter])
+    assert.equal(
+      [late, last].map((one) => one.commands().at(-1)?.keepSetHere),
+      [undefined, true],
+    )
     await last.answer('confirmed')
     await last.say({ version: number })
     assert.equal([await countsOf(world, number), await shownOf(world, 'last')], [{ confirmed: 3 }, String(number)])
