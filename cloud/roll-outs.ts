@@ -171,7 +171,7 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
     return all
   }
 
-  async function begin(wanted: NewRollOut, by: string, whole: boolean): Promise<RollOut> {
+  async function begin(wanted: NewRollOut, by: string, wholeFrom?: number | null): Promise<RollOut> {
     const { what, reason, stages = DEFAULT_STAGES, soakMinutes = DEFAULT_SOAK_MINUTES } = wanted
     checkStages(stages)
     const settings = what.kind === 'settings' ? JSON.stringify(what.settings) : null
@@ -203,7 +203,8 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
         ...{ stages: JSON.stringify(stages), soak_ms: soakMinutes * MINUTE_MS },
         ...{ state: deps.secondPerson() ? 'proposed' : 'running', stage: 0, since_ms: nowMs, forgiven: 0 },
         ...{ because: null, reason, made_at_ms: nowMs, made_by: by, approved_by: null, ended_at_ms: null },
-        ...{ whole: whole ? 1 : 0, still_since_ms: null, named_first: JSON.stringify(first) },
+        whole_from: wholeFrom === undefined ? (wanted.cameras.length === 0 ? number : null) : wholeFrom,
+        ...{ still_since_ms: null, named_first: JSON.stringify(first), resumed_ms: null },
       }),
       ...turns.insert(rows),
     ])
@@ -212,9 +213,9 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
   }
 
   let starting: Promise<unknown> = Promise.resolve()
-  /** One after another: each takes the next number, and sees what is open. */
-  function start(wanted: NewRollOut, by: string, whole = wanted.cameras.length === 0): Promise<RollOut> {
-    const started = starting.then(() => begin(wanted, by, whole))
+  /** One after another: each takes the next number, and sees what is open. Without `wholeFrom` it is to all where it names no cameras. */
+  function start(wanted: NewRollOut, by: string, wholeFrom?: number | null): Promise<RollOut> {
+    const started = starting.then(() => begin(wanted, by, wholeFrom))
     starting = started.catch(() => {})
     return started
   }
@@ -236,7 +237,13 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
       const wrong = (await turns.of(number)).filter(wentWrong).length
       const stages = JSON.parse(found.stages) as number[]
       const further = verb === 'advance' ? { stage: Math.min(found.stage + 1, stages.length - 1), since_ms: nowMs } : {}
-      await move(number, MAY_BE[verb], { state: 'running', because: null, forgiven: wrong, ...further })
+      await move(number, MAY_BE[verb], {
+        state: 'running',
+        because: null,
+        forgiven: wrong,
+        resumed_ms: nowMs,
+        ...further,
+      })
     }
     await upkeep()
     return shown(await row(number))
@@ -255,7 +262,7 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
     }
     const plan = {
       ...{ stage: found.stage, lastStage: stages.length - 1, sinceMs: found.since_ms, soakMs: found.soak_ms },
-      ...{ turns: list, forgiven: found.forgiven },
+      ...{ turns: list, forgiven: found.forgiven, resumedMs: found.resumed_ms },
     }
     const nowMs = clock.nowMs()
     const verdict = verdictOf(plan, isConnected, nowMs)
@@ -321,7 +328,7 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
 
     async get(number) {
       const shownTurns = (await turns.of(number)).map(
-        ({ number: _number, targetId: _id, token: _token, toldAgainMs: _told, ...turn }) => turn,
+        ({ number: _number, targetId: _id, token: _token, toldAgainMs: _told, standing: _standing, ...turn }) => turn,
       )
       return { rollOut: await shown(await row(number)), turns: shownTurns }
     },
@@ -345,7 +352,9 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
       const settings = cameraSettingsSchema.parse(JSON.parse([...before][0] ?? '{}'))
       const reason = `back from roll-out ${number}`
       const wanted = { what: { kind: 'settings' as const, settings }, cameras, first: [], stages: [100], reason }
-      return start(wanted, by, found.whole === 1)
+      // What a person ended never was what all have: nor is what it is taken back to.
+      const isOfAll = found.whole_from !== null && found.state === 'done'
+      return start(wanted, by, isOfAll ? await standing.servedBefore(number) : null)
     },
 
     async mayFetch(sha256, token) {

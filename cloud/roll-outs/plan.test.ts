@@ -26,7 +26,7 @@ const turn = (change: Partial<Turn> = {}): Turn => ({
   ...change,
 })
 const standing = (turns: Turn[], change: Partial<Standing> = {}): Standing => ({
-  ...{ stage: 0, lastStage: 1, sinceMs: NOW_MS, soakMs: SOAK_MS, turns, forgiven: 0 },
+  ...{ stage: 0, lastStage: 1, sinceMs: NOW_MS, soakMs: SOAK_MS, turns, forgiven: 0, resumedMs: null },
   ...change,
 })
 const verdict = (one: Standing, isConnected: (camera: string) => boolean = everybody, nowMs = NOW_MS) =>
@@ -87,6 +87,9 @@ test('one that waits for cameras is still after its time and not before, and not
   assert.is(since(away, nobody, NOW_MS + STILL_MS - 1), null)
   assert.is(since(away, nobody, NOW_MS + STILL_MS), NOW_MS, 'whose turn has not come moves nothing')
   assert.is(waitsFor(away, nobody), '1 of 1: cam-0 away')
+  const resumed = { ...away, resumedMs: NOW_MS + 2 * STILL_MS }
+  assert.is(since(resumed, nobody, NOW_MS + 3 * STILL_MS - 1), null)
+  assert.is(since(resumed, nobody, NOW_MS + 3 * STILL_MS), NOW_MS + 2 * STILL_MS)
   const told = standing([turn({ toldAtMs: NOW_MS + 10 })])
   assert.is(since(told, everybody, NOW_MS + STILL_MS + 9), null)
   assert.is(since(told, everybody, NOW_MS + STILL_MS + 10), NOW_MS + 10)

@@ -12,7 +12,10 @@ export const MAX_STAGES = 10
 export const FAILURE_SHARE = 0.05
 /** A camera that has been told and has not ended its turn after so long is counted as one that went wrong. */
 export const ANSWER_MS = 6 * HOUR_MS
-/** A roll-out that runs, in which no camera and no stage has moved for so long, is told of; the time for looking between stages is none of it. */
+/**
+ * A roll-out that runs, in which no camera and no stage has moved for so long, is told of; the time for looking between stages is none of it,
+ * nor is that before a person let it go on.
+ */
 export const STILL_MS = DAY_MS
 /** Told and not ended, at a time: each fetches a release over the agency's line. */
 export const MAX_AT_ONCE = 25
@@ -101,6 +104,8 @@ export interface Standing {
   turns: readonly Turn[]
   /** Cameras that went wrong and that a person has said to go on in spite of. */
   forgiven: number
+  /** When a person last let it go on after it was held up; null: never. */
+  resumedMs: number | null
 }
 
 /** What a roll-out that runs does next. Cameras that are away hold up nothing: they get their turn when they are back. */
@@ -126,10 +131,15 @@ export function verdictOf(standing: Standing, isConnected: (camera: string) => b
 }
 
 /** When it last moved, of one that waits for cameras and has stood still for too long; null: it has not. */
-export function stillSince({ stage, turns, sinceMs }: Standing, verdict: Verdict, nowMs: number): number | null {
+export function stillSince(
+  { stage, turns, sinceMs, resumedMs }: Standing,
+  verdict: Verdict,
+  nowMs: number,
+): number | null {
   if (verdict.kind !== 'wait' || verdict.for !== 'cameras') return null
   const now = turns.filter((turn) => turn.stage <= stage)
-  const movedMs = Math.max(sinceMs, ...now.map(({ changedAtMs, toldAtMs }) => Math.max(changedAtMs, toldAtMs ?? 0)))
+  const movesMs = now.map(({ changedAtMs, toldAtMs }) => Math.max(changedAtMs, toldAtMs ?? 0))
+  const movedMs = Math.max(sinceMs, resumedMs ?? 0, ...movesMs)
   return nowMs - movedMs >= STILL_MS ? movedMs : null
 }
 

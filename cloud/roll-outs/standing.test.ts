@@ -115,6 +115,10 @@ test('a unit in the place of another is sent what stood for its name, by the sam
     await unit.say({ version: 0 })
     await told(unit, 1)
     assert.equal([unit.commands()[0]?.version, unit.commands()[0]?.settings], [number, DARKER])
+    assert.equal(
+      [north, unit].map((one) => one.commands()[0]?.keepSetHere),
+      [undefined, true],
+    )
     assert.not.equal(unit.commands()[0]?.targetId, north.commands()[0]?.targetId)
     assert.equal(await countsOf(world, number), { confirmed: 1, waiting: 1 })
     assert.is(await shownOf(world, 'north'), `own, meant ${number}`)
@@ -173,6 +177,10 @@ test('a camera that is added later gets what went to all, and not what went to s
     await last.say({ version: 0 })
     await told(last, 1)
     assert.equal([last.commands()[0]?.version, last.commands()[0]?.settings], [number, brighter])
+    assert.equal(
+      [late, last].map((one) => one.commands().at(-1)?.keepSetHere),
+      [undefined, true],
+    )
     await last.answer('confirmed')
     await last.say({ version: number })
     assert.equal([await countsOf(world, number), await shownOf(world, 'last')], [{ confirmed: 3 }, String(number)])
@@ -187,6 +195,156 @@ test('a camera that is added later gets what went to all, and not what went to s
     await lastOfAll.say({ version: 0 })
     await told(lastOfAll, 1)
     assert.equal(lastOfAll.commands()[0]?.settings, brighter, 'what was taken back is not what the others have')
+  }))
+
+/** To all, each of which answers so, or never (null); it goes on in spite of those that go wrong. */
+async function rolledOutPast(
+  world: TestCloud,
+  units: readonly Unit[],
+  answers: readonly (TargetState | null)[],
+  settings = DARKER,
+) {
+  const { rollOuts } = world.cloud.parts
+  const before = units.map((unit) => unit.commands().length)
+  const { number } = await rollOuts.start({ ...WANTED, what: { kind: 'settings', settings } }, 'tess')
+  for (const [i, unit] of units.entries()) await told(unit, (before[i] ?? 0) + 1)
+  const goOn = async () => {
+    if ((await rollOuts.get(number)).rollOut.state === 'halted') await rollOuts.act(number, 'resume', 'tess')
+  }
+  for (const [i, unit] of units.entries()) {
+    const answer = answers[i] ?? null
+    if (answer !== null) await unit.answer(answer)
+    await goOn()
+  }
+  if (answers.includes(null)) world.clock.advance(ANSWER_MS)
+  await rollOuts.upkeep()
+  await goOn()
+  assert.is((await rollOuts.get(number)).rollOut.state, 'done')
+  return number
+}
+
+const BRIGHTER = { vision: { minConfidence: 0.6 } }
+const STEEPER = { vision: { minConfidence: 0.5 } }
+
+/** Takes it back; `units` are those that had it. */
+async function reverted(world: TestCloud, number: number, units: readonly Unit[]) {
+  const back = await world.cloud.parts.rollOuts.revert(number, 'tess')
+  for (const unit of units) {
+    await until('it is taken back', () => unit.commands().at(-1)?.version === back.number)
+    await unit.answer('confirmed')
+    await unit.say({ version: back.number })
+  }
+  assert.is((await world.cloud.parts.rollOuts.get(back.number)).rollOut.state, 'done')
+  return back
+}
+
+test('one that was begun for all, ended in its first stage and taken back leaves the others what they have', () =>
+  inCloud(async (world) => {
+    const { rollOuts } = world.cloud.parts
+    const [a, b] = [
+      await openUnit(world, 'a', await world.addCamera('a')),
+      await openUnit(world, 'b', await world.addCamera('b')),
+    ]
+    const ofAll = await rolledOut(world, [a, b])
+    const late = await openUnit(world, 'late', await world.addCamera('late'))
+    const what = { kind: 'settings' as const, settings: BRIGHTER }
+    const begun = await rolledOut(world, [late], { what, first: ['late'], stages: [10, 100] })
+    await rollOuts.act(begun, 'end', 'tess')
+    const back = await reverted(world, begun, [late])
+    assert.equal(back.settings, {})
+    for (const unit of [a, b]) await unit.say({ version: ofAll })
+    assert.equal(await countsOf(world, back.number), { confirmed: 1 })
+    assert.equal([...(await rollOuts.meant())].sort(), [
+      ['a', ofAll],
+      ['b', ofAll],
+      ['late', back.number],
+    ])
+    const last = await openUnit(world, 'last', await world.addCamera('last'))
+    await last.say({ version: 0 })
+    await told(last, 1)
+    assert.equal([last.commands()[0]?.version, last.commands()[0]?.settings], [ofAll, DARKER])
+  }))
+
+test('one that went to all and is taken back leaves those that did not take it, and goes to those that never had any', () =>
+  inCloud(async (world) => {
+    const open = async (camera: string) => openUnit(world, camera, await world.addCamera(camera))
+    const [north, stubborn, apart, away] = [
+      await open('north'),
+      await open('stubborn'),
+      await open('apart'),
+      await open('away'),
+    ]
+    const all = [north, stubborn, apart, away]
+    const first = await rolledOutPast(world, all, ['confirmed', 'confirmed', 'confirmed', null])
+    const steeper = { kind: 'settings' as const, settings: STEEPER }
+    const ofOne = await rolledOut(world, [apart], { what: steeper, cameras: ['apart'] })
+    const taken = await rolledOutPast(world, all, ['confirmed', 'refused', null, null], BRIGHTER)
+    const back = await reverted(world, taken, [north])
+    assert.equal(back.settings, DARKER)
+    await stubborn.say({ version: first })
+    await apart.say({ version: ofOne })
+    assert.equal(await countsOf(world, back.number), { confirmed: 1 })
+    const fresh = await open('fresh')
+    for (const unit of [fresh, away]) {
+      const times = unit.commands().length
+      await unit.say({ version: 0 })
+      await told(unit, times + 1)
+      assert.equal([unit.commands().at(-1)?.version, unit.commands().at(-1)?.settings], [back.number, DARKER])
+      await unit.answer('confirmed')
+      await unit.say({ version: back.number })
+    }
+  }))
+
+test('one that is taken back, and that again, still leaves those that did not take it', () =>
+  inCloud(async (world) => {
+    const north = await openUnit(world, 'north', await world.addCamera('north'))
+    const stubborn = await openUnit(world, 'stubborn', await world.addCamera('stubborn'))
+    const first = await rolledOut(world, [north, stubborn])
+    const taken = await rolledOutPast(world, [north, stubborn], ['confirmed', 'refused'], BRIGHTER)
+    const back = await reverted(world, taken, [north])
+    const forth = await reverted(world, back.number, [north])
+    assert.equal(forth.settings, BRIGHTER)
+    await stubborn.say({ version: first })
+    assert.equal(await countsOf(world, forth.number), { confirmed: 1 })
+  }))
+
+/** A unit that is told what last went to all and never answers, in spite of which that is done. */
+async function withSilent(work: (world: TestCloud, north: Unit, quiet: Unit, ofAll: number) => Promise<void>) {
+  await inCloud(async (world) => {
+    const north = await openUnit(world, 'north', await world.addCamera('north'))
+    const quiet = await openUnit(world, 'quiet', await world.addCamera('quiet'))
+    const ofAll = await rolledOutPast(world, [north, quiet], ['confirmed', null])
+    await work(world, north, quiet, ofAll)
+  })
+}
+
+test('a camera whose turn had not come when a newer one was ended gets what went to all', () =>
+  withSilent(async (world, north, quiet, ofAll) => {
+    const { rollOuts } = world.cloud.parts
+    const what = { kind: 'settings' as const, settings: BRIGHTER }
+    const begun = await rolledOut(world, [north], { what, first: ['north'], stages: [10, 100] })
+    await quiet.say({ version: 0 })
+    assert.equal([await countsOf(world, ofAll), quiet.commands().length], [{ confirmed: 1, silent: 1 }, 1], 'it comes')
+    await rollOuts.act(begun, 'end', 'tess')
+    await quiet.say({ version: 0 })
+    await told(quiet, 2)
+    assert.equal([quiet.commands().at(-1)?.version, quiet.commands().at(-1)?.settings], [ofAll, DARKER])
+    assert.is((await rollOuts.meant()).get('quiet'), ofAll)
+  }))
+
+test('one that was told of it before it was ended may still answer for a while, and then it gets what went to all', () =>
+  withSilent(async (world, _north, quiet, ofAll) => {
+    const { rollOuts } = world.cloud.parts
+    const { number } = await rollOuts.start({ ...WANTED, first: ['quiet'], stages: [10, 100] }, 'tess')
+    await told(quiet, 2)
+    await rollOuts.act(number, 'end', 'tess')
+    world.clock.advance(ANSWER_MS - 2 * MINUTE_MS)
+    await quiet.say({ version: 0 })
+    assert.equal(await countsOf(world, ofAll), { confirmed: 1, silent: 1 })
+    world.clock.advance(MINUTE_MS)
+    await rollOuts.upkeep()
+    await told(quiet, 3)
+    assert.is(quiet.commands().at(-1)?.version, ofAll)
   }))
 
 test('a camera that tries what stood for it is not given the next roll-out meanwhile, and gets it afterwards', () =>
@@ -245,6 +403,33 @@ test('a roll-out that has stood still for a day is told of once, shown, and no m
     })
     await rollOuts.upkeep()
     assert.equal([await still(), await world.counted('candor_roll_outs_still')], [null, 0])
+  }))
+
+test('one that a person lets go on after days stands still from then on, and not from before', () =>
+  inCloud(async (world) => {
+    const { rollOuts } = world.cloud.parts
+    const certified = await world.addCamera('north')
+    const { number } = await rollOuts.start(WANTED, 'tess')
+    const still = async () => [
+      (await rollOuts.get(number)).rollOut.stillSinceMs !== null,
+      (await world.audited('roll_out.still')).length,
+    ]
+    await rollOuts.act(number, 'pause', 'tess')
+    world.clock.advance(2 * STILL_MS)
+    await rollOuts.act(number, 'resume', 'tess')
+    assert.equal(await still(), [false, 0])
+    world.clock.advance(STILL_MS - MINUTE_MS)
+    await rollOuts.upkeep()
+    assert.equal(await still(), [false, 0])
+    world.clock.advance(MINUTE_MS)
+    await rollOuts.upkeep()
+    assert.equal(await still(), [true, 1])
+    await rollOuts.act(number, 'pause', 'tess')
+    const unit = await openUnit(world, 'north', certified)
+    world.clock.advance(STILL_MS)
+    await rollOuts.act(number, 'resume', 'tess')
+    await told(unit, 1)
+    assert.equal(await still(), [false, 1])
   }))
 
 test('the first stage is drawn from cameras that are connected', () =>
@@ -310,6 +495,29 @@ test('what was confirmed before the cloud kept it stands: of each camera the new
     .pluck()
     .all()
   assert.equal(standing, ['a4', 'b3'])
+  connection.close()
+})
+
+test('what went to all before the cloud counted turns from further back counts from its own number', () => {
+  const connection = openDatabase(':memory:')
+  migrate(
+    connection,
+    1,
+    MIGRATIONS.filter(({ number }) => number < 48),
+  )
+  for (const [number, whole] of [
+    [3, 1],
+    [4, 0],
+  ])
+    connection.exec(
+      `INSERT INTO roll_outs (number, kind, stages, soak_ms, state, stage, since_ms, forgiven, reason, made_at_ms, made_by, whole)
+       VALUES (${number}, 'settings', '[100]', 0, 'done', 0, 1, 0, 'r', 1, 'tess', ${whole})`,
+    )
+  migrate(connection, 2)
+  assert.equal(connection.prepare('SELECT number, whole_from, resumed_ms FROM roll_outs ORDER BY 1').raw().all(), [
+    [3, 3, null],
+    [4, null, null],
+  ])
   connection.close()
 })
 

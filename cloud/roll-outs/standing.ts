@@ -9,7 +9,7 @@ import type { NewId } from '../../shared/ids.ts'
 import type { SettingsInForce } from '../../shared/wire/index.ts'
 import type { Database } from '../database/database.ts'
 import type { RollOutsTable } from '../database/schema-roll-outs.ts'
-import { isOver, MAX_STAGES, type RollOutState, type TurnState, toTell } from './plan.ts'
+import { ANSWER_MS, isOver, MAX_STAGES, type RollOutState, type TurnState, toTell } from './plan.ts'
 import { IS_OPEN, IS_STANDING, isToldLately, type StoredTurn, type Turns, toTurn } from './turns.ts'
 
 /** As a camera last said, and when that came. */
@@ -33,19 +33,23 @@ export interface StandingDeps {
 export interface Standing {
   /** By camera: the roll-out whose settings it is meant to work by. */
   meant(): Promise<Map<string, number>>
+  /** From which roll-out on a turn said, before that one, that a camera has had what went to all; 1 where nothing had. */
+  servedBefore(number: number): Promise<number>
   /** Cameras that are told such settings now: two at a time would get into each other's way. */
   busy(): Promise<Set<string>>
   upkeep(): Promise<void>
 }
 
 /** The condition of the partial index, word for word: only so is it used. */
-const IS_OF_ALL = sql<boolean>`kind = 'settings' AND whole = 1 AND state = 'done'`
+const IS_OF_ALL = sql<boolean>`kind = 'settings' AND whole_from IS NOT NULL AND state = 'done'`
 /** Roll-outs that nothing else takes further. */
 const CLOSED: ReadonlySet<string> = new Set<RollOutState>(['done', 'ended'])
 /** From these a turn is opened again. Another end was the unit's own word, and a person has to look. */
 const REOPENED: ReadonlySet<TurnState> = new Set(['confirmed', 'silent', 'skipped'])
-/** Turns of these ends did not bring it to the unit. */
-const NOT_SERVED: readonly TurnState[] = ['silent', 'skipped']
+/** Ends that the unit itself has said. */
+const ANSWERED: readonly TurnState[] = ['confirmed', 'rolled_back', 'failed', 'refused']
+/** Ends of turns that did not bring it to the unit. */
+const GIVEN_UP: readonly TurnState[] = ['silent', 'skipped']
 
 interface StandingTurn {
   turn: StoredTurn
@@ -72,11 +76,14 @@ export function createStanding(deps: StandingDeps): Standing {
     )
   }
 
-  /** The newest settings that went to all cameras, and the cameras that have had their turn of them or of newer ones. */
+  const newestOfAll = build.selectFrom('roll_outs').selectAll().where(IS_OF_ALL).orderBy('number', 'desc').limit(1)
+
+  /**
+   * The newest settings that went to all cameras, and the cameras that have had their turn of them or of newer ones. Settings that were taken
+   * back leave all as it was before them: then older turns count as well.
+   */
   async function ofAll(): Promise<{ rollOut: RollOutsTable; served: Set<string> } | null> {
-    const [rollOut] = await database.read(
-      build.selectFrom('roll_outs').selectAll().where(IS_OF_ALL).orderBy('number', 'desc').limit(1),
-    )
+    const [rollOut] = await database.read(newestOfAll)
     if (rollOut === undefined) return null
     const rows = await database.read(
       build
@@ -84,9 +91,20 @@ export function createStanding(deps: StandingDeps): Standing {
         .innerJoin('roll_outs', 'roll_outs.number', 'turn.number')
         .select('turn.camera_id')
         .distinct()
-        .where('turn.number', '>=', rollOut.number)
+        .where('turn.number', '>=', rollOut.whole_from ?? rollOut.number)
         .where('roll_outs.kind', '=', 'settings')
-        .where('turn.state', 'not in', [...NOT_SERVED]),
+        .where(({ eb, or, and }) =>
+          or([
+            eb('turn.state', 'in', [...ANSWERED]),
+            // What stands for a camera is told to it again.
+            eb('turn.standing', '=', 1),
+            // Of a roll-out that is over nobody is told any more; who was told may still answer.
+            and([
+              eb('turn.state', 'not in', [...GIVEN_UP]),
+              or([eb('roll_outs.state', 'not in', [...CLOSED]), eb('turn.told_at_ms', '>', clock.nowMs() - ANSWER_MS)]),
+            ]),
+          ]),
+        ),
     )
     return { rollOut, served: new Set(rows.map((row) => row.camera_id)) }
   }
@@ -127,6 +145,11 @@ export function createStanding(deps: StandingDeps): Standing {
   return {
     async meant() {
       return new Map([...(await standing())].map(([camera, { rollOut }]) => [camera, rollOut.number]))
+    },
+
+    async servedBefore(number) {
+      const [before] = await database.read(newestOfAll.where('number', '<', number))
+      return before?.whole_from ?? 1
     },
 
     async busy() {

@@ -32,7 +32,14 @@ export const IS_STANDING = sql<boolean>`standing = 1`
 export interface RollOutTurn extends Turn {
   message: string | null
 }
-export type StoredTurn = RollOutTurn & { number: number; targetId: string; token: string; toldAgainMs: number | null }
+export interface StoredTurn extends RollOutTurn {
+  number: number
+  targetId: string
+  token: string
+  toldAgainMs: number | null
+  /** It brings, or has brought, what the camera is meant to work by. */
+  standing: boolean
+}
 
 export const isToldLately = ({ toldAgainMs }: StoredTurn, nowMs: number) =>
   toldAgainMs !== null && nowMs - toldAgainMs < TELL_AGAIN_MS
@@ -69,6 +76,7 @@ export const toTurn = (row: RollOutTurnsTable): StoredTurn => ({
   ...{ camera: row.camera_id, stage: row.stage, state: row.state as TurnState, message: row.message },
   ...{ toldAtMs: row.told_at_ms, changedAtMs: row.changed_at_ms },
   ...{ number: row.number, targetId: row.target_id, token: row.token, toldAgainMs: row.told_again_ms },
+  standing: row.standing === 1,
 })
 
 export function createTurns(deps: TurnsDeps): Turns {
@@ -116,7 +124,8 @@ export function createTurns(deps: TurnsDeps): Turns {
       let command: UpdateCommand | ConfigureCommand
       if (rollOut.sha256 === null) {
         const settings = cameraSettingsSchema.parse(JSON.parse(rollOut.settings ?? '{}'))
-        command = { ...to, version: rollOut.number, settings }
+        // A turn that stands before it is confirmed comes after its roll-out: a technician may have been at the camera since.
+        command = { ...to, version: rollOut.number, settings, ...(turn.standing ? { keepSetHere: true } : {}) }
       } else {
         const { version, compatible, sha256, bytes } = await releases.get(rollOut.sha256)
         const fetch = { port: deps.httpsPort(), path: `/api/v1/releases/${sha256}/bundle`, token: turn.token }

@@ -87,9 +87,9 @@ const sealed = (settings: CameraSettings, version: number, targetId: string, cha
 
 type World = ReturnType<typeof createWorld>
 
-async function give(world: World, to: Settings, settings: CameraSettings, version: number) {
+async function give(world: World, to: Settings, settings: CameraSettings, version: number, change = {}) {
   const targetId = newId()
-  return to.take(targetId, sealed(settings, version, targetId), world.command())
+  return to.take(targetId, sealed(settings, version, targetId, change), world.command())
 }
 
 async function inWorld(work: (world: World) => Promise<void>) {
@@ -346,6 +346,27 @@ test('what somebody sets at the camera takes the place of what was kept of that 
     assert.is(rate(await world.start()), 10)
     world.own = { ...OWN, setHere: {} }
     assert.is(rate(await world.start()), 20, 'it was taken back at the camera')
+  }))
+
+test('settings of a roll-out of before leave every field that somebody has set at the camera', () =>
+  inWorld(async (world) => {
+    world.own = { ...OWN, setHere: { 'source.framesPerSecond': 'one', 'source.night': 'one' } }
+    const rate = ({ config: { source } }: Settings) => (source.kind === 'stream' ? source.framesPerSecond : null)
+    const strange = { source: { framesPerSecond: 20, rotation: 180 } }
+    assert.is((await give(world, await world.start(), strange, 4, { keepSetHere: true })).state, 'refused')
+    assert.is((await give(world, await world.start(), FASTER, 5, { keepSetHere: true })).state, 'probation')
+    const tried = await world.start()
+    const changed = ['source.framesPerSecond']
+    assert.equal([rate(tried), tried.config.vision.minConfidence], [10, 0.4])
+    assert.equal(tried.inForce, { version: 5, trial: true, changed })
+    world.framesASecond = 5
+    await tried.run(world.command(), new AbortController().signal)
+    const kept = await world.start()
+    assert.equal([rate(kept), kept.inForce], [10, { version: 5, trial: false, changed }])
+    world.own = { ...OWN, setHere: {} }
+    assert.is(rate(await world.start()), 20, 'it was taken back at the camera')
+    world.own = { ...OWN, setHere: { 'source.framesPerSecond': 'one' } }
+    assert.is(rate(await keep(world, FASTER, 6)), 20, 'the next roll-out is meant for the camera as it is now')
   }))
 
 test('the view is learned anew when the camera’s own aim is another, or that from afar', () =>

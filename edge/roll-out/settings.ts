@@ -1,6 +1,6 @@
 /**
  * Settings of the camera that came from afar: laid over the unit's own configuration, tried, and kept only when frames are read with them.
- * A field that somebody has set at the camera since they came is that person's.
+ * A field that somebody has set at the camera since they came is that person's; of settings that were sent again, any that was set there.
  * What is tried and what is kept stand in one file of the data folder; a process that dies on trial goes back after a few starts.
  * Opened by main.ts at each start; the inbox hands commands to it.
  */
@@ -43,7 +43,7 @@ const versionSchema = z.strictObject({
   version: z.int().min(1),
   targetId: z.uuidv7(),
   settings: cameraSettingsSchema,
-  /** `setHere` of the unit's own configuration when they came. */
+  /** What of `setHere` of the unit's own configuration they are newer than: what there was when they came, or nothing of it. */
   over: z.record(z.string(), z.string()).default({}),
 })
 type Version = z.infer<typeof versionSchema>
@@ -231,22 +231,18 @@ export async function openSettings(own: EdgeConfig, deps: SettingsDeps): Promise
       const problem = addresseeProblem(command, targetId, to, clock)
       if (problem !== null) return ackOf(targetId, 'refused', problem, clock)
       const { version, settings } = command
+      const trial = { version, targetId, settings, over: command.keepSetHere ? {} : own.setHere, starts: 0 }
       if (version <= file.newest) return answered('refused', `version ${file.newest} has been here already`)
       if (file.trial !== null) return answered('refused', `version ${file.trial.version} is being tried`)
       if (Buffer.byteLength(JSON.stringify(settings)) > MAX_SETTINGS_BYTES)
         return answered('refused', `more than ${MAX_SETTINGS_BYTES} bytes of settings`)
       try {
-        withSettings(own, settings)
+        withSettings(own, leftOf(trial, own))
       } catch (thrown) {
         return answered('refused', toAppError(thrown).message)
       }
       const ack = ackOf(targetId, 'probation', null, clock)
-      await write({
-        ...file,
-        trial: { version, targetId, settings, over: own.setHere, starts: 0 },
-        newest: version,
-        ack,
-      })
+      await write({ ...file, trial, newest: version, ack })
       log.info('settings_tried', { version })
       to.restart()
       return ack

@@ -145,6 +145,10 @@ export const configureCommandSchema = z.strictObject({
   ...command,
   version: z.int().min(1).describe('of the settings, counted for the whole agency'),
   settings: cameraSettingsSchema.describe('all of them: those of before count no more'),
+  keepSetHere: z
+    .boolean()
+    .optional()
+    .describe('of a roll-out of before: fields that somebody has set at the camera stay as they are there'),
 })
 export type ConfigureCommand = z.infer<typeof configureCommandSchema>
 

@@ -33,6 +33,7 @@ import { standingSettings } from './0044-standing-settings.ts'
 import { stillRollOuts } from './0045-still-roll-outs.ts'
 import { endsTold } from './0046-ends-told.ts'
 import { renewedCertificates } from './0047-renewed-certificates.ts'
+import { servedAndResumed } from './0048-served-and-resumed.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -68,4 +69,5 @@ export const MIGRATIONS: readonly Migration[] = [
   stillRollOuts,
   endsTold,
   renewedCertificates,
+  servedAndResumed,
 ]
