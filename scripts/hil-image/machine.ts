@@ -2,12 +2,13 @@
  * A camera unit's hardware as QEMU imitates it: the machine `virt` with U-Boot, a disk file as its card, a watchdog, a network
  * from which 10.0.2.2 is this machine, and the port of the test image's shell. Used by the steps of stage.ts.
  */
-import { spawn, spawnSync } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../../shared/errors.ts'
+import { type Qemu, startQemu } from './qemu.ts'
 
 export interface MachineFiles {
   /** Sockets and logs. */
@@ -27,16 +28,11 @@ export interface Answer {
   output: string
 }
 
-export interface Machine {
-  /** Performance milliseconds when it was switched on. */
-  readonly startedMs: number
-  readonly exited: boolean
+export interface Machine extends Omit<Qemu, 'whenExited'> {
   /** In the unit, as root. Rejects with `unavailable` when no answer comes in time. */
   shell(command: string, timeoutMs?: number): Promise<Answer>
   /** QEMU's own commands [QMP]. */
   qmp(command: string, args?: object): Promise<unknown>
-  /** The power goes: nothing is told to anybody. */
-  cutPower(): Promise<void>
   /** In order. */
   powerOff(): Promise<void>
   console(): string
@@ -91,53 +87,22 @@ export async function startMachine(files: MachineFiles): Promise<Machine> {
       return 0
     }
   })()
-  const errors = openSync(join(folder, 'qemu.log'), 'a')
-  const qemu = spawn(
-    'qemu-system-aarch64',
-    [
-      ...[
-        '-M',
-        'virt',
-        '-cpu',
-        'cortex-a72',
-        '-smp',
-        '2',
-        '-m',
-        '2048',
-        '-accel',
-        'tcg,thread=multi',
-        '-display',
-        'none',
-        '-nodefaults',
-      ],
-      ...['-bios', firmware],
-      ...[
-        '-drive',
-        `if=none,id=card,file=${disk},format=raw,cache=writeback,discard=unmap`,
-        '-device',
-        'virtio-blk-pci,drive=card',
-      ],
-      ...['-netdev', `user,id=net${forward}`, '-device', 'virtio-net-pci,netdev=net,romfile='],
-      ...['-device', 'virtio-rng-pci', '-device', 'i6300esb', '-action', 'watchdog=reset'],
-      ...['-device', 'qemu-xhci,id=usb'],
-      ...['-chardev', `file,id=console,path=${paths.console},append=on`, '-serial', 'chardev:console'],
-      ...['-device', 'virtio-serial-pci', '-chardev', `socket,id=shell,path=${paths.shell},server=on,wait=off`],
-      ...['-device', 'virtserialport,chardev=shell,name=candor.hil'],
-      ...['-qmp', `unix:${paths.qmp},server=on,wait=off`],
-      ...further('candor-tpm', files.tpmDisk),
-      ...further('candor-bundles', files.bundlesDisk),
-    ],
-    { stdio: ['ignore', errors, errors] },
-  )
-  closeSync(errors)
-  let hasExited = false
-  const exited = new Promise<void>((resolve) => {
-    qemu.once('exit', () => {
-      hasExited = true
-      resolve()
-    })
-  })
-  const startedMs = performance.now()
+  const qemu = startQemu(folder, [
+    ...['-M', 'virt', '-cpu', 'cortex-a72', '-smp', '2', '-m', '2048', '-accel', 'tcg,thread=multi'],
+    ...['-display', 'none', '-nodefaults'],
+    ...['-bios', firmware],
+    ...['-drive', `if=none,id=card,file=${disk},format=raw,cache=writeback,discard=unmap`],
+    ...['-device', 'virtio-blk-pci,drive=card'],
+    ...['-netdev', `user,id=net${forward}`, '-device', 'virtio-net-pci,netdev=net,romfile='],
+    ...['-device', 'virtio-rng-pci', '-device', 'i6300esb', '-action', 'watchdog=reset'],
+    ...['-device', 'qemu-xhci,id=usb'],
+    ...['-chardev', `file,id=console,path=${paths.console},append=on`, '-serial', 'chardev:console'],
+    ...['-device', 'virtio-serial-pci', '-chardev', `socket,id=shell,path=${paths.shell},server=on,wait=off`],
+    ...['-device', 'virtserialport,chardev=shell,name=candor.hil'],
+    ...['-qmp', `unix:${paths.qmp},server=on,wait=off`],
+    ...further('candor-tpm', files.tpmDisk),
+    ...further('candor-bundles', files.bundlesDisk),
+  ])
 
   const waiting = new Map<string, (answer: Answer) => void>()
   const shell = await connected(paths.shell)
@@ -166,9 +131,9 @@ export async function startMachine(files: MachineFiles): Promise<Machine> {
   await qmp('qmp_capabilities')
 
   const machine: Machine = {
-    startedMs,
+    startedMs: qemu.startedMs,
     get exited() {
-      return hasExited
+      return qemu.exited
     },
     shell(command, timeoutMs = 60_000) {
       const number = String(++count)
@@ -185,14 +150,11 @@ export async function startMachine(files: MachineFiles): Promise<Machine> {
       })
     },
     qmp,
-    async cutPower() {
-      qemu.kill('SIGKILL')
-      await exited
-    },
+    cutPower: () => qemu.cutPower(),
     async powerOff() {
-      if (!hasExited) await this.shell('systemctl poweroff --no-block').catch(() => {})
-      const late = setTimeout(() => qemu.kill('SIGKILL'), 180_000)
-      await exited
+      if (!qemu.exited) await this.shell('systemctl poweroff --no-block').catch(() => {})
+      const late = setTimeout(() => void qemu.cutPower(), 180_000)
+      await qemu.whenExited
       clearTimeout(late)
     },
     console: () => readFileSync(paths.console).subarray(consoleFrom).toString('utf8'),

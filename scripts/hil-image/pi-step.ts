@@ -6,8 +6,8 @@
  * of the card. It has no network: Linux gives QEMU's USB network to cdc_subset, which QEMU does not speak. And the watchdog is taken out of the device
  * tree, since QEMU's resets the machine as soon as it is set [hw/misc/bcm2835_powermgt.c].
  */
-import { spawn, spawnSync } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
@@ -27,6 +27,7 @@ import {
 import { BOOT_MS, type Context, FIRST } from './context.ts'
 import { missingDrivers, namesInArchive } from './drivers.ts'
 import { growFile } from './machine.ts'
+import { type Qemu, startQemu } from './qemu.ts'
 import { SETTINGS, type Step } from './steps.ts'
 import { until } from './unit.ts'
 
@@ -64,13 +65,10 @@ async function offsetOf(disk: string, partition: string): Promise<number> {
   return partitionOffset(handle, partition).finally(() => handle.close())
 }
 
-interface Pi {
-  readonly startedMs: number
-  /** Off, which it is of itself when it wants to reset. */
-  readonly exited: boolean
+/** Off of itself when it wants to reset. */
+interface Pi extends Omit<Qemu, 'whenExited'> {
   /** What came by the serial pins since the power is on. */
   console(): string
-  cutPower(): Promise<void>
 }
 
 /** What stops U-Boot as Debian builds it: any key, and Ctrl-C for a script. As noise on open pins would, from power on for as long as it runs. */
@@ -102,53 +100,22 @@ function switchOn(folder: string, disk: string): Pi {
   const from = existsSync(serial) ? statSync(serial).size : 0
   const pins = join(folder, 'pins')
   rmSync(pins, { force: true })
-  const errors = openSync(join(folder, 'qemu.log'), 'a')
-  const qemu = spawn(
-    'qemu-system-aarch64',
-    [
-      ...[
-        '-M',
-        'raspi3b',
-        '-display',
-        'none',
-        '-no-reboot',
-        '-kernel',
-        join(folder, 'u-boot.bin'),
-        '-dtb',
-        join(folder, PI_3),
-      ],
-      ...['-drive', `if=sd,file=${disk},format=raw,cache=writeback`],
-      // The second of a Pi's serial ports is the one on its pins.
-      ...[
-        '-serial',
-        'null',
-        '-chardev',
-        `socket,id=pins,path=${pins},server=on,wait=off,logfile=${serial},logappend=on`,
-      ],
-      ...['-serial', 'chardev:pins'],
-    ],
-    { stdio: ['ignore', errors, errors] },
-  )
-  closeSync(errors)
-  let hasExited = false
-  const stopPressing = pressKeys(pins)
-  const exited = new Promise<void>((resolve) => {
-    qemu.once('exit', () => {
-      hasExited = true
-      stopPressing()
-      resolve()
-    })
-  })
+  const qemu = startQemu(folder, [
+    ...['-M', 'raspi3b', '-display', 'none', '-no-reboot'],
+    ...['-kernel', join(folder, 'u-boot.bin'), '-dtb', join(folder, PI_3)],
+    ...['-drive', `if=sd,file=${disk},format=raw,cache=writeback`],
+    // The second of a Pi's serial ports is the one on its pins.
+    ...['-serial', 'null', '-chardev', `socket,id=pins,path=${pins},server=on,wait=off,logfile=${serial},logappend=on`],
+    ...['-serial', 'chardev:pins'],
+  ])
+  void qemu.whenExited.then(pressKeys(pins))
   return {
-    startedMs: performance.now(),
+    startedMs: qemu.startedMs,
     get exited() {
-      return hasExited
+      return qemu.exited
     },
     console: () => readFileSync(serial).subarray(from).toString('latin1'),
-    async cutPower() {
-      qemu.kill('SIGKILL')
-      await exited
-    },
+    cutPower: () => qemu.cutPower(),
   }
 }
 
