@@ -45,6 +45,8 @@ const FINISH_READING_MS = 1_500
 const FINISH_SENDING_MS = 1_000
 /** A loop that has not come round for this much longer than a frame may take hangs: vision may have been started anew meanwhile. */
 export const STUCK_MS = MINUTE_MS + 30 * SECOND_MS
+/** For vision to be started again, five times for a minute each when it does not come up [vision/door.ts]. */
+const RESTART_MS = 6 * MINUTE_MS
 /** Between looks whether all has been sent, milliseconds. */
 const DONE_CHECK_MS = 100
 
@@ -323,22 +325,29 @@ export async function edgeProcess(configFile: string): Promise<number> {
   process.once('disconnect', orphaned)
   process.channel?.unref()
   if (process.send !== undefined && !process.connected) orphaned()
+  const ended = new AbortController()
   try {
     const systemd = createSystemd({ environment: process.env, clock: systemClock, log })
     stop.signal.addEventListener('abort', () => void systemd.stopping(), { once: true })
+    let running = await runEdge(config, systemDeps(log), stop.signal)
+    await systemd.ready()
+    // systemd goes on counting while a camera that was told other settings starts anew: it is alive then for so long as that may take.
+    let sinceMs: number | null = null
+    const isAlive = () => (sinceMs === null ? running.isAlive() : systemClock.monotonicMs() - sinceMs < RESTART_MS)
+    void systemd.runWatchdog(isAlive, ended.signal)
     for (;;) {
-      const running = await runEdge(config, systemDeps(log), stop.signal)
-      const ended = new AbortController()
-      await systemd.ready()
-      void systemd.runWatchdog(running.isAlive, ended.signal)
-      await running.stopped.finally(() => ended.abort())
+      await running.stopped
       if (!running.restartWanted || stop.signal.aborted) return EXIT.done
+      sinceMs = systemClock.monotonicMs()
+      running = await runEdge(config, systemDeps(log), stop.signal)
+      sinceMs = null
     }
   } catch (thrown) {
     const error = toAppError(thrown)
     log.error('edge_failed', { code: error.code, error: describeError(error) })
     throw error
   } finally {
+    ended.abort()
     process.off('SIGTERM', onSignal)
     process.off('SIGINT', onSignal)
     process.off('disconnect', orphaned)

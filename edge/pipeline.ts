@@ -28,6 +28,7 @@ import type { Repeats } from './repeats.ts'
 import type { FrameTime, Observation, Track, Tracker, Vote } from './track.ts'
 import { cornersOfRegion } from './vision/geometry.ts'
 import type { EvidenceCrop, Jurisdiction, VisionDoor } from './vision/types.ts'
+import { type Awaited, abortable, awaitAgain } from './waiting.ts'
 
 export interface PipelineCounters {
   read: number
@@ -122,28 +123,22 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
 
   /** A camera that is told to stop stores what it has seen without waiting for the names of states. */
   const stopping = new AbortController()
-  const unnamed = new Promise<null>((resolve) => {
-    stopping.signal.addEventListener('abort', () => resolve(null), { once: true })
-  })
 
   async function run(source: CaptureSource, signal: AbortSignal): Promise<void> {
     const frames = source[Symbol.asyncIterator]()
     signal.addEventListener('abort', () => stopping.abort(), { once: true })
     if (signal.aborted) stopping.abort()
     // Asked for only when the frame before is done with: the newest frame wins at that moment.
-    let awaited: Promise<IteratorResult<Frame>> | null = null
+    let awaited: Awaited<IteratorResult<Frame>> | null = null
     while (!signal.aborted) {
       if (fault !== null) throw fault.thrown
       turnedAtMs = clock.monotonicMs()
-      const next: Promise<IteratorResult<Frame>> = awaited ?? frames.next()
-      const arrived = await frameOrNull(next, signal)
-      if (arrived === null) {
-        awaited = next
-        // It is looked at again in the next round; until then a failure has nobody else to go to.
-        next.catch(() => {})
+      awaited ??= awaitAgain(frames.next(), clock)
+      if (!(await awaited.settlesWithin(deps.gapMs, signal))) {
         end(tracker.expire(clock.monotonicMs()))
         continue
       }
+      const arrived: IteratorResult<Frame> = await awaited.work
       awaited = null
       if (arrived.done === true) break
       await look(arrived.value, signal)
@@ -151,24 +146,6 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     end(tracker.finish())
     await Promise.allSettled(beingNamed)
     if (fault !== null) throw fault.thrown
-  }
-
-  /** The next frame, or null when none came within the gap. */
-  async function frameOrNull(next: Promise<IteratorResult<Frame>>, signal: AbortSignal) {
-    const waiting = new AbortController()
-    const stop = () => waiting.abort()
-    signal.addEventListener('abort', stop, { once: true })
-    if (signal.aborted) stop()
-    try {
-      const nothing = clock.sleep(deps.gapMs, waiting.signal).then(
-        () => null,
-        () => null,
-      )
-      return await Promise.race([next, nothing])
-    } finally {
-      signal.removeEventListener('abort', stop)
-      waiting.abort()
-    }
   }
 
   async function look(frame: Frame, signal: AbortSignal): Promise<void> {
@@ -301,7 +278,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   /** The final waits until the plate's state has been read, while the next frames are looked at. */
   function nameAndStore(track: Track, state: Followed, match: HotlistMatch | null): void {
     const naming = (async () => {
-      state.jurisdiction = await Promise.race([jurisdictionOf(track, state), unnamed])
+      state.jurisdiction = await abortable(jurisdictionOf(track, state), stopping.signal).catch(() => null)
       store(track, state, match, 1)
     })()
     beingNamed.add(naming)

@@ -74,6 +74,7 @@ export const untrusted = (problem: string) =>
 export function openTls(
   { host, port }: { host: string; port: number },
   own: { key: string | Buffer; cert: string | Buffer } | null = null,
+  signal?: AbortSignal,
 ): Promise<{ socket: TLSSocket; certificate: X509Certificate }> {
   return new Promise((resolve, reject) => {
     const socket = connect({
@@ -82,6 +83,7 @@ export function openTls(
       ...(own ?? {}),
     })
     const fail = (message: string, cause?: unknown) => {
+      signal?.removeEventListener('abort', given)
       socket.destroy()
       reject(new AppError('unavailable', `${host}:${port}: ${message}`, { cause }))
     }
@@ -89,6 +91,9 @@ export function openTls(
       fail(error.message === '' ? String((error as { code?: string }).code) : error.message, error)
     const late = () => fail('no answer')
     const closed = () => fail('the connection was closed')
+    const given = () => fail('given up')
+    signal?.addEventListener('abort', given, { once: true })
+    if (signal?.aborted) given()
     socket.once('error', failed).once('timeout', late).once('close', closed)
     socket.once('secureConnect', () => {
       const certificate = socket.getPeerX509Certificate()
@@ -97,6 +102,7 @@ export function openTls(
         return
       }
       socket.off('error', failed).off('timeout', late).off('close', closed)
+      signal?.removeEventListener('abort', given)
       socket.setTimeout(0)
       resolve({ socket, certificate })
     })

@@ -24,43 +24,53 @@ export class CaptureChild<Request extends object, Answer extends { kind: string 
   readonly #clock: Clock
   readonly #faults: ChildFaults
   readonly #child: ChildProcess
-  readonly #gone: Promise<string>
+  readonly #gone: Promise<void>
+  /** How the process ended; null while it lives. */
+  #ended: string | null = null
+  /**
+   * Who waits for an answer. Settled from here by each that can end the wait: in a race with a promise that lives as long as the process, that
+   * promise would hold every answer, a picture each, until then.
+   */
+  #waiting: { answered(answer: Answer | Failed): void; failed(error: AppError): void } | null = null
 
   /** `module`: see startChild. What the process's libraries say of a broken camera or file is told by an error of ours instead. */
   constructor(module: URL, clock: Clock, faults: ChildFaults) {
     this.#clock = clock
     this.#faults = faults
     this.#child = startChild(module, { errors: 'ignore' })
+    this.#child.on('message', (answer) => this.#waiting?.answered(answer as Answer | Failed))
     this.#gone = new Promise((resolve) => {
-      this.#child.once('exit', (code, signal) => resolve(signal ?? `exit ${code}`))
-      this.#child.once('error', (error) => resolve(error.message))
+      const end = (how: string) => {
+        this.#ended ??= how
+        this.#waiting?.failed(faults.died(this.#ended))
+        resolve()
+      }
+      this.#child.once('exit', (code, signal) => end(signal ?? `exit ${code}`))
+      this.#child.once('error', (error) => end(error.message))
     })
   }
 
   /** One at a time. Throws what the process says of it, or what `faults` make of its end; without a limit it may take for ever. */
   async ask(request: Request, limitMs: number | null): Promise<Answer> {
+    if (this.#ended !== null) throw this.#faults.died(this.#ended)
     const timer = new AbortController()
     try {
-      const answered = new Promise<Answer | Failed>((resolve) => this.#child.once('message', resolve))
-      // Rejected by `exit` below; without a callback the send would throw into nobody's hands.
-      this.#child.send(request, () => {})
-      const died = this.#gone.then((how): never => {
-        throw this.#faults.died(how)
+      const answer = await new Promise<Answer | Failed>((answered, failed) => {
+        this.#waiting = { answered, failed }
+        if (limitMs !== null) {
+          const late = () => {
+            this.#child.kill('SIGKILL')
+            failed(this.#faults.late(limitMs))
+          }
+          this.#clock.sleep(limitMs, timer.signal).then(late, () => {})
+        }
+        // A process that is ending says so by `exit`; without a callback the send would throw into nobody's hands.
+        this.#child.send(request, () => {})
       })
-      died.catch(() => {})
-      const waits: Promise<Answer | Failed>[] = [answered, died]
-      if (limitMs !== null) {
-        const late = this.#clock.sleep(limitMs, timer.signal).then((): never => {
-          this.#child.kill('SIGKILL')
-          throw this.#faults.late(limitMs)
-        })
-        late.catch(() => {})
-        waits.push(late)
-      }
-      const answer = await Promise.race(waits)
       if (isFailed(answer)) throw new AppError(answer.code, answer.message)
       return answer
     } finally {
+      this.#waiting = null
       timer.abort()
     }
   }

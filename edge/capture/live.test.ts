@@ -149,6 +149,15 @@ test('half pictures are counted and given to nobody; a camera that gives nothing
   await source.close()
 })
 
+test('a camera that answers at once with half pictures is opened again: our pauses between them are part of its silence', async () => {
+  const half = { jpeg: picture('h').subarray(0, 7), ageMs: 0 }
+  const { device } = camera(Array<Shot>(200).fill(half), [shot('b')])
+  const source = openLive(device, { ...LIMITS, framesPerSecond: 50 }, deps)
+  assert.equal(marks(await frames(source, 1)), ['b'])
+  await source.close()
+  assert.ok(source.rejected < 100, `${source.rejected} before it was opened again`)
+})
+
 test('a picture of the largest size is given, one byte more is not', async () => {
   const padded = (bytes: number) => ({
     jpeg: Buffer.concat([picture('x'), Buffer.alloc(bytes - picture('x').length)]),

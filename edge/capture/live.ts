@@ -144,10 +144,14 @@ class Live implements CaptureSource {
     let silentFromMs = this.#clock.monotonicMs()
     for (;;) {
       const askedAtMs = this.#clock.monotonicMs()
-      const leftMs = Math.max(0, silentFromMs + stallMs - askedAtMs)
-      const shot = await this.#within(leftMs, connection.next(), `no whole frame for ${stallMs} ms`)
+      const leftMs = silentFromMs + stallMs - askedAtMs
+      const late = `no whole frame for ${stallMs} ms`
+      // One that answers at once would win any race.
+      if (leftMs <= 0) throw this.#stalled(late)
+      const shot = await this.#within(leftMs, connection.next(), late)
       if (shot === null) return
-      if (this.#take(shot)) {
+      const isWhole = this.#take(shot)
+      if (isWhole) {
         silentFromMs = this.#clock.monotonicMs()
         whole()
       }
@@ -155,7 +159,8 @@ class Live implements CaptureSource {
       const pauseMs = askedAtMs + periodMs - pauseFromMs
       if (pauseMs <= 0) continue
       await this.#clock.sleep(pauseMs, this.#closing.signal)
-      silentFromMs += this.#clock.monotonicMs() - pauseFromMs
+      // After half a picture it is: one that answers at once with broken pictures is opened again as soon as one that says nothing.
+      if (isWhole) silentFromMs += this.#clock.monotonicMs() - pauseFromMs
     }
   }
 
@@ -192,8 +197,7 @@ class Live implements CaptureSource {
     if (this.#closing.signal.aborted) end()
     const timeout = this.#clock.sleep(limitMs, timer.signal).then(
       (): never => {
-        this.#stalls += 1
-        throw new AppError('unavailable', late)
+        throw this.#stalled(late)
       },
       (): never => {
         throw new AppError('unavailable', 'the source is closed')
@@ -208,6 +212,11 @@ class Live implements CaptureSource {
       this.#closing.signal.removeEventListener('abort', end)
       end()
     }
+  }
+
+  #stalled(how: string): AppError {
+    this.#stalls += 1
+    return new AppError('unavailable', how)
   }
 
   async #closed(connection: Connection): Promise<void> {

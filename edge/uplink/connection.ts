@@ -25,6 +25,8 @@ export interface ConnectionOptions {
   /** false: the clock may be years off, and may not say whether the broker's certificate is valid. */
   isClockTrusted: boolean
   will: { topic: string; payload: Buffer }
+  /** Gives it up while it is being opened; later it changes nothing. */
+  signal: AbortSignal
   /** Called for every publish received, before it is acknowledged. Must not throw. */
   onPublish(topic: string, payload: Buffer): void
 }
@@ -48,10 +50,10 @@ export interface Connection {
  * is the one time that a unit without a clock knows to be past.
  */
 async function openWithoutClock(
-  { caPem, certificatePem, keyPem }: ConnectionOptions,
+  { caPem, certificatePem, keyPem, signal }: ConnectionOptions,
   at: { host: string; port: number },
 ) {
-  const { socket, certificate } = await openTls(at, { key: keyPem, cert: certificatePem })
+  const { socket, certificate } = await openTls(at, { key: keyPem, cert: certificatePem }, signal)
   const knownPastMs = new Date(new X509Certificate(certificatePem).validFrom).getTime()
   const hasEnded = new Date(certificate.validTo).getTime() <= knownPastMs
   const problem = hasEnded
@@ -68,6 +70,7 @@ export async function openConnection(options: ConnectionOptions): Promise<Connec
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const port = url.port === '' ? 8883 : Number(url.port)
   const opened = options.isClockTrusted ? null : await openWithoutClock(options, { host, port })
+  const { signal } = options
   return new Promise((resolve, reject) => {
     let client: MqttClient
     try {
@@ -106,7 +109,10 @@ export async function openConnection(options: ConnectionOptions): Promise<Connec
       onClosed = done
     })
 
+    const giveUp = () => destroy(new AppError('unavailable', 'given up: the camera is ending'))
+
     function over(): void {
+      signal.removeEventListener('abort', giveUp)
       const error = reason ?? new AppError('unavailable', 'the broker closed the connection')
       isOpen = false
       for (const fail of [...pending]) fail(error)
@@ -154,7 +160,10 @@ export async function openConnection(options: ConnectionOptions): Promise<Connec
       client.stream.destroy()
     })
     client.on('close', over)
+    signal.addEventListener('abort', giveUp, { once: true })
+    if (signal.aborted) giveUp()
     client.on('connect', () => {
+      signal.removeEventListener('abort', giveUp)
       isOpen = true
       resolve({
         get isOpen() {

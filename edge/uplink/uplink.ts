@@ -193,6 +193,7 @@ class OutboxUplink implements Uplink {
         ...own,
         isClockTrusted: clockState.state === 'synced',
         will: { topic: topics.status(config.agency, config.cameraId), payload: this.#status(false, sinceMs) },
+        signal,
         onPublish: (topic, payload) => this.#inbox.receive(topic, payload),
       })
     } catch (thrown) {

@@ -5,6 +5,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { AppError, toAppError } from '../../shared/errors.ts'
 import type { ScenePicture } from '../../shared/wire/heartbeat.ts'
+import { abortable } from '../waiting.ts'
 import { type Areas, WHOLE_PICTURE } from './areas.ts'
 import type { AreasRequest, FrameAnswer, FrameRequest, FromChild, OpenRequest, Versions } from './exchange.ts'
 import { startChild } from './start-child.ts'
@@ -268,16 +269,3 @@ class Vision implements VisionDoor {
 const asBuffer = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 type EvidenceRegion = Parameters<VisionDoor['crop']>[1]
-
-async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  let abort = (): void => {}
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason)
-    signal.addEventListener('abort', abort)
-  })
-  try {
-    return await Promise.race([work, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
-}
