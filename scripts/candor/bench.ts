@@ -1,6 +1,7 @@
 /** `candor bench …`: figures that anyone can measure again. */
 import { type Command, Option } from 'commander'
 import type { MatchingOptions } from '../bench/matching.ts'
+import type { MemoryOptions } from '../bench/memory.ts'
 import type { OutboxOptions } from '../bench/outbox.ts'
 import type { ReadingOptions } from '../bench/reading.ts'
 import type { SceneOptions } from '../bench/scene.ts'
@@ -95,6 +96,17 @@ export function register(program: Command): void {
     .option('--json', 'one JSON document')
     .action(async (options: OutboxOptions) => {
       const { run } = await import('../bench/outbox.ts')
+      await run(options)
+    })
+
+  bench
+    .command('memory')
+    .description('whether a camera that reads a stream, or has lost it, keeps its memory')
+    .option('--minutes <n>', 'how long it is watched', wholeNumber(3, 10_080), 15)
+    .option('--lost', 'the camera is taken away after the first third')
+    .option('--json', 'one JSON document')
+    .action(async (options: MemoryOptions) => {
+      const { run } = await import('../bench/memory.ts')
       await run(options)
     })
 

@@ -157,7 +157,7 @@ async function allFaults(trial: TrialCloud, unit: Unit, faults: readonly Fault[]
 
 /** Of a unit of which nothing was heard yet. */
 const FIRST: UnitHealth = {
-  frames: { rejected: 0 },
+  frames: { read: 0, rejected: 0 },
   outbox: { rows: 0 },
   source: { state: 'opening', reconnects: 0, stalls: 0, frameAgeMs: null },
 }

@@ -8,7 +8,7 @@ import { enrolCamera, type RunningCamera, startCamera } from '../trial/cameras.t
 import type { TrialCloud } from '../trial/cloud.ts'
 
 const healthSchema = z.object({
-  frames: z.object({ rejected: z.int() }),
+  frames: z.object({ rejected: z.int(), read: z.int() }),
   outbox: z.object({ rows: z.int() }),
   source: z
     .object({ state: z.string(), reconnects: z.int(), stalls: z.int(), frameAgeMs: z.int().nullable() })
