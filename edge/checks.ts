@@ -103,7 +103,7 @@ export function checkLists(dataFolder: string): Finding {
       database.close()
     }
   } catch (thrown) {
-    if (thrown instanceof AppError && thrown.code === 'internal')
+    if (thrown instanceof AppError && (thrown.code === 'internal' || thrown.code === 'storage_full'))
       return { name: 'lists', ok: false, detail: describeError(thrown), hint: null }
     return none('none that can be seen from here; they come when the camera runs')
   }

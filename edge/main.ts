@@ -26,6 +26,7 @@ import { createIdentity } from './identity.ts'
 import { limitLog } from './limited-log.ts'
 import { createMemory, runMemory } from './memory.ts'
 import { openOutbox } from './outbox/outbox.ts'
+import { makeReserve, openWithReserve, reserveOf, useReserveIfFull } from './outbox/reserve.ts'
 import { createPipeline, type PipelineCounters, type Seen } from './pipeline.ts'
 import { createPolicy } from './policy.ts'
 import { createRepeats } from './repeats.ts'
@@ -110,8 +111,15 @@ export async function runEdge(own: EdgeConfig, deps: EdgeDeps, signal: AbortSign
   }
   try {
     mkdirSync(own.dataFolder, { recursive: true, mode: 0o700 })
-    const lock = lockFolder(own.dataFolder)
-    closers.push(() => void lock.close())
+    const outboxFile = join(own.dataFolder, 'outbox.db')
+    const reserve = reserveOf(outboxFile)
+    const lock = openWithReserve(reserve, () => lockFolder(own.dataFolder))
+    // The reserve last: what the closed databases give back is what the next start needs.
+    closers.push(
+      () => makeReserve(reserve),
+      () => void lock.close(),
+    )
+    useReserveIfFull(reserve)
     const settings = await openSettings(own, { dataFolder: own.dataFolder, clock, log })
     const { config } = settings
     isOnTrial = settings.isTrial
@@ -124,18 +132,19 @@ export async function runEdge(own: EdgeConfig, deps: EdgeDeps, signal: AbortSign
       clock,
       lists,
     )
-    const aging = { nowMs: () => clockState.agingMs() }
-    const outbox = openOutbox({
-      ...{ file: join(config.dataFolder, 'outbox.db'), ...config.outbox, clock: aging },
-      seal: (kind, sightingId, bytes) => sealer.seal(bytes, outboxTopic(config, kind, sightingId)),
-    })
-    closers.push(() => outbox.close())
     const trust = { database: lists, enrolled, agency: config.agency, clock, log: limitLog(log, clock) }
     const signingKeys = createSigningKeys(trust)
     const { verifier } = signingKeys
     const signed = { database: lists, verifier, agency: config.agency, clock, log: limitLog(log, clock) }
     const policy = createPolicy({ ...signed, defaults: config })
     const hotlists = createHotlists({ ...signed, staleLists: () => policy.staleLists })
+    const aging = { nowMs: () => clockState.agingMs() }
+    // Behind all that needs room to open: it makes the reserve again, of all the room there is.
+    const outbox = openOutbox({
+      ...{ file: outboxFile, ...config.outbox, clock: aging },
+      seal: (kind, sightingId, bytes) => sealer.seal(bytes, outboxTopic(config, kind, sightingId)),
+    })
+    closers.push(() => outbox.close())
     const viewFile = join(config.dataFolder, 'view.learned')
     const vision = await deps.openVision(config.vision, { clock, log, viewFile }, config.view)
     closers.push(() => vision.close())

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -70,6 +71,48 @@ test('a file that is no database is an integrity error, a missing folder a confi
 test('an AppError passes through the translation unchanged', () => {
   const error = new AppError('conflict', 'x')
   assert.is(toStorageError(error), error)
+})
+
+/** A file system of its own, in a namespace of its own: nothing is left mounted, and no root is needed. */
+const ownFileSystem = (script: string, ...command: string[]) =>
+  spawnSync('unshare', ['-rm', 'sh', '-c', script, 'sh', ...command], { encoding: 'utf8' })
+// Some kernels and containers allow no user namespaces; then this one says that it is skipped (scripts/allowed-skips.json).
+const withFileSystem = ownFileSystem(`mount -t tmpfs tmpfs ${tmpdir()}`).status === 0 ? test : test.skip
+
+/** Closes a database, uses up the blocks or the files of the disk, and says what opening it again gives. */
+const OPENER = `
+  import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs'
+  import { join } from 'node:path'
+  import { openDatabase } from ${JSON.stringify(new URL('./sqlite.ts', import.meta.url).href)}
+  const [, folder, what] = process.argv
+  const path = join(folder, 'a.db')
+  const database = openDatabase(path)
+  database.exec('CREATE TABLE t (b BLOB) STRICT')
+  database.close()
+  try {
+    if (what === 'files') for (let n = 0; ; n += 1) writeFileSync(join(folder, 'f' + n), '')
+    const filler = openSync(join(folder, 'filler'), 'w')
+    for (;;) writeSync(filler, Buffer.alloc(4096))
+  } catch {}
+  try {
+    openDatabase(path)
+  } catch ({ code, message, hint, cause }) {
+    process.stdout.write([code, message, hint, cause?.code].join(' | '))
+  }`
+
+withFileSystem('a full disk, of blocks or of files, is said to be that at opening, with what to do', () => {
+  inFolder((folder) => {
+    for (const [what, limit, code] of [
+      ['blocks', 'size=1m', 'SQLITE_IOERR_SHMSIZE'],
+      ['files', 'size=1m,nr_inodes=6', 'SQLITE_CANTOPEN'],
+    ] as const) {
+      const node = [process.execPath, '--import', 'tsx', '--input-type=module', '-e', OPENER, folder, what]
+      const run = ownFileSystem(`mount -t tmpfs -o ${limit} tmpfs ${folder} && exec "$@"`, ...node)
+      const line = run.stdout
+      assert.match(line, /^storage_full \| no space left for the database .*a\.db\) \| free disk space/, run.stderr)
+      assert.ok(line.endsWith(code), line)
+    }
+  })
 })
 
 test.run()

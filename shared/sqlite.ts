@@ -1,4 +1,6 @@
 /** The one place that opens SQLite; camera and cloud get the same durability and privacy settings. */
+import { statfsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import Database from 'better-sqlite3'
 import { AppError, systemCode } from './errors.ts'
 
@@ -26,7 +28,7 @@ export function openDatabase(path: string, options: OpenOptions = {}): SqliteDat
   try {
     database = new Database(path, { readonly: options.readonly ?? false, timeout: BUSY_TIMEOUT_MS })
   } catch (thrown) {
-    throw toStorageError(thrown, path)
+    throw toOpenError(thrown, path)
   }
   try {
     if (options.readonly !== true) {
@@ -44,9 +46,42 @@ export function openDatabase(path: string, options: OpenOptions = {}): SqliteDat
     return database
   } catch (thrown) {
     database.close()
-    throw toStorageError(thrown, path)
+    throw toOpenError(thrown, path)
   }
 }
+
+/** What finds no room looks like a broken disk (SQLITE_IOERR_SHMSIZE), or like a folder that is not there (SQLITE_CANTOPEN). */
+function toOpenError(thrown: unknown, path: string): AppError {
+  const code = systemCode(thrown) ?? ''
+  const isLikely = code === 'SQLITE_CANTOPEN' || code.startsWith('SQLITE_IOERR')
+  return isLikely && isFull(dirname(path)) ? noSpace(path, thrown) : toStorageError(thrown, path)
+}
+
+/** No block or no file more fits; false where that cannot be told. */
+function isFull(folder: string): boolean {
+  try {
+    const { bavail, files, ffree } = statfsSync(folder)
+    // Some file systems count no files.
+    return bavail === 0 || (files > 0 && ffree === 0)
+  } catch {
+    return false
+  }
+}
+
+function noSpace(path: string | null, cause: unknown): AppError {
+  return new AppError('storage_full', `no space left for the database${path === null ? '' : ` (${path})`}`, {
+    hint: 'free disk space or raise the budget in the configuration',
+    cause,
+  })
+}
+
+/** Of SQLITE_IOERR: those of a write, and that the log's index, which a clean close removes, cannot be made again or grow. */
+const WRITE_FAULTS: ReadonlySet<string> = new Set([
+  'SQLITE_IOERR_WRITE',
+  'SQLITE_IOERR_FSYNC',
+  'SQLITE_IOERR_SHMOPEN',
+  'SQLITE_IOERR_SHMSIZE',
+])
 
 /** A SQLite error as AppError, by its code [sqlite.org/rescode.html]. */
 export function toStorageError(thrown: unknown, path: string | null = null): AppError {
@@ -54,17 +89,15 @@ export function toStorageError(thrown: unknown, path: string | null = null): App
   const code = systemCode(thrown) ?? ''
   const message = thrown instanceof Error ? thrown.message : String(thrown)
   const where = path === null ? '' : ` (${path})`
-  if (code.startsWith('SQLITE_FULL') || code === 'ENOSPC') {
-    return new AppError('storage_full', `no space left for the database${where}`, {
-      hint: 'free disk space or raise the budget in the configuration',
-      cause: thrown,
-    })
-  }
+  if (code.startsWith('SQLITE_FULL') || code === 'ENOSPC') return noSpace(path, thrown)
   if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) {
     return new AppError('unavailable', `database is busy${where}`, { cause: thrown })
   }
-  if (code === 'SQLITE_IOERR_WRITE' || code === 'SQLITE_IOERR_FSYNC') {
-    return new AppError('storage_full', `the disk refused a write${where}: ${message}`, { cause: thrown })
+  if (WRITE_FAULTS.has(code)) {
+    return new AppError('storage_full', `the disk refused a write${where}: ${message}`, {
+      hint: 'free disk space; where there is some, the disk may be broken or read-only',
+      cause: thrown,
+    })
   }
   if (code.startsWith('SQLITE_CORRUPT') || code.startsWith('SQLITE_NOTADB')) {
     return new AppError('integrity', `database is damaged${where}: ${message}`, {

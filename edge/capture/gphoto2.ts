@@ -59,7 +59,9 @@ export const gphoto2Schema = z
       .min(1_000)
       .max(10 * MINUTE_MS)
       .default(20 * SECOND_MS)
-      .describe('no whole picture for so long: ended and opened again, milliseconds'),
+      .describe(
+        'no whole picture for so long: ended and opened again, milliseconds; longer than an exposure, also at night',
+      ),
     sequence: z
       .enum(['auto', 'stills', 'video'])
       .default('auto')

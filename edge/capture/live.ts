@@ -16,7 +16,7 @@ import { createNewest } from './newest.ts'
 import type { CaptureSource, Connection, Device, Frame, LiveStatus, Shot } from './types.ts'
 
 export interface LiveLimits {
-  /** No whole frame for so long, or not open within it: ended and opened again. Milliseconds. */
+  /** No whole frame for so long, beyond what the device needs for one: ended and opened again. Milliseconds. */
   stallMs: number
   openTimeoutMs: number
   /** Most frames asked of the device in a second; null: as many as it has. */
@@ -142,10 +142,11 @@ class Live implements CaptureSource {
     const periodMs = framesPerSecond === null ? 0 : SECOND_MS / framesPerSecond
     // Of the time in which the camera was asked: our own pause between two pictures is no silence of the camera.
     let silentFromMs = this.#clock.monotonicMs()
+    let limitMs = stallMs + (connection.ownSilenceMs?.first ?? 0)
     for (;;) {
       const askedAtMs = this.#clock.monotonicMs()
-      const leftMs = silentFromMs + stallMs - askedAtMs
-      const late = `no whole frame for ${stallMs} ms`
+      const leftMs = silentFromMs + limitMs - askedAtMs
+      const late = `no whole frame for ${limitMs} ms`
       // One that answers at once would win any race.
       if (leftMs <= 0) throw this.#stalled(late)
       const shot = await this.#within(leftMs, connection.next(), late)
@@ -153,6 +154,7 @@ class Live implements CaptureSource {
       const isWhole = this.#take(shot)
       if (isWhole) {
         silentFromMs = this.#clock.monotonicMs()
+        limitMs = stallMs + (connection.ownSilenceMs?.between ?? 0)
         whole()
       }
       const pauseFromMs = this.#clock.monotonicMs()

@@ -1,14 +1,15 @@
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { systemClock } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import { silentLog } from '../../shared/log.ts'
-import { type LiveLimits, openLive } from './live.ts'
+import { type LiveLimits, openLive, REOPEN_BACK_OFF } from './live.ts'
 import { openRpicam, rpicamArguments, rpicamSchema } from './rpicam.ts'
+import { openSource } from './sources.ts'
 import type { CaptureSource, Frame } from './types.ts'
 
 const SCENE_FILE = fileURLToPath(new URL('../../scripts/sample-scenes/pictures/scene-001.jpg', import.meta.url))
@@ -127,6 +128,58 @@ test('by a stand-in for rpicam-vid: what it said before it ended is told', () =>
     assert.is((thrown as AppError).code, 'unavailable')
     assert.match((thrown as AppError).message, /exit 255.*no cameras available/)
     await connection.close()
+  }))
+
+/** Time passes only when the test says so. */
+function createStandingClock(nowMs: number) {
+  let atMs = 0
+  const sleeping = new Set<{ untilMs: number; wake: () => void }>()
+  return {
+    nowMs: () => nowMs,
+    monotonicMs: () => atMs,
+    sleep: (ms: number, signal?: AbortSignal) =>
+      new Promise<void>((resolve, reject) => {
+        const one = { untilMs: atMs + ms, wake: resolve }
+        sleeping.add(one)
+        signal?.addEventListener('abort', () => {
+          sleeping.delete(one)
+          reject(signal.reason)
+        })
+      }),
+    /** Of the longest sleep, from now. */
+    longestMs: () => Math.max(0, ...[...sleeping].map(({ untilMs }) => untilMs - atMs)),
+    advance(ms: number) {
+      atMs += ms
+      for (const one of sleeping) if (one.untilMs <= atMs) one.wake()
+    },
+  }
+}
+
+test('by a stand-in for rpicam-vid: the time that a picture takes by the configuration is no silence, one millisecond more is', () =>
+  withStandIn('setTimeout(() => process.stdout.write(scene), starts === 1 ? 0 : 1e8)', async (program) => {
+    const night = { fromUtc: '20:00', toUtc: '05:00', settings: { shutterUs: 60_000_000 } }
+    const slow = { program, framesPerSecond: 0.1, night }
+    for (const [time, periodMs] of [
+      ['2026-06-01T12:00:00Z', 10_000],
+      ['2026-06-01T22:00:00Z', 60_000],
+    ] as const) {
+      await rm(join(dirname(program), 'starts'), { force: true })
+      const standing = createStandingClock(Date.parse(time))
+      const source = await openSource(config(slow), { ...deps, clock: standing })
+      await frames(source, 1)
+      const { stallMs } = config()
+      while (standing.longestMs() !== stallMs + periodMs) await clock.sleep(5)
+      standing.advance(stallMs + periodMs - 1)
+      await clock.sleep(0)
+      assert.equal([source.live?.stalls, source.live?.state], [0, 'delivering'])
+      standing.advance(1)
+      while (source.live?.state !== 'lost') await clock.sleep(5)
+      assert.is(source.live.stalls, 1)
+      standing.advance(REOPEN_BACK_OFF.firstMs)
+      // Before the first picture some are kept back.
+      while (standing.longestMs() !== stallMs + 10 * periodMs) await clock.sleep(5)
+      await source.close()
+    }
   }))
 
 test('a program that is not there, or that may not be started, is a problem of the configuration', () =>

@@ -70,7 +70,7 @@ export const rpicamSchema = z.strictObject({
     .min(1_000)
     .max(10 * MINUTE_MS)
     .default(10 * SECOND_MS)
-    .describe('no frame for so long: started again, milliseconds'),
+    .describe('no frame for so long, beyond the time of one (framesPerSecond, shutterUs): started again, milliseconds'),
   sequence: z.enum(['auto', 'stills', 'video']).default('auto').describe('auto: video'),
 })
 export type RpicamConfig = z.infer<typeof rpicamSchema>
@@ -78,6 +78,8 @@ export type RpicamConfig = z.infer<typeof rpicamSchema>
 export const PROGRAMS = ['rpicam-vid', 'libcamera-vid'] as const
 /** For `--version`, which loads the camera libraries from a slow card. Milliseconds. */
 const VERSION_TIMEOUT_MS = 20 * SECOND_MS
+/** While exposure and white balance settle, libcamera may keep pictures for itself: some ten. */
+const SETTLING_PICTURES = 10
 /** Of what the program says, the last is kept for the error. Bytes. */
 const MAX_SAID_BYTES = 4_096
 
@@ -101,6 +103,11 @@ export function rpicamArguments(config: RpicamConfig, settings: RpicamConfig['se
   ]
   const options = given.flatMap(([name, value]) => (value === undefined ? [] : [name, String(value)]))
   return ['--codec', 'mjpeg', '--timeout', '0', '--nopreview', '--flush', ...options, '--output', '-']
+}
+
+/** From one picture to the next, milliseconds: an exposure that is longer than the rate allows slows the camera down. */
+export function periodMs({ framesPerSecond }: RpicamConfig, { shutterUs }: RpicamConfig['settings']): number {
+  return Math.ceil(Math.max(SECOND_MS / framesPerSecond, (shutterUs ?? 0) / 1_000))
 }
 
 /** Finds the program. Throws `configuration` when there is none that can be started. */
@@ -150,6 +157,7 @@ function startable(name: string, clock: Clock): Promise<unknown> {
 }
 
 class Pipe implements Connection {
+  readonly ownSilenceMs: { first: number; between: number }
   readonly #config: RpicamConfig
   readonly #clock: Clock
   readonly #child: ChildProcess
@@ -162,6 +170,8 @@ class Pipe implements Connection {
     this.#clock = clock
     const { isNight, settings } = settingsAt(config.settings, config.night ?? null, clock.nowMs())
     this.#openedAtNight = isNight
+    const between = periodMs(config, settings)
+    this.ownSilenceMs = { first: SETTLING_PICTURES * between, between }
     this.#child = spawn(program, rpicamArguments(config, settings), { stdio: ['ignore', 'pipe', 'pipe'] })
     signal.addEventListener('abort', () => this.#child.kill('SIGKILL'), { once: true })
     const splitter = createJpegSplitter(MAX_PICTURE_BYTES)

@@ -51,7 +51,7 @@ export const streamSchema = z.strictObject({
     .min(1_000)
     .max(10 * MINUTE_MS)
     .default(10 * SECOND_MS)
-    .describe('no frame for so long: opened again, milliseconds'),
+    .describe('no frame for so long: opened again, milliseconds; longer than the camera’s own pause between two'),
   sequence: z.enum(['auto', 'stills', 'video']).default('auto').describe('auto: video'),
 })
 export type StreamConfig = z.infer<typeof streamSchema>

@@ -53,6 +53,8 @@ export interface Shot {
 
 /** A device that is open. */
 export interface Connection {
+  /** What of its silence is the device's own, beyond `stallMs`: before its first picture, and between two. Milliseconds; absent: none. */
+  readonly ownSilenceMs?: { first: number; between: number }
   /** The newest picture, as soon as there is one; null: the device is to be opened again, which is no fault. Throws `unavailable`. */
   next(): Promise<Shot | null>
   /** At once, whatever the device does. Never rejects. */

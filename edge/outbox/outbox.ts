@@ -7,7 +7,7 @@ import type { Clock } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import { openDatabase, type SqliteDatabase, toStorageError } from '../../shared/sqlite.ts'
 import { MAX_CROP_BYTES, MAX_SIGHTING_BYTES } from '../../shared/wire/index.ts'
-import { makeReserve, useReserve } from './reserve.ts'
+import { makeReserve, openWithReserve, reserveOf, useReserve } from './reserve.ts'
 import {
   bindings,
   COUNTER_NAMES,
@@ -104,9 +104,16 @@ interface Cost {
   bytes: number
 }
 
+/** Also on a full disk, by its reserve. Throws `storage_full` where that does not do. */
 export function openOutbox(deps: OutboxDeps): Outbox {
+  const reserve = reserveOf(deps.file)
+  const database = openWithReserve(reserve, () => openTables(deps))
+  makeReserve(reserve)
+  return new SqliteOutbox(deps, database, reserve)
+}
+
+function openTables(deps: OutboxDeps): SqliteDatabase {
   const database = openDatabase(deps.file, { maxBytes: deps.maxFileBytes ?? null })
-  const reserve = `${deps.file}.reserve`
   try {
     database.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
     database.exec(TABLES)
@@ -114,12 +121,11 @@ export function openOutbox(deps: OutboxDeps): Outbox {
     database.transaction(() => {
       for (const name of COUNTER_NAMES) seed.run(name)
     })()
+    return database
   } catch (thrown) {
     database.close()
     throw toStorageError(thrown, deps.file)
   }
-  makeReserve(reserve)
-  return new SqliteOutbox(deps, database, reserve)
 }
 
 class SqliteOutbox implements Outbox {
