@@ -27,7 +27,7 @@ export interface HealthDeps {
   device: DeviceWatch
   rate: RateMeter
   settings: Pick<Settings, 'inForce'>
-  outbox: Pick<Outbox, 'rows' | 'bytes' | 'oldestBornAtMs' | 'counters'>
+  outbox: Pick<Outbox, 'rows' | 'bytes' | 'oldestBornAtMs' | 'counters' | 'reportCounters'>
   memory: Pick<Memory<unknown>, 'held' | 'bytes' | 'counters'>
   hotlists: Pick<Hotlists, 'status'>
   uplink: Pick<Uplink, 'sessionId' | 'publishHealth' | 'connected'>
@@ -38,10 +38,10 @@ export interface HealthDeps {
   startedAtMs: number
 }
 
-export function cameraHealth(deps: HealthDeps): CameraHealth {
+/** As it is now; what the cloud is told is `reportHealth`'s. */
+export function cameraHealth(deps: HealthDeps, counters = deps.outbox.counters()): CameraHealth {
   const { pipeline, source, outbox, clock } = deps
   const nowMs = clock.nowMs()
-  const counters = outbox.counters()
   const bornAtMs = outbox.oldestBornAtMs()
   const { read, still, rejected, failed, made, matched, withheld } = pipeline.counters
   // What was held in memory and met no list in its time was kept back as well.
@@ -75,7 +75,9 @@ export function cameraHealth(deps: HealthDeps): CameraHealth {
 /** One report, if there is anyone to hear it. */
 export function reportHealth(deps: HealthDeps): void {
   deps.rate.measure()
-  if (deps.uplink.connected) deps.uplink.publishHealth(Buffer.from(JSON.stringify(cameraHealth(deps))))
+  if (!deps.uplink.connected) return
+  // Written down before it is told: what is told and not written down would be told, and published, once more by the next process.
+  deps.uplink.publishHealth(Buffer.from(JSON.stringify(cameraHealth(deps, deps.outbox.reportCounters()))))
 }
 
 /**

@@ -32,7 +32,8 @@ function healthDeps(clock: Clock, connected: boolean, published: string[]): Heal
     outbox: {
       ...{ rows: 5, bytes: 100 },
       oldestBornAtMs: () => null,
-      counters: () => outbox as ReturnType<HealthDeps['outbox']['counters']>,
+      counters: () => outbox,
+      reportCounters: () => outbox,
     },
     memory: { held: 0, bytes: 0, counters: none as HealthDeps['memory']['counters'] },
     hotlists: { status: () => [] },

@@ -62,7 +62,7 @@ export function trafficSection({ usage, said, bound, cameras }: Counted): Sectio
       ]),
       figure('vehicles-lost', { count: said.lost }, [
         'Vehicles lost on a camera',
-        'seen, but not stored, because its disk was full',
+        'seen, but not stored, because its disk was full or busy',
         'health reports of the cameras',
       ]),
       figure('hits', shown(hits, bound), [

@@ -18,7 +18,7 @@ interface World {
   usage: Usage
   at(ms: number): void
   status(online: boolean, sessionId: string): Promise<void>
-  health(sessionId: string, uptimeMs: number, made: number, withheld?: number): Promise<void>
+  health(sessionId: string, uptimeMs: number, made: number, withheld?: number, lost?: number): Promise<void>
   onlineMs(day?: number): Promise<number>
   made(): Promise<number>
 }
@@ -38,13 +38,13 @@ async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
       },
       status: (online, sessionId) =>
         usage.cameras.recordStatus({ cameraId: A, online, sessionId, sinceMs: nowMs, software: 'test' }),
-      health: (sessionId, uptimeMs, made, withheld = 0) =>
+      health: (sessionId, uptimeMs, made, withheld = 0, lost = 0) =>
         usage.cameras.recordHealth(
           cameraHealthSchema.parse({
             ...{ cameraId: A, sessionId, atMs: nowMs, uptimeMs, clock: 'synced' },
             frames: { read: 0, dropped: 0, rejected: 0, failed: 0 },
             vision: { restarts: 0 },
-            sightings: { made, matched: 0, withheld, lost: 0 },
+            sightings: { made, matched: 0, withheld, lost },
             outbox: { rows: 0, bytes: 0, oldestAgeMs: 0, evicted: { crops: 0, sightings: 0 }, expired: 0 },
             hotlists: [],
           }),
@@ -137,6 +137,21 @@ test('what cameras say to have seen is counted once, over reports that come agai
     // An older report of it, late.
     await health(session, 4 * MINUTE_MS, 20, 12)
     assert.is(await made(), 55)
+  })
+})
+
+test('a process that ends within a minute is told from the next one, which counts on from nothing', async () => {
+  await inWorld(async ({ at, health, made, usage }) => {
+    const session = newId()
+    await health(session, 20_000, 5, 0, 7)
+    at(NOON + MINUTE_MS)
+    // Later by 60 s and longer at work by 40 s, as one process might say it; but what was lost does not come back.
+    await health(session, MINUTE_MS, 9, 0, 0)
+    assert.is(await made(), 14)
+    at(NOON + 2 * MINUTE_MS)
+    await health(session, 2 * MINUTE_MS, 11, 0, 1)
+    assert.is(await made(), 16)
+    assert.is((await usage.cameraFigures({ from: utcDay(NOON), to: utcDay(NOON) })).lost, 8)
   })
 })
 

@@ -122,5 +122,7 @@ function countedBefore(
   const isSame = Math.abs(now.uptimeMs - sign.uptime_ms - passedMs) <= UPTIME_TOLERANCE_MS
   if (!isSame && now.uptimeMs <= passedMs + UPTIME_TOLERANCE_MS) return NOTHING
   // Of a clock that was set, the counters alone say that they go on.
-  return now.made < sign.made || now.withheld < sign.withheld || now.lost < sign.lost ? null : sign
+  if (now.made >= sign.made && now.withheld >= sign.withheld && now.lost >= sign.lost) return sign
+  // A process counts up only: one that ran for longer and has less is another, begun within the tolerance.
+  return isSame && now.uptimeMs > sign.uptime_ms ? NOTHING : null
 }

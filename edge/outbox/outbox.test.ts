@@ -8,7 +8,14 @@ import * as assert from 'uvu/assert'
 import { AppError } from '../../shared/errors.ts'
 import { openDatabase } from '../../shared/sqlite.ts'
 import { MAX_CROP_BYTES, MAX_SIGHTING_BYTES } from '../../shared/wire/index.ts'
-import { type Cutoffs, type Outbox, type OutboxDeps, openOutbox, ROW_OVERHEAD_BYTES } from './outbox.ts'
+import {
+  type Cutoffs,
+  type Outbox,
+  type OutboxCounters,
+  type OutboxDeps,
+  openOutbox,
+  ROW_OVERHEAD_BYTES,
+} from './outbox.ts'
 import { RESERVE_BYTES } from './reserve.ts'
 import { prepareStatements } from './statements.ts'
 
@@ -196,7 +203,124 @@ test('under matches-only unmatched rows never leave and are purged as withheld',
     const cutoffs = { ...ALL, unmatchedMayLeave: false }
     assert.equal(order(outbox, cutoffs), ['sighting b'])
     assert.is(outbox.purge(cutoffs, 10), 2)
-    assert.equal(outbox.counters(), { evictedCrops: 0, evictedSightings: 0, expired: 0, lost: 0, withheld: 2 })
+    assert.equal(outbox.counters(), { evictedCrops: 0, evictedSightings: 0, expired: 0, lost: 0, withheld: 1 })
+  })
+})
+
+test('a picture whose sighting had left before policy changed is withheld with nobody', () => {
+  withOutbox({}, (outbox) => {
+    outbox.put(sighting('a'), bytes(10))
+    outbox.remove(outbox.oldest(1, NONE, ALL, false).map((row) => row.rowId))
+    assert.is(outbox.purge({ ...ALL, unmatchedMayLeave: false }, 10), 1)
+    assert.is(outbox.counters().withheld, 0)
+  })
+})
+
+test('what the cloud was told is not told again by the next process, and what it was not told is', () => {
+  withOutbox({ maxRows: 1 }, (first, file) => {
+    const reopen = () => openOutbox({ file, maxRows: 1, maxBytes: 10_000, clock: { nowMs: () => NOW } })
+    const evicted = (counters: OutboxCounters) => counters.evictedSightings
+    for (const name of ['a', 'b', 'c']) first.put(sighting(name), null)
+    assert.is(evicted(first.reportCounters()), 2)
+    first.put(sighting('d'), null)
+    assert.is(evicted(first.counters()), 3, 'one process counts on')
+    const second = reopen()
+    assert.is(evicted(second.counters()), 1)
+    second.put(sighting('e'), null)
+    assert.is(evicted(second.reportCounters()), 2)
+    assert.is(evicted(second.reportCounters()), 2)
+    second.close()
+    const third = reopen()
+    assert.is(evicted(third.reportCounters()), 0)
+    third.close()
+    const raw = openDatabase(file)
+    raw.exec('DROP TABLE outbox_reported')
+    raw.close()
+    const updated = reopen()
+    assert.is(evicted(updated.reportCounters()), 0, 'a folder of older software has told all of it')
+    updated.close()
+  })
+})
+
+test('what goes while it is in flight is counted if its connection ends, and not if it is acknowledged', () => {
+  withOutbox({ maxRows: 2 }, (outbox) => {
+    outbox.put(sighting('a'), null)
+    outbox.put(sighting('b'), null)
+    const [a, b] = outbox.oldest(2, NONE, ALL, false).map((row) => row.rowId)
+    for (const rowId of [a ?? 0, b ?? 0]) outbox.sent(rowId)
+    for (const name of ['c', 'd']) outbox.put(sighting(name, true), null)
+    assert.equal(order(outbox), ['sighting c', 'sighting d'], 'matches are dropped last, whatever is in flight')
+    assert.is(outbox.counters().evictedSightings, 0)
+    outbox.remove([a ?? 0])
+    outbox.unacknowledged([b ?? 0])
+    assert.is(outbox.counters().evictedSightings, 1)
+    outbox.unacknowledged([a ?? 0, b ?? 0])
+    assert.is(outbox.counters().evictedSightings, 1, 'each once')
+    const [c, d] = outbox.oldest(2, NONE, ALL, false).map((row) => row.rowId)
+    for (const rowId of [c ?? 0, d ?? 0]) outbox.sent(rowId)
+    outbox.purge({ ...ALL, matchedMs: NOW }, 10)
+    assert.is(outbox.rows, 0)
+    outbox.remove([c ?? 0])
+    outbox.unacknowledged([d ?? 0])
+    assert.is(outbox.reportCounters().expired, 1)
+  })
+})
+
+test('a row in flight that was to make room and is still there, because there was none after all, is not counted', () => {
+  withOutbox({ maxRows: 40, maxFileBytes: 68 * 1024 }, (outbox) => {
+    for (let n = 0; n < 40; n += 1) outbox.put(sighting(`s${n}`), null)
+    const [first] = outbox.oldest(1, NONE, ALL, false)
+    outbox.sent(first?.rowId ?? 0)
+    assert.is(
+      codeOf(() => outbox.put(sighting('large', false, { payload: bytes(MAX_SIGHTING_BYTES) }), null)),
+      'storage_full',
+    )
+    assert.equal([outbox.rows, order(outbox)[0]], [40, 'sighting s0'])
+    outbox.unacknowledged([first?.rowId ?? 0])
+    assert.is(outbox.counters().evictedSightings, 0)
+  })
+})
+
+test('while something else holds the database a sighting is lost and counted, and told when that can be written', () => {
+  withOutbox({}, (outbox, file) => {
+    const other = openDatabase(file)
+    try {
+      other.exec('BEGIN IMMEDIATE')
+      assert.is(
+        codeOf(() => outbox.put(sighting('a'), null)),
+        'unavailable',
+      )
+      assert.is(outbox.counters().lost, 1)
+      assert.is(outbox.reportCounters().lost, 0, 'not yet')
+      other.exec('COMMIT')
+    } finally {
+      other.close()
+    }
+    assert.is(outbox.reportCounters().lost, 1)
+    assert.is(outbox.counters().lost, 1)
+    assert.ok(outbox.put(sighting('b'), null).sighting)
+    const next = openOutbox({ file, maxRows: 10, maxBytes: 10_000, clock: { nowMs: () => NOW } })
+    assert.is(next.counters().lost, 0)
+    next.close()
+  })
+})
+
+test('a vehicle is lost once, with its final, and not if its preview was stored', () => {
+  withOutbox({ maxFileBytes: 256 * 1024 }, (outbox) => {
+    const large = (sightingId: string, revision: number) =>
+      sighting(sightingId, true, { revision, payload: bytes(10_000) })
+    const codes = (sightingId: string) =>
+      [0, 1].map((revision) => codeOf(() => outbox.put(large(sightingId, revision), null)))
+    outbox.put(large('seen', 0), null)
+    while (codeOf(() => outbox.put(large('v', 0), null)) === 'none');
+    assert.is(outbox.counters().lost, 0)
+    assert.is(
+      codeOf(() => outbox.put(large('seen', 1), null)),
+      'storage_full',
+    )
+    assert.is(outbox.counters().lost, 0)
+    assert.equal(codes('unseen'), ['storage_full', 'storage_full'])
+    assert.is(outbox.counters().lost, 1)
   })
 })
 
@@ -240,8 +364,10 @@ test('no statement that runs again and again walks or sorts the whole outbox', (
           .map((line) => `${name}: ${line}`),
       )
       assert.equal(wide.sort(), [
-        // Five rows.
+        // Five rows each.
         'counters: SCAN outbox_counters',
+        'markReported: SCAN outbox_counters',
+        'reported: SCAN outbox_reported',
         // Once, at the start.
         'total: SCAN outbox',
         // From the least important on, and ends with the first.

@@ -1,24 +1,27 @@
 /**
  * The camera's only queue. A sighting exists from its commit here until the cloud's acknowledgement; the uplink reads `oldest`
  * and calls `remove` on PUBACK. Bounded by rows and bytes; what must be dropped is dropped in a stated order and counted in the
- * same transaction. Owns tables outbox and outbox_counters and the reserve file beside them.
+ * same transaction, but what was in flight then: that is counted when it is known not to have arrived. Owns table outbox and the reserve
+ * file beside it.
  */
 import type { Clock } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
 import { openDatabase, type SqliteDatabase, toStorageError } from '../../shared/sqlite.ts'
 import { MAX_CROP_BYTES, MAX_SIGHTING_BYTES } from '../../shared/wire/index.ts'
+import { type Counts, createCounts, type OutboxCounters } from './counts.ts'
 import { makeReserve, openWithReserve, reserveOf, useReserve } from './reserve.ts'
 import {
   bindings,
-  COUNTER_NAMES,
-  type CounterName,
   type Cutoffs,
+  type Gone,
+  isCrop,
   prepareStatements,
   RANK,
+  SEED_COUNTERS,
   TABLES,
 } from './statements.ts'
 
-export type { Cutoffs }
+export type { Cutoffs, OutboxCounters }
 
 /**
  * Pages of write-ahead log between checkpoints (512 KiB at 4 KiB): small enough that one run of it fits the reserve.
@@ -26,12 +29,15 @@ export type { Cutoffs }
 const CHECKPOINT_PAGES = 128
 /** Rows dropped to make room for one row on a full disk. */
 const MAX_DROPPED_AT_ONCE = 64
+/** Vehicles whose preview is stored and whose final is awaited; of more, the oldest are forgotten. */
+const MAX_PREVIEWS = 1_000
 
 /** What one row costs beside its payload: its other columns and its share of index pages, bytes. */
 export const ROW_OVERHEAD_BYTES = 256
 
 export interface OutboxSighting {
   sightingId: string
+  /** 0: a preview, to which a final with a higher one follows. */
   revision: number
   /** Also true for the final of a vehicle whose preview matched: it corrects an alert. */
   matched: boolean
@@ -48,16 +54,6 @@ export interface OutboxRow {
   payload: Buffer
 }
 
-export interface OutboxCounters {
-  evictedCrops: number
-  evictedSightings: number
-  expired: number
-  /** Not stored because the disk was full. */
-  lost: number
-  /** Stored before policy became matches-only, and never sent. */
-  withheld: number
-}
-
 /** What of it waits now; what does not was less important than all that waits, and was dropped at once and counted. */
 export interface Stored {
   sighting: boolean
@@ -65,12 +61,20 @@ export interface Stored {
 }
 
 export interface Outbox {
-  /** Durable when it returns, in one transaction. Throws `storage_full` (counted as lost), `too_large`. */
+  /**
+   * Durable when it returns, in one transaction. Throws `too_large`, `storage_full`, `unavailable` (something else held the database for
+   * BUSY_TIMEOUT_MS) and what a damaged database throws; but for `too_large` the vehicle is then counted as lost: with its final, and
+   * unless its preview was stored.
+   */
   put(sighting: OutboxSighting, crop: Uint8Array | null): Stored
   /** At most `limit` rows in the order of leaving. `setBack`: only rows that were set back, else only those that were not. */
   oldest(limit: number, exceptIds: ReadonlySet<number>, cutoffs: Cutoffs, setBack: boolean): OutboxRow[]
-  /** One transaction. Throws `storage_full`: the rows are still there. */
+  /** It is in flight, until `remove` or `unacknowledged`. */
+  sent(rowId: number): void
+  /** These were acknowledged. One transaction. Throws `storage_full`, `unavailable`: the rows are still there. */
   remove(rowIds: readonly number[]): void
+  /** These were sent, and the connection ended before their PUBACK. */
+  unacknowledged(rowIds: readonly number[]): void
   /** The row and its sighting's others leave after all rows that were not set back. */
   setBack(rowId: number): void
   /** Deletes at most `limit` rows that may not leave any more; returns how many. */
@@ -83,6 +87,8 @@ export interface Outbox {
   readonly bytes: number
   oldestBornAtMs(): number | null
   counters(): OutboxCounters
+  /** The same, for the cloud: what is returned is on disk as reported, and no later process counts it again. */
+  reportCounters(): OutboxCounters
   close(): void
 }
 
@@ -117,10 +123,7 @@ function openTables(deps: OutboxDeps): SqliteDatabase {
   try {
     database.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
     database.exec(TABLES)
-    const seed = database.prepare('INSERT OR IGNORE INTO outbox_counters (name, value) VALUES (?, 0)')
-    database.transaction(() => {
-      for (const name of COUNTER_NAMES) seed.run(name)
-    })()
+    database.transaction(() => database.exec(SEED_COUNTERS))()
     return database
   } catch (thrown) {
     database.close()
@@ -137,15 +140,17 @@ class SqliteOutbox implements Outbox {
   #held: Cost
   /** Bytes of a deleted row may still be in the log. True at first: an earlier run may have left some. */
   #hasDeleted = true
-  /** Counted while not even a counter could be written. */
-  #unwrittenLost = 0
+  readonly #counts: Counts
+  /** Of what is lost later something is stored. */
+  readonly #previews = new Set<string>()
 
   constructor(deps: OutboxDeps, database: SqliteDatabase, reserve: string) {
     this.#deps = deps
     this.#database = database
     this.#reserve = reserve
     this.#statements = prepareStatements(database)
-    this.#held = this.#count()
+    this.#counts = createCounts(database, this.#statements)
+    this.#held = this.#total()
   }
 
   get rows(): number {
@@ -163,6 +168,18 @@ class SqliteOutbox implements Outbox {
     if (crop !== null && crop.length > MAX_CROP_BYTES) {
       throw new AppError('too_large', `a crop of ${crop.length} bytes, at most ${MAX_CROP_BYTES}`)
     }
+    const hasPreview = this.#previews.delete(sighting.sightingId)
+    try {
+      const stored = this.#putSealed(sighting, crop)
+      if (sighting.revision === 0 && stored.sighting) this.#awaitFinal(sighting.sightingId)
+      return stored
+    } catch (thrown) {
+      if (sighting.revision > 0 && !hasPreview) this.#countLost(toStorageError(thrown).code === 'storage_full')
+      throw thrown
+    }
+  }
+
+  #putSealed(sighting: OutboxSighting, crop: Uint8Array | null): Stored {
     const seal = this.#deps.seal ?? ((_kind, _sightingId, bytes) => bytes)
     const payload = seal('sighting', sighting.sightingId, sighting.payload)
     const picture = crop === null ? null : seal('crop', sighting.sightingId, crop)
@@ -179,30 +196,30 @@ class SqliteOutbox implements Outbox {
     // The disk is full below our own limits: rows of lower importance make room, equals do not.
     const need = payload.length + (picture?.length ?? 0) + 2 * ROW_OVERHEAD_BYTES
     const rank = sighting.matched ? RANK.matchedSighting : RANK.sighting
-    try {
-      // Only what takes the place of something else may use the reserve, or new rows would eat it up.
-      const droppable = { rank, overhead: ROW_OVERHEAD_BYTES, most: MAX_DROPPED_AT_ONCE }
-      if ((this.#statements.droppable.get(droppable) as number) < need) {
-        throw new AppError('storage_full', 'no space left, and nothing less important to drop')
-      }
-      return this.#withReserve(() => {
-        this.#dropLessImportant(rank, need)
-        return store()
-      })
-    } catch (thrown) {
-      const error = toStorageError(thrown, this.#deps.file)
-      if (error.code === 'storage_full') this.#countLost()
-      throw error
+    // Only what takes the place of something else may use the reserve, or new rows would eat it up.
+    const droppable = { rank, overhead: ROW_OVERHEAD_BYTES, most: MAX_DROPPED_AT_ONCE }
+    if ((this.#statements.droppable.get(droppable) as number) < need) {
+      throw new AppError('storage_full', 'no space left, and nothing less important to drop')
     }
+    return this.#withReserve(() => {
+      this.#dropLessImportant(rank, need)
+      return store()
+    })
+  }
+
+  #awaitFinal(sightingId: string): void {
+    this.#previews.add(sightingId)
+    const [oldest] = this.#previews
+    if (this.#previews.size > MAX_PREVIEWS && oldest !== undefined) this.#previews.delete(oldest)
   }
 
   #store(sighting: OutboxSighting, rank: number, payload: Uint8Array): boolean {
     const cost = payload.length + ROW_OVERHEAD_BYTES
     const { maxRows, maxBytes } = this.#deps
     while (this.#held.rows + 1 > maxRows || this.#held.bytes + cost > maxBytes) {
-      const victim = this.#statements.victim.get() as { row_id: number; rank: number; bytes: number } | undefined
+      const victim = this.#statements.victim.get() as Gone | undefined
       if (victim === undefined || victim.rank < rank) {
-        this.#add(rank === RANK.crop || rank === RANK.matchedCrop ? 'evictedCrops' : 'evictedSightings', 1)
+        this.#counts.add(isCrop({ rank }) ? 'evictedCrops' : 'evictedSightings', 1)
         return false
       }
       this.#drop(victim)
@@ -221,17 +238,17 @@ class SqliteOutbox implements Outbox {
     return true
   }
 
-  #drop(victim: { row_id: number; rank: number; bytes: number }): void {
+  #drop(victim: Gone): void {
     this.#hasDeleted = true
     this.#statements.remove.run(victim.row_id)
-    this.#add(victim.rank === RANK.crop || victim.rank === RANK.matchedCrop ? 'evictedCrops' : 'evictedSightings', 1)
+    this.#counts.gone(isCrop(victim) ? 'evictedCrops' : 'evictedSightings', [victim])
     this.#held = { rows: this.#held.rows - 1, bytes: this.#held.bytes - victim.bytes - ROW_OVERHEAD_BYTES }
   }
 
   #dropLessImportant(rank: number, needBytes: number): void {
     let freed = 0
     for (let count = 0; count < MAX_DROPPED_AT_ONCE && freed < needBytes; count++) {
-      const victim = this.#statements.victim.get() as { row_id: number; rank: number; bytes: number } | undefined
+      const victim = this.#statements.victim.get() as Gone | undefined
       if (victim === undefined || victim.rank <= rank) break
       this.#drop(victim)
       freed += victim.bytes + ROW_OVERHEAD_BYTES
@@ -246,17 +263,26 @@ class SqliteOutbox implements Outbox {
     }) as { row_id: number; rank: number; sighting_id: string; payload: Buffer }[]
     return rows.map((row) => ({
       rowId: row.row_id,
-      kind: row.rank === RANK.matchedSighting || row.rank === RANK.sighting ? 'sighting' : 'crop',
+      kind: isCrop(row) ? 'crop' : 'sighting',
       matched: row.rank === RANK.matchedSighting || row.rank === RANK.matchedCrop,
       sightingId: row.sighting_id,
       payload: row.payload,
     }))
   }
 
+  sent(rowId: number): void {
+    this.#counts.sent(rowId)
+  }
+
   remove(rowIds: readonly number[]): void {
     if (rowIds.length === 0) return
-    const removed = this.#withReserve(() => this.#statements.removeMany.all(JSON.stringify(rowIds)) as number[])
+    const removed = this.#withReserve(() => this.#statements.removeMany.all(JSON.stringify(rowIds)) as Gone[])
     this.#forget(removed)
+    this.#counts.acknowledged(rowIds)
+  }
+
+  unacknowledged(rowIds: readonly number[]): void {
+    this.#counts.unacknowledged(rowIds)
   }
 
   setBack(rowId: number): void {
@@ -266,11 +292,15 @@ class SqliteOutbox implements Outbox {
   purge(cutoffs: Cutoffs, limit: number): number {
     const purged = this.#withReserve(() => {
       const newestMs = Math.max(cutoffs.unmatchedMs, cutoffs.matchedMs, cutoffs.cropMs)
-      const expired = this.#statements.purgeExpired.all({ ...bindings(cutoffs), newestMs, limit }) as number[]
-      this.#add('expired', expired.length)
+      const expired = this.#statements.purgeExpired.all({ ...bindings(cutoffs), newestMs, limit }) as Gone[]
+      this.#counts.gone('expired', expired)
       if (cutoffs.unmatchedMayLeave || expired.length === limit) return expired
-      const withheld = this.#statements.purgeUnmatched.all(limit - expired.length) as number[]
-      this.#add('withheld', withheld.length)
+      const withheld = this.#statements.purgeUnmatched.all(limit - expired.length) as Gone[]
+      // A picture is of a vehicle that is counted already, or that had left before it.
+      this.#counts.gone(
+        'withheld',
+        withheld.filter((row) => !isCrop(row)),
+      )
       return [...expired, ...withheld]
     })
     this.#forget(purged)
@@ -283,10 +313,7 @@ class SqliteOutbox implements Outbox {
 
   checkpoint(): void {
     try {
-      if (this.#unwrittenLost > 0) {
-        this.#transaction(() => this.#add('lost', this.#unwrittenLost))
-        this.#unwrittenLost = 0
-      }
+      this.#counts.write()
       // Without a link nothing is deleted, and each checkpoint would write the same pages once more [`candor bench outbox`].
       if (this.#hasDeleted) {
         this.#database.pragma('wal_checkpoint(TRUNCATE)')
@@ -305,28 +332,31 @@ class SqliteOutbox implements Outbox {
   }
 
   counters(): OutboxCounters {
-    const stored = new Map(this.#statements.counters.all() as [CounterName, number][])
-    const value = (name: CounterName) => stored.get(name) ?? 0
-    return {
-      evictedCrops: value('evictedCrops'),
-      evictedSightings: value('evictedSightings'),
-      expired: value('expired'),
-      lost: value('lost') + this.#unwrittenLost,
-      withheld: value('withheld'),
-    }
+    return this.#counts.current()
+  }
+
+  reportCounters(): OutboxCounters {
+    return this.#counts.report()
   }
 
   close(): void {
+    try {
+      this.#counts.write()
+    } catch {
+      // What could not be written until now is not counted.
+    }
     this.#database.close()
   }
 
   /** All of `run` or nothing, the totals included. */
   #transaction<T>(run: () => T): T {
     const before = this.#held
+    const takeBack = this.#counts.mark()
     try {
       return this.#database.transaction(run).immediate()
     } catch (thrown) {
       this.#held = before
+      takeBack()
       throw toStorageError(thrown, this.#deps.file)
     }
   }
@@ -342,27 +372,24 @@ class SqliteOutbox implements Outbox {
     }
   }
 
-  #forget(payloadBytes: readonly number[]): void {
-    if (payloadBytes.length > 0) this.#hasDeleted = true
-    const bytes = payloadBytes.reduce((sum, each) => sum + each + ROW_OVERHEAD_BYTES, 0)
-    this.#held = { rows: this.#held.rows - payloadBytes.length, bytes: this.#held.bytes - bytes }
+  #forget(gone: readonly Gone[]): void {
+    if (gone.length > 0) this.#hasDeleted = true
+    const bytes = gone.reduce((sum, row) => sum + row.bytes + ROW_OVERHEAD_BYTES, 0)
+    this.#held = { rows: this.#held.rows - gone.length, bytes: this.#held.bytes - bytes }
   }
 
-  #countLost(): void {
+  #countLost(mayBeWritten: boolean): void {
+    this.#counts.addLater('lost', 1)
+    // Whoever holds the database would be waited for once more.
+    if (!mayBeWritten) return
     try {
-      this.#transaction(() => this.#add('lost', 1 + this.#unwrittenLost))
-      this.#unwrittenLost = 0
+      this.#counts.write()
     } catch {
       // Not even the counter fits: it is written with the next checkpoint that does.
-      this.#unwrittenLost += 1
     }
   }
 
-  #add(name: CounterName, by: number): void {
-    this.#statements.count.run(by, name)
-  }
-
-  #count(): Cost {
+  #total(): Cost {
     const { rows, bytes } = this.#statements.total.get() as { rows: number; bytes: number }
     return { rows, bytes: bytes + rows * ROW_OVERHEAD_BYTES }
   }

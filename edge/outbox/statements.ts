@@ -4,6 +4,15 @@ import type { SqliteDatabase } from '../../shared/sqlite.ts'
 /** In the order of leaving; dropping goes the other way round. An alert never waits for a picture. */
 export const RANK = { matchedSighting: 0, matchedCrop: 1, sighting: 2, crop: 3 } as const
 
+/** A row that is to go or has gone. */
+export interface Gone {
+  row_id: number
+  rank: number
+  bytes: number
+}
+
+export const isCrop = ({ rank }: Pick<Gone, 'rank'>) => rank === RANK.crop || rank === RANK.matchedCrop
+
 /** Rows born at or before these times, or not wanted by policy, never leave. Milliseconds since 1970. */
 export interface Cutoffs {
   unmatchedMs: number
@@ -35,6 +44,14 @@ CREATE INDEX IF NOT EXISTS outbox_by_sighting ON outbox (sighting_id);
 -- Only rows from before the clock was right stand in it.
 CREATE INDEX IF NOT EXISTS outbox_unsynced ON outbox (unsynced) WHERE unsynced = 1;
 CREATE TABLE IF NOT EXISTS outbox_counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+-- How far these had been told to the cloud.
+CREATE TABLE IF NOT EXISTS outbox_reported (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+`
+
+/** A folder from before there was outbox_reported had told all that it had counted, and more than once. */
+export const SEED_COUNTERS = `
+INSERT OR IGNORE INTO outbox_counters (name, value) VALUES ${COUNTER_NAMES.map((name) => `('${name}', 0)`).join(', ')};
+INSERT OR IGNORE INTO outbox_reported (name, value) SELECT name, value FROM outbox_counters;
 `
 
 /** Not past its retention; a crop never outlives what its sighting may. */
@@ -67,9 +84,10 @@ export function prepareStatements(database: SqliteDatabase) {
       )
       .pluck(),
     remove: database.prepare('DELETE FROM outbox WHERE row_id = ?'),
-    removeMany: database
-      .prepare('DELETE FROM outbox WHERE row_id IN (SELECT value FROM json_each(?)) RETURNING length(payload)')
-      .pluck(),
+    removeMany: database.prepare(
+      `DELETE FROM outbox WHERE row_id IN (SELECT value FROM json_each(?))
+       RETURNING row_id, rank, length(payload) AS bytes`,
+    ),
     oldest: oldest('= 0'),
     oldestSetBack: oldest('> 0'),
     setBack: database.prepare(
@@ -77,25 +95,23 @@ export function prepareStatements(database: SqliteDatabase) {
        WHERE sighting_id = (SELECT sighting_id FROM outbox WHERE row_id = ?)`,
     ),
     // The birth bound lets the index find them; without it each tick would walk the whole table.
-    purgeExpired: database
-      .prepare(
-        `DELETE FROM outbox WHERE row_id IN (
+    purgeExpired: database.prepare(
+      `DELETE FROM outbox WHERE row_id IN (
            SELECT row_id FROM outbox WHERE born_at_ms <= @newestMs AND NOT (${FRESH}) ORDER BY born_at_ms LIMIT @limit
-         ) RETURNING length(payload)`,
-      )
-      .pluck(),
-    purgeUnmatched: database
-      .prepare(
-        `DELETE FROM outbox WHERE row_id IN (SELECT row_id FROM outbox WHERE rank >= ${RANK.sighting} LIMIT ?)
-         RETURNING length(payload)`,
-      )
-      .pluck(),
+         ) RETURNING row_id, rank, length(payload) AS bytes`,
+    ),
+    purgeUnmatched: database.prepare(
+      `DELETE FROM outbox WHERE row_id IN (SELECT row_id FROM outbox WHERE rank >= ${RANK.sighting} LIMIT ?)
+       RETURNING row_id, rank, length(payload) AS bytes`,
+    ),
     restamp: database.prepare(
       `UPDATE outbox SET born_at_ms = @nowMs, unsynced = 0
        WHERE row_id IN (SELECT row_id FROM outbox WHERE unsynced = 1 LIMIT @limit)`,
     ),
     oldestBorn: database.prepare('SELECT min(born_at_ms) FROM outbox').pluck(),
     counters: database.prepare('SELECT name, value FROM outbox_counters').raw(),
+    reported: database.prepare('SELECT name, value FROM outbox_reported').raw(),
+    markReported: database.prepare('INSERT OR REPLACE INTO outbox_reported SELECT name, value FROM outbox_counters'),
     count: database.prepare('UPDATE outbox_counters SET value = value + ? WHERE name = ?'),
     total: database.prepare('SELECT count(*) AS rows, coalesce(sum(length(payload)), 0) AS bytes FROM outbox'),
   }

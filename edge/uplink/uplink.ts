@@ -278,9 +278,10 @@ class OutboxUplink implements Uplink {
   }
 
   #send(connection: Connection, row: OutboxRow, wasSetBack: boolean): void {
-    const { config, clock } = this.#deps
+    const { config, clock, outbox } = this.#deps
     const topic = outboxTopic(config, row.kind, row.sightingId)
     this.#sent.set(row.rowId, { wasSetBack, sentAtMs: clock.monotonicMs() })
+    outbox.sent(row.rowId)
     connection.publish(topic, row.payload, { qos: 1 }).then(
       () => {
         this.#sent.delete(row.rowId)
@@ -327,6 +328,7 @@ class OutboxUplink implements Uplink {
     const { outbox, clock, log } = this.#deps
     this.#flush()
     const [head] = this.#sent
+    outbox.unacknowledged([...this.#sent.keys()])
     this.#sent.clear()
     if (byUs) return
     const wasHead = head === undefined ? null : { rowId: head[0], wasSetBack: head[1].wasSetBack }

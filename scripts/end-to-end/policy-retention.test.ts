@@ -104,7 +104,7 @@ for (const profile of profiles()) {
       await underProfile(profile, async (world) => {
         world.put(false, Buffer.from('a picture'))
         assert.equal(await world.after(0), { leaves: [], rows: 0 })
-        assert.is(world.outbox.counters().withheld, 2)
+        assert.is(world.outbox.counters().withheld, 1)
         const memory = createMemory<string>({ keptMs: () => world.policy.unmatchedMs })
         memory.put({ bornAtMs: 0, picture: null, sighting: 'unmatched' }, 0)
         memory.forget(limitOf(unmatchedDays) - 1)

@@ -76,6 +76,28 @@ test('a row stays until its acknowledgement; one that is lost costs a second pub
   })
 })
 
+test('what goes while it is in flight is counted as kept back only if its connection ends without an acknowledgement', async () => {
+  await inCloud(async (cloud) => {
+    await withCamera(cloud, {}, async (camera) => {
+      const { outbox, uplink, wire } = camera
+      const purge = () => outbox.purge({ unmatchedMs: 0, matchedMs: 0, cropMs: 0, unmatchedMayLeave: false }, 10)
+      camera.start()
+      await connected(camera)
+      put(outbox, 'AAA111', { withCrop: true })
+      uplink.wake()
+      assert.equal([uplink.inFlight, purge(), outbox.rows], [2, 2, 0])
+      await until('both are acknowledged', () => uplink.counters.acknowledged === 2 && uplink.inFlight === 0)
+      wire.silence()
+      put(outbox, 'BBB222', { withCrop: true })
+      uplink.wake()
+      assert.equal([uplink.inFlight, purge(), outbox.counters().withheld], [2, 2, 0])
+      wire.cut()
+      await until('it is connected again', () => uplink.counters.connections === 2)
+      assert.is(outbox.counters().withheld, 1)
+    })
+  })
+})
+
 test('a cloud that does not acknowledge is left after a while and asked again', async () => {
   await inCloud(async (cloud) => {
     await withCamera(cloud, {}, async (camera) => {

@@ -17,7 +17,11 @@ export type CameraStatus = z.infer<typeof cameraStatusSchema>
 
 const counter = z.int().min(0)
 
-/** Counters run from the start of the camera process. A member that a newer camera has and this cloud does not know is left out: the rest counts. */
+/**
+ * Counters run from the start of the camera process; those of the outbox (`lost`, its part of `withheld`, `evicted`, `expired`) begin with
+ * what no process before it had reported. Whoever adds up the last report of each process counts nothing twice. A member that a newer camera has and this cloud does not know is left out: the
+ * rest counts.
+ */
 export const cameraHealthSchema = z.object({
   cameraId: slugSchema,
   sessionId: z.uuidv7(),
@@ -51,15 +55,15 @@ export const cameraHealthSchema = z.object({
   sightings: z.strictObject({
     made: counter,
     matched: counter,
-    withheld: counter.describe('not stored for sending, by policy'),
-    lost: counter.describe('could not be committed: disk full'),
+    withheld: counter.describe('vehicles not stored for sending or not sent, by policy'),
+    lost: counter.describe('vehicles of which nothing could be committed: disk full, or database busy'),
   }),
   outbox: z.strictObject({
     rows: counter,
     bytes: counter,
     oldestAgeMs: counter,
-    evicted: z.strictObject({ crops: counter, sightings: counter }),
-    expired: counter,
+    evicted: z.strictObject({ crops: counter, sightings: counter }).describe('rows'),
+    expired: counter.describe('rows past their retention, pictures among them'),
   }),
   memory: z
     .strictObject({
