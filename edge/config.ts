@@ -7,7 +7,7 @@ import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative } from 'node:path'
 import { z } from 'zod'
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../shared/clock.ts'
-import { loadConfig } from '../shared/config.ts'
+import { loadConfig, type TellUnknown } from '../shared/config.ts'
 import { AppError, systemCode } from '../shared/errors.ts'
 import { slugSchema } from '../shared/names.ts'
 import { SEAL_BYTES } from '../shared/sealing.ts'
@@ -65,6 +65,13 @@ export const edgeConfigSchema = z.strictObject({
     .default({})
     .describe(
       'fields that somebody has set at the camera, each with a name of that time; settings from afar of before leave them. The set-up page writes it',
+    ),
+  written: z
+    .string()
+    .max(64)
+    .optional()
+    .describe(
+      'SHA-256 of all else, by the enrolment or set-up page that wrote it; while it fits, fields that this release does not know are of a newer one, and left out',
     ),
   track: z
     .strictObject({
@@ -159,13 +166,14 @@ export function stateFolderBeside(folder: string): string | null {
   return isAbsolute(below) || below.startsWith('..') ? null : join(UNIT_STATE_FOLDER, below)
 }
 
-/** Reads `file`, resolves its paths and checks the files it names. Throws `configuration`. */
+/** Reads `file`, resolves its paths and checks the files it names. `tell`: of fields that were left out. Throws `configuration`. */
 export function loadEdgeConfig(
   file: string,
   stateFolder: string | null = process.env.STATE_DIRECTORY ?? null,
   runtimeFolder: string | null = process.env.RUNTIME_DIRECTORY ?? null,
+  tell?: TellUnknown,
 ): EdgeConfig {
-  const config = resolvePaths(loadConfig(file, edgeConfigSchema), dirname(file), stateFolder, runtimeFolder)
+  const config = resolvePaths(loadConfig(file, edgeConfigSchema, tell), dirname(file), stateFolder, runtimeFolder)
   checkFiles(config)
   return config
 }

@@ -5,6 +5,7 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Clock, MINUTE_MS, SECOND_MS, systemClock } from '../shared/clock.ts'
+import { logUnknown } from '../shared/config.ts'
 import { AppError, describeError, EXIT, toAppError } from '../shared/errors.ts'
 import { type NewId, newId, type Random, random } from '../shared/ids.ts'
 import { createLog, type Log } from '../shared/log.ts'
@@ -317,8 +318,10 @@ function aborted(signal: AbortSignal): Promise<void> {
 
 /** `candor edge --config F`: runs until a signal or, with exitWhenDone, until all is sent. Resolves with the exit code. */
 export async function edgeProcess(configFile: string): Promise<number> {
-  const config = loadEdgeConfig(configFile)
+  const unknown: string[] = []
+  const config = loadEdgeConfig(configFile, undefined, undefined, (members) => unknown.push(...members))
   const log = createLog({ level: config.logLevel, part: 'edge' }).with({ cameraId: config.cameraId })
+  if (unknown.length > 0) logUnknown(log, configFile)(unknown)
   const stop = new AbortController()
   const onSignal = (signal: NodeJS.Signals) => {
     if (stop.signal.aborted) process.exit(EXIT.failed)

@@ -5,7 +5,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { checkConfig } from '../../shared/config.ts'
+import { asWritten, checkConfig } from '../../shared/config.ts'
 import { AppError } from '../../shared/errors.ts'
 import { readFileIfThere, removeIfThere, writeFileDurably } from '../../shared/secret-file.ts'
 import type { IssuedCamera } from '../../shared/wire/index.ts'
@@ -65,10 +65,12 @@ export async function writeCameraFolder(
     cameraId: issued.camera,
   }
   // Found out here and not on a pole.
-  checkConfig(config, edgeConfigSchema, CONFIG_FILE)
+  const written = asWritten(config)
+  // The fields of a camera that is enrolled again were looked at when its own file was read, and a newer release may have written that.
+  checkConfig('written' in options.settings ? written : config, edgeConfigSchema, CONFIG_FILE)
   await writeFileDurably(join(folder, 'certificate.pem'), issued.certificatePem)
   await writeFileDurably(join(folder, 'ca.pem'), issued.caPem)
   await writeFileDurably(join(folder, 'list-keys.pem'), issued.listKeysPem)
   await writeFileDurably(join(folder, 'sealing.pem'), issued.sealingPem)
-  await writeFileDurably(join(folder, CONFIG_FILE), `${JSON.stringify(config, null, 2)}\n`)
+  await writeFileDurably(join(folder, CONFIG_FILE), `${JSON.stringify(written, null, 2)}\n`)
 }

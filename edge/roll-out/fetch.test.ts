@@ -40,7 +40,7 @@ test('what comes too slowly for its order ends with it, and is kept for who goes
         fetchRelease(
           command,
           path,
-          { host: 'localhost', caPem: world.cloud.caPem, atMs: null, isLate },
+          { host: 'localhost', caPem: world.cloud.caPem, atMs: null, isLate, onUnreadable() {} },
           new AbortController().signal,
         )
       assert.is(await codeOf(() => fetch(() => ++looks > 3)), 'unavailable')

@@ -9,7 +9,7 @@ import { type IncomingMessage, request } from 'node:http'
 import { isAbsolute } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { MINUTE_MS, SECOND_MS } from '../../shared/clock.ts'
-import { AppError, toAppError } from '../../shared/errors.ts'
+import { AppError, systemCode, toAppError } from '../../shared/errors.ts'
 import { renameDurably } from '../../shared/secret-file.ts'
 import type { UpdateCommand } from '../../shared/wire/index.ts'
 import { openTls, serverProblem, untrusted } from '../server-trust.ts'
@@ -28,6 +28,17 @@ export interface FetchFrom {
   atMs: number | null
   /** The order that asks for it has ended. */
   isLate: () => boolean
+  /** What was fetched could not be read again, and is gone. */
+  onUnreadable: () => void
+}
+
+/** What the system says of disk or network passes, or the order does: it is no programmer's error. Those, and AppErrors, stay what they are. */
+export function toFetchError(thrown: unknown): AppError {
+  const error = toAppError(thrown)
+  if (thrown instanceof AppError || error.code === 'storage_full') return error
+  // Node.js's own codes, of arguments that are none, begin with ERR_.
+  if (!/^E[A-Z0-9]+$/.test(systemCode(thrown) ?? '')) return error
+  return new AppError('unavailable', `the release could not be fetched: ${error.message}`, { cause: thrown })
 }
 
 const sizeOf = (path: string): Promise<number> =>
@@ -47,20 +58,37 @@ async function digestOf(path: string): Promise<string> {
  * other bytes than the command names, `storage_full`, `forbidden` when the cloud does not give it.
  */
 export async function fetchRelease(
-  { release, fetch }: Pick<UpdateCommand, 'release' | 'fetch'>,
+  command: Pick<UpdateCommand, 'release' | 'fetch'>,
   path: string,
   from: FetchFrom,
   signal: AbortSignal,
 ): Promise<void> {
   if (!isAbsolute(path)) throw new AppError('internal', 'a release needs an absolute path')
+  await fetchWhole(command, path, from, signal).catch((thrown: unknown) => {
+    throw toFetchError(thrown)
+  })
+}
+
+async function fetchWhole(
+  { release, fetch }: Pick<UpdateCommand, 'release' | 'fetch'>,
+  path: string,
+  from: FetchFrom,
+  signal: AbortSignal,
+): Promise<void> {
   if ((await sizeOf(path)) === release.bytes) return
   const part = `${path}.part`
   const have = await sizeOf(part)
-  if (have > release.bytes) await rm(part, { force: true })
+  if (have > release.bytes) await rm(part, { force: true, recursive: true })
   const from0 = have > release.bytes ? 0 : have
   await checkRoom(path, release.bytes - from0)
   if (from0 < release.bytes) await fetchRest({ release, fetch }, part, from0, from, signal)
-  const digest = await digestOf(part)
+  const digest = await digestOf(part).catch(async (thrown: unknown) => {
+    // A bad block under it stays bad: the next one lies elsewhere.
+    await rm(part, { force: true, recursive: true })
+    from.onUnreadable()
+    const why = systemCode(thrown) ?? toAppError(thrown).message
+    throw new AppError('unavailable', `what was fetched of the release cannot be read again: ${why}`, { cause: thrown })
+  })
   if (digest !== release.sha256) {
     await rm(part, { force: true })
     throw new AppError('integrity', 'the release that was fetched is another one than was named')

@@ -408,4 +408,11 @@ test('the set-up page is told of nothing that the camera would not take', () =>
     assert.equal(await keptSettings(world.folder, OWN, silentLog), {}, 'cannot be read')
   }))
 
+test('settings that cannot be read any more are none, and the camera starts with its own', () =>
+  inWorld(async (world) => {
+    mkdirSync(join(world.folder, SETTINGS_FILE))
+    const settings = await world.start()
+    assert.equal([settings.config, settings.inForce.version], [OWN, 0])
+  }))
+
 test.run()

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { type Clock, MINUTE_MS, SECOND_MS } from '../../shared/clock.ts'
-import { checkConfig } from '../../shared/config.ts'
+import { checkConfig, logUnknown, parseOwn } from '../../shared/config.ts'
 import { toAppError } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
 import { readFileIfThere, writeFileDurably } from '../../shared/secret-file.ts'
@@ -285,10 +285,9 @@ export async function openSettings(own: EdgeConfig, deps: SettingsDeps): Promise
 
 async function read(path: string, log: Log): Promise<SettingsFile> {
   const none: SettingsFile = { kept: null, trial: null, newest: 0, ack: null }
-  const text = await readFileIfThere(path)
-  if (text === null) return none
   try {
-    return fileSchema.parse(JSON.parse(text))
+    const text = await readFileIfThere(path)
+    return text === null ? none : parseOwn(text, fileSchema, logUnknown(log, path))
   } catch (thrown) {
     log.error('settings_not_read', { path, error: toAppError(thrown).message })
     return none

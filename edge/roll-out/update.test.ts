@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -14,6 +14,7 @@ import {
   INSTALL_FILE,
   INSTALLING_MS,
   MAX_STATUS_BYTES,
+  MAX_UNREADABLE,
   openUpdates,
   UPDATE_FILE,
   UPDATER_SILENCE_MS,
@@ -304,6 +305,57 @@ test('an updater that says for too long that it is at it is believed no more', (
     const fromMs = world.nowMs
     await world.run(after, () => world.nowMs - fromMs >= 3 * INSTALLING_MS)
     assert.is(saidOf(after), 'probation in slot b')
+  }))
+
+/** Reading a folder fails as a bad block does, with a system's error. */
+function layUnreadable(world: World, { release }: UpdateCommand): number {
+  const part = join(world.updates.folder, `${release.sha256}.raucb.part`)
+  mkdirSync(part, { recursive: true })
+  return statSync(part).size
+}
+
+test('a bad block under what was fetched ends no camera: it is fetched anew, and given up when that happens again and again', () =>
+  inWorld(async (world) => {
+    const { release } = commandTo()
+    const bytes = layUnreadable(world, commandTo())
+    const command = commandTo({ release: { ...release, bytes }, fetch: { port: 1, path: '/a', token: 'x' } })
+    world.leave(command, 'fetching')
+    world.load = async () => ({ caPem: '' }) as never
+    const updates = await world.open()
+    await world.run(updates, () => world.fetches > 2)
+    assert.equal([world.acks, lying(world)], [[], []], 'it goes on without the part')
+    world.fetches = 0
+    world.load = async () => {
+      layUnreadable(world, command)
+      return { caPem: '' } as never
+    }
+    await world.run(await world.open(), () => world.acks.length > 0 || world.fetches > 2 * MAX_UNREADABLE)
+    assert.equal([world.fetches, world.acks[0]?.state], [MAX_UNREADABLE, 'failed'])
+    assert.match(world.acks[0]?.message ?? '', /cannot be read again/)
+  }))
+
+test('a disk that refuses is tried again until it does not, and a fault of ours ends the update and nothing else', () =>
+  inWorld(async (world) => {
+    world.leave(commandTo(), 'fetching')
+    writeFileSync(world.updates.folder, 'in the place of the folder')
+    const updates = await world.open()
+    await world.run(updates, () => world.nowMs - NOW_MS > HOUR_MS)
+    assert.equal([world.fetches, world.acks], [0, []])
+    rmSync(world.updates.folder)
+    await world.run(updates, () => world.fetches > 1)
+    assert.equal(world.acks, [])
+    world.load = async () => {
+      throw new TypeError('it is not a function')
+    }
+    await world.run(updates, () => world.acks.length > 0)
+    assert.is(saidOf(updates), 'failed it is not a function')
+    assert.is((await updates.take(...sent(commandTo()))).state, 'fetching', 'the next one is taken')
+  }))
+
+test('an order that cannot be read any more is none, and the camera starts', () =>
+  inWorld(async (world) => {
+    mkdirSync(join(world.folder, UPDATE_FILE))
+    assert.is((await world.open()).ack, null)
   }))
 
 test.run()

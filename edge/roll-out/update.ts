@@ -7,6 +7,7 @@ import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { type Clock, DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../../shared/clock.ts'
+import { logUnknown, parseOwn } from '../../shared/config.ts'
 import { AppError, type ErrorCode, toAppError } from '../../shared/errors.ts'
 import type { Random } from '../../shared/ids.ts'
 import type { Log } from '../../shared/log.ts'
@@ -24,7 +25,7 @@ import {
 import { openSigned } from '../hotlist/manifest.ts'
 import type { Identity } from '../identity.ts'
 import { ackOf, addresseeProblem } from './acks.ts'
-import { fetchRelease } from './fetch.ts'
+import { fetchRelease, toFetchError } from './fetch.ts'
 
 export const UPDATE_FILE = 'update.json'
 /** What the updater waits for; renamed into place when the bundle is whole. */
@@ -37,6 +38,8 @@ export const UPDATER_SILENCE_MS = 30 * MINUTE_MS
 export const INSTALLING_MS = 90 * MINUTE_MS
 /** An order for whose release there is no room on the disk is tried for so long. */
 export const FULL_MS = HOUR_MS
+/** A release that so often could not be read again once it was there is given up: each time costs the link all of it. */
+export const MAX_UNREADABLE = 3
 /** Largest status of the updater, bytes. */
 export const MAX_STATUS_BYTES = 16 * 1024
 const RETRY = { firstMs: 10 * SECOND_MS, mostMs: 10 * MINUTE_MS }
@@ -76,7 +79,7 @@ export interface Updates {
   readonly ack: RollOutAck | null
   /** A command as it was received; one that is still being fetched is replaced by a newer one. Rejects with `storage_full` or `unavailable`. */
   take(targetId: string, envelope: Uint8Array): Promise<RollOutAck>
-  /** Takes the newest order further until `signal` aborts. */
+  /** Takes the newest order further until `signal` aborts. Never rejects: whatever becomes of an update, plates are read. */
   run(signal: AbortSignal): Promise<void>
 }
 
@@ -85,6 +88,8 @@ interface Since {
   readonly takenMs: number
   /** There has been no room for it since. */
   fullMs?: number | undefined
+  /** So often what was fetched could not be read again. */
+  unreadable?: number
   /** The updater was given it, or said something of it. */
   handedMs?: number
   installingMs?: number
@@ -125,7 +130,10 @@ export async function openUpdates(deps: UpdateDeps): Promise<Updates> {
     const { caPem } = await deps.identity.load()
     const atMs = deps.clockState.state === 'synced' ? clock.nowMs() : null
     await clearFolder(updates.folder, bundle)
-    const from = { host: deps.host, caPem, atMs, isLate: () => isLate(to) }
+    const onUnreadable = () => {
+      since.unreadable = (since.unreadable ?? 0) + 1
+    }
+    const from = { host: deps.host, caPem, atMs, isLate: () => isLate(to), onUnreadable }
     await fetchRelease(to.command, join(updates.folder, bundle), from, signal)
     since.fullMs = undefined
     await inTurn(async () => {
@@ -240,9 +248,10 @@ export async function openUpdates(deps: UpdateDeps): Promise<Updates> {
           }
         } catch (thrown) {
           if (signal.aborted) return
-          const error = toAppError(thrown)
-          if (error.code === 'internal') throw error
-          log.warn('update_set_back', { code: error.code, error: error.message })
+          const error = toFetchError(thrown)
+          const told = { code: error.code, error: error.message }
+          if (error.code === 'internal') log.error('update_set_back', told)
+          else log.warn('update_set_back', told)
           waitMs = backOff.nextMs()
           if (now !== null && updates !== null && isFetching && !woken.signal.aborted && endsFetching(error.code))
             await end(now, updates, error.message).catch(() => {})
@@ -258,7 +267,10 @@ export async function openUpdates(deps: UpdateDeps): Promise<Updates> {
     const nowMs = clock.monotonicMs()
     since.fullMs = code === 'storage_full' ? (since.fullMs ?? nowMs) : undefined
     const isFull = since.fullMs !== undefined && nowMs - since.fullMs >= FULL_MS
-    return isFull || code === 'integrity' || code === 'forbidden'
+    const isUnreadable = (since.unreadable ?? 0) >= MAX_UNREADABLE
+    // Ours to mend, and by another release: trying again would only do it again.
+    const isFault = code === 'internal'
+    return isFull || isUnreadable || isFault || code === 'integrity' || code === 'forbidden'
   }
 }
 
@@ -267,7 +279,8 @@ async function clearFolder(folder: string, bundle: string | null): Promise<void>
   const names = await readdir(folder).catch(() => [])
   for (const name of names) {
     const isLeft = /^[0-9a-f]{64}\.raucb(\.part)?$/.test(name) && (bundle === null || !name.startsWith(bundle))
-    if (isLeft || (bundle === null && name === INSTALL_FILE)) await rm(join(folder, name), { force: true })
+    if (isLeft || (bundle === null && name === INSTALL_FILE))
+      await rm(join(folder, name), { force: true, recursive: true })
   }
 }
 
@@ -293,10 +306,9 @@ async function readStatus(file: string): Promise<z.infer<typeof statusSchema> | 
 }
 
 async function read(path: string, log: Log): Promise<Order | null> {
-  const text = await readFileIfThere(path)
-  if (text === null) return null
   try {
-    return fileSchema.parse(JSON.parse(text))
+    const text = await readFileIfThere(path)
+    return text === null ? null : parseOwn(text, fileSchema, logUnknown(log, path))
   } catch (thrown) {
     log.error('update_not_read', { path, error: toAppError(thrown).message })
     return null

@@ -4,7 +4,7 @@
  */
 import { mkdir } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join } from 'node:path'
-import { checkConfig, loadConfig } from '../../shared/config.ts'
+import { asWritten, checkConfig, loadConfig } from '../../shared/config.ts'
 import { AppError } from '../../shared/errors.ts'
 import { newId } from '../../shared/ids.ts'
 import { silentLog } from '../../shared/log.ts'
@@ -108,14 +108,15 @@ export async function openDraft(configFile: string, settings: UnitSettings = {})
       if (draft.source.kind !== config?.source.kind)
         for (const name of Object.keys(kept.source ?? {})) draft.touched.add(`source.${name}`)
       const setHere = { ...now.setHere, ...Object.fromEntries([...draft.touched].map((field) => [field, newId()])) }
-      const next = { ...now, source: draft.source, view: draft.view, setHere }
-      const meant = checkConfig(next, edgeConfigSchema, CONFIG_FILE)
+      const { written: _before, ...was } = checkConfig(now, edgeConfigSchema, CONFIG_FILE)
+      // From here on it is this page's, and may hold what only a newer one knows: what a person wrote was looked at above.
+      const next = asWritten({ ...now, source: draft.source, view: draft.view, setHere })
+      const { written: _now, ...meant } = checkConfig(next, edgeConfigSchema, CONFIG_FILE)
       checkFiles(resolvePaths(meant, folder, null))
       // Where it means the same as before, it would only cost what undo goes back to.
-      if (JSON.stringify(meant) !== JSON.stringify(checkConfig(now, edgeConfigSchema, CONFIG_FILE)))
-        await writeFileDurably(join(folder, PREVIOUS_FILE), before)
+      if (JSON.stringify(meant) !== JSON.stringify(was)) await writeFileDurably(join(folder, PREVIOUS_FILE), before)
       // Somebody was at the camera: whether it looks elsewhere now, no file tells.
-      const aimed = { ...next, vision: { ...now.vision, aim: newId() } }
+      const aimed = asWritten({ ...next, vision: { ...now.vision, aim: newId() } })
       await writeFileDurably(configFile, `${JSON.stringify(aimed, null, 2)}\n`)
       await removeIfThere(join(folder, MARK_FILE))
     },

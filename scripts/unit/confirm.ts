@@ -4,19 +4,23 @@
  */
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
+import { PAGE_LIFE_MS } from '../../edge/setup/limits.ts'
 import { type Clock, MINUTE_MS, SECOND_MS, systemClock } from '../../shared/clock.ts'
-import { EXIT } from '../../shared/errors.ts'
+import { describeError, EXIT } from '../../shared/errors.ts'
 import { readFileIfThere } from '../../shared/secret-file.ts'
 import { type BootState, otherSlot, readBootState, type SlotName } from './boot-state.ts'
-import { runCommand } from './command.ts'
+import { type RunCommand, runCommand } from './command.ts'
 import { type EdgeStatus, readEdgeStatus } from './edge-status.ts'
 import { BOOT_STATE_DEVICE, EDGE_STATUS_FILE, REQUEST_FOLDER } from './places.ts'
 import { runningSlot } from './update.ts'
 import { readRequest } from './update-request.ts'
 import { readUpdateState, showUpdateState, type UpdateState, writeUpdateState } from './update-state.ts'
+import { readRelease, versionFloor } from './version-floor.ts'
 
 /** From the start until a slot must have shown that it works, where /etc/candor-unit.json does not say another, milliseconds. */
 export const CONFIRM_WITHIN_MS = 10 * MINUTE_MS
+/** The set-up page may be open for so long, all its times together: longer than one lives (candor-setup.service), milliseconds. */
+export const MAX_PAGE_MS = PAGE_LIFE_MS + 15 * MINUTE_MS
 const LOOK_MS = 5 * SECOND_MS
 const COMMAND_MS = 5 * MINUTE_MS
 const settingsSchema = z.object({ confirmWithinMs: z.int().positive().optional() })
@@ -33,20 +37,49 @@ export function missingHealth(isActive: boolean, status: EdgeStatus | null, wasC
 export interface Trial {
   clock: Clock
   isActive(): Promise<boolean>
+  /** The set-up page is in the camera's place: somebody aims it. */
+  isPageOpen(): Promise<boolean>
   status(): Promise<EdgeStatus | null>
   wasConnected: boolean
   withinMs: number
 }
 
-/** null: confirmed. Else what was still missing at the end of the time. */
-export async function awaitHealth({ clock, isActive, status, wasConnected, withinMs }: Trial): Promise<string | null> {
-  const endMs = clock.monotonicMs() + withinMs
+/** null: confirmed. Else what was still missing at the end of the time, which stands still while the set-up page is open: it says nothing of the slot. */
+export async function awaitHealth(trial: Trial): Promise<string | null> {
+  const { clock } = trial
+  let lookedMs = clock.monotonicMs()
+  let endMs = lookedMs + trial.withinMs
+  const lastMs = endMs + MAX_PAGE_MS
   for (;;) {
-    const missing = missingHealth(await isActive(), await status(), wasConnected)
-    if (missing === null || clock.monotonicMs() >= endMs) return missing
+    const missing = missingHealth(await trial.isActive(), await trial.status(), trial.wasConnected)
+    if (missing === null) return null
+    const isPageOpen = await trial.isPageOpen()
+    const nowMs = clock.monotonicMs()
+    if (isPageOpen) endMs = Math.min(lastMs, endMs + nowMs - lookedMs)
+    lookedMs = nowMs
+    if (nowMs >= endMs) return missing
     await clock.sleep(LOOK_MS)
   }
 }
+
+/** What a confirmed release has as its floor holds from now on, whatever slot is started later. What keeps that from being written is told; the next start tries again. */
+export async function keepFloor(releaseFile?: string, floorFile?: string): Promise<void> {
+  try {
+    await versionFloor(readRelease(releaseFile), floorFile)
+  } catch (thrown) {
+    process.stderr.write(`the version floor is not kept: ${describeError(thrown)}\n`)
+  }
+}
+
+/** The slot that was started stays. */
+export async function keepSlot(run: RunCommand, floor: () => Promise<void> = keepFloor): Promise<void> {
+  await run('rauc', ['status', 'mark-good', 'booted'], COMMAND_MS)
+  await floor()
+}
+
+/** Says systemd that a service has started and runs? One that waits to be started again does not. */
+const isRunning = async (service: string) =>
+  (await runCommand('systemctl', ['is-active', service], COMMAND_MS).catch(() => '')).trim() === 'active'
 
 /**
  * What an update has come to that was installed, as this start shows; null: nothing new. `isAsked`: its request lies there still, so that nothing
@@ -90,20 +123,22 @@ export async function confirmProcess(): Promise<number> {
     update = { ...update, state: outcome, message: messageOf(outcome, update.slot, slot), atMs: systemClock.nowMs() }
     await writeUpdateState(update)
   } else if (update !== null) await showUpdateState(update)
-  if (state[slot] === 'good') return EXIT.done
+  if (state[slot] === 'good') {
+    await keepFloor()
+    return EXIT.done
+  }
 
   const settings = settingsSchema.parse(JSON.parse((await readFileIfThere('/etc/candor-unit.json')) ?? '{}'))
   const missing = await awaitHealth({
     clock: systemClock,
-    isActive: async () =>
-      (await runCommand('systemctl', ['is-active', 'candor-edge.service'], COMMAND_MS).catch(() => '')).trim() ===
-      'active',
+    isActive: () => isRunning('candor-edge.service'),
+    isPageOpen: () => isRunning('candor-setup.service'),
     status: () => readEdgeStatus(EDGE_STATUS_FILE),
     wasConnected: update?.wasConnected ?? false,
     withinMs: settings.confirmWithinMs ?? CONFIRM_WITHIN_MS,
   })
   if (missing === null) {
-    await runCommand('rauc', ['status', 'mark-good', 'booted'], COMMAND_MS)
+    await keepSlot(runCommand)
     if (update?.state === 'installed' && update.slot === slot)
       await writeUpdateState({
         ...update,

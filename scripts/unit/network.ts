@@ -7,7 +7,7 @@ import { mkdir } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { checkConfig } from '../../shared/config.ts'
+import { checkConfig, parseOwn, type TellUnknown, unknownLine } from '../../shared/config.ts'
 import { AppError, EXIT } from '../../shared/errors.ts'
 import { readFileIfThere, writeFileDurably } from '../../shared/secret-file.ts'
 import { type Card, NETWORK_FILE, openCard } from './card.ts'
@@ -57,6 +57,9 @@ export function parseNetwork(text: string): Network {
   return checkConfig(json, networkSchema, NETWORK_FILE)
 }
 
+/** The kept one: it was looked at when it was taken, perhaps by a newer release. Throws what is wrong with it all the same. */
+export const parseKeptNetwork = (text: string, tell: TellUnknown): Network => parseOwn(text, networkSchema, tell)
+
 /** For systemd-networkd [systemd.network(5)]; it stands before 80-wired.network. */
 export function networkdFile({ address, gateway, dns, ntp, wifi }: Network): string {
   const lines = ['[Match]', `Name=${wifi === undefined ? 'en* eth*' : 'wl*'}`, '', '[Network]']
@@ -105,7 +108,7 @@ export async function networkProcess(): Promise<number> {
   await mkdir(UNIT_FOLDER, { recursive: true, mode: 0o700 })
   const text = await currentNetwork(join(UNIT_FOLDER, NETWORK_FILE), openCard, (line) => process.stderr.write(line))
   if (text === null) return EXIT.done
-  const config = parseNetwork(text)
+  const config = parseKeptNetwork(text, (members) => process.stderr.write(`${unknownLine(NETWORK_FILE, members)}\n`))
   mkdirSync(RUN_NETWORKD, { recursive: true })
   writeFileSync(join(RUN_NETWORKD, '70-candor.network'), networkdFile(config))
   chmodSync(join(RUN_NETWORKD, '70-candor.network'), 0o644)

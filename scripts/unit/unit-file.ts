@@ -22,9 +22,19 @@ export const unitSchema = z.strictObject({
 })
 export type UnitFile = z.infer<typeof unitSchema>
 
-/** Fields of edge.json that are the enrolment's to say, or the image's. */
+/** Fields of edge.json that are the enrolment's to say, the image's, or of who writes the file. */
 const ENROLMENTS_OWN = [
-  ...['agency', 'cameraId', 'broker', 'listKeysFile', 'sealingKeyFile', 'dataFolder', 'statusFile', 'updates'],
+  ...[
+    'agency',
+    'cameraId',
+    'broker',
+    'listKeysFile',
+    'sealingKeyFile',
+    'dataFolder',
+    'statusFile',
+    'updates',
+    'written',
+  ],
 ]
 
 /** What a camera of an image cannot have, or null. */

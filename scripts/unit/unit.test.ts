@@ -7,7 +7,7 @@ import type { Clock } from '../../shared/clock.ts'
 import { AppError, toAppError } from '../../shared/errors.ts'
 import { FIRST_STATE, MAX_TRIES } from './boot-state.ts'
 import { type Card, eraseFile, MAX_CARD_FILE_BYTES, readCardFile } from './card.ts'
-import { awaitHealth, canGoBack, missingHealth, outcomeOfStart } from './confirm.ts'
+import { awaitHealth, canGoBack, MAX_PAGE_MS, missingHealth, outcomeOfStart } from './confirm.ts'
 import type { EdgeStatus } from './edge-status.ts'
 import { currentNetwork, networkdFile, parseNetwork, wpaFile } from './network.ts'
 import { parseLogin, parseUnit, unitSettings } from './unit-file.ts'
@@ -202,12 +202,40 @@ function fakeClock(): Clock {
 
 test('a slot on trial is given its time, and no more', async () => {
   const clock = fakeClock()
-  const trial = { clock, isActive: async () => true, wasConnected: true, withinMs: 600_000 }
+  const isPageOpen = async () => false
+  const trial = { clock, isActive: async () => true, isPageOpen, wasConnected: true, withinMs: 600_000 }
   const late = async () => (clock.monotonicMs() >= 599_000 ? status(1, true) : null)
   assert.is(await awaitHealth({ ...trial, status: late }), null)
   assert.ok(clock.monotonicMs() <= 600_000)
   assert.match((await awaitHealth({ ...trial, status: async () => null })) ?? '', /nothing/)
   assert.ok(clock.monotonicMs() <= 1_205_000)
+})
+
+test('while the set-up page is open, the time of a trial stands still, and not for ever', async () => {
+  const withinMs = 600_000
+  const { during, nowMs } = (() => {
+    const clock = fakeClock()
+    const isOpen = (fromMs: number, toMs: number) => clock.monotonicMs() > fromMs && clock.monotonicMs() <= toMs
+    return {
+      nowMs: () => clock.monotonicMs(),
+      /** The page takes the camera's place for that time; `wellMs`: from when the camera is well. */
+      during: (fromMs: number, toMs: number, wellMs: number) =>
+        awaitHealth({
+          ...{ clock, withinMs, wasConnected: true },
+          isActive: async () => !isOpen(fromMs, toMs),
+          isPageOpen: async () => isOpen(fromMs, toMs),
+          status: async () => (isOpen(fromMs, toMs) || clock.monotonicMs() < wellMs ? null : status(1, true)),
+        }),
+    }
+  })()
+  const pageMs = 2 * 3_600_000
+  assert.is(await during(60_000, 60_000 + pageMs, 120_000 + pageMs), null, 'the technician has taken two hours')
+  const startMs = nowMs()
+  assert.match((await during(startMs + 60_000, startMs + 60_000 + pageMs, Number.POSITIVE_INFINITY)) ?? '', /nothing/)
+  assert.is(nowMs() - startMs, withinMs + pageMs, 'the time goes on where it stood')
+  const stuckMs = nowMs() - 1
+  assert.match((await during(stuckMs, Number.POSITIVE_INFINITY, 0)) ?? '', /does not run/)
+  assert.is(nowMs() - stuckMs - 1, withinMs + MAX_PAGE_MS)
 })
 
 const update = (state: UpdateState['state']): UpdateState => ({

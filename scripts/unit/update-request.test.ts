@@ -7,8 +7,10 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { AppError, toAppError } from '../../shared/errors.ts'
 import { FIRST_STATE, MAX_TRIES } from './boot-state.ts'
-import { checkBundle, raucInstall, runningSlot, versionFloor } from './update.ts'
+import { keepFloor, keepSlot } from './confirm.ts'
+import { checkBundle, raucInstall, runningSlot } from './update.ts'
 import { isOlder, MAX_REQUEST_BYTES, readRequest, removeRequest, takeBundle } from './update-request.ts'
+import { versionFloor } from './version-floor.ts'
 
 const ID = '01912345-6789-7abc-8def-0123456789ab'
 
@@ -48,7 +50,7 @@ test('a request and its bundle are taken, and removed afterwards', () =>
     assert.is(existsSync(join(folder, nameOf('bundle'))), false)
   }))
 
-test('a request with a wrong field, a further one, too long or that is no JSON is refused', () =>
+test('a request with a wrong field, too long or that is no JSON is refused', () =>
   inFolder(async (folder) => {
     for (const more of [
       { id: '1' },
@@ -56,7 +58,6 @@ test('a request with a wrong field, a further one, too long or that is no JSON i
       { version: '1.2.3-x' },
       { bundle: '../etc/shadow' },
       { bundle: `${'a'.repeat(63)}.raucb` },
-      { more: 1 },
     ]) {
       request(folder, more)
       assert.match(await problem(readRequest(folder)), /^bad_input/, JSON.stringify(more))
@@ -153,8 +154,51 @@ test('a floor that a release has had stays, whatever a later one names', () =>
     const file = join(folder, 'version-floor')
     const floors: string[] = []
     for (const floor of ['0.0.0', '2.0.0', '0.0.0', '1.9.9', '2.0.1', '2.0.0'])
-      floors.push(await versionFloor(file, { version: '9.0.0', floor, compatible: 'unit' }))
+      floors.push(await versionFloor({ floor }, file))
     assert.equal(floors, ['0.0.0', '2.0.0', '2.0.0', '2.0.0', '2.0.1', '2.0.1'])
+  }))
+
+test('a floor that was damaged refuses and lets through nothing: the running release’s is written in its place, and that is told', () =>
+  inFolder(async (folder) => {
+    const file = join(folder, 'version-floor')
+    for (const damaged of ['{"kept":null}', '2.0', 'x', '', '9.9.9.9', '3.0.0\0\0', '1e5.0.0']) {
+      writeFileSync(file, damaged)
+      const told: string[] = []
+      assert.is(await versionFloor({ floor: '2.0.0' }, file, (line) => told.push(line)), '2.0.0', damaged)
+      assert.match(told.join(''), /holds no version/)
+      assert.is(await readFile(file, 'utf8'), '2.0.0\n')
+    }
+    assert.throws(() => isOlder('1.0.0', 'x'), /x is no version/)
+    assert.throws(() => isOlder('x', '1.0.0'), /x is no version/)
+  }))
+
+test('the floor of a release holds from when its slot is confirmed, in whatever slot is started later', () =>
+  inFolder(async (folder) => {
+    const [release, floor] = [join(folder, 'release.json'), join(folder, 'version-floor')]
+    const named = (of: string) =>
+      writeFileSync(release, JSON.stringify({ version: '3.0.0', floor: of, compatible: 'unit' }))
+    const asked: string[] = []
+    const run = async (program: string, args: readonly string[]) => {
+      asked.push([program, ...args].join(' '))
+      return ''
+    }
+    named('2.0.0')
+    await keepSlot(run, () => keepFloor(release, floor))
+    assert.equal(asked, ['rauc status mark-good booted'])
+    assert.is(await readFile(floor, 'utf8'), '2.0.0\n')
+    named('1.0.0')
+    await keepFloor(release, floor)
+    assert.is(await readFile(floor, 'utf8'), '2.0.0\n', 'the slot of before lowers nothing')
+    assert.is(await versionFloor({ floor: '1.0.0' }, floor), '2.0.0')
+    const failing = async () => {
+      throw new AppError('unavailable', 'rauc does not answer')
+    }
+    named('2.5.0')
+    assert.match(await problem(keepSlot(failing, () => keepFloor(release, floor))), /does not answer/)
+    assert.is(await readFile(floor, 'utf8'), '2.0.0\n', 'a slot that is not confirmed has no say')
+    named('no version')
+    await keepFloor(release, floor)
+    assert.is(await readFile(floor, 'utf8'), '2.0.0\n', 'and the slot stays confirmed')
   }))
 
 test('the running slot is the one that the kernel was told, and nothing else is guessed', async () => {

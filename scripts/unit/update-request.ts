@@ -8,6 +8,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { parseOwn, unknownLine } from '../../shared/config.ts'
 import { AppError, systemCode } from '../../shared/errors.ts'
 import { MAX_RELEASE_BYTES, releaseVersionSchema } from '../../shared/wire/index.ts'
 
@@ -24,9 +25,12 @@ export const updateRequestSchema = z.strictObject({
 })
 export type UpdateRequest = z.infer<typeof updateRequestSchema>
 
-/** Is `one` older than `other`? Both `x.y.z`. */
+/** Is `one` older than `other`? Both `x.y.z`; throws `bad_input` for anything else, which is neither older nor newer. */
 export function isOlder(one: string, other: string): boolean {
-  const numbers = (text: string) => text.split('.').map(Number)
+  const numbers = (text: string) => {
+    if (!releaseVersionSchema.safeParse(text).success) throw new AppError('bad_input', `${text} is no version`)
+    return text.split('.').map(Number)
+  }
   const [a, b] = [numbers(one), numbers(other)]
   for (let i = 0; i < 3; i++) {
     const [x = 0, y = 0] = [a[i], b[i]]
@@ -74,13 +78,14 @@ export async function readRequest(folderPath: string): Promise<UpdateRequest> {
     try {
       const bytes = Buffer.alloc(MAX_REQUEST_BYTES)
       const { bytesRead } = await file.read(bytes, 0, MAX_REQUEST_BYTES, 0)
-      const parsed = updateRequestSchema.safeParse(JSON.parse(bytes.toString('utf8', 0, bytesRead)))
-      if (parsed.success) return parsed.data
-      const [issue] = parsed.error.issues
-      throw new AppError('bad_input', `${REQUEST_NAME}: ${issue?.path.join('.')}: ${issue?.message}`)
+      return parseOwn(bytes.toString('utf8', 0, bytesRead), updateRequestSchema, (members) =>
+        process.stderr.write(`${unknownLine(REQUEST_NAME, members)}\n`),
+      )
     } catch (thrown) {
       if (thrown instanceof SyntaxError) throw new AppError('bad_input', `${REQUEST_NAME} is not JSON`)
-      throw thrown
+      if (!(thrown instanceof z.ZodError)) throw thrown
+      const [issue] = thrown.issues
+      throw new AppError('bad_input', `${REQUEST_NAME}: ${issue?.path.join('.')}: ${issue?.message}`)
     } finally {
       await file.close()
     }

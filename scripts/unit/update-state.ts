@@ -40,7 +40,7 @@ export async function readUpdateState(file: string = KEPT_FILE): Promise<UpdateS
 }
 
 /** Updater and confirmation both write at a start that follows a power cut, perhaps in the same moment: of two that meet, one tries again. */
-async function written(file: string, text: string, mode?: number): Promise<void> {
+export async function written(file: string, text: string, mode?: number): Promise<void> {
   try {
     await writeFileDurably(file, text, mode)
   } catch {

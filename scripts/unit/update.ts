@@ -9,13 +9,13 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { systemClock } from '../../shared/clock.ts'
 import { AppError, describeError, EXIT } from '../../shared/errors.ts'
-import { readFileIfThere, writeFileDurably } from '../../shared/secret-file.ts'
 import { type BootState, nextSlot, otherSlot, readBootState, SLOTS, type SlotName } from './boot-state.ts'
 import { type RunCommand, runCommand } from './command.ts'
 import { readEdgeStatus } from './edge-status.ts'
-import { BOOT_STATE_DEVICE, EDGE_STATUS_FILE, RELEASE_FILE, REQUEST_FOLDER, UNIT_FOLDER } from './places.ts'
+import { BOOT_STATE_DEVICE, EDGE_STATUS_FILE, REQUEST_FOLDER, UNIT_FOLDER } from './places.ts'
 import { isOlder, readRequest, removeRequest, takeBundle, type UpdateRequest } from './update-request.ts'
 import { readUpdateState, type UpdateState, writeUpdateState } from './update-state.ts'
+import { type Release, readRelease, versionFloor } from './version-floor.ts'
 
 const INFO_MS = 120_000
 /** Writing a gigabyte to a slow card. */
@@ -24,15 +24,6 @@ const INSTALL_MS = 45 * 60_000
 export const RESTART_GRACE_MS = 10_000
 /** What root has taken of the request. */
 const BUNDLE_FILE = join(UNIT_FOLDER, 'updates', 'bundle.raucb')
-const FLOOR_FILE = join(UNIT_FOLDER, 'version-floor')
-
-export const releaseSchema = z.object({
-  version: z.string(),
-  /** Nothing older is installed over this release: an old one may have a hole that this one has closed. */
-  floor: z.string(),
-  compatible: z.string(),
-})
-export type Release = z.infer<typeof releaseSchema>
 
 const bundleInfoSchema = z.object({ compatible: z.string(), version: z.string() })
 
@@ -58,17 +49,6 @@ export function checkBundle(
     throw new AppError('bad_input', `version ${info.version} is older than ${floor}, below which this unit does not go`)
 }
 
-/**
- * The highest floor that any release on this unit has had that a newer one was installed over, or that runs: going back one release does not lower it, nor
- * does a later release that names none. Kept in `file`.
- */
-export async function versionFloor(file: string, release: Release): Promise<string> {
-  const kept = (await readFileIfThere(file))?.trim()
-  if (kept !== undefined && !isOlder(kept, release.floor)) return kept
-  await writeFileDurably(file, `${release.floor}\n`)
-  return release.floor
-}
-
 /** RAUC writes on for who has asked it and is no more: only then do the slots stay as they are. */
 const stopRauc = (run: RunCommand) =>
   run('systemctl', ['stop', 'rauc.service'], INFO_MS).catch((thrown: unknown) =>
@@ -91,13 +71,13 @@ export async function raucInstall(
 }
 
 async function install(request: UpdateRequest, slot: SlotName, run: RunCommand): Promise<void> {
-  const release = releaseSchema.parse(JSON.parse(readFileSync(RELEASE_FILE, 'utf8')))
+  const release = readRelease()
   try {
     await takeBundle(REQUEST_FOLDER, request.bundle, BUNDLE_FILE)
     // The original is a copy of the copy from here on, and the card has not room for both and a full outbox.
     await removeRequest(REQUEST_FOLDER, request.bundle)
     const told = await run('rauc', ['info', '--output-format=json', BUNDLE_FILE], INFO_MS)
-    checkBundle(bundleInfoSchema.parse(JSON.parse(told)), request, release, await versionFloor(FLOOR_FILE, release))
+    checkBundle(bundleInfoSchema.parse(JSON.parse(told)), request, release, await versionFloor(release))
     await raucInstall(BUNDLE_FILE, slot, run, () => readBootState(BOOT_STATE_DEVICE).state)
   } finally {
     await rm(BUNDLE_FILE, { force: true })
