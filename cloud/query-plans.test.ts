@@ -13,7 +13,7 @@ import { topics } from '../shared/topics.ts'
 import { ALERT_STATES, type Alert } from '../shared/wire/index.ts'
 import { readEntries } from './audit/reading.ts'
 import type { Statement } from './database/database.ts'
-import { CAMERA, withCamera as withFleetCamera } from './fleet/testing.ts'
+import { CAMERA, healthOf, withCamera as withFleetCamera } from './fleet/testing.ts'
 import type { CloudDeps } from './main.ts'
 import { PURGE_INTERVAL_MS } from './retention.ts'
 import { type FindRequest, find } from './search/find.ts'
@@ -24,6 +24,7 @@ import {
   eachAlone,
   inCloud,
   makeSighting,
+  publish,
   publishSighting,
   subscribe,
   type TestCloud,
@@ -250,6 +251,35 @@ test('a camera’s past and its alarms are found by camera, by what is open, and
       scans(planned).filter((scan) => !LAST_AUDIT_PURGE.test(scan) && !/^SCAN (cameras|camera_acks)[: ]/.test(scan)),
       [],
     )
+  })
+})
+
+test('whom to tell settings once more is found by camera, and not among the turns of all', async () => {
+  await inCloud(async (world) => {
+    const { rollOuts, fleet } = world.cloud.parts
+    const { report } = await withFleetCamera(world)
+    const what = { kind: 'settings' as const, settings: { vision: { minConfidence: 0.4 } } }
+    const started = { what, cameras: [], first: [], stages: [100], reason: 'fewer wrong reads' }
+    const { number } = await rollOuts.start(started, 'tess')
+    const connection = openDatabase(world.databaseFile)
+    const [targetId] = connection.prepare('SELECT target_id FROM roll_out_turns').pluck().all() as string[]
+    connection.close()
+    const late = await world.connectCamera('late', await world.addCamera('late'))
+    const planned = await plansOf(world, async () => {
+      const ack = { state: 'confirmed' as const, message: null, atMs: world.clock.nowMs() }
+      await rollOuts.recordAck(CAMERA, { ...ack, targetId: targetId ?? '' })
+      await report({ settings: { version: 0, trial: false, changed: [] } })
+      const says = { ...healthOf(world.clock.nowMs(), { settings: { version: 0, trial: false, changed: [] } }) }
+      await publish(late, topics.health(AGENCY, 'late'), JSON.stringify({ ...says, cameraId: 'late' }))
+      await fleet.settled()
+      await rollOuts.upkeep()
+      await rollOuts.meant()
+    })
+    assert.is((await world.audited('roll_out.reopened')).length, 2)
+    const asked = planned.flatMap(({ plan }) => plan).filter((line) => line.startsWith('SEARCH turn '))
+    assert.equal(asked, ['SEARCH turn USING INDEX roll_out_turns_by_camera (camera_id=? AND number>?)'])
+    assert.equal(scans(planned), [])
+    assert.is((await rollOuts.get(number)).turns.length, 2)
   })
 })
 

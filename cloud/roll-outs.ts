@@ -106,7 +106,8 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
   const releases = createReleases({ database, folder: deps.releasesFolder, clock, freeBytes: freeBytesOf })
   const turns = createTurns({ ...deps, releases })
   const isConnected = (camera: string) => deps.isConnected(cameraClientId(agency, camera))
-  const isActive = () => new Set(deps.cameras.certificatesInUse().map(({ camera }) => camera))
+  const units = () => new Map(deps.cameras.certificatesInUse().map((one) => [one.camera, one.fingerprint]))
+  const isActive = () => new Set(units().keys())
 
   async function row(number: number): Promise<RollOutsTable> {
     const [found] = await database.read(build.selectFrom('roll_outs').selectAll().where('number', '=', number))
@@ -195,7 +196,7 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
     const rows = cameras.map((camera) => ({
       ...{ target_id: deps.newId(), number, camera_id: camera, stage: staged.get(camera) ?? 0, state: 'waiting' },
       ...{ message: null, token: deps.newSecret(24), told_at_ms: null, told_again_ms: null, changed_at_ms: nowMs },
-      standing: 0,
+      ...{ standing: 0, reopened: 0, reopened_at_ms: null, reopened_for: null },
     }))
     await database.writeBatch([
       build.insertInto('roll_outs').values({
@@ -296,7 +297,7 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
   }
 
   const standing = createStanding({
-    ...{ ...deps, turns, isActive, isConnected, note },
+    ...{ ...deps, turns, units, isConnected, note },
     said: deps.saidSettings,
   })
 
@@ -327,9 +328,9 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
     },
 
     async get(number) {
-      const shownTurns = (await turns.of(number)).map(
-        ({ number: _number, targetId: _id, token: _token, toldAgainMs: _told, standing: _standing, ...turn }) => turn,
-      )
+      const shownTurns = (await turns.of(number)).map(({ camera, stage, state, toldAtMs, changedAtMs, message }) => ({
+        ...{ camera, stage, state, toldAtMs, changedAtMs, message },
+      }))
       return { rollOut: await shown(await row(number)), turns: shownTurns }
     },
 

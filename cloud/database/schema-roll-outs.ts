@@ -41,7 +41,8 @@ export interface RollOutsTable {
 
 /**
  * Owner: roll-outs.ts. `token` lets one camera fetch one release, which is no secret; it keeps strangers from using up the line. `standing`: of
- * the settings that the camera is meant to work by; at most one a camera.
+ * the settings that the camera is meant to work by; at most one a camera. `reopened`: times in a row that it was opened again, last at
+ * `reopened_at_ms` for the unit whose certificate has the fingerprint `reopened_for`; null: never.
  */
 export interface RollOutTurnsTable {
   target_id: string
@@ -55,6 +56,9 @@ export interface RollOutTurnsTable {
   told_again_ms: number | null
   changed_at_ms: number
   standing: number
+  reopened: number
+  reopened_at_ms: number | null
+  reopened_for: string | null
 }
 
 export interface RollOutsSchema {

@@ -1,11 +1,13 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { MINUTE_MS } from '../../shared/clock.ts'
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../shared/clock.ts'
 import {
   ANSWER_MS,
   isDrawnInVain,
   isSilent,
   MAX_AT_ONCE,
+  REOPEN_FORGOTTEN_MS,
+  reopenedNow,
   STILL_MS,
   type Standing,
   stagesOf,
@@ -173,6 +175,17 @@ test('who was told and never answers is given up at its time, and not before', (
   assert.ok(isSilent(told, NOW_MS + ANSWER_MS))
   assert.not.ok(isSilent(turn(), NOW_MS + ANSWER_MS))
   assert.not.ok(isSilent({ ...told, state: 'confirmed' }, NOW_MS + ANSWER_MS))
+})
+
+test('a turn is opened again at once, after an hour and then after a day, for another unit and after a quiet week at once', () => {
+  const after = (times: number, sinceMs: number, unit = 'a') =>
+    reopenedNow({ times, atMs: NOW_MS - sinceMs, unit: 'a' }, unit, NOW_MS)?.times ?? null
+  assert.equal(reopenedNow(null, 'a', NOW_MS), { times: 1, atMs: NOW_MS, unit: 'a' })
+  assert.equal([after(1, HOUR_MS - 1), after(1, HOUR_MS)], [null, 2])
+  assert.equal([after(2, DAY_MS - 1), after(2, DAY_MS)], [null, 3])
+  assert.equal([after(99, DAY_MS - 1), after(99, DAY_MS)], [null, 100])
+  assert.equal([after(99, REOPEN_FORGOTTEN_MS - 1), after(99, REOPEN_FORGOTTEN_MS)], [100, 1])
+  assert.is(after(99, 0, 'b'), 1)
 })
 
 test.run()

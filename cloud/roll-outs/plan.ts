@@ -17,6 +17,13 @@ export const ANSWER_MS = 6 * HOUR_MS
  * nor is that before a person let it go on.
  */
 export const STILL_MS = DAY_MS
+/**
+ * Before the turn of a camera that does not work by its settings is opened again: the first time in a row, the second, each further one. Each
+ * opening is an entry in an audit that is kept for ever, and a hostile or broken camera may confirm them and deny them every minute.
+ */
+export const REOPEN_WAITS_MS: readonly number[] = [0, HOUR_MS, DAY_MS]
+/** So long after the last opening the next one is a first one. */
+export const REOPEN_FORGOTTEN_MS = 7 * DAY_MS
 /** Told and not ended, at a time: each fetches a release over the agency's line. */
 export const MAX_AT_ONCE = 25
 
@@ -35,7 +42,7 @@ export const MAY_BE: Readonly<Record<RollOutVerb, readonly RollOutState[]>> = {
 /** `waiting`: not told yet, or not answered; `silent`: see ANSWER_MS; `skipped`: no camera of the agency any more. */
 export type TurnState = 'waiting' | TargetState | 'silent' | 'skipped'
 const WRONG: ReadonlySet<TurnState> = new Set(['rolled_back', 'failed', 'refused', 'silent'])
-const OVER: ReadonlySet<TurnState> = new Set([...WRONG, 'confirmed', 'skipped'])
+export const OVER: ReadonlySet<TurnState> = new Set([...WRONG, 'confirmed', 'skipped'])
 
 export interface Turn {
   camera: string
@@ -162,6 +169,25 @@ export function toTell(
   const fresh = open.filter(({ toldAtMs, camera }) => toldAtMs === null && isConnected(camera))
   const room = Math.max(0, MAX_AT_ONCE - told.length)
   return [...again, ...fresh.slice(0, room)].map(({ camera }) => camera)
+}
+
+/** Of a turn. */
+export interface Reopened {
+  /** In a row. */
+  times: number
+  atMs: number
+  /** For whom: fingerprint of the certificate that was in use. */
+  unit: string
+}
+
+/** How this unit's turn stands once it is opened now; null: not yet. A unit in the place of another begins anew. */
+export function reopenedNow(before: Reopened | null, unit: string, nowMs: number): Reopened | null {
+  const first = { times: 1, atMs: nowMs, unit }
+  if (before === null || before.unit !== unit) return first
+  const sinceMs = nowMs - before.atMs
+  if (sinceMs >= REOPEN_FORGOTTEN_MS) return first
+  const waitMs = REOPEN_WAITS_MS[Math.min(before.times, REOPEN_WAITS_MS.length - 1)] ?? 0
+  return sinceMs >= waitMs ? { ...first, times: before.times + 1 } : null
 }
 
 export const isOver = ({ state }: Pick<Turn, 'state'>): boolean => OVER.has(state)

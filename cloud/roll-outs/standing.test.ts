@@ -161,6 +161,74 @@ test('a unit on which it goes wrong has said so: it is shown, and a person looks
     assert.is(await shownOf(world, 'north'), `${number + 5}, meant ${number}`, 'newer ones are not taken from it')
   }))
 
+const reopened = async (world: TestCloud) => (await world.audited('roll_out.reopened')).length
+
+/** It says after a while that it works by none. Resolves with whether it was told again; then it has confirmed that. */
+async function deny(world: TestCloud, unit: Unit, afterMs: number): Promise<boolean> {
+  const [before, heard] = [await reopened(world), unit.commands().length]
+  world.clock.advance(afterMs - MINUTE_MS)
+  await unit.say({ version: 0 })
+  if ((await reopened(world)) === before) return false
+  await told(unit, heard + 1)
+  await unit.answer('confirmed')
+  return true
+}
+
+test('who confirms its settings and never keeps them is told again at once, after an hour, and then once a day', () =>
+  inCloud(async (world) => {
+    await world.addPerson('tess', ['camera-technician'], [])
+    const certified = await world.addCamera('north')
+    const first = await openUnit(world, 'north', certified)
+    const number = await rolledOut(world, [first])
+    assert.equal([await deny(world, first, MINUTE_MS), await deny(world, first, MINUTE_MS)], [true, false])
+    assert.equal(
+      [await countsOf(world, number), await shownOf(world, 'north')],
+      [{ confirmed: 1 }, `own, meant ${number}`],
+    )
+    await first.end()
+    await world.restart()
+    const unit = await openUnit(world, 'north', certified)
+    const inAnHour = [await deny(world, unit, HOUR_MS - 2 * MINUTE_MS), await deny(world, unit, MINUTE_MS)]
+    assert.equal(inAnHour, [false, true], 'a restart has forgotten nothing')
+    let times = 0
+    for (let hour = 0; hour < 72; hour += 6) if (await deny(world, unit, 6 * HOUR_MS)) times++
+    assert.is(times, 3, 'in three days')
+    const audited = await world.audited('roll_out.reopened')
+    assert.equal(audited.map(({ detail }) => detail?.times).sort(), [1, 2, 3, 4, 5])
+  }))
+
+test('a unit in the place of one that did not keep its settings is told at once', () =>
+  inCloud(async (world) => {
+    await world.addPerson('tess', ['camera-technician'], [])
+    const unit = await openUnit(world, 'north', await world.addCamera('north'))
+    const number = await rolledOut(world, [unit])
+    assert.equal([await deny(world, unit, MINUTE_MS), await deny(world, unit, MINUTE_MS)], [true, false])
+    const { keyPem, csrPem } = newCameraRequest('north')
+    const { certPem } = await world.cloud.parts.cameras.replace('north', csrPem, 'tess')
+    assert.not(await deny(world, unit, MINUTE_MS), 'it is not there yet')
+    const other = await openUnit(world, 'north', { key: keyPem, cert: certPem })
+    assert.ok(await deny(world, other, MINUTE_MS))
+    await other.say({ version: number })
+    assert.is(await shownOf(world, 'north'), String(number))
+  }))
+
+test('a camera that is added while settings are taken back from all waits for those of before, and gets them', () =>
+  inCloud(async (world) => {
+    const { rollOuts } = world.cloud.parts
+    const north = await openUnit(world, 'north', await world.addCamera('north'))
+    await rolledOut(world, [north])
+    const taken = await rolledOut(world, [north], { what: { kind: 'settings', settings: BRIGHTER } })
+    const back = await rollOuts.revert(taken, 'tess')
+    await told(north, 3)
+    const late = await openUnit(world, 'late', await world.addCamera('late'))
+    await late.say({ version: 0 })
+    assert.equal([...(await rollOuts.meant())], [['north', taken]])
+    await north.answer('confirmed')
+    await late.say({ version: 0 })
+    await told(late, 1)
+    assert.equal([late.commands()[0]?.version, late.commands()[0]?.settings], [back.number, DARKER])
+  }))
+
 test('a camera that is added later gets what went to all, and not what went to some', () =>
   inCloud(async (world) => {
     const { rollOuts } = world.cloud.parts

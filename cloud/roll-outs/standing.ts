@@ -1,7 +1,8 @@
 /**
  * The settings that each camera is meant to work by, beside what it says of itself. A camera that works by none or by older ones is told
  * them once more: a unit in the place of another, one that has lost its data folder, one that was added when all others had them. Its
- * turn in that roll-out is open again, or a new one. Part of roll-outs.ts, once a minute.
+ * turn in that roll-out is open again, or a new one; at once, and later and later where the same unit does not keep them. Part of
+ * roll-outs.ts, once a minute.
  */
 import { sql } from 'kysely'
 import type { Clock } from '../../shared/clock.ts'
@@ -9,7 +10,17 @@ import type { NewId } from '../../shared/ids.ts'
 import type { SettingsInForce } from '../../shared/wire/index.ts'
 import type { Database } from '../database/database.ts'
 import type { RollOutsTable } from '../database/schema-roll-outs.ts'
-import { ANSWER_MS, isOver, MAX_STAGES, type RollOutState, type TurnState, toTell } from './plan.ts'
+import {
+  ANSWER_MS,
+  isOver,
+  MAX_STAGES,
+  OVER,
+  type Reopened,
+  type RollOutState,
+  reopenedNow,
+  type TurnState,
+  toTell,
+} from './plan.ts'
 import { IS_OPEN, IS_STANDING, isToldLately, type StoredTurn, type Turns, toTurn } from './turns.ts'
 
 /** As a camera last said, and when that came. */
@@ -21,7 +32,8 @@ export interface StandingDeps {
   database: Database
   turns: Turns
   said: () => ReadonlyMap<string, SaidSettings>
-  isActive: () => ReadonlySet<string>
+  /** Cameras that are not revoked, with the fingerprint of the certificate in use. */
+  units: () => ReadonlyMap<string, string>
   isConnected: (camera: string) => boolean
   /** Into the audit. */
   note: (operation: string, number: number, detail: Record<string, string | number | null>) => Promise<unknown>
@@ -51,47 +63,71 @@ const ANSWERED: readonly TurnState[] = ['confirmed', 'rolled_back', 'failed', 'r
 /** Ends of turns that did not bring it to the unit. */
 const GIVEN_UP: readonly TurnState[] = ['silent', 'skipped']
 
+/** Cameras that are asked about before other work has its turn. */
+const CAMERAS_PER_TURN = 20
+
 interface StandingTurn {
   turn: StoredTurn
   rollOut: RollOutsTable
+}
+
+/** The newest settings that went to all cameras. */
+interface OfAll {
+  number: number
+  /** A turn of it or of a later one counts: settings that were taken back leave all as it was before them, and so older turns count as well. */
+  fromNumber: number
 }
 
 export function createStanding(deps: StandingDeps): Standing {
   const { database, turns, clock, isConnected } = deps
   const { build } = database
 
-  async function standing(): Promise<Map<string, StandingTurn>> {
-    const rows = await database.read(build.selectFrom('roll_out_turns').selectAll().where(IS_STANDING))
-    const numbers = [...new Set(rows.map(({ number }) => number))]
-    const rollOuts = new Map<number, RollOutsTable>()
-    for (const number of numbers) {
-      const [row] = await database.read(build.selectFrom('roll_outs').selectAll().where('number', '=', number))
-      if (row !== undefined) rollOuts.set(number, row)
-    }
-    return new Map(
-      rows.flatMap((row) => {
-        const rollOut = rollOuts.get(row.number)
-        return rollOut === undefined ? [] : [[row.camera_id, { turn: toTurn(row), rollOut }] as const]
-      }),
+  async function rollOutOf(number: number): Promise<RollOutsTable | undefined> {
+    const [row] = await database.read(build.selectFrom('roll_outs').selectAll().where('number', '=', number))
+    return row
+  }
+
+  /** By camera: the number of what stands for it. */
+  async function meant(): Promise<Map<string, number>> {
+    const rows = await database.read(
+      build.selectFrom('roll_out_turns').select(['camera_id', 'number']).where(IS_STANDING),
     )
+    return new Map(rows.map((row) => [row.camera_id, row.number]))
+  }
+
+  /** What stands and is still to be brought to its camera, of roll-outs that are over. */
+  async function openTurns(): Promise<StandingTurn[]> {
+    const rows = await database.read(
+      build
+        .selectFrom('roll_out_turns')
+        .selectAll()
+        .where(IS_STANDING)
+        .where('state', 'not in', [...OVER]),
+    )
+    const rollOuts = new Map<number, RollOutsTable | undefined>()
+    for (const number of new Set(rows.map((row) => row.number))) rollOuts.set(number, await rollOutOf(number))
+    return rows.flatMap((row) => {
+      const rollOut = rollOuts.get(row.number)
+      return rollOut !== undefined && CLOSED.has(rollOut.state) ? [{ turn: toTurn(row), rollOut }] : []
+    })
   }
 
   const newestOfAll = build.selectFrom('roll_outs').selectAll().where(IS_OF_ALL).orderBy('number', 'desc').limit(1)
 
-  /**
-   * The newest settings that went to all cameras, and the cameras that have had their turn of them or of newer ones. Settings that were taken
-   * back leave all as it was before them: then older turns count as well.
-   */
-  async function ofAll(): Promise<{ rollOut: RollOutsTable; served: Set<string> } | null> {
-    const [rollOut] = await database.read(newestOfAll)
-    if (rollOut === undefined) return null
-    const rows = await database.read(
+  async function newestToAll(): Promise<OfAll | null> {
+    const [row] = await database.read(newestOfAll)
+    return row === undefined ? null : { number: row.number, fromNumber: row.whole_from ?? row.number }
+  }
+
+  /** Has the camera had its turn of settings of this roll-out or of a newer one? */
+  async function hasHadTurn(camera: string, number: number): Promise<boolean> {
+    const found = await database.read(
       build
         .selectFrom('roll_out_turns as turn')
         .innerJoin('roll_outs', 'roll_outs.number', 'turn.number')
-        .select('turn.camera_id')
-        .distinct()
-        .where('turn.number', '>=', rollOut.whole_from ?? rollOut.number)
+        .select('turn.number')
+        .where('turn.camera_id', '=', camera)
+        .where('turn.number', '>=', number)
         .where('roll_outs.kind', '=', 'settings')
         .where(({ eb, or, and }) =>
           or([
@@ -104,48 +140,84 @@ export function createStanding(deps: StandingDeps): Standing {
               or([eb('roll_outs.state', 'not in', [...CLOSED]), eb('turn.told_at_ms', '>', clock.nowMs() - ANSWER_MS)]),
             ]),
           ]),
-        ),
+        )
+        .limit(1),
     )
-    return { rollOut, served: new Set(rows.map((row) => row.camera_id)) }
+    return found.length > 0
   }
 
-  /** Cameras that try settings of a roll-out that is open. */
-  async function trying(): Promise<Set<string>> {
+  /** Settings roll-outs that are open: the cameras that try them, and whether one takes back what went to all. */
+  async function openRollOuts(): Promise<{ tried: Set<string>; takesBack: boolean }> {
     const rows = await database.read(
-      build.selectFrom('roll_outs').select('number').where('kind', '=', 'settings').where(IS_OPEN),
+      build.selectFrom('roll_outs').selectAll().where('kind', '=', 'settings').where(IS_OPEN),
     )
     const all = await Promise.all(rows.map(({ number }) => turns.of(number)))
     const tried = all.flat().filter((turn) => turn.toldAtMs !== null && !isOver(turn))
-    return new Set(tried.map(({ camera }) => camera))
+    const takesBack = rows.some((row) => row.state !== 'proposed' && (row.whole_from ?? row.number) < row.number)
+    return { tried: new Set(tried.map(({ camera }) => camera)), takesBack }
   }
-
-  const openTurns = (found: Iterable<StandingTurn>) =>
-    [...found].filter(({ turn, rollOut }) => CLOSED.has(rollOut.state) && !isOver(turn))
 
   /** A turn that is to come: of another id, so that an answer of before does not end it. */
   const fresh = () => ({
     ...{ target_id: deps.newId(), state: 'waiting', message: null, token: deps.newSecret(24), told_at_ms: null },
     ...{ told_again_ms: null, changed_at_ms: clock.nowMs(), standing: 1 },
   })
+  const wasReopened = (now: Reopened | null) => ({
+    ...{ reopened: now?.times ?? 0, reopened_at_ms: now?.atMs ?? null, reopened_for: now?.unit ?? null },
+  })
 
-  async function open(rollOut: RollOutsTable, camera: string, says: SaidSettings): Promise<void> {
-    const { number } = rollOut
-    const ofCamera = build.updateTable('roll_out_turns').where('camera_id', '=', camera)
-    const [there] = (await turns.of(number)).filter((turn) => turn.camera === camera)
+  /** Opens the camera's turn in that roll-out, unless this unit's was opened lately. */
+  async function reopen(number: number, camera: string, unit: string, worksBy: number): Promise<void> {
+    const there = await turns.ofCamera(number, camera)
+    const now = there === null ? null : reopenedNow(there.reopened, unit, clock.nowMs())
+    const rollOut = await rollOutOf(number)
+    if (rollOut === undefined || (there !== null && now === null)) return
     const stage = (JSON.parse(rollOut.stages) as number[]).length - 1
+    const ofCamera = build.updateTable('roll_out_turns').where('camera_id', '=', camera)
     await database.writeBatch([
       ofCamera.set({ standing: 0 }).where(IS_STANDING),
-      ...(there === undefined
-        ? turns.insert([{ ...fresh(), number, camera_id: camera, stage }])
-        : [ofCamera.set(fresh()).where('number', '=', number)]),
+      ...(there === null
+        ? turns.insert([{ ...fresh(), ...wasReopened(null), number, camera_id: camera, stage }])
+        : [ofCamera.set({ ...fresh(), ...wasReopened(now) }).where('number', '=', number)]),
     ])
-    await deps.note('roll_out.reopened', number, { camera, worksBy: says.version })
+    await deps.note('roll_out.reopened', number, { camera, worksBy, times: now?.times ?? 0 })
+  }
+
+  /** Is what went to all owed to a camera that says this, and for which `own` stands? By numbers alone: it may have had its turn. */
+  const mayBeOwed = (ofAll: OfAll | null, says: SaidSettings, own: number | undefined): ofAll is OfAll =>
+    ofAll !== null && says.version < ofAll.number && (own ?? 0) < ofAll.fromNumber
+
+  async function lookAt(camera: string, unit: string, says: SaidSettings, ofAll: OfAll | null): Promise<void> {
+    // Read now: an answer may have come while others were looked at.
+    const own = await turns.standing(camera)
+    const isOwed = mayBeOwed(ofAll, says, own?.number) && !(await hasHadTurn(camera, ofAll.fromNumber))
+    const wanted = isOwed ? ofAll.number : own !== null && REOPENED.has(own.state) ? own.number : null
+    if (wanted === null || says.version >= wanted) return
+    // What it said before its turn ended tells nothing of how that ended.
+    if (says.heardAtMs > (own?.changedAtMs ?? 0)) await reopen(wanted, camera, unit, says.version)
+  }
+
+  /** Opens the turns of cameras that do not work by what they are meant to. */
+  async function reopenTurns(
+    units: ReadonlyMap<string, string>,
+    tried: ReadonlySet<string>,
+    ofAll: OfAll | null,
+  ): Promise<void> {
+    const said = deps.said()
+    const stands = await meant()
+    let looked = 0
+    for (const [camera, unit] of units) {
+      const says = said.get(camera)
+      if (says === undefined || says.trial || !isConnected(camera) || tried.has(camera)) continue
+      const own = stands.get(camera)
+      if (says.version >= (own ?? 0) && !mayBeOwed(ofAll, says, own)) continue
+      if (++looked % CAMERAS_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve))
+      await lookAt(camera, unit, says, ofAll)
+    }
   }
 
   return {
-    async meant() {
-      return new Map([...(await standing())].map(([camera, { rollOut }]) => [camera, rollOut.number]))
-    },
+    meant,
 
     async servedBefore(number) {
       const [before] = await database.read(newestOfAll.where('number', '<', number))
@@ -153,31 +225,20 @@ export function createStanding(deps: StandingDeps): Standing {
     },
 
     async busy() {
-      const open = openTurns((await standing()).values())
-      return new Set(open.filter(({ turn }) => turn.toldAtMs !== null).map(({ turn }) => turn.camera))
+      return new Set((await openTurns()).filter(({ turn }) => turn.toldAtMs !== null).map(({ turn }) => turn.camera))
     },
 
     async upkeep() {
-      const active = deps.isActive()
-      const said = deps.said()
-      const [stands, all, tried] = [await standing(), await ofAll(), await trying()]
-      for (const camera of active) {
-        const says = said.get(camera)
-        if (says === undefined || says.trial || !isConnected(camera) || tried.has(camera)) continue
-        const own = stands.get(camera)
-        const isLater = all !== null && all.rollOut.number > (own?.rollOut.number ?? 0) && !all.served.has(camera)
-        const wanted = isLater ? all.rollOut : own?.rollOut
-        if (wanted === undefined || says.version >= wanted.number) continue
-        // What it said before its turn ended tells nothing of how that ended.
-        const mayOpen = isLater || (own !== undefined && REOPENED.has(own.turn.state))
-        if (mayOpen && says.heardAtMs > (own?.turn.changedAtMs ?? 0)) await open(wanted, camera, says)
-      }
-      let list = openTurns((await standing()).values())
+      const units = deps.units()
+      const { tried, takesBack } = await openRollOuts()
+      // What is being taken back goes to nobody any more; what comes in its place is known when that is done.
+      await reopenTurns(units, tried, takesBack ? null : await newestToAll())
+      let list = await openTurns()
       const ended = await turns.endLost(
         list.map(({ turn }) => turn),
-        active,
+        new Set(units.keys()),
       )
-      if (ended) list = openTurns((await standing()).values())
+      if (ended) list = await openTurns()
       const wanted = new Set(toTell({ stage: MAX_STAGES, turns: list.map(({ turn }) => turn) }, isConnected))
       const nowMs = clock.nowMs()
       for (const { turn, rollOut } of list) {

@@ -12,7 +12,7 @@ import {
 } from '../../shared/wire/index.ts'
 import type { Database, Statement } from '../database/database.ts'
 import type { RollOutsTable, RollOutTurnsTable } from '../database/schema-roll-outs.ts'
-import { isOver, isSilent, type Turn, type TurnState } from './plan.ts'
+import { isOver, isSilent, type Reopened, type Turn, type TurnState } from './plan.ts'
 import type { Releases } from './releases.ts'
 
 /** Of one roll-out: twenty times the largest city that publishes its figures. */
@@ -39,6 +39,8 @@ export interface StoredTurn extends RollOutTurn {
   toldAgainMs: number | null
   /** It brings, or has brought, what the camera is meant to work by. */
   standing: boolean
+  /** null: never. */
+  reopened: Reopened | null
 }
 
 export const isToldLately = ({ toldAgainMs }: StoredTurn, nowMs: number) =>
@@ -48,6 +50,10 @@ export interface Turns {
   /** Statements that store them. */
   insert(rows: readonly RollOutTurnsTable[]): Statement[]
   of(number: number): Promise<StoredTurn[]>
+  /** null: the camera has none in that roll-out. */
+  ofCamera(number: number, camera: string): Promise<StoredTurn | null>
+  /** Of what the camera is meant to work by; null: nothing. */
+  standing(camera: string): Promise<StoredTurn | null>
   /** Gives them these stages. */
   stage(turns: readonly StoredTurn[], staged: ReadonlyMap<string, number>): Promise<void>
   /** null: there is none of this id. */
@@ -77,6 +83,10 @@ export const toTurn = (row: RollOutTurnsTable): StoredTurn => ({
   ...{ toldAtMs: row.told_at_ms, changedAtMs: row.changed_at_ms },
   ...{ number: row.number, targetId: row.target_id, token: row.token, toldAgainMs: row.told_again_ms },
   standing: row.standing === 1,
+  reopened:
+    row.reopened_at_ms === null || row.reopened_for === null
+      ? null
+      : { times: row.reopened, atMs: row.reopened_at_ms, unit: row.reopened_for },
 })
 
 export function createTurns(deps: TurnsDeps): Turns {
@@ -84,6 +94,11 @@ export function createTurns(deps: TurnsDeps): Turns {
   const { build } = database
   const set = (targetId: string, change: Partial<RollOutTurnsTable>): Statement =>
     build.updateTable('roll_out_turns').set(change).where('target_id', '=', targetId)
+  const ofCamera = (camera: string) => build.selectFrom('roll_out_turns').selectAll().where('camera_id', '=', camera)
+  async function one(query: Statement<RollOutTurnsTable>): Promise<StoredTurn | null> {
+    const [row] = await database.read(query)
+    return row === undefined ? null : toTurn(row)
+  }
 
   return {
     insert: (rows) =>
@@ -98,6 +113,9 @@ export function createTurns(deps: TurnsDeps): Turns {
       return rows.map(toTurn)
     },
 
+    ofCamera: (number, camera) => one(ofCamera(camera).where('number', '=', number)),
+    standing: (camera) => one(ofCamera(camera).where(IS_STANDING)),
+
     async stage(turns, staged) {
       const changes = turns.flatMap(({ targetId, camera, stage }) => {
         const to = staged.get(camera) ?? stage
@@ -106,12 +124,7 @@ export function createTurns(deps: TurnsDeps): Turns {
       if (changes.length > 0) await database.writeBatch(changes)
     },
 
-    async byTarget(targetId) {
-      const [row] = await database.read(
-        build.selectFrom('roll_out_turns').selectAll().where('target_id', '=', targetId),
-      )
-      return row === undefined ? null : toTurn(row)
-    },
+    byTarget: (targetId) => one(build.selectFrom('roll_out_turns').selectAll().where('target_id', '=', targetId)),
 
     async tell(rollOut, turn) {
       const nowMs = clock.nowMs()
@@ -165,8 +178,7 @@ export function createTurns(deps: TurnsDeps): Turns {
 
     async record(turn, { state, message }, standing) {
       const change = { state, message, changed_at_ms: clock.nowMs() }
-      const ofCamera = build.selectFrom('roll_out_turns').select('number').where('camera_id', '=', turn.camera)
-      const [newest] = await database.read(ofCamera.where(IS_STANDING))
+      const newest = await one(ofCamera(turn.camera).where(IS_STANDING))
       // One that was given up and answers after all may be older than what stands.
       if (!standing || (newest?.number ?? 0) > turn.number) {
         await database.writeBatch([set(turn.targetId, change)])

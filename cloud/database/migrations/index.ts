@@ -34,6 +34,7 @@ import { stillRollOuts } from './0045-still-roll-outs.ts'
 import { endsTold } from './0046-ends-told.ts'
 import { renewedCertificates } from './0047-renewed-certificates.ts'
 import { servedAndResumed } from './0048-served-and-resumed.ts'
+import { reopenedTurns } from './0050-reopened-turns.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -70,4 +71,5 @@ export const MIGRATIONS: readonly Migration[] = [
   endsTold,
   renewedCertificates,
   servedAndResumed,
+  reopenedTurns,
 ]
