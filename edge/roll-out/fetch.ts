@@ -47,9 +47,9 @@ const sizeOf = (path: string): Promise<number> =>
     () => 0,
   )
 
-async function digestOf(path: string): Promise<string> {
+async function digestOf(path: string, signal: AbortSignal): Promise<string> {
   const hash = createHash('sha256')
-  await pipeline(createReadStream(path), hash)
+  await pipeline(createReadStream(path), hash, { signal })
   return hash.digest('hex')
 }
 
@@ -82,7 +82,8 @@ async function fetchWhole(
   const from0 = have > release.bytes ? 0 : have
   await checkRoom(path, release.bytes - from0)
   if (from0 < release.bytes) await fetchRest({ release, fetch }, part, from0, from, signal)
-  const digest = await digestOf(part).catch(async (thrown: unknown) => {
+  const digest = await digestOf(part, signal).catch(async (thrown: unknown) => {
+    signal.throwIfAborted()
     // A bad block under it stays bad: the next one lies elsewhere.
     await rm(part, { force: true, recursive: true })
     from.onUnreadable()
@@ -112,7 +113,7 @@ async function fetchRest(
   { host, caPem, atMs, isLate }: FetchFrom,
   signal: AbortSignal,
 ): Promise<void> {
-  const { socket, certificate } = await openTls({ host, port: fetch.port })
+  const { socket, certificate } = await openTls({ host, port: fetch.port }, null, signal)
   const problem = serverProblem(certificate, { caPem, host, atMs })
   if (problem !== null) {
     socket.destroy()
