@@ -59,6 +59,51 @@ test('an alarm needs reports in a row, is one, is told, and ends by itself', () 
     }
   }))
 
+test('a camera that delivers and reads nothing has an alarm, and what its last picture showed neither ends nor begins one', () =>
+  inCloud(async (world) => {
+    const { report, open } = await withCamera(world)
+    const covered = { picture: { ...GOOD_PICTURE, likeness: 0, detail: 0 } }
+    for (let i = 0; i < RAISE_AFTER; i++) await report(covered)
+    assert.equal(await open(), ['covered'])
+    const source = { state: 'delivering', reconnects: 0, stalls: 0, frameAgeMs: 100, errorCode: null } as const
+    const dead = (failed: number) => ({
+      ...{ source, picture: undefined, rate: { capturedPerSecond: 10, readPerSecond: 0 } },
+      frames: { read: 100, still: 0, dropped: 0, rejected: 0, failed },
+    })
+    await report(dead(300), LEAST_OPEN_MS)
+    for (let i = 2; i <= CLEAR_AFTER; i++) await report(dead(300 * i))
+    assert.equal(await open(), ['covered', 'not_reading'])
+  }))
+
+test('what a camera lost is told at the first report, is counted over those that are not judged, and is no news after a restart', () =>
+  inCloud(async (world) => {
+    const { report, open, camera } = await withCamera(world)
+    const { sightings } = healthOf(world.clock.nowMs())
+    const lost = (count: number) => ({ sightings: { ...sightings, lost: count } })
+    await report()
+    await report(lost(7), 100)
+    assert.equal(await open(), [])
+    await report(lost(7), JUDGE_INTERVAL_MS)
+    assert.equal(await open(), ['dropping'])
+    const [alarm] = await world.cloud.parts.fleet.alarms({ open: true, camera: CAMERA, limit: 1 })
+    assert.equal(alarm?.detail, { sightings: 0, crops: 0, lost: 7, unheld: 0 })
+    for (let openMs = 0; openMs < LEAST_OPEN_MS; openMs += MINUTE_MS) await report(lost(7), MINUTE_MS)
+    assert.equal(await open(), [])
+    await camera.endAsync()
+    await world.restart()
+    world.clock.advance(INTERVAL_MS)
+    const { fleet } = world.cloud.parts
+    fleet.recordHealth(healthOf(world.clock.nowMs(), { uptimeMs: 9_000_000, ...lost(7) }), world.clock.nowMs())
+    await fleet.settled()
+    assert.equal(await open(), [], 'it was told before')
+    fleet.recordHealth(
+      healthOf(world.clock.nowMs(), { uptimeMs: 1_000, ...lost(1) }),
+      world.clock.nowMs() + INTERVAL_MS,
+    )
+    await fleet.settled()
+    assert.equal(await open(), ['dropping'], 'a new process')
+  }))
+
 test('alarms outlive a restart of the cloud, and are not raised again', () =>
   inCloud(async (world) => {
     const { report, open, camera } = await withCamera(world)

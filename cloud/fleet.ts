@@ -136,7 +136,10 @@ export async function createFleet(deps: FleetDeps): Promise<Fleet> {
     const watched = of(camera)
     if (status !== null) watched.online = status.online
     watched.onlineSinceMs = statusAtMs ?? 0
-    if (health !== null && healthAtMs !== null) watched.past.latest = { health, receivedAtMs: healthAtMs }
+    if (health !== null && healthAtMs !== null) {
+      watched.past.latest = { health, receivedAtMs: healthAtMs }
+      watched.judged = health
+    }
     watched.past.hour = await history.past(camera, startedAtMs)
     watched.intervalMs = Math.max(watched.intervalMs, (await history.interval(camera)) ?? 0)
   }
@@ -184,13 +187,13 @@ export async function createFleet(deps: FleetDeps): Promise<Fleet> {
       // Half of the way to what it was this time, and no jump after a silence.
       if (gapMs > 0) watched.intervalMs += 0.5 * (Math.min(gapMs, 2 * watched.intervalMs, HOUR_MS) - watched.intervalMs)
       watched.online ??= true
-      const { statements, before, ended } = history.report(watched.past, health, receivedAtMs)
+      const { statements, ended } = history.report(watched.past, health, receivedAtMs)
       // A camera that floods has one report waiting, not thousands.
       if (ended === null && waiting.has(health.cameraId)) return statements
       waiting.add(health.cameraId)
       void later('fleet_not_judged', async () => {
         waiting.delete(health.cameraId)
-        await watching.judge(watched, { health, before, receivedAtMs }, ended)
+        await watching.judge(watched, { health, receivedAtMs }, ended)
         await alarms.tell()
       })
       return statements

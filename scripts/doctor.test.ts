@@ -11,7 +11,7 @@ import { checkSource } from '../edge/setup/check-source.ts'
 import { systemClock } from '../shared/clock.ts'
 import { random } from '../shared/ids.ts'
 import { FOCUS_FRAMES } from '../shared/meters.ts'
-import { checkUnit } from './doctor.ts'
+import { bodiesFinding, checkUnit } from './doctor.ts'
 import { enrol } from './trial/link-testing.ts'
 
 const SCENES = fileURLToPath(new URL('./sample-scenes/pictures/', import.meta.url))
@@ -44,6 +44,23 @@ async function withUnit(
 
 const named = (findings: readonly Finding[], name: string): Finding =>
   findings.find((one) => one.name === name) ?? { name, ok: false, detail: 'not there', hint: null }
+
+test('bodies that are attached are listed with the port to configure, and their number where they say one', () => {
+  const said = (bodies: object[]) => ({ name: 'node-gphoto2', ok: true, detail: JSON.stringify(bodies), hint: null })
+  const device = { name: 'Nikon D750', isCamera: true, port: 'usb:1-1.2', numberedPort: 'usb:001,004' }
+  const devices = [{ ...device, serialNumber: '6048172' }]
+  assert.is(bodiesFinding(said([]), devices).detail, '0 gphoto2 camera(s) attached')
+  const both = [
+    { model: 'Nikon DSC D750', port: 'usb:001,004' },
+    { model: 'PTP/IP Camera', port: 'ptpip:10.0.0.9' },
+  ]
+  assert.is(
+    bodiesFinding(said(both), devices).detail,
+    '2 gphoto2 camera(s) attached; Nikon DSC D750 at usb:1-1.2 (serial number 6048172); PTP/IP Camera at ptpip:10.0.0.9',
+  )
+  const failed = { name: 'node-gphoto2', ok: false, detail: 'does not load', hint: 'x' }
+  assert.equal(bodiesFinding(failed, devices), failed)
+})
 
 test('of a configured camera the unit and its broker are looked at, and what keeps frames from coming is said', async () => {
   await withUnit(async ({ file, look }) => {

@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
+import { bodyText, type UsbDevice, usbDevices } from '../edge/capture/usb.ts'
 import { checkDisk, type Finding } from '../edge/checks.ts'
 import { dataEncrypted } from '../edge/device.ts'
 import { installationFolder } from '../shared/version.ts'
@@ -20,7 +21,7 @@ const NATIVE_PROOFS: Readonly<Record<string, string>> = {
   opencv4nodejs:
     "const c=require('opencv4nodejs');const m=new c.Mat(2,2,c.CV_8UC1);m.release();console.log(Object.values(c.version).join('.'))",
   'node-gphoto2':
-    "const {GPhoto2}=require('node-gphoto2');new GPhoto2().list((l)=>{console.log(l.length+' gphoto2 camera(s) attached');process.exit(0)})",
+    "const {GPhoto2}=require('node-gphoto2');new GPhoto2().list((l)=>{console.log(JSON.stringify(l.map(({model,port})=>({model,port}))));process.exit(0)})",
   'onnxruntime-node':
     "const o=require('onnxruntime-node');console.log(typeof o.InferenceSession.create==='function'?'loads':process.exit(1))",
   sharp: "const s=require('sharp');console.log(s.versions.vips)",
@@ -40,6 +41,15 @@ async function prove(name: string, script: string): Promise<Finding> {
     const message = thrown instanceof Error ? thrown.message : String(thrown)
     return { name, ok: false, detail: message.split('\n').slice(0, 3).join(' '), hint }
   }
+}
+
+/** With what `source.port` of each would be: told apart they are by nothing else. */
+export function bodiesFinding(finding: Finding, devices: readonly UsbDevice[]): Finding {
+  if (finding.ok !== true) return finding
+  const bodies = JSON.parse(finding.detail) as { model: string; port: string }[]
+  const listed = bodies.map((one) => bodyText(one, devices))
+  const count = `${bodies.length} gphoto2 camera(s) attached`
+  return { ...finding, detail: [count, ...listed].join(bodies.length === 0 ? '' : '; ') }
 }
 
 function checkNode(): Finding {
@@ -110,7 +120,10 @@ export async function diagnose(
   onProgress: (looks: number, of: number) => void = () => {},
 ): Promise<Finding[]> {
   const native: Finding[] = []
-  for (const [name, script] of Object.entries(NATIVE_PROOFS)) native.push(await prove(name, script))
+  for (const [name, script] of Object.entries(NATIVE_PROOFS)) {
+    const proved = await prove(name, script)
+    native.push(name === 'node-gphoto2' ? bodiesFinding(proved, await usbDevices()) : proved)
+  }
   const unit =
     configFile === null ? [] : [...(await checkUnit(configFile)), ...(await lookThroughSource(configFile, onProgress))]
   // In an image the programs lie on a root that is full and read-only.

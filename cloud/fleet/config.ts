@@ -62,6 +62,12 @@ export const fleetConfigSchema = z.strictObject({
     .max(1)
     .default(0.2)
     .describe('frames since the last report that were no pictures'),
+  failedRatio: z
+    .number()
+    .min(0.01)
+    .max(1)
+    .default(0.2)
+    .describe('frames since the last report that vision was given and failed at'),
   historyDays: z.int().min(1).max(90).default(7).describe('health reports are kept for, days'),
   summaryDays: z.int().min(7).max(800).default(100).describe('hourly summaries of them are kept for, days'),
 })

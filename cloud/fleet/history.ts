@@ -41,8 +41,6 @@ export interface CameraPast {
 
 export interface Reported {
   statements: Statement[]
-  /** The report before, if the same process made it. */
-  before: CameraHealth | null
   /** An hour that is over. */
   ended: OpenHour | null
 }
@@ -105,7 +103,7 @@ export function createHistory({ database, config }: { database: Database; config
       past.latest = { health, receivedAtMs }
       // A clock that was set back must not silence a camera for as long.
       const sinceRowMs = receivedAtMs - past.rowAtMs
-      if (sinceRowMs >= 0 && sinceRowMs < ROW_INTERVAL_MS) return { statements, before, ended }
+      if (sinceRowMs >= 0 && sinceRowMs < ROW_INTERVAL_MS) return { statements, ended }
       past.rowAtMs = receivedAtMs
       statements.push(
         build
@@ -114,7 +112,7 @@ export function createHistory({ database, config }: { database: Database; config
           .onConflict((conflict) => conflict.doNothing()),
         storeHour(health.cameraId, past.hour),
       )
-      return { statements, before, ended }
+      return { statements, ended }
     },
 
     async past(camera, nowMs) {
@@ -229,6 +227,6 @@ const openHour = (row: { hour: number; vehicles: number; covered_ms: number; spr
 })
 
 /** Counters go on only within one process. */
-function isSameProcess(before: CameraHealth, now: CameraHealth): boolean {
+export function isSameProcess(before: CameraHealth, now: CameraHealth): boolean {
   return now.uptimeMs >= before.uptimeMs && now.sightings.made >= before.sightings.made
 }

@@ -11,6 +11,7 @@ import {
   isLow,
   LEAST_DELAY_MS,
   LEAST_FRAMES,
+  LEAST_RESTARTS,
   LEAST_WEEKS,
   pastHours,
   reportFaults,
@@ -104,6 +105,45 @@ test('rejected pictures count from the report before, where there are enough', (
   assert.equal(kinds(frames(1_000 + LEAST_FRAMES - 4, 504), { before }), ['rejected'])
   assert.equal(kinds(frames(1_000 + LEAST_FRAMES - 3, 503), { before }), [])
   assert.equal(kinds(frames(1_000, 500 + LEAST_FRAMES - 1), { before }), [])
+})
+
+test('a camera does not read when vision fails at a part of the frames, reads none that come, or dies again and again', () => {
+  const none = { read: 0, still: 0, dropped: 0, rejected: 0, failed: 0 }
+  const before = healthOf(AT, { frames: { ...none, read: 1_000, still: 50, failed: 500 } })
+  const since = (change: Partial<typeof none>) => {
+    const frames = { ...before.frames }
+    for (const name of Object.keys(change) as (keyof typeof none)[]) frames[name] += change[name] ?? 0
+    return kinds({ frames }, { before })
+  }
+  assert.equal(since({ read: 16, failed: 4 }), ['not_reading'])
+  assert.equal(since({ read: 10, still: 7, failed: 4 }), [])
+  assert.equal(since({ read: 15, failed: 4 }), [], 'too few to tell')
+  assert.equal(since({ failed: 1 }), ['not_reading'], 'a slow camera')
+  assert.equal(since({ dropped: LEAST_FRAMES }), ['not_reading'])
+  assert.equal(since({ dropped: LEAST_FRAMES - 1 }), [])
+  assert.equal(since({ dropped: 1_000, still: 1 }), [])
+  assert.equal(since({}), [], 'no frame has come, which is the business of source_down')
+  assert.equal(since({ rejected: LEAST_FRAMES, dropped: 1_000, failed: 1 }), ['rejected'])
+  assert.equal(since({ rejected: 10, failed: 10 }), ['rejected', 'not_reading'])
+  const died = (restarts: number) => kinds({ vision: { restarts: 40 + restarts } }, { before: dying })
+  const dying = healthOf(AT, { vision: { restarts: 40 } })
+  assert.equal(died(LEAST_RESTARTS - 1), [])
+  assert.equal(died(LEAST_RESTARTS), ['not_reading'])
+})
+
+test('what a camera lost since the report before is a fault, what went by policy is none, and a new process counts from 0', () => {
+  const outbox = (sightings: number, crops: number) => ({
+    outbox: { ...healthOf(AT).outbox, evicted: { sightings, crops }, expired: 9 },
+  })
+  const lost = (lost: number) => ({ sightings: { ...healthOf(AT).sightings, lost, withheld: 9 } })
+  const memory = (dropped: number) => ({ memory: { ...healthOf(AT).memory, dropped, expired: 9 } })
+  for (const change of [outbox(1, 0), outbox(0, 1), lost(1), memory(1)]) {
+    assert.equal(kinds(change), ['dropping'])
+    assert.equal(kinds(change, { before: healthOf(AT) }), ['dropping'])
+    assert.equal(kinds(change, { before: healthOf(AT, change) }), [])
+    assert.equal(kinds({}, { before: healthOf(AT, change) }), [])
+  }
+  for (const change of [outbox(0, 0), lost(0), memory(0)]) assert.equal(kinds(change), [])
 })
 
 test('dark is what is far below the usual, never what is bright enough, and nothing without a past', () => {

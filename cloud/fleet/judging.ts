@@ -15,6 +15,8 @@ const MORE_DISK = 1.2
 export const LEAST_DELAY_MS = 10 * SECOND_MS
 /** Frames between two reports below which a part of them says nothing. */
 export const LEAST_FRAMES = 20
+/** Times that the vision process died between two reports, from which it does not read, whatever it did between. */
+export const LEAST_RESTARTS = 3
 
 /** Kinds that one report can tell of; the others are about silence and about hours. */
 export const REPORT_KINDS = [
@@ -29,12 +31,17 @@ export const REPORT_KINDS = [
   'clock',
   'outbox_age',
   'rejected',
+  'not_reading',
+  'dropping',
   'source_down',
 ] as const satisfies readonly AlarmKind[]
 
+/** Kinds of which a report without a picture says nothing, neither good nor bad. */
+export const PICTURE_KINDS: ReadonlySet<AlarmKind> = new Set(['dark', 'covered', 'blurred', 'moved'])
+
 export interface Report {
   health: CameraHealth
-  /** The report before, of the same process; null: there is none. */
+  /** The report that was judged before, of the same process; null: there is none, and counters are counted from 0. */
   before: CameraHealth | null
   receivedAtMs: number
 }
@@ -74,10 +81,17 @@ export function reportFaults(
     faults.set('outbox_age', { oldestAgeMs: outbox.oldestAgeMs, rows: outbox.rows })
   }
   if (source?.state === 'lost') faults.set('source_down', { code: source.errorCode ?? 'unknown' })
-  const frames = framesSince(health, before)
-  if (frames.all >= LEAST_FRAMES && frames.rejected / frames.all >= limits.rejectedRatio) {
-    faults.set('rejected', { rejected: frames.rejected, frames: frames.all })
+  const since = grown(health, before)
+  const { rejected, failed } = since
+  const offered = since.seen + failed
+  if (offered + rejected >= LEAST_FRAMES && rejected / (offered + rejected) >= limits.rejectedRatio) {
+    faults.set('rejected', { rejected, frames: offered + rejected })
   }
+  if (isNotReading(since, limits)) {
+    faults.set('not_reading', { failed, read: since.seen, captured: since.captured, restarts: since.restarts })
+  }
+  const { sightings, crops, lost, unheld } = since
+  if (sightings + crops + lost + unheld > 0) faults.set('dropping', { sightings, crops, lost, unheld })
   return faults
 }
 
@@ -92,10 +106,42 @@ function pictureDetail(picture: NonNullable<CameraHealth['picture']>, usual: Usu
   return detail
 }
 
-function framesSince(health: CameraHealth, before: CameraHealth | null): { all: number; rejected: number } {
-  const rejected = health.frames.rejected - (before?.frames.rejected ?? 0)
-  const all = (frames: CameraHealth['frames']) => frames.read + frames.still + frames.rejected + frames.failed
-  return { all: all(health.frames) - (before === null ? 0 : all(before.frames)), rejected }
+type Counts = ReturnType<typeof countsOf>
+
+function countsOf({ frames, vision, sightings, outbox, memory }: CameraHealth) {
+  const { read, still, dropped, rejected, failed } = frames
+  return {
+    /** Frames that were looked at with success. */
+    seen: read + still,
+    rejected,
+    failed,
+    captured: read + still + dropped + rejected + failed,
+    restarts: vision.restarts,
+    /** Evicted from a full outbox. */
+    sightings: outbox.evicted.sightings,
+    crops: outbox.evicted.crops,
+    lost: sightings.lost,
+    /** No room in memory for what may touch no disk. What expired there or in the outbox went by policy, and is no fault. */
+    unheld: memory.dropped,
+  }
+}
+
+/** Never below 0: a counter that fell was of another process, or is one that the unit cannot count on. */
+function grown(health: CameraHealth, before: CameraHealth | null): Counts {
+  const now = countsOf(health)
+  if (before === null) return now
+  const past = countsOf(before)
+  const since = (name: keyof Counts) => [name, Math.max(0, now[name] - past[name])]
+  return Object.fromEntries((Object.keys(now) as (keyof Counts)[]).map(since)) as Counts
+}
+
+/** The source gives frames, and vision does not read them. */
+function isNotReading({ seen, rejected, failed, captured, restarts }: Counts, limits: FleetConfig): boolean {
+  if (restarts >= LEAST_RESTARTS) return true
+  // Of a slow camera, or of vision that runs into its time limit, few fail between two reports; that none is read says enough.
+  if (seen === 0 && failed > 0) return failed >= rejected
+  if (seen === 0) return rejected === 0 && captured >= LEAST_FRAMES
+  return seen + failed >= LEAST_FRAMES && failed / (seen + failed) >= limits.failedRatio
 }
 
 const short = (value: number) => Math.round(value * 1_000) / 1_000

@@ -3,17 +3,22 @@
  * camera at a time; called by fleet.ts after ingest has taken a report, and once a minute.
  */
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../shared/clock.ts'
-import type { AlarmKind, FleetAlarm } from '../../shared/wire/index.ts'
+import type { AlarmKind, CameraHealth, FleetAlarm } from '../../shared/wire/index.ts'
 import type { Alarms } from './alarms.ts'
 import type { FleetConfig } from './config.ts'
-import { type CameraPast, type History, hourOf, type OpenHour } from './history.ts'
-import { type Detail, isLow, REPORT_KINDS, type Report, reportFaults, usualVehicles } from './judging.ts'
+import { type CameraPast, type History, hourOf, isSameProcess, type OpenHour } from './history.ts'
+import { type Detail, isLow, PICTURE_KINDS, REPORT_KINDS, type Report, reportFaults, usualVehicles } from './judging.ts'
 import type { UsualPicture } from './picture.ts'
 
 /** Reports that come sooner than this after a judged one are not judged: a camera that floods counts no faster than others. */
 export const JUDGE_INTERVAL_MS = 5 * SECOND_MS
 /** An alarm is open for so long at least: what flickers is one alarm, and a hostile camera cannot fill the audit. */
 export const LEAST_OPEN_MS = 10 * MINUTE_MS
+/**
+ * Raised by the first report that says so. Most is lost while the link is down, and then one report tells of all of it; what flickers is
+ * held by LEAST_OPEN_MS.
+ */
+export const AT_ONCE: ReadonlySet<AlarmKind> = new Set(['dropping'])
 /** Low hours in a row before `reads_low` is raised; one that is not low ends it. */
 export const LOW_HOURS = 2
 /** No camera is quiet sooner. */
@@ -31,6 +36,8 @@ export interface Watched {
   /** Usual time between reports. */
   intervalMs: number
   judgedAtMs: number
+  /** The report of then: what was counted in reports between that were not judged is judged with the next. */
+  judged: CameraHealth | null
   readonly counts: Map<AlarmKind, { bad: number; good: number }>
   readonly open: Map<AlarmKind, FleetAlarm>
   usual: { hour: number; of: UsualPicture } | null
@@ -44,6 +51,7 @@ export const newWatched = (camera: string): Watched => ({
   onlineSinceMs: 0,
   intervalMs: DEFAULT_INTERVAL_MS,
   judgedAtMs: Number.NEGATIVE_INFINITY,
+  judged: null,
   counts: new Map(),
   open: new Map(),
   usual: null,
@@ -80,7 +88,8 @@ export function createWatching({ config, history, alarms, onChanged }: WatchingD
     counted.bad = fault === undefined ? 0 : counted.bad + 1
     counted.good = fault === undefined ? counted.good + 1 : 0
     const open = watched.open.get(kind)
-    if (open === undefined && fault !== undefined && counted.bad >= config.raiseAfter) await raise(watched, kind, fault)
+    const raiseAfter = AT_ONCE.has(kind) ? 1 : config.raiseAfter
+    if (open === undefined && fault !== undefined && counted.bad >= raiseAfter) await raise(watched, kind, fault)
     const isOver = open !== undefined && counted.good >= config.clearAfter
     if (isOver && nowMs - open.raisedAtMs >= LEAST_OPEN_MS) await clear(watched, kind)
   }
@@ -97,18 +106,29 @@ export function createWatching({ config, history, alarms, onChanged }: WatchingD
     isServiced,
 
     /** A report, and the hour that ended with it. */
-    async judge(watched: Watched, report: Report, ended: OpenHour | null): Promise<void> {
-      const nowMs = report.receivedAtMs
+    async judge(
+      watched: Watched,
+      { health, receivedAtMs: nowMs }: Omit<Report, 'before'>,
+      ended: OpenHour | null,
+    ): Promise<void> {
       if (isServiced(watched, nowMs)) {
         watched.counts.clear()
+        // What is counted while somebody works on it is no alarm afterwards.
+        watched.judged = health
         return
       }
       if (ended !== null) await this.judgeHour(watched, ended)
       const sinceMs = nowMs - watched.judgedAtMs
       if (sinceMs >= 0 && sinceMs < JUDGE_INTERVAL_MS) return
       watched.judgedAtMs = nowMs
+      const before = watched.judged !== null && isSameProcess(watched.judged, health) ? watched.judged : null
+      watched.judged = health
+      const report = { health, before, receivedAtMs: nowMs }
       const faults = reportFaults(report, await usualOf(watched, nowMs), config, new Set(watched.open.keys()))
-      for (const kind of REPORT_KINDS) await count(watched, kind, faults.get(kind), nowMs)
+      for (const kind of REPORT_KINDS) {
+        if (PICTURE_KINDS.has(kind) && health.picture === undefined) continue
+        await count(watched, kind, faults.get(kind), nowMs)
+      }
       // A report is the end of silence.
       if (watched.open.has('quiet')) await count(watched, 'quiet', undefined, nowMs)
     },

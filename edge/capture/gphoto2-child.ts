@@ -16,6 +16,7 @@ import type {
   ToGphoto2Child,
 } from './gphoto2-exchange.ts'
 import { wholeJpeg } from './jpeg.ts'
+import { bodyText, lastingPort, type UsbDevice, usbDevices } from './usb.ts'
 
 /** Numbers that say more than their words [gphoto2-result.h, gphoto2-port-result.h]. */
 const NOT_SUPPORTED = -6
@@ -94,22 +95,27 @@ async function load(): Promise<GPhoto2> {
 async function connect(request: Extract<ToGphoto2Child, { kind: 'connect' }>): Promise<FromGphoto2Child> {
   const loaded = await load()
   const cameras = await new Promise<Camera[]>((resolve) => loaded.list(resolve))
-  const camera = chosen(cameras, request.model, request.port)
+  const devices = await usbDevices(request.usbFolder)
+  const camera = chosen(cameras, devices, request)
   const { refused, offered } = await apply(camera, request.settings)
   const { folder, keepOnCamera } = request
   const capture = request.capture === 'auto' ? await bestCapture(camera, folder) : request.capture
   // Once: the package adds a listener each time and removes none.
   if (capture === 'still' && !keepOnCamera) loaded.setLogLevel(DEBUG_LEVEL)
   connected = { camera, capture, folder, keepOnCamera }
-  return { kind: 'connected', model: camera.model, port: camera.port, capture, refused, offered }
+  return { kind: 'connected', model: camera.model, port: lastingPort(camera.port, devices), capture, refused, offered }
 }
 
-function chosen(cameras: readonly Camera[], model: string | null, port: string | null): Camera {
+function chosen(
+  cameras: readonly Camera[],
+  devices: readonly UsbDevice[],
+  { model, port }: { model: string | null; port: string | null },
+): Camera {
   const fitting = cameras.filter(
-    (one) => (model === null || one.model === model) && (port === null || one.port === port),
+    (one) => (model === null || one.model === model) && (port === null || lastingPort(one.port, devices) === port),
   )
   const [camera] = fitting
-  const attached = cameras.map((one) => `${one.model} at ${one.port}`).join(', ')
+  const attached = cameras.map((one) => bodyText(one, devices)).join(', ')
   if (camera === undefined) {
     const what =
       cameras.length === 0

@@ -22,7 +22,7 @@ export interface OfferedSetting {
 export type ToGphoto2Child =
   /** Only loads the package, which needs no camera. */
   | { kind: 'load' }
-  /** Once. `folder`: where previews lie for a moment, best in memory. */
+  /** Once. `port`: as usb.ts names a plug, else as libgphoto2 does. `folder`: where previews lie for a moment, best in memory. */
   | {
       kind: 'connect'
       model: string | null
@@ -31,6 +31,7 @@ export type ToGphoto2Child =
       settings: CameraSettings
       folder: string
       keepOnCamera: boolean
+      usbFolder: string
     }
   | { kind: 'set'; settings: CameraSettings }
   | { kind: 'shoot' }
@@ -40,6 +41,7 @@ export type FromGphoto2Child =
   | {
       kind: 'connected'
       model: string
+      /** The name that lasts. */
       port: string
       capture: 'preview' | 'still'
       refused: RefusedSetting[]

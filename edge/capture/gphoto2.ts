@@ -15,6 +15,7 @@ import { CaptureChild } from './child.ts'
 import type { FromGphoto2Child, OfferedSetting, RefusedSetting, ToGphoto2Child } from './gphoto2-exchange.ts'
 import { nightSchema, settingsAt } from './night.ts'
 import type { Connection, Device } from './types.ts'
+import { NUMBERED_PORT, USB_FOLDER } from './usb.ts'
 
 /** Most settings that a configuration may name. */
 const MAX_SETTINGS = 64
@@ -36,9 +37,15 @@ export const gphoto2Schema = z
       .string()
       .min(1)
       .max(128)
+      .refine((port) => !NUMBERED_PORT.test(port), {
+        message:
+          'is a number that the kernel gives anew at each plugging in; name the plug, such as usb:1-1.2, as `candor doctor` shows it',
+      })
       .nullable()
       .default(null)
-      .describe('such as usb:001,004, where two of one model are attached; null: any'),
+      .describe(
+        'where several are attached: the plug on USB, such as usb:1-1.2, as `candor doctor` shows it, or ptpip:ADDRESS; null: any',
+      ),
     capture: z
       .enum(['auto', 'preview', 'still'])
       .default('auto')
@@ -78,6 +85,8 @@ export interface Gphoto2Deps {
   log: Log
   /** Each time that the camera connects: what of the picture it lets be set. */
   onOffered?: (offered: readonly OfferedSetting[]) => void
+  /** Of sysfs. */
+  usbFolder?: string
 }
 
 /** Loading the package and libgphoto2's 30 drivers from a slow card, milliseconds. */
@@ -118,7 +127,7 @@ function start(clock: Clock): Child {
 async function connect(
   child: Child,
   config: Gphoto2Config,
-  { clock, log, onOffered }: Gphoto2Deps,
+  { clock, log, onOffered, usbFolder = USB_FOLDER }: Gphoto2Deps,
   signal: AbortSignal,
 ): Promise<Connection> {
   const inMemory = await access(MEMORY_FOLDER).then(
@@ -147,7 +156,8 @@ async function connect(
     const { model, port, capture, keepOnCamera } = config
     const { settings } = set
     // live.ts gives each step its time.
-    const answer = await child.ask({ kind: 'connect', model, port, capture, keepOnCamera, settings, folder }, null)
+    const wanted = { model, port, capture, keepOnCamera, settings }
+    const answer = await child.ask({ kind: 'connect', ...wanted, folder, usbFolder }, null)
     if (answer.kind !== 'connected') throw unexpected(answer)
     log.info('camera_connected', { model: answer.model, port: answer.port, state: answer.capture })
     tell(answer.refused)

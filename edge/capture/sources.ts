@@ -19,7 +19,7 @@ const START_MS = 20 * SECOND_MS
 /** Throws `configuration` for what no waiting would mend; a camera that is not there is waited for. */
 export async function openSource(
   config: SourceConfig,
-  deps: LiveDeps & Pick<Gphoto2Deps, 'onOffered'>,
+  deps: LiveDeps & Pick<Gphoto2Deps, 'onOffered' | 'usbFolder'>,
 ): Promise<CaptureSource> {
   if (config.kind === 'replay') return await openReplay(config, deps)
   const { stallMs } = config

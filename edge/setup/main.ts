@@ -14,6 +14,7 @@ import { readFileIfThere, removeIfThere, writeFileDurably } from '../../shared/s
 import { createSystemd } from '../../shared/systemd.ts'
 import { softwareVersion } from '../../shared/version.ts'
 import { openSource } from '../capture/sources.ts'
+import { usbDevices } from '../capture/usb.ts'
 import { checkBroker, checkClock, checkDisk, checkLink, checkLists, checkTemperature, type Finding } from '../checks.ts'
 import { systemClockIsSynced } from '../clock-state.ts'
 import { type UnitSettings, unitSettingsSchema } from '../enrolment/folder.ts'
@@ -60,6 +61,7 @@ export interface SetupDeps {
   openSource: SetupCameraDeps['openSource']
   openVision: SetupCameraDeps['openVision']
   isClockSynced(): Promise<boolean>
+  usbDevices: typeof usbDevices
   interfaces: typeof networkInterfaces
   limits: ServerLimits
   /** A line on the unit's console. */
@@ -81,6 +83,7 @@ export interface RunningSetup {
 export const systemSetupDeps = (log: Log): SetupDeps => ({
   ...{ clock: systemClock, random, log, newSecret, openSource, openVision, limits: SERVER_LIMITS },
   isClockSynced: systemClockIsSynced,
+  usbDevices,
   interfaces: networkInterfaces,
   say: (line) => void process.stdout.write(`${line}\n`),
 })
@@ -203,6 +206,7 @@ export async function runSetup(options: SetupOptions, deps: SetupDeps): Promise<
     isLoggedIn: (token) => access.holds(token),
     routes: setupRoutes({
       ...{ access, camera, claim, draft, assets, software: softwareVersion(), runChecks, log },
+      usbDevices: () => deps.usbDevices(),
       writeCredentials: (login) => writeFileDurably(join(draft.folder, CREDENTIALS_FILE), login),
       onFinished: () => {
         clock.sleep(LAST_WORD_MS).then(

@@ -9,6 +9,7 @@ import type { Log } from '../../shared/log.ts'
 import { MAX_MASKS, MAX_POLYGON_POINTS } from '../../shared/polygon.ts'
 import { MAX_CLAIM_FILE_BYTES } from '../../shared/wire/index.ts'
 import { type SourceConfig, sourceSchema } from '../capture/sources.ts'
+import type { UsbDevice } from '../capture/usb.ts'
 import type { Finding } from '../checks.ts'
 import { areasSchema } from '../vision/areas.ts'
 import type { Access } from './access.ts'
@@ -27,6 +28,7 @@ export interface RouteDeps {
   assets: readonly PageAsset[]
   software: string
   runChecks(): Promise<Finding[]>
+  usbDevices(): Promise<UsbDevice[]>
   /** User and password for a camera on the network, into the file beside the configuration. */
   writeCredentials(login: string): Promise<void>
   /** The configuration is written: the process ends behind this answer. */
@@ -44,7 +46,12 @@ const login = z.string().regex(/^[^\s:]{1,64}$/, 'without blanks and colons')
 /** What can be chosen from the page: not a program, a path of pictures or a file of this machine. */
 const choiceSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('rpicam'), rotation: z.union([z.literal(0), z.literal(180)]).default(0) }),
-  z.strictObject({ kind: z.literal('gphoto2'), capture: z.enum(['auto', 'preview', 'still']).default('auto') }),
+  z.strictObject({
+    kind: z.literal('gphoto2'),
+    capture: z.enum(['auto', 'preview', 'still']).default('auto'),
+    /** Absent: as it stands. */
+    port: z.string().max(128).nullable().optional(),
+  }),
   z.strictObject({
     kind: z.literal('stream'),
     address: z.string().max(2_048),
@@ -105,7 +112,7 @@ function shownSource(source: SourceConfig | null): unknown {
   const { kind } = source
   if (kind === 'stream') return { kind, address: source.address, hasLogin: source.credentialsFile !== undefined }
   if (kind === 'rpicam') return { kind, rotation: source.rotation }
-  return kind === 'gphoto2' ? { kind, capture: source.capture } : { kind }
+  return kind === 'gphoto2' ? { kind, capture: source.capture, port: source.port } : { kind }
 }
 
 export function setupRoutes(deps: RouteDeps): Route[] {
@@ -115,7 +122,7 @@ export function setupRoutes(deps: RouteDeps): Route[] {
   const fieldOf = (source: SourceConfig | null, field: string): unknown =>
     new Map(Object.entries(source ?? {})).get(field)
   /** `wanted` where it is another than what is taken now, which makes it the technician's; else what is the unit's own. */
-  function own(field: 'settings' | 'night' | 'rotation' | 'capture', wanted: unknown): unknown {
+  function own(field: 'settings' | 'night' | 'rotation' | 'capture' | 'port', wanted: unknown): unknown {
     if (JSON.stringify(fieldOf(draft.taken, field)) === JSON.stringify(wanted)) return fieldOf(draft.source, field)
     draft.touched.add(`source.${field}`)
     return wanted
@@ -127,11 +134,14 @@ export function setupRoutes(deps: RouteDeps): Route[] {
     return done
   }
 
-  const state = (): Answer => ({
+  const state = async (): Promise<Answer> => ({
     json: {
       software: deps.software,
       camera: draft.camera,
       source: shownSource(draft.taken),
+      bodies: (await deps.usbDevices())
+        .filter(({ isCamera }) => isCamera)
+        .map(({ port, name, serialNumber }) => ({ port, name, serialNumber })),
       live: camera.live,
       problem: camera.problem,
       exposure: exposureOf(draft.taken, camera),
@@ -217,7 +227,10 @@ export function setupRoutes(deps: RouteDeps): Route[] {
           const set =
             kind === 'rpicam'
               ? { rotation: own('rotation', choice.rotation) }
-              : { capture: own('capture', choice.capture) }
+              : {
+                  capture: own('capture', choice.capture),
+                  ...(choice.port === undefined ? {} : { port: own('port', choice.port) }),
+                }
           return turn(checked(sourceSchema, { ...before, kind, ...set }))
         }
         const { user, password, ...rest } = choice

@@ -13,6 +13,7 @@ import { AGENCY, codeOf, inCloud, type TestCloud, until } from '../../cloud/test
 import { enrol } from '../../scripts/trial/link-testing.ts'
 import { type Clock, MINUTE_MS, systemClock } from '../../shared/clock.ts'
 import { createLog } from '../../shared/log.ts'
+import type { UsbDevice } from '../capture/usb.ts'
 import { codeDigest } from './access.ts'
 import { newPageCertificate } from './certificate.ts'
 import { codeFileText } from './code-file.ts'
@@ -53,6 +54,7 @@ interface Given {
 }
 
 interface Options {
+  usb?: UsbDevice[]
   /** `scene`: with a configuration that shows one; `enrolled`: with certificates of a real cloud besides. */
   unit?: 'new' | 'scene' | 'enrolled'
   codeFile?: string | null
@@ -60,7 +62,7 @@ interface Options {
 }
 
 async function withSetup(
-  { unit = 'new', codeFile = null, settingsFile = null }: Options,
+  { unit = 'new', codeFile = null, settingsFile = null, usb = [] }: Options,
   work: (world: World) => Promise<void>,
 ): Promise<void> {
   const configure = (folder: string, broker: string) => {
@@ -72,14 +74,14 @@ async function withSetup(
     await inCloud(async (cloud) => {
       const folder = await enrol(cloud, 'north')
       configure(folder, `mqtts://localhost:${cloud.cloud.mqttPort}`)
-      await inFolder(folder, { codeFile }, work)
+      await inFolder(folder, { codeFile, usb }, work)
     })
     return
   }
   const folder = mkdtempSync(join(tmpdir(), 'candor-setup-'))
   try {
     if (unit === 'scene') configure(folder, 'mqtts://localhost:1')
-    await inFolder(folder, { codeFile, settingsFile }, work)
+    await inFolder(folder, { codeFile, settingsFile, usb }, work)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -87,7 +89,7 @@ async function withSetup(
 
 async function inFolder(
   folder: string,
-  { codeFile = null, settingsFile = null }: Options,
+  { codeFile = null, settingsFile = null, usb = [] }: Options,
   work: (world: World) => Promise<void>,
 ): Promise<void> {
   const said: string[] = []
@@ -104,6 +106,7 @@ async function inFolder(
       ...systemSetupDeps(log),
       clock,
       interfaces: () => LOOPBACK,
+      usbDevices: async () => usb,
       say: (line) => void said.push(line),
     },
   )
@@ -433,6 +436,32 @@ test('a page whose looks do not come round is alive for so long and no longer', 
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+})
+
+test('of several bodies on USB the page lists each by its plug, and the one that is chosen is written', async () => {
+  const device = { numberedPort: 'usb:001,004', name: 'Nikon D750' }
+  const usb = [
+    { ...device, port: 'usb:1-1.2', serialNumber: '6048172', isCamera: true },
+    { ...device, port: 'usb:1-1.3', serialNumber: null, isCamera: true },
+    { ...device, port: 'usb:1-1.4', serialNumber: null, isCamera: false },
+  ]
+  await withSetup({ unit: 'enrolled', usb }, async ({ ask, logIn, folder }) => {
+    await logIn()
+    const state = async () => JSON.parse((await ask('GET', '/api/state')).bytes.toString())
+    assert.equal((await state()).bodies, [
+      { port: 'usb:1-1.2', name: 'Nikon D750', serialNumber: '6048172' },
+      { port: 'usb:1-1.3', name: 'Nikon D750', serialNumber: null },
+    ])
+    const choose = async (more: object) => (await ask('POST', '/api/source', { kind: 'gphoto2', ...more })).status
+    assert.is(await choose({ port: 'usb:001,004' }), 400)
+    assert.is(await choose({ port: 'usb:1-1.3' }), 200)
+    assert.is((await state()).source.port, 'usb:1-1.3')
+    assert.is(await choose({}), 200)
+    assert.is((await state()).source.port, 'usb:1-1.3', 'as it stands')
+    assert.is((await ask('POST', '/api/finish')).status, 200)
+    const { source } = JSON.parse(readFileSync(join(folder, 'edge.json'), 'utf8'))
+    assert.equal([source.kind, source.port], ['gphoto2', 'usb:1-1.3'])
+  })
 })
 
 test('what is chosen from the page is a camera: no program, no file, no address with a password', async () => {

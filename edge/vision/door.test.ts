@@ -9,7 +9,7 @@ import { GLYPH_HEIGHT, textSvg, textWidth } from '../../scripts/sample-scenes/gl
 import { type Clock, systemClock } from '../../shared/clock.ts'
 import { AppError, type ErrorCode } from '../../shared/errors.ts'
 import { silentLog } from '../../shared/log.ts'
-import { MAX_START_ATTEMPTS, openVision, START_TIMEOUT_MS } from './door.ts'
+import { MAX_START_ATTEMPTS, openVision, PICTURE_FRESH_MS, START_TIMEOUT_MS } from './door.ts'
 import { cornersOfRegion } from './geometry.ts'
 import { MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS, MIN_JURISDICTION_WIDTH_PX, MIN_PICTURE_SIDE_PX } from './limits.ts'
 import { type VisionDoor, visionConfigSchema } from './types.ts'
@@ -287,6 +287,30 @@ test('a frame that takes longer than its time ends the process, and the next fra
     assert.equal(await plates(vision, jpeg), ['TJ977FA'])
     assert.is(vision.restarts, 1)
   })
+})
+
+test('how the picture was is told while frames are read, and no longer than its time after the last one', async () => {
+  const jpeg = await scene('scene-002.jpg')
+  let aheadMs = 0
+  const clock: Clock = { ...systemClock, monotonicMs: () => aheadMs }
+  const config = visionConfigSchema.parse({ threads: 1, frameTimeoutMs: 120_000, lookIntervalMs: 600_000 })
+  const vision = await openVision(config, { clock, log: silentLog })
+  try {
+    assert.is(vision.picture, null)
+    await vision.read(jpeg)
+    const picture = vision.picture
+    assert.ok(picture)
+    aheadMs = PICTURE_FRESH_MS
+    assert.equal(vision.picture, picture)
+    await refused('bad_input', vision.read(Buffer.from('not a picture')))
+    aheadMs += 1
+    assert.is(vision.picture, null)
+    // One that is read, although it was not looked at for this, shows that the camera still sees.
+    await vision.read(jpeg)
+    assert.equal(vision.picture, picture)
+  } finally {
+    await vision.close()
+  }
 })
 
 test('reads run one after the other, an aborted one is given up, and after close there are none', async () => {

@@ -3,6 +3,7 @@
  * when a frame passes the time limit. The frame that it died of is never sent again.
  */
 import type { ChildProcess } from 'node:child_process'
+import { MINUTE_MS } from '../../shared/clock.ts'
 import { AppError, toAppError } from '../../shared/errors.ts'
 import type { ScenePicture } from '../../shared/wire/heartbeat.ts'
 import { abortable } from '../waiting.ts'
@@ -26,6 +27,8 @@ export const START_TIMEOUT_MS = 60_000
 export const RESTART_PAUSE_MS = { first: 100, most: 10_000 } as const
 /** A child that died this often in a row while the camera starts will not get better by itself. */
 export const MAX_START_ATTEMPTS = 5
+/** While no frame was read for longer, how the picture was says nothing of how it is. */
+export const PICTURE_FRESH_MS = 2 * MINUTE_MS
 /** An ending child gets this long before it is killed. */
 const CLOSE_TIMEOUT_MS = 2_000
 
@@ -48,7 +51,8 @@ export async function openVision(
 
 class Vision implements VisionDoor {
   restarts = 0
-  picture: ScenePicture | null = null
+  #picture: ScenePicture | null = null
+  #readAtMs = 0
   readonly #config: VisionConfig
   readonly #deps: VisionDeps
   readonly #closing = new AbortController()
@@ -73,6 +77,10 @@ class Vision implements VisionDoor {
 
   get pid(): number | null {
     return this.#child?.pid ?? null
+  }
+
+  get picture(): ScenePicture | null {
+    return this.#deps.clock.monotonicMs() - this.#readAtMs > PICTURE_FRESH_MS ? null : this.#picture
   }
 
   get versions(): Versions {
@@ -101,7 +109,8 @@ class Vision implements VisionDoor {
     const previewPx = options.previewPx ?? null
     const request = { kind: 'read', frame, unlessStill, isVideo, previewPx } as const
     const reading = (await this.#call(request, options.signal)) as FrameReading
-    this.picture = reading.picture ?? this.picture
+    this.#picture = reading.picture ?? this.#picture
+    this.#readAtMs = this.#deps.clock.monotonicMs()
     const { preview } = reading
     return preview === undefined ? reading : { ...reading, preview: { ...preview, jpeg: asBuffer(preview.jpeg) } }
   }

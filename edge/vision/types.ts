@@ -151,7 +151,7 @@ export interface VisionDoor {
   crop(frame: Uint8Array, region: Region, maxBytes: number): Promise<EvidenceCrop>
   /** Whose plate lies within `corners`, by what is written on it; null where that cannot be seen. Rejects as `read` does. */
   jurisdiction(frame: Uint8Array, corners: Corners): Promise<Jurisdiction | null>
-  /** How the picture was at the newest look; null before the first. */
+  /** How the picture was at the newest look; null before the first, and while no frame was read for PICTURE_FRESH_MS. */
   readonly picture: ScenePicture | null
   /** What counts of the picture, for frames that are asked about from now on. */
   setAreas(areas: Areas): void

@@ -1,5 +1,5 @@
 /** The source gphoto2 with the real libgphoto2, and a camera on loopback that has every fault. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -33,14 +33,15 @@ async function withCameras(
   cameras: PtpCamera[],
   config: object,
   work: (world: World) => Promise<void>,
-  more: Partial<typeof deps> = {},
+  more: Partial<typeof deps & { usbFolder: string }> = {},
+  named = (address: string, _index: number) => address,
 ): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'candor-ptpip-'))
   Object.assign(
     process.env,
     await buildHilport(
       folder,
-      cameras.map(({ address }) => address),
+      cameras.map(({ address }, index) => named(address, index)),
     ),
   )
   const parsed = sourceSchema.parse({ kind: 'gphoto2', framesPerSecond: 20, stallMs: 2_500, ...config })
@@ -228,6 +229,52 @@ test('of several cameras the one that is named is taken, and without a name none
     await until(() => source.live?.state === 'lost')
     assert.is(source.live?.errorCode, 'configuration')
   })
+})
+
+test('of equal bodies on USB the one in the named plug is taken, also after the kernel has given both new numbers', async () => {
+  const cameras = [await camera(), await camera()]
+  const [one, other] = cameras
+  const usbFolder = await mkdtemp(join(tmpdir(), 'candor-usb-'))
+  const plug = async (name: string, device: number) => {
+    await mkdir(join(usbFolder, name), { recursive: true })
+    await writeFile(join(usbFolder, name, 'busnum'), '1\n')
+    await writeFile(join(usbFolder, name, 'devnum'), `${device}\n`)
+  }
+  const lines: string[] = []
+  const log = createLog({ level: 'info', part: 'edge', target: { write: (line) => void lines.push(line) } })
+  await plug('1-1.2', 4)
+  await plug('1-1.3', 5)
+  const named = (address: string, index: number) => `usb:001,00${4 + index}=${address}`
+  try {
+    await withCameras(
+      cameras,
+      { port: 'usb:1-1.2' },
+      async ({ source, next, until }) => {
+        await next()
+        assert.is(other?.did.captures, 0)
+        assert.ok((one?.did.captures ?? 0) > 0)
+        // Pulled, and not there: the other body is left alone.
+        process.env.CANDOR_PTPIP = `usb:001,005=${other?.address}`
+        await rm(join(usbFolder, '1-1.2'), { recursive: true })
+        await one?.unplug()
+        await until(() => source.live?.state === 'lost' && lines.some((line) => line.includes('no camera fits')))
+        // Each now has the number that was the other's.
+        await one?.plug()
+        await plug('1-1.2', 5)
+        await plug('1-1.3', 4)
+        process.env.CANDOR_PTPIP = `usb:001,005=${one?.address} usb:001,004=${other?.address}`
+        await next()
+        assert.is(other?.did.captures, 0)
+        assert.is(source.live?.state, 'delivering')
+      },
+      { usbFolder, log },
+      named,
+    )
+  } finally {
+    await rm(usbFolder, { recursive: true })
+  }
+  assert.ok(lines.some((line) => line.includes('attached: PTP/IP Camera at usb:1-1.3')))
+  assert.ok(lines.some((line) => line.includes('camera_connected') && line.includes('usb:1-1.2')))
 })
 
 test.run()

@@ -1,5 +1,6 @@
 /*
  * A port driver for libgphoto2 that lists the addresses in $CANDOR_PTPIP as attached cameras: "host:port:eventport", parted by spaces.
+ * With "usb:001,004=" before it, a camera is listed by that name, as one on USB would be, and found at its address when it is opened.
  * Debian's build knows PTP/IP but detects no such camera by itself, and the npm package finds cameras by detection alone. The driver
  * moves no bytes: libgphoto2's PTP/IP opens its sockets itself. Built and used by the tests of this folder (IOLIBS names its folder).
  */
@@ -57,8 +58,34 @@ int gp_port_library_list(GPPortInfoList *list)
 		return GP_OK;
 	addresses = strdup(given);
 	for (address = strtok_r(addresses, " ", &rest); address != NULL; address = strtok_r(NULL, " ", &rest)) {
-		snprintf(path, sizeof path, "ptpip:%s", address);
+		if (strchr(address, '=') != NULL)
+			snprintf(path, sizeof path, "%.*s", (int)(strchr(address, '=') - address), address);
+		else
+			snprintf(path, sizeof path, "ptpip:%s", address);
 		add(list, "PTP/IP on this machine", path);
+	}
+	free(addresses);
+	return GP_OK;
+}
+
+/* The port's own copy of its name becomes the address that libgphoto2 then connects to. */
+static int find(GPPort *port)
+{
+	const char *given = getenv("CANDOR_PTPIP");
+	char *addresses, *address, *rest, *name, path[256];
+	GPPortInfo info;
+
+	if (given == NULL || gp_port_get_info(port, &info) < GP_OK || gp_port_info_get_path(info, &name) < GP_OK)
+		return GP_OK;
+	addresses = strdup(given);
+	for (address = strtok_r(addresses, " ", &rest); address != NULL; address = strtok_r(NULL, " ", &rest)) {
+		char *to = strchr(address, '=');
+
+		if (to == NULL || strlen(name) != (size_t)(to - address) || strncmp(name, address, to - address) != 0)
+			continue;
+		snprintf(path, sizeof path, "ptpip:%s", to + 1);
+		gp_port_info_set_path(info, path);
+		break;
 	}
 	free(addresses);
 	return GP_OK;
@@ -83,7 +110,8 @@ Operations *gp_port_library_operations(void)
 {
 	Operations *operations = calloc(1, sizeof *operations);
 
-	operations->init = operations->exit = operations->open = operations->close = operations->update = nothing;
+	operations->open = find;
+	operations->init = operations->exit = operations->close = operations->update = nothing;
 	operations->read = read_nothing;
 	operations->write = write_nothing;
 	return operations;

@@ -48,7 +48,7 @@ export const cameraHealthSchema = z.object({
     .optional()
     .describe('what a live camera does; absent where pictures are replayed'),
   rate: rateSchema.optional(),
-  picture: pictureSchema.optional().describe('of the newest look; absent: none since it started'),
+  picture: pictureSchema.optional().describe('of the newest look; absent: no frame was read lately'),
   device: deviceSchema.optional(),
   settings: settingsInForceSchema.optional().describe('older cameras do not say'),
   vision: z.strictObject({ restarts: counter }),

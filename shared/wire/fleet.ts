@@ -17,6 +17,8 @@ export const ALARM_KINDS = [
   'clock',
   'outbox_age',
   'rejected',
+  'not_reading',
+  'dropping',
   'source_down',
   'claim_misused',
 ] as const

@@ -34,6 +34,8 @@ const ALARM_WORDS: Readonly<Record<AlarmKind, string>> = {
   clock: 'clock wrong',
   outbox_age: 'sightings wait too long',
   rejected: 'broken pictures',
+  not_reading: 'plates are not read',
+  dropping: 'sightings are lost',
   source_down: 'no pictures from the lens',
   claim_misused: 'claim used twice',
 }

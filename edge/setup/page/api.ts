@@ -59,7 +59,16 @@ export interface ClaimStatus {
 export interface State {
   software: string
   camera: { agency: string; cameraId: string } | null
-  source: { kind: string; address?: string; hasLogin?: boolean; rotation?: number; capture?: string } | null
+  source: {
+    kind: string
+    address?: string
+    hasLogin?: boolean
+    rotation?: number
+    capture?: string
+    port?: string | null
+  } | null
+  /** Bodies on USB. */
+  bodies: { port: string; name: string; serialNumber: string | null }[]
   live: { state: 'opening' | 'delivering' | 'lost'; errorCode: string | null } | null
   problem: string | null
   exposure: Exposure

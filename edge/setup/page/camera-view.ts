@@ -43,6 +43,7 @@ export function createCameraView(panel: HTMLElement): CameraView {
   const exposurePart = el('div', {})
   panel.append(el('h2', {}, 'Camera'), sourcePart, el('h2', {}, 'Exposure'), exposurePart)
   let shownSource = ''
+  let shownBodies = ''
   let shownExposure = ''
 
   function report(place: HTMLElement, work: () => Promise<void>, done: string): Promise<void> {
@@ -59,7 +60,7 @@ export function createCameraView(panel: HTMLElement): CameraView {
     )
   }
 
-  function showSource({ source }: State): void {
+  function showSource({ source, bodies }: State): void {
     const kind = choice(
       [...KINDS],
       KINDS.some(([name]) => name === source?.kind) ? (source?.kind ?? 'rpicam') : 'rpicam',
@@ -87,18 +88,29 @@ export function createCameraView(panel: HTMLElement): CameraView {
       field('Password', password),
     )
     const ribbon = field('It hangs', rotated)
+    const port = source?.port ?? null
+    const plugs = bodies.map(({ port, name, serialNumber }) => {
+      const text = [name === '' ? 'a camera' : name, serialNumber === null ? '' : `no. ${serialNumber}`, port]
+      return [port, text.filter((part) => part !== '').join(', ')] as const
+    })
+    const absent =
+      port === null || bodies.some((one) => one.port === port) ? [] : [[port, `${port}, not there`] as const]
+    const body = choice([['', 'the only one'], ...plugs, ...absent], port ?? '')
+    const usb = field('Which one', body, 'where several are attached: by its plug, which it must keep')
     const said = el('p', { class: 'note', role: 'status' })
     network.addEventListener('submit', (sent) => sent.preventDefault())
     const fit = () => {
       network.hidden = kind.value !== 'stream'
       ribbon.hidden = kind.value !== 'rpicam'
+      usb.hidden = kind.value !== 'gphoto2'
     }
     kind.addEventListener('change', fit)
     fit()
     const login = () => (user.value === '' ? {} : { user: user.value, password: password.value })
     const chosen = () => {
       if (kind.value === 'stream') return { kind: 'stream', address: address.value.trim(), ...login() }
-      return kind.value === 'rpicam' ? { kind: 'rpicam', rotation: Number(rotated.value) } : { kind: 'gphoto2' }
+      if (kind.value === 'rpicam') return { kind: 'rpicam', rotation: Number(rotated.value) }
+      return { kind: 'gphoto2', port: body.value === '' ? null : body.value }
     }
     const use = button('Use this camera', 'primary wide', () =>
       report(said, () => api.setSource(chosen()), 'The camera is opened. Its picture comes within some seconds.'),
@@ -106,7 +118,7 @@ export function createCameraView(panel: HTMLElement): CameraView {
     const other =
       source?.kind === 'replay' ? el('p', { class: 'note' }, 'At present pictures from files are shown.') : null
     sourcePart.replaceChildren(
-      ...[other, field('The camera is on', kind), ribbon, network, use, said].filter((part) => part !== null),
+      ...[other, field('The camera is on', kind), ribbon, usb, network, use, said].filter((part) => part !== null),
     )
   }
 
@@ -191,9 +203,14 @@ export function createCameraView(panel: HTMLElement): CameraView {
   return {
     show(state) {
       // What somebody is typing is not taken from under their fingers.
-      const source = JSON.stringify(state.source)
-      if (source !== shownSource) showSource(state)
-      shownSource = source
+      const [source, bodies] = [JSON.stringify(state.source), JSON.stringify(state.bodies)]
+      const isTyping =
+        sourcePart.contains(document.activeElement) && document.activeElement?.matches('input, select') === true
+      if (source !== shownSource || (bodies !== shownBodies && !isTyping)) {
+        showSource(state)
+        shownSource = source
+        shownBodies = bodies
+      }
       const exposure = JSON.stringify(state.exposure)
       if (exposure !== shownExposure && !exposurePart.contains(document.activeElement)) {
         showExposure(state.exposure)
