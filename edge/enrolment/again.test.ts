@@ -1,4 +1,5 @@
 /** A camera that is enrolled again by a new claim, against a real cloud; and the exchange of its folder, cut short at every step. */
+import { execFileSync } from 'node:child_process'
 import {
   cpSync,
   existsSync,
@@ -9,10 +10,12 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  watch,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { codeOf, inCloud, makeSighting, publishSighting, type TestCloud, until } from '../../cloud/testing.ts'
@@ -20,9 +23,10 @@ import { type Clock, systemClock } from '../../shared/clock.ts'
 import { silentLog } from '../../shared/log.ts'
 import { loadEdgeConfig } from '../config.ts'
 import { createIdentity } from '../identity.ts'
-import { enrolAgain, finishAgain } from './again.ts'
+import { enrolAgain, finishAgain, finishAllAgain } from './again.ts'
 import { type EnrolDeps, enrolUnit, readClaim, type UnitClaim } from './enrol.ts'
 
+const CANDOR = fileURLToPath(new URL('../../scripts/candor.ts', import.meta.url))
 const A = 'elm-st-1'
 const VIEW = {
   region: null,
@@ -209,7 +213,24 @@ test('the power cut at any step of the exchange leaves a camera, the old or the 
         },
       ],
       [
+        'the old one away, what waits taken along',
+        (at) => {
+          writeFileSync(join(`${at}.next`, 'camera-login'), 'l')
+          renameSync(at, `${at}.before`)
+          renameSync(join(`${at}.before`, 'data'), join(`${at}.next`, 'data'))
+        },
+      ],
+      [
         'the new one there',
+        (at) => {
+          writeFileSync(join(`${at}.next`, 'camera-login'), 'l')
+          renameSync(at, `${at}.before`)
+          renameSync(join(`${at}.before`, 'data'), join(`${at}.next`, 'data'))
+          renameSync(`${at}.next`, at)
+        },
+      ],
+      [
+        'the new one there, as an older release left it',
         (at) => {
           writeFileSync(join(`${at}.next`, 'camera-login'), 'l')
           renameSync(at, `${at}.before`)
@@ -239,15 +260,94 @@ test('the power cut at any step of the exchange leaves a camera, the old or the 
     make(`${early}.next`, { 'key.pem': 'new' })
     assert.is(await finishAgain(early), false)
     assert.equal([read(early, 'key.pem'), read(`${early}.next`, 'key.pem')], ['old', 'new'])
-    // Nothing that would be overwritten goes.
+    // Nothing that would be overwritten goes, and nobody is left to find it by chance: nor does a new identity then take the camera's place.
     const both = folder('both')
     make(both, { 'edge.json': 'new' })
     make(join(both, 'data'), { 'outbox.db': 'newer' })
     cpSync(both, `${both}.before`, { recursive: true })
-    await finishAgain(both)
-    assert.ok(existsSync(join(`${both}.before`, 'data', 'outbox.db')))
+    assert.is(await codeOf(() => finishAgain(both)), 'conflict')
+    make(`${both}.next`, { 'edge.json': 'newest' })
+    assert.is(await codeOf(() => finishAgain(both)), 'conflict')
+    assert.equal([read(both, 'edge.json'), read(`${both}.before`, 'data/outbox.db')], ['new', 'newer'])
+    rmSync(join(both, 'data'), { recursive: true })
+    assert.is(await finishAgain(both), true)
+    assert.equal([read(both, 'edge.json'), read(both, 'data/outbox.db')], ['newest', 'newer'])
+    assert.equal(readdirSync(join(root, 'both')), ['camera'])
     await finishAgain(folder('none'))
     assert.not.ok(existsSync(folder('none')))
+  } finally {
+    rmSync(root, { recursive: true, force: true })
+  }
+})
+
+test('whenever the new folder stands, what waits stands in it: a camera that starts at any moment makes no other', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'candor-again-'))
+  const at = join(root, 'camera')
+  for (const [folder, name] of [
+    [at, 'old'],
+    [`${at}.next`, 'new'],
+  ] as const) {
+    mkdirSync(folder)
+    writeFileSync(join(folder, 'edge.json'), name)
+  }
+  mkdirSync(join(at, 'data'))
+  // One queue of the kernel's: in the order in which it happened.
+  const seen: string[] = []
+  const look = (folder: string, where: string) => watch(folder, (_kind, name) => void seen.push(`${where}/${name}`))
+  const looking = [look(root, 'root'), look(`${at}.next`, 'new')]
+  try {
+    await finishAgain(at)
+    await until('all is seen', () => seen.filter((name) => name === 'root/camera').length === 2)
+    await until('what waits has come', () => seen.includes('new/data'))
+    assert.ok(seen.indexOf('new/data') < seen.lastIndexOf('root/camera'), seen.join(' '))
+  } finally {
+    for (const one of looking) one.close()
+    rmSync(root, { recursive: true, force: true })
+  }
+})
+
+test('what the start of a machine finishes: where a page has begun or made a camera since, and of several cameras', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'candor-again-'))
+  const cut = (at: string, there: Record<string, string>) => {
+    for (const [folder, files] of [
+      [`${at}.before`, { 'edge.json': 'old', 'key.pem': 'old' }],
+      [`${at}.next`, { 'edge.json': 'new', 'key.pem': 'new' }],
+      [at, there],
+    ] as const) {
+      mkdirSync(folder, { recursive: true })
+      for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
+    }
+    mkdirSync(join(`${at}.before`, 'data'))
+    writeFileSync(join(`${at}.before`, 'data', 'outbox.db'), 'what waits')
+  }
+  try {
+    // Of a camera that a technician has made there on a page, which is the newest.
+    const made = join(root, 'made')
+    cut(made, { 'edge.json': 'newest', 'key.pem': 'newest' })
+    await finishAllAgain(made)
+    assert.equal([read(made, 'key.pem'), read(made, 'data/outbox.db')], ['newest', 'what waits'])
+    // A page that was begun goes, another camera's folder there does not.
+    const begun = join(root, 'begun')
+    cut(begun, { 'set-up': 'new' })
+    cut(join(begun, 'south'), { 'set-up': 'new' })
+    await finishAllAgain(begun)
+    assert.equal(readdirSync(begun).sort(), ['data', 'edge.json', 'key.pem', 'south'])
+    assert.equal([read(begun, 'key.pem'), read(begun, 'south/key.pem')], ['new', 'new'])
+    assert.equal(readdirSync(join(begun, 'south')).sort(), ['data', 'edge.json', 'key.pem'])
+    // There is no new one, and a folder was made where the camera's was.
+    const lost = join(root, 'lost')
+    cut(lost, { 'set-up': 'new' })
+    rmSync(`${lost}.next`, { recursive: true })
+    await finishAllAgain(lost)
+    assert.equal([read(lost, 'key.pem'), read(lost, 'data/outbox.db')], ['old', 'what waits'])
+    // Through a link that leads nowhere for the moment, as in an image; by the command that the unit starts.
+    const away = join(root, 'away')
+    cut(away, {})
+    rmSync(away, { recursive: true })
+    symlinkSync('away', join(root, 'link'))
+    execFileSync(process.execPath, ['--import', 'tsx', CANDOR, 'prepare', '--folder', join(root, 'link')])
+    assert.is(read(join(root, 'link'), 'key.pem'), 'new')
+    assert.equal(readdirSync(root).sort(), ['away', 'begun', 'link', 'lost', 'made'])
   } finally {
     rmSync(root, { recursive: true, force: true })
   }

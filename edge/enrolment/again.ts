@@ -5,8 +5,8 @@
  */
 import { X509Certificate } from 'node:crypto'
 import { existsSync, lstatSync } from 'node:fs'
-import { readdir, readFile, readlink, rename, rm, rmdir, symlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, readFile, readlink, realpath, rm, rmdir, symlink } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { loadConfig } from '../../shared/config.ts'
 import { AppError } from '../../shared/errors.ts'
 import { readFileIfThere, renameDurably, writeFileDurably } from '../../shared/secret-file.ts'
@@ -52,27 +52,84 @@ export function claimProblem(claim: UnitClaim, folder: string): string | null {
 /**
  * What a power cut has left of an exchange is brought to its end: the folder is that of before or the new one, and there is one. To be
  * called before anything looks whether there is a camera. Resolves with whether a new one has come: who runs the camera with what was
- * there before starts it anew.
+ * there before starts it anew. Throws `conflict`, with the camera in place, where a folder of before cannot go back to it.
  */
 export async function finishAgain(folder: string): Promise<boolean> {
   const [next, before] = [nextOf(folder), beforeOf(folder)]
-  // Made since by somebody who found none there, such as a set-up page.
-  if (existsSync(before) && isCamera(next) && !isCamera(folder)) await rm(folder, { recursive: true, force: true })
-  if (existsSync(folder) && isCamera(next)) {
-    await keepRest(folder, next)
-    await renameDurably(folder, before)
+  // Between the two renames there was no camera, and somebody made one, as on a set-up page: it is the newest.
+  if (isCamera(folder) && isCamera(before) && isCamera(next)) await rm(next, { recursive: true })
+  const isCut = existsSync(before)
+  if (isCut && isCamera(folder)) await emptyInto(folder, before)
+  if (isCamera(next)) {
+    if (existsSync(folder) && !existsSync(before)) {
+      await keepRest(folder, next)
+      await renameDurably(folder, before)
+    }
+    // A camera that is run by hand has its data in there: it never finds its new folder without them, and so never makes others.
+    if (existsSync(before)) await moveFolders(before, next)
+    await clearWay(folder, next, before)
+    await renameDurably(next, folder)
+    if (existsSync(before)) await emptyInto(folder, before)
+    return true
   }
-  if (!existsSync(folder) && (isCamera(next) || existsSync(before)))
-    await renameDurably(isCamera(next) ? next : before, folder)
-  if (!existsSync(before)) return false
-  // A camera that is run by hand has its data in there.
-  for (const entry of await readdir(before, { withFileTypes: true })) {
-    if (!entry.isDirectory()) await rm(join(before, entry.name))
-    else if (!existsSync(join(folder, entry.name))) await rename(join(before, entry.name), join(folder, entry.name))
+  if (isCamera(before)) {
+    await clearWay(folder, before, before)
+    await renameDurably(before, folder)
   }
-  await rmdir(before).catch(() => {})
-  return true
+  return isCut
 }
+
+/** As `finishAgain`, of the camera in this folder and of those that have folders of their own in it. What fails of one keeps no other from its end. */
+export async function finishAllAgain(folder: string): Promise<void> {
+  const failed: unknown[] = []
+  const finish = (one: string) => finishAgain(one).catch((thrown: unknown) => failed.push(thrown))
+  await finish(folder)
+  const names = existsSync(folder) ? await readdir(folder) : []
+  const ones = names.filter((name) => /.\.(next|before)$/.test(name)).map((name) => name.replace(/\.\w+$/, ''))
+  for (const one of new Set(ones)) await finish(join(folder, one))
+  if (failed.length > 0) throw failed[0]
+}
+
+/** Where `path` is a link, as in an image: the folder that it leads to, be it there or not. */
+export async function folderBehind(path: string): Promise<string> {
+  if (existsSync(path)) return await realpath(path)
+  const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true
+  return isLink ? resolve(dirname(path), await readlink(path)) : resolve(path)
+}
+
+/** Resolves with the names of those that stay, since there is one of that name. */
+async function moveFolders(from: string, to: string): Promise<string[]> {
+  const stay: string[] = []
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    if (!entry.isDirectory()) continue
+    if (existsSync(join(to, entry.name))) stay.push(entry.name)
+    else await renameDurably(join(from, entry.name), join(to, entry.name))
+  }
+  return stay
+}
+
+/** What was made where no camera was goes, but its folders: into `to`, or where one of that name is there, `beside`. */
+async function clearWay(folder: string, to: string, beside: string): Promise<void> {
+  if (!existsSync(folder)) return
+  await moveFolders(folder, to)
+  const [name] = await moveFolders(folder, beside)
+  if (name !== undefined) throw inTheWay(join(folder, name), join(to, name))
+  await rm(folder, { recursive: true })
+}
+
+/** The folders of before go back to the camera. */
+async function emptyInto(folder: string, before: string): Promise<void> {
+  const [name] = await moveFolders(before, folder)
+  for (const entry of await readdir(before, { withFileTypes: true }))
+    if (!entry.isDirectory()) await rm(join(before, entry.name))
+  if (name !== undefined) throw inTheWay(join(before, name), join(folder, name))
+  await rmdir(before)
+}
+
+const inTheWay = (left: string, there: string) =>
+  new AppError('conflict', `${left} is left of an enrolment, and ${there} was made since`, {
+    hint: 'what waits for the cloud may lie in both: with the camera stopped, put the one that is to stay in the place of the other, and remove the one that is left',
+  })
 
 /**
  * What the enrolment does not write: a camera's log-in, marks of a set-up, a link to where its data are. Not the configuration of before the last set-up:

@@ -28,8 +28,6 @@ import { type VisionConfig, visionConfigSchema } from '../vision/types.ts'
 export const MARK_FILE = 'set-up'
 /** User and password of a camera on the network, where `source.credentialsFile` of a set-up looks for them. */
 export const CREDENTIALS_FILE = 'camera-login'
-/** A copy of the settings from afar that the camera keeps, where its data folder is closed to this process (candor-setup.service). */
-export const KEPT_FILE = 'settings.kept.json'
 /** The digest of the code from a file that has been used. */
 export const USED_CODE_FILE = 'setup-code.used'
 
@@ -55,8 +53,15 @@ export interface Draft {
   commit(): Promise<void>
 }
 
-/** `settings`: what was chosen for a unit that is no camera yet. Throws `configuration` for one that is there and wrong. */
-export async function openDraft(configFile: string, settings: UnitSettings = {}): Promise<Draft> {
+/**
+ * `settings`: what was chosen for a unit that is no camera yet. `keptFile`: a copy of the settings from afar that the camera keeps, where its data folder is
+ * closed to this process. Throws `configuration` for a configuration that is there and wrong.
+ */
+export async function openDraft(
+  configFile: string,
+  settings: UnitSettings = {},
+  keptFile: string | null = null,
+): Promise<Draft> {
   const folder = dirname(configFile)
   const isThere = (await readFileIfThere(configFile)) !== null
   if (!isThere && basename(configFile) !== CONFIG_FILE) {
@@ -71,7 +76,7 @@ export async function openDraft(configFile: string, settings: UnitSettings = {})
     view: checkConfig(settings.view ?? {}, areasSchema, 'view'),
     vision: checkConfig(settings.vision ?? {}, visionConfigSchema, 'vision'),
   }
-  const kept = config === null ? {} : await keptOf(config, folder)
+  const kept = config === null ? {} : await keptOf(config, folder, keptFile)
   const draft: Draft = {
     folder,
     get camera() {
@@ -124,10 +129,10 @@ export async function openDraft(configFile: string, settings: UnitSettings = {})
   return draft
 }
 
-async function keptOf(config: EdgeConfig, folder: string): Promise<CameraSettings> {
+async function keptOf(config: EdgeConfig, folder: string, keptFile: string | null): Promise<CameraSettings> {
   const own = join(resolvePaths(config, folder, stateFolderBeside(folder)).dataFolder, SETTINGS_FILE)
   const isOpen = (await readFileIfThere(own).catch(() => null)) !== null
-  return keptSettings(isOpen ? own : join(folder, KEPT_FILE), config, silentLog)
+  return keptSettings(isOpen || keptFile === null ? own : keptFile, config, silentLog)
 }
 
 export const isWaiting = async (folder: string) => (await readFileIfThere(join(folder, MARK_FILE))) !== null

@@ -14,10 +14,12 @@ import { type CameraSettings, MAX_SETTINGS_FIELDS } from '../../shared/wire/inde
 import type { SourceConfig } from '../capture/sources.ts'
 import { edgeConfigSchema, loadEdgeConfig } from '../config.ts'
 import { openSettings, SETTINGS_FILE } from '../roll-out/settings.ts'
-import { KEPT_FILE, openDraft } from './draft.ts'
+import { openDraft } from './draft.ts'
 import { runSetup, systemSetupDeps } from './main.ts'
 
 const LOOPBACK = { lo: [{ address: '127.0.0.1', family: 'IPv4', cidr: '127.0.0.1/8' } as NetworkInterfaceInfo] }
+/** Beside the unit's folder, as candor-setup.service has it elsewhere. */
+const keptOf = (folder: string) => `${folder}.kept.json`
 const OWN = { shutterUs: 800, gain: 2 }
 const NIGHT = { fromUtc: '20:00', toUtc: '05:00', settings: { gain: 16 } }
 const KEPT: CameraSettings = {
@@ -36,7 +38,7 @@ async function withUnit(work: (folder: string) => Promise<void>, kept = KEPT): P
       source: { kind: 'rpicam', settings: OWN },
     }
     writeFileSync(join(folder, 'edge.json'), JSON.stringify(config))
-    writeFileSync(join(folder, KEPT_FILE), keptFile(kept))
+    writeFileSync(keptOf(folder), keptFile(kept))
     await work(folder)
   })
 }
@@ -45,7 +47,7 @@ async function withUnit(work: (folder: string) => Promise<void>, kept = KEPT): P
 async function afterwards(folder: string) {
   const own = loadEdgeConfig(join(folder, 'edge.json'), null)
   mkdirSync(own.dataFolder, { recursive: true })
-  writeFileSync(join(own.dataFolder, SETTINGS_FILE), readFileSync(join(folder, KEPT_FILE)))
+  writeFileSync(join(own.dataFolder, SETTINGS_FILE), readFileSync(keptOf(folder)))
   const { config, inForce } = await openSettings(own, {
     dataFolder: own.dataFolder,
     clock: systemClock,
@@ -65,7 +67,7 @@ async function onPage(
   const opened: SourceConfig[] = []
   const system = systemSetupDeps(silentLog)
   const running = await runSetup(
-    { configFile: join(folder, 'edge.json'), port: 0, codeFile: null },
+    { configFile: join(folder, 'edge.json'), port: 0, codeFile: null, keptFile: keptOf(folder) },
     {
       ...system,
       interfaces: () => LOOPBACK,
@@ -137,7 +139,7 @@ test('what is changed on the page counts, also where the unit’s own file says 
     assert.equal([settings, night, rotation], [OWN, NIGHT, 180])
     assert.equal(inForce, { version: 7, trial: false, changed: ['source.settings'] })
     // The next set-up begins with what the camera takes now.
-    assert.equal((await openDraft(join(folder, 'edge.json'))).taken, { ...opened.at(-1) })
+    assert.equal((await openDraft(join(folder, 'edge.json'), {}, keptOf(folder))).taken, { ...opened.at(-1) })
     await onPage(folder, async (ask) => {
       await ask('/api/exposure', { settings: OWN, night: null })
       await ask('/api/source', { kind: 'rpicam', rotation: 0 })
@@ -150,7 +152,7 @@ test('what is changed on the page counts, also where the unit’s own file says 
 
 test('of a camera of another kind nothing that was kept of the source counts', () =>
   withUnit(async (folder) => {
-    const draft = await openDraft(join(folder, 'edge.json'))
+    const draft = await openDraft(join(folder, 'edge.json'), {}, keptOf(folder))
     assert.is(draft.vision.minConfidence, 0.6)
     draft.source = { kind: 'stream', address: 'rtsp://10.0.0.20/one' } as never
     assert.is(draft.taken?.kind, 'stream')

@@ -51,6 +51,8 @@ export interface SetupOptions {
   claimFile?: string | null
   /** Fields of edge.json that were chosen for a unit that is no camera yet. */
   settingsFile?: string | null
+  /** A copy of the settings from afar that the camera keeps, where its data folder is closed to this process (candor-setup.service). */
+  keptFile?: string | null
 }
 
 export interface SetupDeps {
@@ -113,9 +115,9 @@ async function settingsIn(file: string | null): Promise<UnitSettings> {
 /** Rejects when a part cannot be opened. */
 export async function runSetup(options: SetupOptions, deps: SetupDeps): Promise<RunningSetup> {
   const { clock, log, say } = deps
-  const { claimFile = null, settingsFile = null } = options
+  const { claimFile = null, settingsFile = null, keptFile = null } = options
   const settings = await settingsIn(settingsFile)
-  const draft = await openDraft(options.configFile, settings)
+  const draft = await openDraft(options.configFile, settings, keptFile)
   const given = await codeIn(options.codeFile, draft.folder)
   const firstCode = given?.code ?? null
   const assets = await loadAssets()
@@ -285,6 +287,7 @@ export async function setupProcess({
   codeFile = null,
   claimFile = null,
   settingsFile = null,
+  keptFile = null,
 }: Partial<SetupOptions> & { configFile: string }): Promise<number> {
   const log = createLog({ level: 'info', part: 'setup' })
   const folder = dirname(configFile)
@@ -303,7 +306,7 @@ export async function setupProcess({
   try {
     const systemd = createSystemd({ environment: process.env, clock: systemClock, log })
     const deps = systemSetupDeps(log)
-    const running = await runSetup({ configFile, port, codeFile, claimFile, settingsFile }, deps)
+    const running = await runSetup({ configFile, port, codeFile, claimFile, settingsFile, keptFile }, deps)
     deps.say(`It ends when it is finished, or after ${CLOSE_IDLE_MS / MINUTE_MS} minutes without use.`)
     stop.signal.addEventListener('abort', () => void running.close(), { once: true })
     if (stop.signal.aborted) void running.close()

@@ -1,6 +1,6 @@
-/** `candor enrol`: on the camera unit itself, with a claim that `candor camera claim` has made; a unit that is that camera already is enrolled again. */
-import { existsSync, realpathSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+/** `candor enrol`: on the camera unit itself, with a claim that `candor camera claim` has made; a unit that is that camera already is enrolled again. `candor prepare`, by candor-prepare.service: what was cut is finished. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { EnrolDeps } from '../../edge/enrolment/enrol.ts'
 import { chosenSettings } from './options.ts'
@@ -16,6 +16,7 @@ interface Options {
 }
 
 export function register(program: Command): void {
+  registerPrepare(program)
   program
     .command('enrol')
     .description('on a camera unit: become the camera that a claim was made for')
@@ -54,12 +55,12 @@ export function register(program: Command): void {
               'Enrolment goes by the cloud’s; sightings are marked until the clock is synchronised.',
           ),
       }
-      const { finishAgain, enrolAgain } = await import('../../edge/enrolment/again.ts')
+      const { finishAgain, folderBehind, enrolAgain } = await import('../../edge/enrolment/again.ts')
       const { isWaiting, MARK_FILE } = await import('../../edge/setup/draft.ts')
       const claim = await claimOf(options)
       const signal = new AbortController().signal
       // A link must go on leading to the folder.
-      const folder = existsSync(options.out) ? realpathSync(options.out) : resolve(options.out)
+      const folder = await folderBehind(options.out)
       await finishAgain(folder)
       if (existsSync(join(folder, 'edge.json'))) {
         const { AppError } = await import('../../shared/errors.ts')
@@ -88,6 +89,17 @@ export function register(program: Command): void {
       process.stdout.write(
         `${camera}: certificate until ${time(expiresAtMs)}. Start it:\n  candor edge --config ${options.out}/edge.json\n`,
       )
+    })
+}
+
+function registerPrepare(program: Command): void {
+  program
+    .command('prepare')
+    .description('before the cameras of this machine start: finish what a power cut has left of an enrolment')
+    .option('--folder <folder>', 'of the camera, or of the folders of several', '/etc/candor-edge')
+    .action(async ({ folder }: { folder: string }) => {
+      const { finishAllAgain, folderBehind } = await import('../../edge/enrolment/again.ts')
+      await finishAllAgain(await folderBehind(folder))
     })
 }
 

@@ -8,6 +8,7 @@ interface Options {
   codeFile?: string
   claimFile?: string
   settingsFile?: string
+  keptSettingsFile?: string
   reopen?: boolean
   undo?: boolean
 }
@@ -30,10 +31,14 @@ export function register(program: Command): void {
     )
     .option('--claim-file <file>', 'claim by which a unit that is no camera yet enrols while the page is open')
     .option('--settings-file <file>', 'fields of edge.json for a unit that is no camera yet')
+    .option(
+      '--kept-settings-file <file>',
+      'copy of the settings from afar that the camera keeps, where its data are closed to the page',
+    )
     .option('--reopen', 'a unit that is set up already: open the page again, under systemd by its unit')
     .option('--undo', 'put back the configuration of before the last set-up')
     .action(async (options: Options) => {
-      const { config: configFile, port, codeFile, claimFile, settingsFile } = options
+      const { config: configFile, port, codeFile, claimFile, settingsFile, keptSettingsFile } = options
       if (options.reopen === true) return await reopen(configFile)
       if (options.undo === true) return await undoLast(configFile)
       const { setupProcess } = await import('../../edge/setup/main.ts')
@@ -43,6 +48,7 @@ export function register(program: Command): void {
         ...(codeFile === undefined ? {} : { codeFile }),
         ...(claimFile === undefined ? {} : { claimFile }),
         ...(settingsFile === undefined ? {} : { settingsFile }),
+        ...(keptSettingsFile === undefined ? {} : { keptFile: keptSettingsFile }),
       })
     })
 }

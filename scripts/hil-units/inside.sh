@@ -66,10 +66,10 @@ sed -i 's/"camera"/"cameraId"/' /etc/candor-edge/edge.json
 systemctl reset-failed candor-edge
 . /opt/candor/scripts/hil-units/set-up.sh
 
-for unit in edge cloud setup; do
+for unit in edge cloud setup prepare; do
   rating="$(systemd-analyze security --no-pager "candor-$unit.service" | sed -n 's/.*exposure level for [^:]*: \([0-9.]*\).*/\1/p')"
   awk "BEGIN { exit !($rating <= 1.4) }"; held=$?
   check "$unit: exposure of 1.4 or less (systemd-analyze security)" "$rating"
 done
-journalctl --no-pager -o cat -u candor-edge -u candor-cloud -u candor-setup >/var/candor-units/journal
+journalctl --no-pager -o cat -u candor-edge -u candor-cloud -u candor-setup -u candor-prepare >/var/candor-units/journal
 poweroff

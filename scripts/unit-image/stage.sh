@@ -64,7 +64,7 @@ make_stage() {
   printf '%s' "$unit_settings" >"$stage/etc/candor-unit.json"
   put_programs
   mkdir -p "$stage/usr/lib/systemd/system"
-  cp "$checkout"/systemd/candor-{edge,setup,provision,network,confirm,update,wifi}.service "$checkout/systemd/candor-update.path" "$stage/usr/lib/systemd/system/"
+  cp "$checkout"/systemd/candor-{edge,setup,prepare,provision,network,confirm,update,wifi}.service "$checkout/systemd/candor-update.path" "$stage/usr/lib/systemd/system/"
   for name in candor-edge candor-setup; do
     mkdir -p "$stage/etc/systemd/system/$name.service.d"
     cp "$checkout/systemd/candor-edge.devices.conf" "$stage/etc/systemd/system/$name.service.d/devices.conf"
