@@ -12,7 +12,7 @@ import { edgeConfigSchema, loadEdgeConfig } from '../../edge/config.ts'
 import { PREVIOUS_FILE, writeCameraFolder } from '../../edge/enrolment/folder.ts'
 import { keptSettings, openSettings, SETTINGS_FILE } from '../../edge/roll-out/settings.ts'
 import { openUpdates, UPDATE_FILE } from '../../edge/roll-out/update.ts'
-import { KEPT_FILE, openDraft, undo } from '../../edge/setup/draft.ts'
+import { openDraft, undo } from '../../edge/setup/draft.ts'
 import { systemClock } from '../../shared/clock.ts'
 import { asWritten, checkConfig } from '../../shared/config.ts'
 import { newId } from '../../shared/ids.ts'
@@ -25,6 +25,8 @@ import { readRequest } from './update-request.ts'
 import { readUpdateState } from './update-state.ts'
 
 const NOW_MS = 1_790_000_000_000
+/** As the set-up page is given the settings from afar. */
+const COPY_FILE = 'settings.kept.json'
 
 /** `json` with a member more in it, and in each object that it holds. */
 function ofNewer(json: unknown): unknown {
@@ -144,12 +146,12 @@ test('settings from afar that a newer release has kept stay in force, and its or
     // Of `over` every member is a field's.
     const newer = { ...(ofNewer({ kept, trial: null, newest: 7, ack }) as Json) }
     Object.assign(newer.kept ?? {}, { over: {} })
-    for (const name of [SETTINGS_FILE, KEPT_FILE]) writeFileSync(join(folder, name), JSON.stringify(newer))
+    for (const name of [SETTINGS_FILE, COPY_FILE]) writeFileSync(join(folder, name), JSON.stringify(newer))
     const { log, told } = toldLog()
     const opened = await openSettings(own, { dataFolder: folder, clock: systemClock, log })
     assert.equal([opened.inForce.version, opened.config.source.framesPerSecond, opened.ack], [7, 5, ack])
     assert.is(told(), 1)
-    assert.equal(await keptSettings(join(folder, KEPT_FILE), own, silentLog), settings)
+    assert.equal(await keptSettings(join(folder, COPY_FILE), own, silentLog), settings)
 
     const command = {
       ...{ agency: AGENCY, cameraId: 'north', targetId, issuedAtMs: NOW_MS, expiresAtMs: NOW_MS + 1 },
