@@ -69,7 +69,14 @@ test('agency and data folder are enough; everything else has a default', () => {
     fleet: {
       ...{ raiseAfter: 3, clearAfter: 4, quietIntervals: 6, disconnectedMinutes: 5, neverHeardHours: 24 },
       ...{ readsLowRatio: 0.3, readsLowLeast: 20, darkRatio: 0.3, blurredRatio: 0.65, movedRatio: 0.03 },
-      ...{ hotC: 80, diskFreeRatio: 0.05, clockOffsetMs: 2_000, outboxAgeMinutes: 15, rejectedRatio: 0.2 },
+      ...{
+        hotC: 80,
+        diskFreeRatio: 0.05,
+        clockOffsetMs: 2_000,
+        outboxAgeMinutes: 15,
+        rejectedRatio: 0.2,
+        failedRatio: 0.2,
+      },
       ...{ historyDays: 7, summaryDays: 100 },
     },
     logLevel: 'info',

@@ -155,6 +155,7 @@ export async function runEdge(own: EdgeConfig, deps: EdgeDeps, signal: AbortSign
     const software = softwareVersion()
     const versions = { software, detector: config.vision.detector, reader: config.vision.reader }
     const memory = createMemory<Seen>({ keptMs: () => policy.unmatchedMs })
+    closers.push(() => memory.clear())
     const unmatchedMs = () => policy.unmatchedMs
     const repeats = createRepeats({ windowMs: config.track.repeatWindowMs, unmatchedMs, sequence })
     const identity = createIdentity({ ...config, log })
@@ -240,8 +241,11 @@ export async function runEdge(own: EdgeConfig, deps: EdgeDeps, signal: AbortSign
         settings.run(command, rest.signal),
       ].map((part) => part.catch(fail)),
     )
-    if (signal.aborted) frames.abort()
-    signal.addEventListener('abort', () => frames.abort(), { once: true })
+    const stop = () => frames.abort()
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop, { once: true })
+    // The signal is the process's, which outlives a camera that is told other settings: it must not hold all that this one had.
+    closers.push(() => signal.removeEventListener('abort', stop))
 
     const isEmpty = () => outbox.rows === 0 && uplink.inFlight === 0
     async function untilEmpty(limitMs: number): Promise<void> {

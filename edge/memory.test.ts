@@ -96,6 +96,15 @@ test('however much is held, it is held against lists a step in a turn of the eve
   assert.equal([looked, mostInATurn], [2 * REMATCH_STEP + 1, REMATCH_STEP])
 })
 
+test('a camera that ends leaves nothing in memory: every picture is overwritten', () => {
+  const memory = createMemory<string>({ keptMs: () => 60_000 })
+  const pictures = [Buffer.from('one'), Buffer.from('two')]
+  for (const picture of pictures) memory.put({ bornAtMs: 0, picture, sighting: 'a vehicle' }, 0)
+  memory.clear()
+  assert.equal([memory.held, memory.bytes], [0, 0])
+  for (const picture of pictures) assert.ok(picture.every((byte) => byte === 0))
+})
+
 test('each second it forgets what is past its time, what is remembered of vehicles too, and looks at changed lists', async () => {
   const memory = createMemory<string>({ keptMs: () => THREE_MINUTES_MS })
   const unmatchedMs = () => THREE_MINUTES_MS

@@ -39,6 +39,8 @@ export interface Memory<T> {
   take(meets: (sighting: T) => boolean, nowMs: () => number): AsyncGenerator<T>
   /** What is past its time goes, its picture overwritten. */
   forget(nowMs: number): void
+  /** Everything goes, its pictures overwritten: the camera ends. */
+  clear(): void
   readonly counters: Readonly<MemoryCounters>
   readonly held: number
   readonly bytes: number
@@ -65,10 +67,14 @@ export function createMemory<T>(config: MemoryConfig): Memory<T> {
     if (all.delete(held)) bytes -= costOf(held)
   }
 
-  function end(held: Held<T>, as: 'expired' | 'dropped'): void {
+  function wipe(held: Held<T>): void {
     remove(held)
-    counters[as] += 1
     held.picture?.fill(0)
+  }
+
+  function end(held: Held<T>, as: 'expired' | 'dropped'): void {
+    wipe(held)
+    counters[as] += 1
   }
 
   return {
@@ -105,6 +111,9 @@ export function createMemory<T>(config: MemoryConfig): Memory<T> {
     },
     forget(nowMs) {
       for (const held of all) if (isOver(held, nowMs)) end(held, 'expired')
+    },
+    clear() {
+      for (const held of all) wipe(held)
     },
   }
 }

@@ -21,6 +21,7 @@ import {
 } from '../shared/wire/index.ts'
 import type { CaptureSource, Frame } from './capture/types.ts'
 import type { Hotlists } from './hotlist/hotlist.ts'
+import { limitLog } from './limited-log.ts'
 import type { Memory } from './memory.ts'
 import type { Outbox } from './outbox/outbox.ts'
 import type { CameraPolicy } from './policy.ts'
@@ -116,6 +117,8 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   /** What a final that had waited could not be stored for; only what ends the camera. */
   let fault: { thrown: unknown } | null = null
   const backOff = createBackOff(VISION_BACK_OFF, deps.random)
+  /** A camera can send what vision refuses as often as it likes. */
+  const limited = limitLog(log, clock)
 
   /** Of the lists, when what is held was last held against them. */
   let metRevision = hotlists.revision
@@ -176,7 +179,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       if (signal.aborted) return
       if (error.code === 'bad_input' || error.code === 'too_large') counters.rejected += 1
       else counters.failed += 1
-      log.warn('frame_not_read', { seq: frame.seq, code: error.code, error: error.message })
+      limited.warn('frame_not_read', { seq: frame.seq, code: error.code, error: error.message })
       if (error.code === 'internal') throw error
       if (error.code === 'unavailable') await clock.sleep(backOff.nextMs(), signal).catch(() => {})
     }
@@ -219,7 +222,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     } catch (thrown) {
       const error = toAppError(thrown)
       counters.failed += 1
-      log.warn('crop_not_made', { sightingId: track.sightingId, code: error.code, error: error.message })
+      limited.warn('crop_not_made', { sightingId: track.sightingId, code: error.code, error: error.message })
       // A sighting without its picture is better than none.
       return null
     }
@@ -295,7 +298,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       return await vision.jurisdiction(picture.crop.jpeg, cornersOfRegion(picture.crop.plate))
     } catch (thrown) {
       const error = toAppError(thrown)
-      log.warn('jurisdiction_not_read', { sightingId: track.sightingId, code: error.code, error: error.message })
+      limited.warn('jurisdiction_not_read', { sightingId: track.sightingId, code: error.code, error: error.message })
       return null
     }
   }

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,6 +5,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { AppError } from './errors.ts'
 import { openDatabase, toStorageError } from './sqlite.ts'
+import { ownFileSystem, withFileSystem } from './testing.ts'
 
 function inFolder(run: (folder: string) => void): void {
   const folder = mkdtempSync(join(tmpdir(), 'candor-sqlite-'))
@@ -72,12 +72,6 @@ test('an AppError passes through the translation unchanged', () => {
   const error = new AppError('conflict', 'x')
   assert.is(toStorageError(error), error)
 })
-
-/** A file system of its own, in a namespace of its own: nothing is left mounted, and no root is needed. */
-const ownFileSystem = (script: string, ...command: string[]) =>
-  spawnSync('unshare', ['-rm', 'sh', '-c', script, 'sh', ...command], { encoding: 'utf8' })
-// Some kernels and containers allow no user namespaces; then this one says that it is skipped (scripts/allowed-skips.json).
-const withFileSystem = ownFileSystem(`mount -t tmpfs tmpfs ${tmpdir()}`).status === 0 ? test : test.skip
 
 /** Closes a database, uses up the blocks or the files of the disk, and says what opening it again gives. */
 const OPENER = `

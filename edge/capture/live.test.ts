@@ -158,6 +158,15 @@ test('a camera that answers at once with half pictures is opened again: our paus
   assert.ok(source.rejected < 100, `${source.rejected} before it was opened again`)
 })
 
+test('one half picture of a camera that is asked seldom is no stall: it is asked once more', async () => {
+  const half = { jpeg: picture('h').subarray(0, 7), ageMs: 0 }
+  const { device, did } = camera([shot('a'), half, shot('b'), half, shot('c')])
+  const source = openLive(device, { ...LIMITS, stallMs: 10, framesPerSecond: 40 }, deps)
+  assert.equal(marks(await frames(source, 3)), ['a', 'b', 'c'])
+  await source.close()
+  assert.equal([did.opened, source.rejected, source.live?.stalls], [1, 2, 0])
+})
+
 test('a picture of the largest size is given, one byte more is not', async () => {
   const padded = (bytes: number) => ({
     jpeg: Buffer.concat([picture('x'), Buffer.alloc(bytes - picture('x').length)]),

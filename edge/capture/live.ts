@@ -142,6 +142,8 @@ class Live implements CaptureSource {
     const periodMs = framesPerSecond === null ? 0 : SECOND_MS / framesPerSecond
     // Of the time in which the camera was asked: our own pause between two pictures is no silence of the camera.
     let silentFromMs = this.#clock.monotonicMs()
+    /** Since the last whole picture. */
+    let halves = 0
     let limitMs = stallMs + (connection.ownSilenceMs?.first ?? 0)
     for (;;) {
       const askedAtMs = this.#clock.monotonicMs()
@@ -152,6 +154,7 @@ class Live implements CaptureSource {
       const shot = await this.#within(leftMs, connection.next(), late)
       if (shot === null) return
       const isWhole = this.#take(shot)
+      halves = isWhole ? 0 : halves + 1
       if (isWhole) {
         silentFromMs = this.#clock.monotonicMs()
         limitMs = stallMs + (connection.ownSilenceMs?.between ?? 0)
@@ -161,8 +164,9 @@ class Live implements CaptureSource {
       const pauseMs = askedAtMs + periodMs - pauseFromMs
       if (pauseMs <= 0) continue
       await this.#clock.sleep(pauseMs, this.#closing.signal)
-      // After half a picture it is: one that answers at once with broken pictures is opened again as soon as one that says nothing.
-      if (isWhole) silentFromMs += this.#clock.monotonicMs() - pauseFromMs
+      // After half pictures it is: one that answers at once with nothing else is opened again as soon as one that says nothing. Not after the first: of one
+      // that is asked once a minute the pause alone is longer than stallMs.
+      if (halves <= 1) silentFromMs += this.#clock.monotonicMs() - pauseFromMs
     }
   }
 

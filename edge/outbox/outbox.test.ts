@@ -7,6 +7,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { AppError } from '../../shared/errors.ts'
 import { openDatabase } from '../../shared/sqlite.ts'
+import { ownFileSystem, withFileSystem } from '../../shared/testing.ts'
 import { MAX_CROP_BYTES, MAX_SIGHTING_BYTES } from '../../shared/wire/index.ts'
 import {
   type Cutoffs,
@@ -543,12 +544,6 @@ test('a file that may not grow any more (RLIMIT_FSIZE) is a full disk: counted, 
   })
 })
 
-/** A file system of its own, in a namespace of its own: nothing is left mounted, and no root is needed. */
-const ownFileSystem = (script: string, ...command: string[]) =>
-  spawnSync('unshare', ['-rm', 'sh', '-c', script, 'sh', ...command], { encoding: 'utf8' })
-// Some kernels and containers allow no user namespaces; then this one says that it is skipped (scripts/allowed-skips.json).
-const withFileSystem = ownFileSystem(`mount -t tmpfs tmpfs ${tmpdir()}`).status === 0 ? test : test.skip
-
 withFileSystem('on a full file system the less important makes room, removal works, and nothing else is lost', () => {
   inFolder((folder) => {
     const script = `mount -t tmpfs -o size=6m tmpfs ${folder} && exec "$@"`
@@ -562,70 +557,5 @@ withFileSystem('on a full file system the less important makes room, removal wor
     assert.is(result.after, result.before + 1 - result.evictedSightings - 20)
   })
 })
-
-const urlOf = (path: string) => JSON.stringify(fileURLToPath(new URL(path, import.meta.url)))
-/** Fills the disk after a clean close, as often as it is told, and starts again in between. */
-const STARTER = `
-  import { closeSync, openSync, statfsSync, statSync, writeSync } from 'node:fs'
-  import { join } from 'node:path'
-  import { lockFolder } from ${urlOf('../folder-lock.ts')}
-  import { openDatabase } from ${urlOf('../../shared/sqlite.ts')}
-  import { openOutbox } from ${urlOf('./outbox.ts')}
-  import { makeReserve, openWithReserve, reserveOf, useReserveIfFull } from ${urlOf('./reserve.ts')}
-  const folder = process.argv[1]
-  const file = join(folder, 'outbox.db')
-  const reserve = reserveOf(file)
-  let n = 0
-  const fill = () => {
-    const filler = openSync(join(folder, 'filler'), 'a')
-    try { for (;;) writeSync(filler, Buffer.alloc(4096)) } catch {}
-    closeSync(filler)
-  }
-  const live = (puts) => {
-    const lock = openWithReserve(reserve, () => lockFolder(folder))
-    useReserveIfFull(reserve)
-    const lists = openDatabase(join(folder, 'lists.db'))
-    const outbox = openOutbox({ file, maxRows: 1e6, maxBytes: 1e9, clock: { nowMs: () => ${NOW} } })
-    for (let i = 0; i < puts; i += 1, n += 1)
-      outbox.put({ sightingId: 's' + n, revision: 1, matched: false, capturedAtMs: ${NOW}, clock: 'synced', payload: Buffer.alloc(2000, 1) }, Buffer.alloc(20000, 2))
-    outbox.checkpoint()
-    const told = { rows: outbox.rows, ...outbox.counters() }
-    outbox.close()
-    lists.close()
-    lock.close()
-    makeReserve(reserve)
-    return told
-  }
-  const first = live(40)
-  const rounds = []
-  for (let round = 0; round < 8; round += 1) {
-    fill()
-    const free = statfsSync(folder).bavail
-    rounds.push({ free, ...live(5), reserve: statSync(reserve).size })
-  }
-  process.stdout.write(JSON.stringify({ first, rounds }))`
-
-withFileSystem(
-  'a unit whose disk is full starts again after an orderly stop, and again, and new rows take the place of pictures',
-  () => {
-    inFolder((folder) => {
-      const script = `mount -t tmpfs -o size=6m tmpfs ${folder} && exec "$@"`
-      const run = ownFileSystem(
-        script,
-        ...[process.execPath, '--import', 'tsx', '--input-type=module', '-e', STARTER, folder],
-      )
-      assert.is(run.stderr, '')
-      const { first, rounds } = JSON.parse(run.stdout)
-      assert.is(first.rows, 80)
-      for (const [index, round] of rounds.entries()) {
-        assert.is(round.free, 0)
-        assert.is(round.lost + round.evictedSightings, 0, JSON.stringify(round))
-        assert.is(round.rows + round.evictedCrops, 80 + 10 * (index + 1))
-        assert.ok(round.reserve > RESERVE_BYTES / 8, JSON.stringify(round))
-      }
-      assert.ok(rounds.at(-1).evictedCrops > 0)
-    })
-  },
-)
 
 test.run()

@@ -6,29 +6,18 @@
  */
 import type { Clock } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
-import { openDatabase, type SqliteDatabase, toStorageError } from '../../shared/sqlite.ts'
+import { type SqliteDatabase, toStorageError } from '../../shared/sqlite.ts'
 import { MAX_CROP_BYTES, MAX_SIGHTING_BYTES } from '../../shared/wire/index.ts'
 import { type Counts, createCounts, type OutboxCounters } from './counts.ts'
-import { makeReserve, openWithReserve, reserveOf, useReserve } from './reserve.ts'
-import {
-  bindings,
-  type Cutoffs,
-  type Gone,
-  isCrop,
-  prepareStatements,
-  RANK,
-  SEED_COUNTERS,
-  TABLES,
-} from './statements.ts'
+import { LOG_ROOM_BYTES, makeReserve, openWithReserve, RESERVE_BYTES, reserveOf, useReserve } from './reserve.ts'
+import { bindings, type Cutoffs, type Gone, isCrop, openTables, prepareStatements, RANK } from './statements.ts'
 
 export type { Cutoffs, OutboxCounters }
 
-/**
- * Pages of write-ahead log between checkpoints (512 KiB at 4 KiB): small enough that one run of it fits the reserve.
- */
-const CHECKPOINT_PAGES = 128
 /** Rows dropped to make room for one row on a full disk. */
 const MAX_DROPPED_AT_ONCE = 64
+/** With less than this waiting, new rows may use the reserve though they take the place of nothing. */
+export const MOST_ON_RESERVE_BYTES = RESERVE_BYTES / 4
 /** Vehicles whose preview is stored and whose final is awaited; of more, the oldest are forgotten. */
 const MAX_PREVIEWS = 1_000
 
@@ -113,22 +102,8 @@ interface Cost {
 /** Also on a full disk, by its reserve. Throws `storage_full` where that does not do. */
 export function openOutbox(deps: OutboxDeps): Outbox {
   const reserve = reserveOf(deps.file)
-  const database = openWithReserve(reserve, () => openTables(deps))
-  makeReserve(reserve)
+  const database = openWithReserve(reserve, () => openTables(deps.file, deps.maxFileBytes ?? null))
   return new SqliteOutbox(deps, database, reserve)
-}
-
-function openTables(deps: OutboxDeps): SqliteDatabase {
-  const database = openDatabase(deps.file, { maxBytes: deps.maxFileBytes ?? null })
-  try {
-    database.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
-    database.exec(TABLES)
-    database.transaction(() => database.exec(SEED_COUNTERS))()
-    return database
-  } catch (thrown) {
-    database.close()
-    throw toStorageError(thrown, deps.file)
-  }
 }
 
 class SqliteOutbox implements Outbox {
@@ -151,6 +126,7 @@ class SqliteOutbox implements Outbox {
     this.#statements = prepareStatements(database)
     this.#counts = createCounts(database, this.#statements)
     this.#held = this.#total()
+    this.#makeReserve()
   }
 
   get rows(): number {
@@ -193,16 +169,24 @@ class SqliteOutbox implements Outbox {
     } catch (thrown) {
       if (toStorageError(thrown).code !== 'storage_full') throw thrown
     }
-    // The disk is full below our own limits: rows of lower importance make room, equals do not.
+    // The disk is full below our own limits. What the log holds of rows that have left is room.
+    try {
+      this.#emptyLog()
+      return this.#transaction(store)
+    } catch (thrown) {
+      if (toStorageError(thrown).code !== 'storage_full') throw thrown
+    }
+    // Rows of lower importance make room, equals do not.
     const need = payload.length + (picture?.length ?? 0) + 2 * ROW_OVERHEAD_BYTES
     const rank = sighting.matched ? RANK.matchedSighting : RANK.sighting
-    // Only what takes the place of something else may use the reserve, or new rows would eat it up.
+    // Only what takes the place of something else may use the reserve, or new rows would eat it up; where the link takes them as they come, little waits.
     const droppable = { rank, overhead: ROW_OVERHEAD_BYTES, most: MAX_DROPPED_AT_ONCE }
-    if ((this.#statements.droppable.get(droppable) as number) < need) {
+    const canDrop = (this.#statements.droppable.get(droppable) as number) >= need
+    if (!canDrop && this.#held.bytes + need > MOST_ON_RESERVE_BYTES) {
       throw new AppError('storage_full', 'no space left, and nothing less important to drop')
     }
     return this.#withReserve(() => {
-      this.#dropLessImportant(rank, need)
+      if (canDrop) this.#dropLessImportant(rank, need)
       return store()
     })
   }
@@ -312,19 +296,29 @@ class SqliteOutbox implements Outbox {
   }
 
   checkpoint(): void {
-    try {
-      this.#counts.write()
-      // Without a link nothing is deleted, and each checkpoint would write the same pages once more [`candor bench outbox`].
-      if (this.#hasDeleted) {
-        this.#database.pragma('wal_checkpoint(TRUNCATE)')
-        this.#hasDeleted = false
+    const unlessFull = (run: () => void) => {
+      try {
+        run()
+      } catch (thrown) {
+        const error = toStorageError(thrown, this.#deps.file)
+        if (error.code !== 'storage_full') throw error
       }
-    } catch (thrown) {
-      const error = toStorageError(thrown, this.#deps.file)
-      // The rows stay in the log file, which is as durable; the next checkpoint moves them.
-      if (error.code !== 'storage_full') throw error
     }
-    makeReserve(this.#reserve)
+    // Without a link nothing is deleted, and each checkpoint would write the same pages once more [`candor bench outbox`]. Before the counts: they need
+    // room in the log, and this makes it. Rows that cannot be moved stay in the log, which is as durable; the next checkpoint moves them.
+    if (this.#hasDeleted) unlessFull(() => this.#emptyLog())
+    unlessFull(() => this.#counts.write())
+    this.#makeReserve()
+  }
+
+  /** With little waiting the log has its room beside it: then nothing could be dropped for what comes. With more, new rows would eat that up, start by start. */
+  #makeReserve(): void {
+    makeReserve(this.#reserve, this.#held.bytes < MOST_ON_RESERVE_BYTES ? LOG_ROOM_BYTES : 0)
+  }
+
+  #emptyLog(): void {
+    this.#database.pragma('wal_checkpoint(TRUNCATE)')
+    this.#hasDeleted = false
   }
 
   oldestBornAtMs(): number | null {

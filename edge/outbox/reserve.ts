@@ -8,6 +8,8 @@ import { toStorageError } from '../../shared/sqlite.ts'
 
 /** SQLite must write to delete: one run of the write-ahead log between two checkpoints fits in this. */
 export const RESERVE_BYTES = 2 * 1024 * 1024
+/** Left free beside it while the camera runs: the log must grow by what comes between two checkpoints. */
+export const LOG_ROOM_BYTES = 512 * 1024
 const STEP_BYTES = 64 * 1024
 
 /** The reserve's file beside the outbox's. */
@@ -15,16 +17,21 @@ export const reserveOf = (outboxFile: string): string => `${outboxFile}.reserve`
 
 const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0
 
-/** As much of it as there is room for, what is there already included: a part is enough to start by. */
-export function makeReserve(file: string): void {
+const freeBeside = (file: string): number => {
+  const { bavail, bsize } = statfsSync(dirname(file))
+  return bavail * bsize
+}
+
+/** As much of it as there is room for beside `leaveBytes`, what is there already included: a part is enough to start by. */
+export function makeReserve(file: string, leaveBytes = 0): void {
   try {
     let held = sizeOf(file)
-    if (held >= RESERVE_BYTES) return
+    const mostBytes = Math.min(RESERVE_BYTES, held + freeBeside(file) - leaveBytes)
+    if (held >= mostBytes) return
     const handle = openSync(file, 'a', 0o600)
     try {
       // Written, not sparse: a hole would reserve nothing.
-      while (held < RESERVE_BYTES)
-        held += writeSync(handle, Buffer.alloc(Math.min(STEP_BYTES, RESERVE_BYTES - held), 0x63))
+      while (held < mostBytes) held += writeSync(handle, Buffer.alloc(Math.min(STEP_BYTES, mostBytes - held), 0x63))
     } finally {
       fsyncSync(handle)
       closeSync(handle)
@@ -42,8 +49,7 @@ export function useReserve(file: string): void {
 
 /** Gives the space back where less than that is free. */
 export function useReserveIfFull(file: string): void {
-  const { bavail, bsize } = statfsSync(dirname(file))
-  if (bavail * bsize < RESERVE_BYTES) useReserve(file)
+  if (freeBeside(file) < RESERVE_BYTES) useReserve(file)
 }
 
 /**

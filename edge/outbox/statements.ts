@@ -1,5 +1,5 @@
 /** Tables and SQL of the outbox. */
-import type { SqliteDatabase } from '../../shared/sqlite.ts'
+import { openDatabase, type SqliteDatabase, toStorageError } from '../../shared/sqlite.ts'
 
 /** In the order of leaving; dropping goes the other way round. An alert never waits for a picture. */
 export const RANK = { matchedSighting: 0, matchedCrop: 1, sighting: 2, crop: 3 } as const
@@ -25,7 +25,7 @@ export interface Cutoffs {
 export const COUNTER_NAMES = ['evictedCrops', 'evictedSightings', 'expired', 'lost', 'withheld'] as const
 export type CounterName = (typeof COUNTER_NAMES)[number]
 
-export const TABLES = `
+const TABLES = `
 CREATE TABLE IF NOT EXISTS outbox (
   row_id INTEGER PRIMARY KEY AUTOINCREMENT,
   rank INTEGER NOT NULL CHECK (rank BETWEEN 0 AND 3),
@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS outbox_reported (name TEXT PRIMARY KEY, value INTEGER
 `
 
 /** A folder from before there was outbox_reported had told all that it had counted, and more than once. */
-export const SEED_COUNTERS = `
+const SEED_COUNTERS = `
 INSERT OR IGNORE INTO outbox_counters (name, value) VALUES ${COUNTER_NAMES.map((name) => `('${name}', 0)`).join(', ')};
 INSERT OR IGNORE INTO outbox_reported (name, value) SELECT name, value FROM outbox_counters;
 `
@@ -61,6 +61,23 @@ const FRESH = `CASE rank
   WHEN 2 THEN born_at_ms > @unmatchedMs
   ELSE born_at_ms > @unmatchedMs AND born_at_ms > @cropMs END`
 const MAY_LEAVE = `(@unmatchedMayLeave OR rank < ${RANK.sighting}) AND ${FRESH}`
+
+/** Pages of write-ahead log between checkpoints (512 KiB at 4 KiB): small enough that one run of it fits the reserve. */
+const CHECKPOINT_PAGES = 128
+
+/** `maxBytes`: of the database's file; null: as the disk allows. */
+export function openTables(file: string, maxBytes: number | null): SqliteDatabase {
+  const database = openDatabase(file, { maxBytes })
+  try {
+    database.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
+    database.exec(TABLES)
+    database.transaction(() => database.exec(SEED_COUNTERS))()
+    return database
+  } catch (thrown) {
+    database.close()
+    throw toStorageError(thrown, file)
+  }
+}
 
 export function prepareStatements(database: SqliteDatabase) {
   const oldest = (setBack: string) =>

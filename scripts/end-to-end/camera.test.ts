@@ -3,6 +3,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { AGENCY, codeOf, inCloud, type TestCloud, until } from '../../cloud/testing.ts'
@@ -89,6 +91,32 @@ function isAlive(pid: number | null): boolean {
     return false
   }
 }
+
+test('a camera that was ended is not held by the process, which goes on with other settings for months', async () => {
+  await inCloud(async (cloud) => {
+    const config = configure(await enrol(cloud, 'north'), cloud.cloud.mqttPort)
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    const { signal } = new AbortController()
+    const ended: WeakRef<object>[] = []
+    for (let run = 0; run < 3; run += 1) {
+      // Everything of one run holds its parts, of which this is one.
+      const vision = {
+        ...{ restarts: 0, picture: null, pid: null, versions: { detector: 'none', reader: 'none' } },
+        close: async () => {},
+      } as unknown as VisionDoor
+      ended.push(new WeakRef(vision))
+      const nothing = gated(await openSource(config.source, systemDeps(silentLog)), new Promise(() => {}))
+      const camera = await start(config, { openVision: async () => vision, openSource: async () => nothing }, signal)
+      await camera.close()
+    }
+    await until('they are gone', () => {
+      collect()
+      // The last one is still on the stack of this test.
+      return ended.filter((one) => one.deref() !== undefined).length <= 1
+    })
+  })
+})
 
 test('every plate of the scenes is stored by the cloud with its picture, listed ones raise alerts, and the camera ends by itself', async () => {
   await inCloud(async (cloud) => {

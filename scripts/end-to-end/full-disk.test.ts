@@ -1,12 +1,11 @@
 /** The whole camera (`runEdge`) on a disk that something else has filled: it starts again after an orderly stop. */
-import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { AGENCY, inCloud } from '../../cloud/testing.ts'
+import { ownFileSystem, withFileSystem } from '../../shared/testing.ts'
 import { enrol } from '../trial/link-testing.ts'
 import { freePort } from '../trial/ports.ts'
 
@@ -43,12 +42,6 @@ const LIVES = `
   try { for (;;) writeSync(filler, Buffer.alloc(4096)) } catch {}
   closeSync(filler)
   process.stdout.write(JSON.stringify({ first, second: await live() }))`
-
-/** A file system of its own, in a namespace of its own: nothing is left mounted, and no root is needed. */
-const ownFileSystem = (script: string, ...command: string[]) =>
-  spawnSync('unshare', ['-rm', 'sh', '-c', script, 'sh', ...command], { encoding: 'utf8' })
-// Some kernels and containers allow no user namespaces; then this one says that it is skipped (scripts/allowed-skips.json).
-const withFileSystem = ownFileSystem(`mount -t tmpfs tmpfs ${tmpdir()}`).status === 0 ? test : test.skip
 
 withFileSystem(
   'a camera whose disk is full starts again after an orderly stop, and what it sees is stored in place of pictures',
