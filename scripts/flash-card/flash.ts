@@ -18,9 +18,9 @@ import { outboxBytes, parseUnit } from '../unit/unit-file.ts'
 import { parseBlockMap } from './block-map.ts'
 import { type CardOptions, cardFiles } from './card-files.ts'
 import { partitionOffset } from './partitions.ts'
+import { putImage } from './put-image.ts'
 import { checkSum, readSignedSums } from './release.ts'
 import { checkTarget, dataBytesNeeded, runningSystem, type Target } from './target.ts'
-import { readBack, writeMapped } from './write.ts'
 
 const KEY = fileURLToPath(new URL('../../.candor/release-keys/release.pem', import.meta.url))
 const CARD_PARTITION = 'CANDOR'
@@ -37,7 +37,11 @@ const mb = (bytes: number) => `${Math.round(bytes / 1e6)} MB`
 function discard(target: Target): void {
   if (!target.isDevice) return
   const { status } = spawnSync('blkdiscard', ['-f', target.path], { stdio: 'ignore', timeout: 120_000 })
-  if (status !== 0) say('    the card cannot forget what it held; the image goes over it')
+  if (status === 0) return
+  say(
+    '    this card or its reader cannot forget at once what it held: the image goes over it, and what an old unit would start or open is cleared',
+  )
+  say('    what else an old unit without a TPM has kept can still be found on it by who looks for it block by block')
 }
 
 async function confirm(target: Target): Promise<void> {
@@ -115,16 +119,21 @@ async function flash(image: string, path: string, options: Options): Promise<voi
         reject(new AppError('unavailable', 'zstd is missing', { hint: 'install it as root: apt-get install zstd' })),
       ),
     )
-    const written = writeMapped(unpack.stdout, map, file, (bytes) =>
-      progress.show('writing', bytes, map.mappedBytes, mb(map.mappedBytes)),
-    )
-    await Promise.race([written, failed])
-    progress.stop()
-    say(`==> written, ${mb(map.mappedBytes)} of ${mb(map.imageBytes)}, ${seconds(writeFromMs)}`)
-    const readFromMs = systemClock.monotonicMs()
-    // What was written is still in memory; the card itself is to be asked.
-    if (target.isDevice) spawnSync('blockdev', ['--flushbufs', path], { stdio: 'ignore' })
-    await readBack(file, map, (bytes) => progress.show('reading back', bytes, map.mappedBytes, mb(map.mappedBytes)))
+    let readFromMs = writeFromMs
+    const put = putImage(unpack.stdout, map, file, {
+      diskBytes: target.isDevice ? target.bytes : map.imageBytes,
+      onWritten: (bytes) => progress.show('writing', bytes, map.mappedBytes, mb(map.mappedBytes)),
+      async onAllWritten(clearedBytes) {
+        progress.stop()
+        const all = `${mb(map.mappedBytes)} of ${mb(map.imageBytes)}, and ${mb(clearedBytes)} cleared`
+        readFromMs = systemClock.monotonicMs()
+        say(`==> written, ${all}, ${seconds(writeFromMs)}`)
+        // What was written is still in memory; the card itself is to be asked.
+        if (target.isDevice) spawnSync('blockdev', ['--flushbufs', path], { stdio: 'ignore' })
+      },
+      onRead: (bytes) => progress.show('reading back', bytes, map.mappedBytes, mb(map.mappedBytes)),
+    })
+    await Promise.race([put, failed])
     progress.stop()
     say(`==> read back and right, ${seconds(readFromMs)}`)
     await putFiles(target, await partitionOffset(file, CARD_PARTITION), files)

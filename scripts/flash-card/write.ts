@@ -1,4 +1,4 @@
-/** Writes an image's mapped blocks to a card or file, and reads them back. Used by flash.ts. */
+/** Writes an image's mapped blocks to a card or file, and reads them back. Used by put-image.ts. */
 import { createHash, type Hash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import { AppError } from '../../shared/errors.ts'
@@ -46,7 +46,7 @@ export async function writeMapped(
   await target.sync()
 }
 
-async function writeAll(target: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+export async function writeAll(target: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
     const { bytesWritten } = await target.write(bytes, done, bytes.length - done, position + done)
     done += bytesWritten

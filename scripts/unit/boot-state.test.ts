@@ -1,11 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
-  BOOT_STATE_BYTES,
   type BootState,
   COPY_BYTES,
   COPY_OFFSETS,
@@ -13,6 +12,7 @@ import {
   decodeBootState,
   encodeBootState,
   FIRST_STATE,
+  freshBootState,
   MAX_TRIES,
   nextSlot,
   readBootState,
@@ -25,8 +25,7 @@ function onCard(use: (file: string) => void): void {
   const folder = mkdtempSync(join(tmpdir(), 'candor-slots-'))
   const file = join(folder, 'bootstate')
   try {
-    writeFileSync(file, encodeBootState(FIRST_STATE))
-    truncateSync(file, BOOT_STATE_BYTES)
+    writeFileSync(file, freshBootState())
     writeFileSync(join(folder, 'machine-id'), `${MACHINE}\n`)
     use(file)
   } finally {

@@ -58,6 +58,17 @@ export function encodeBootState(state: BootState): Buffer {
   return bytes
 }
 
+/**
+ * The whole partition of a fresh card. Both copies are there: one that was left out of the image would be the old card's when a card is flashed
+ * again, and its higher number would count.
+ */
+export function freshBootState(): Buffer {
+  const bytes = Buffer.alloc(BOOT_STATE_BYTES)
+  encodeBootState(FIRST_STATE).copy(bytes, COPY_OFFSETS[0])
+  encodeBootState({ ...FIRST_STATE, sequence: FIRST_STATE.sequence - 1 }).copy(bytes, COPY_OFFSETS[1])
+  return bytes
+}
+
 /** null: damaged, half written or never written. */
 export function decodeBootState(bytes: Uint8Array): BootState | null {
   const copy = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

@@ -23,9 +23,15 @@ interface Unit {
   /** What systemd was asked for since the last start. */
   asked: string[]
   lines(): string
-  /** The last report. */
+  /** Since the last start. */
+  reports: string[]
+  /** The last of them. */
   said(): string
   fingerprint(): string
+  /** Since it was switched on, by its own clock, milliseconds. */
+  sleptMs: number
+  /** How long one of its waits is here, milliseconds. */
+  waitMs: number
   /** From switching on until it has nothing more to do; `until` it is switched off before. */
   start(isOff?: () => boolean): Promise<void>
   /** What goes wrong with the card. */
@@ -47,22 +53,24 @@ async function withUnit(work: (unit: Unit) => Promise<void>): Promise<void> {
         enrollingFolder: join(root, 'enrolling'),
         pageOpenedFile: join(root, 'opened'),
       }
-      let reports: string[] = []
       const said: string[] = []
       let fingerprint = ''
       const unit: Unit = {
-        ...{ world, places, card, asked: [], fault: 'none' },
+        ...{ world, places, card, asked: [], reports: [], fault: 'none', sleptMs: 0, waitMs: 20 },
         lines: () => said.join('\n'),
-        said: () => reports.at(-1) ?? '',
+        said: () => unit.reports.at(-1) ?? '',
         fingerprint: () => fingerprint,
         async start(isOff = () => false) {
           unit.asked = []
-          reports = []
+          unit.reports = []
+          unit.sleptMs = 0
           rmSync(places.pageOpenedFile, { force: true })
           const clock: Clock = {
             ...systemClock,
-            async sleep() {
-              await systemClock.sleep(20)
+            monotonicMs: () => unit.sleptMs,
+            async sleep(ms) {
+              unit.sleptMs += ms
+              await systemClock.sleep(unit.waitMs)
               if (isOff()) throw new SwitchedOff()
             },
           }
@@ -87,7 +95,7 @@ async function withUnit(work: (unit: Unit) => Promise<void>): Promise<void> {
             },
             async report(state, message, shown) {
               if (isOff()) throw new SwitchedOff()
-              reports.push(`${state}: ${message}`)
+              unit.reports.push(`${state}: ${message}`)
               fingerprint = shown ?? fingerprint
             },
           })
@@ -276,6 +284,53 @@ test('a camera starts, whatever its card does', async () => {
     unit.fault = 'none'
     await unit.start()
     assert.equal([unit.onCard('claim.json'), unit.said()], [null, 'enrolled: this unit is a camera'])
+  })
+})
+
+test('a refused claim of a unit that is no camera yet is asked with again after an hour, then once a day, and told once', async () => {
+  await withUnit(async (unit) => {
+    const { enrolment } = unit.world.cloud.parts
+    const refused = await putClaim(unit, A, false)
+    await enrolment.revoke(A, 'ada')
+    unit.put('unit.json', UNIT)
+    unit.waitMs = 0
+    const asksWithin = async (ms: number) => {
+      const before = await unit.world.counted('candor_denied_total{rule="claim_over"}')
+      await unit.start(() => unit.sleptMs >= ms)
+      assert.ok(unit.sleptMs >= ms, 'it went on looking')
+      return (await unit.world.counted('candor_denied_total{rule="claim_over"}')) - before
+    }
+    const HOUR_MS = CLAIM_AGAIN_MS
+    assert.is(await asksWithin(HOUR_MS), 1)
+    assert.is(unit.reports.length, 1)
+    assert.match(unit.said(), /^waiting: the claim on the card was refused, stays there.*again in an hour.*: .*expired/)
+    assert.is(await asksWithin(25 * HOUR_MS), 2)
+    assert.match(unit.said(), /again in a day/)
+    assert.is(await asksWithin(26 * HOUR_MS), 3)
+    assert.is(unit.onCard('claim.json'), refused)
+
+    // What is wrong with the card for a while is told, and the refusal again when that is over.
+    await unit.start(() => {
+      unit.fault = unit.sleptMs === 5 * 60_000 ? 'open' : 'none'
+      return unit.sleptMs >= HOUR_MS
+    })
+    assert.equal(
+      unit.reports.map((report) => (/refused|error at open/.exec(report) ?? [report])[0]),
+      ['refused', 'error at open', 'refused'],
+    )
+
+    // Another claim on the card is asked with at the next look.
+    const other = await putClaim(unit, A, false)
+    unit.put('claim.json', refused)
+    unit.waitMs = 20
+    const ended = unit.start(() => {
+      if (unit.sleptMs === 3 * 60_000) unit.put('claim.json', other)
+      return false
+    })
+    await until('it asks', () => unit.said().startsWith('pending'))
+    await approve(unit)
+    await ended
+    assert.equal(unit.asked, ['start candor-edge.service'])
   })
 })
 

@@ -14,12 +14,13 @@ import { CONFIG_FILE } from '../../edge/enrolment/folder.ts'
 import { parseCodeFile } from '../../edge/setup/code-file.ts'
 import { MARK_FILE } from '../../edge/setup/draft.ts'
 import { type Clock, HOUR_MS, systemClock } from '../../shared/clock.ts'
-import { AppError, describeError, EXIT, toAppError } from '../../shared/errors.ts'
+import { AppError, describeError, EXIT } from '../../shared/errors.ts'
 import { random } from '../../shared/ids.ts'
 import { PUBLIC_MODE, readFileIfThere, renameDurably, writeFileDurably } from '../../shared/secret-file.ts'
 import { type Card, CLAIM_FILE, LOGIN_FILE, openCard, SETUP_CODE_FILE, UNIT_FILE } from './card.ts'
 import { runCommand } from './command.ts'
 import { UNIT_FOLDER, UNIT_PLACES, type UnitPlaces } from './places.ts'
+import { createRefusedClaim, isRefusal, type RefusedClaim } from './refused-claim.ts'
 import {
   clearPage,
   hasLoginIn,
@@ -174,7 +175,7 @@ async function again(claim: UnitClaim, unit: UnitFile | null, deps: ProvisionDep
       await deps.systemctl('restart', CAMERA_SERVICE)
       return true
     } catch (thrown) {
-      const isRefused = ['forbidden', 'conflict', 'integrity'].includes(toAppError(thrown).code)
+      const isRefused = isRefusal(thrown)
       const next = isRefused ? 'when the unit is switched on again' : `in ${CLAIM_AGAIN_MS / HOUR_MS} hour`
       const kept = `the claim on its card was not used and stays there, and is tried ${next}`
       await deps.report('enrolled', `this unit is a camera; ${kept}: ${describeError(thrown)}`)
@@ -198,8 +199,35 @@ async function lookAtClaim(
   }
 }
 
+/** As `enrol`, unless the claim was refused not long ago. Resolves with whether there is a camera. */
+async function enrolOnce(found: OnCard, deps: ProvisionDeps, { refused, told }: Looks): Promise<boolean> {
+  const { claim, unit, login } = found
+  if (claim === null || unit === null) return false
+  const waits = refused.waits(claim.text)
+  if (waits !== null) {
+    // A line on the console each minute would say nothing new; but what was wrong with the card meanwhile is over.
+    if (told() !== waits) await deps.report('waiting', waits)
+    return false
+  }
+  try {
+    await enrol(claim.file, unit, login, deps)
+    return true
+  } catch (thrown) {
+    if (!isRefusal(thrown)) throw thrown
+    await deps.report('waiting', refused.note(claim.text, describeError(thrown)))
+    return false
+  }
+}
+
+/** What is known from the looks before. */
+interface Looks {
+  refused: RefusedClaim
+  /** The last report's message. */
+  told(): string
+}
+
 /** One look at unit and card, and what follows from it, but for waiting. */
-async function provisionOnce(deps: ProvisionDeps): Promise<NextStep> {
+async function provisionOnce(deps: ProvisionDeps, looks: Looks): Promise<NextStep> {
   const { places, report, say, systemctl } = deps
   const { cameraFolder, pageOpenedFile } = places
   // The camera has started by itself, with what was there at that moment.
@@ -243,8 +271,8 @@ async function provisionOnce(deps: ProvisionDeps): Promise<NextStep> {
   } finally {
     await card.close().catch((thrown: unknown) => deps.say(`the card is not let go: ${describeError(thrown)}`))
   }
-  const { claim, unit, login, problems, lacking } = found
-  if (next === 'enrol' && claim !== null && unit !== null) await enrol(claim.file, unit, login, deps)
+  const { claim, unit, problems, lacking } = found
+  if (next === 'enrol' && !(await enrolOnce(found, deps, looks))) return 'wait'
   if (next === 'set-up') {
     for (const problem of [...problems, ...(lacking === null ? [] : [lacking])]) say(problem)
     await report('set-up', 'the set-up page opens: its address and code follow')
@@ -267,9 +295,18 @@ async function provisionOnce(deps: ProvisionDeps): Promise<NextStep> {
 }
 
 /** Until there is a camera, or the page that makes one. */
-export async function provision(deps: ProvisionDeps): Promise<void> {
+export async function provision(given: ProvisionDeps): Promise<void> {
+  let told = ''
+  const deps: ProvisionDeps = {
+    ...given,
+    async report(state, message, fingerprint) {
+      told = message
+      await given.report(state, message, fingerprint)
+    },
+  }
+  const looks: Looks = { refused: createRefusedClaim(deps.clock), told: () => told }
   for (;;) {
-    const next = await provisionOnce(deps).catch(async (thrown: unknown) => {
+    const next = await provisionOnce(deps, looks).catch(async (thrown: unknown) => {
       await deps.report('waiting', describeError(thrown))
       return 'wait' as const
     })
