@@ -8,12 +8,14 @@ import * as assert from 'uvu/assert'
 import { keyDigest, newCameraRequest, shortFingerprint } from '../shared/certificate-request.ts'
 import { DAY_MS, HOUR_MS } from '../shared/clock.ts'
 import { newId } from '../shared/ids.ts'
+import { silentLog } from '../shared/log.ts'
 import { openDatabase } from '../shared/sqlite.ts'
 import { topics } from '../shared/topics.ts'
 import { ALERT_STATES, type Alert } from '../shared/wire/index.ts'
 import { readEntries } from './audit/reading.ts'
 import type { Statement } from './database/database.ts'
 import { CAMERA, healthOf, withCamera as withFleetCamera } from './fleet/testing.ts'
+import { createListRows } from './hotlists/rows.ts'
 import type { CloudDeps } from './main.ts'
 import { PURGE_INTERVAL_MS } from './retention.ts'
 import { type FindRequest, find } from './search/find.ts'
@@ -435,6 +437,44 @@ test('a sighting without a match asks nothing of the alerts; one with a match fi
       /^SEARCH alert_sightings USING INDEX alert_sightings_by_sighting \(camera_id=\? AND sighting_id=\?\)/,
       /^SEARCH alert_sightings USING INDEX alert_sightings_shown \(alert_id=\?\)/,
       /^SEARCH alert_groups USING PRIMARY KEY \(alert_id=\?\)/,
+    ]) {
+      assert.ok(
+        lines.some((line) => wanted.test(line)),
+        `${wanted}: ${JSON.stringify(lines, null, 1)}`,
+      )
+    }
+  })
+})
+
+test('of the versions of a list those with rows, and those of which something is retained, are found by themselves', async () => {
+  await withCamera(async (world) => {
+    const { database, hotlists } = world.cloud.parts
+    const rows = createListRows({ database, clock: world.clock, newId })
+    const planned = await plansOf(world, async () => {
+      await world.importList('stolen', [PLATE, 'BCD2340'])
+      await hotlists.status()
+      await hotlists.source('stolen', 'x')
+      await rows.clearLeftovers(silentLog)
+    })
+    assert.equal(
+      scans(planned).filter((scan) => !/^SCAN \d+-ROW VALUES CLAUSE:/.test(scan)),
+      [],
+    )
+    const lines = planned.flatMap(({ sql, plan }) =>
+      plan.filter((line) => line.includes('hotlist_versions')).map((line) => `${line}: ${sql}`),
+    )
+    const walks = lines.filter((line) => /PRIMARY KEY \(list=\?( AND version<\?)?\)/.test(line))
+    // From their end, for a page.
+    assert.equal(
+      walks.filter((line) => !/order by "version" desc limit \?( offset \?)?$/.test(line)),
+      [],
+    )
+    for (const wanted of [
+      /USING (COVERING )?INDEX hotlist_versions_with_rows \(state=\? AND list=\? AND version<\?\)/,
+      /USING (COVERING )?INDEX hotlist_versions_with_rows \(state=\? AND list=\?\): select \*/,
+      /USING (COVERING )?INDEX hotlist_versions_with_rows \(state=\? AND list=\?( AND version=\?)?\): select "reason"/,
+      /USING (COVERING )?INDEX hotlist_versions_with_rows \(state=\?\)/,
+      /USING (COVERING )?INDEX hotlist_versions_retained \(list=\? AND version<\?\)/,
     ]) {
       assert.ok(
         lines.some((line) => wanted.test(line)),

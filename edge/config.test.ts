@@ -180,11 +180,9 @@ test('each kind of camera takes its least, and every range at its ends', () => {
   for (const stallMs of [999, 600_001])
     for (const kind of ['gphoto2', 'rpicam']) assert.match(source({ kind, stallMs }) ?? '', '\n  source.stallMs: ')
   const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`s${n}`, '1']))
-  for (const port of [null, 'usb:1-1.2', 'usb:2-1', 'ptpip:192.168.1.1'])
+  // The last one is refused when it is opened: a unit that cannot be read cannot be mended.
+  for (const port of [null, 'usb:1-1.2', 'usb:2-1', 'ptpip:192.168.1.1', 'usb:001,004'])
     assert.is(source({ kind: 'gphoto2', port }), null)
-  // It would mean another body after each boot.
-  for (const port of ['usb:001,004', 'usb:1,4'])
-    assert.match(source({ kind: 'gphoto2', port }) ?? '', /source\.port: is a number .* usb:1-1\.2, as `candor doctor`/)
   assert.is(source({ kind: 'gphoto2', settings: many(64) }), null)
   assert.match(source({ kind: 'gphoto2', settings: many(65) }) ?? '', 'source.settings: at most 64')
   assert.match(source({ kind: 'gphoto2', settings: { 'is o': '1' } }) ?? '', 'source.settings')

@@ -1,5 +1,6 @@
 /** Versions that wait for a second person: their rows are there, and nothing of them matches. Called by rows.ts. */
 import type { Database } from '../database/database.ts'
+import { HAS_ROWS } from './retiring.ts'
 import type { ListSettings } from './settings.ts'
 
 export interface ListDifference {
@@ -59,7 +60,18 @@ export function createPending(database: Database) {
         .selectFrom('hotlist_versions')
         .selectAll()
         .where('list', '=', list)
-        .where('state', '=', 'pending')
+        // By their numbers: asked for the rows at once, SQLite walks all versions of the list.
+        .where(({ eb, selectFrom }) =>
+          eb(
+            'version',
+            'in',
+            selectFrom('hotlist_versions')
+              .select('version')
+              .where('list', '=', list)
+              .where(HAS_ROWS)
+              .where('state', '=', 'pending'),
+          ),
+        )
         .orderBy('version', 'desc'),
     )
     return waiting.map((row) => {

@@ -13,6 +13,7 @@ import { sideBySide } from './diff.ts'
 import { createListIndex } from './matcher.ts'
 import type { OnEnforceStep } from './progress.ts'
 import { ROWS_PER_STEP } from './reading.ts'
+import { IS_RETAINED } from './retiring.ts'
 import { type ListRows, toEntry, toPacked } from './rows.ts'
 import { createSnapshotBuilder, type ListDates, openManifest, packable } from './snapshot.ts'
 
@@ -120,7 +121,7 @@ export function createPublishing(deps: {
         .select(['version', 'chunks_retained', 'delta_chunks_retained'])
         .where('list', '=', list)
         .where('version', '<', version)
-        .where(({ or, eb }) => or([eb('chunks_retained', '>', 0), eb('delta_chunks_retained', '>', 0)])),
+        .where(IS_RETAINED),
     )
     for (const old of older) {
       for (let chunk = 0; chunk < old.chunks_retained; chunk++)

@@ -12,11 +12,12 @@ import { compareVersions, type ListDiff } from './diff.ts'
 import type { HotlistRow } from './list-row.ts'
 import { createPending, type PendingVersion } from './pending.ts'
 import { createReading, type PackedRow, ROWS_PER_STEP } from './reading.ts'
+import { createRetiring, HAS_ROWS, KEPT_VERSIONS } from './retiring.ts'
 import { type ListSettings, settingsRow, toSettings } from './settings.ts'
 
 export const MAX_LISTS = 64
-/** Versions whose rows are kept: the current one and those that can be rolled back to. */
-export const KEPT_VERSIONS = 3
+/** Versions that a status lists. */
+const LISTED_VERSIONS = 10
 
 /** The same entry in the version in force. */
 export interface KnownEntry extends Omit<HotlistRow, 'plate' | 'jurisdiction' | 'caseNumber'> {
@@ -49,6 +50,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
   const { build } = database
   const { setAside, pendingOf } = createPending(database)
   const { entriesOf, packedOf } = createReading(deps)
+  const { deleteRows, dropRows, retire } = createRetiring(deps)
 
   async function find(list: string): Promise<HotlistsTable | null> {
     const [row] = await database.read(build.selectFrom('hotlists').selectAll().where('list', '=', list))
@@ -59,26 +61,6 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     const row = await find(list)
     if (row === null) throw new AppError('not_found', `there is no list ${list}`)
     return row
-  }
-
-  async function deleteRows(list: string, version: number): Promise<void> {
-    for (;;) {
-      const page = build
-        .selectFrom('hotlist_entries')
-        .select('entry_id')
-        .where('list', '=', list)
-        .where('version', '=', version)
-        .limit(ROWS_PER_STEP)
-      const [deleted] = await database.writeBatch([
-        build
-          .deleteFrom('hotlist_entries')
-          .where('list', '=', list)
-          .where('version', '=', version)
-          .where('entry_id', 'in', page),
-      ])
-      if ((deleted?.changes ?? 0) < ROWS_PER_STEP) return
-      await clock.sleep(0)
-    }
   }
 
   async function discard(list: string, version: number): Promise<void> {
@@ -195,31 +177,6 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     return version
   }
 
-  async function retire(list: string, current: number): Promise<void> {
-    const kept = await database.read(
-      build
-        .selectFrom('hotlist_versions')
-        .select('version')
-        .where('list', '=', list)
-        .where('state', '=', 'ready')
-        .where('version', '<=', current)
-        .orderBy('version', 'desc')
-        .offset(KEPT_VERSIONS)
-        .limit(KEPT_VERSIONS),
-    )
-    for (const { version } of kept) await dropRows(list, version)
-  }
-
-  /** Also goes on where the last run was cut short. */
-  async function dropRows(list: string, version: number): Promise<void> {
-    const mark = (state: 'retiring' | 'retired') =>
-      build.updateTable('hotlist_versions').set({ state }).where('list', '=', list).where('version', '=', version)
-    // No longer kept before its first row goes, or who reads it meanwhile would take the missing ones for a difference.
-    await database.writeBatch([mark('retiring')])
-    await deleteRows(list, version)
-    await database.writeBatch([mark('retired')])
-  }
-
   async function ensureList(list: string, settings: ListSettings, kind: 'file' | 'manual' = 'file'): Promise<void> {
     if ((await find(list)) !== null) return
     const lists = await database.read(build.selectFrom('hotlists').select('list').limit(MAX_LISTS))
@@ -252,7 +209,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
         .where('list', '=', row.list)
         .where('state', 'not in', ['staging', 'pending'])
         .orderBy('version', 'desc')
-        .limit(10),
+        .limit(LISTED_VERSIONS),
     )
     const current = versions.find((version) => version.version === row.current_version)
     const ageMs = current === undefined ? null : clock.nowMs() - current.made_at_ms
@@ -317,6 +274,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
               .selectFrom('hotlist_versions')
               .select('version')
               .where('list', '=', list)
+              .where(HAS_ROWS)
               .where('state', '=', 'ready'),
           )
           .orderBy('version', 'desc')
@@ -331,7 +289,7 @@ export function createListRows(deps: { database: Database; clock: Clock; newId: 
     },
     /** What the last run did not end: versions that were being staged, and rows that were going. */
     async clearLeftovers(log: Log): Promise<void> {
-      const left = build.selectFrom('hotlist_versions').select(['list', 'version'])
+      const left = build.selectFrom('hotlist_versions').select(['list', 'version']).where(HAS_ROWS)
       for (const { list, version } of await database.read(left.where('state', '=', 'staging'))) {
         log.warn('hotlist_import_cut_short', { list, listVersion: version })
         await discard(list, version)

@@ -33,14 +33,11 @@ export const gphoto2Schema = z
       .nullable()
       .default(null)
       .describe('as `gphoto2 --auto-detect` names it; null: whatever is attached'),
+    // A number of the kernel passes here, so that a unit that has one can still be set up and enrolled: `numberedPortProblem`.
     port: z
       .string()
       .min(1)
       .max(128)
-      .refine((port) => !NUMBERED_PORT.test(port), {
-        message:
-          'is a number that the kernel gives anew at each plugging in; name the plug, such as usb:1-1.2, as `candor doctor` shows it',
-      })
       .nullable()
       .default(null)
       .describe(
@@ -79,6 +76,12 @@ export const gphoto2Schema = z
     path: ['night', 'settings'],
   })
 export type Gphoto2Config = z.infer<typeof gphoto2Schema>
+
+/** Why no camera is opened by this port, nor such a one set; null: nothing is against it. */
+export const numberedPortProblem = (port: string | null): string | null =>
+  port === null || !NUMBERED_PORT.test(port)
+    ? null
+    : `source.port: is a number that the kernel gives anew at each plugging in; name the plug, such as usb:1-1.2, as \`candor doctor\` shows it (got ${port})`
 
 export interface Gphoto2Deps {
   clock: Clock

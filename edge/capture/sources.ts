@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises'
 import { z } from 'zod'
 import { SECOND_MS } from '../../shared/clock.ts'
 import { AppError } from '../../shared/errors.ts'
-import { type Gphoto2Deps, gphoto2Schema, openGphoto2 } from './gphoto2.ts'
+import { type Gphoto2Deps, gphoto2Schema, numberedPortProblem, openGphoto2 } from './gphoto2.ts'
 import { type LiveDeps, openLive } from './live.ts'
 import { openReplay, replaySchema } from './replay.ts'
 import { openRpicam, rpicamSchema } from './rpicam.ts'
@@ -16,11 +16,18 @@ export type SourceConfig = z.infer<typeof sourceSchema>
 /** Beyond `stallMs`, for the process that opens it to start on a slow card, milliseconds. */
 const START_MS = 20 * SECOND_MS
 
+/** What the schema lets pass, so that the unit can be mended, and no camera is opened with. Throws `configuration`. */
+export function requireOpenable(config: SourceConfig): void {
+  const problem = config.kind === 'gphoto2' ? numberedPortProblem(config.port) : null
+  if (problem !== null) throw new AppError('configuration', problem)
+}
+
 /** Throws `configuration` for what no waiting would mend; a camera that is not there is waited for. */
 export async function openSource(
   config: SourceConfig,
   deps: LiveDeps & Pick<Gphoto2Deps, 'onOffered' | 'usbFolder'>,
 ): Promise<CaptureSource> {
+  requireOpenable(config)
   if (config.kind === 'replay') return await openReplay(config, deps)
   const { stallMs } = config
   const limits = { stallMs, openTimeoutMs: stallMs + START_MS, framesPerSecond: config.framesPerSecond }

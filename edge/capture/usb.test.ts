@@ -3,6 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { codeOf } from '../../cloud/testing.ts'
+import { systemClock } from '../../shared/clock.ts'
+import { silentLog } from '../../shared/log.ts'
+import { openSource, sourceSchema } from './sources.ts'
 import { bodyText, lastingPort, NUMBERED_PORT, usbDevices } from './usb.ts'
 
 /** As sysfs has them: a folder a device and a folder an interface. */
@@ -66,6 +70,17 @@ test('a machine without sysfs has no devices, and only numbers are numbers', asy
   assert.equal(await usbDevices('/nonexistent/usb'), [])
   assert.ok(NUMBERED_PORT.test('usb:001,004') && NUMBERED_PORT.test('usb:1,4'))
   for (const port of ['usb:1-1.2', 'usb:', 'ptpip:10.0.0.9', 'usb:001,004x']) assert.not(NUMBERED_PORT.test(port), port)
+})
+
+test('no camera is opened by a number of the kernel, whoever is attached', async () => {
+  const deps = { clock: systemClock, random: () => 0, log: silentLog, usbFolder: '/nonexistent/usb' }
+  for (const port of ['usb:001,004', 'usb:1,4']) {
+    const open = () => openSource(sourceSchema.parse({ kind: 'gphoto2', port }), deps)
+    assert.is(await codeOf(open), 'configuration')
+    await open().catch(({ message }) => {
+      assert.match(message, /^source\.port: is a number .* usb:1-1\.2, as `candor doctor` shows it \(got usb:/)
+    })
+  }
 })
 
 test.run()

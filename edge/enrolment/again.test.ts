@@ -1,5 +1,5 @@
 /** A camera that is enrolled again by a new claim, against a real cloud; and the exchange of its folder, cut short at every step. */
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import {
   cpSync,
   existsSync,
@@ -150,6 +150,9 @@ test('a camera that is enrolled again works by its old certificate until the new
 
 test('a camera that was revoked by mistake, and had renewed its certificate before, is let in again', async () => {
   await withCamera(async (folder, world) => {
+    // As an older release let a person write it: nothing is read by it, and the unit can be mended.
+    const source = { kind: 'gphoto2', port: 'usb:001,004' }
+    writeFileSync(join(folder, 'edge.json'), JSON.stringify({ ...JSON.parse(read(folder, 'edge.json')), source }))
     const { agency, cameraId, broker, dataFolder } = loadEdgeConfig(join(folder, 'edge.json'), null)
     const identity = createIdentity({ agency, cameraId, broker, dataFolder, log: silentLog })
     const own = await identity.load()
@@ -162,6 +165,7 @@ test('a camera that was revoked by mistake, and had renewed its certificate befo
     await enrolAgain({ claim: await claimFor(world, A, true), folder, settings: {} }, approving(world), never)
     const { keyPem: key, certificatePem: cert } = await identity.load()
     assert.is(key, shows(folder).key, 'the newer one is shown')
+    assert.equal(JSON.parse(read(folder, 'edge.json')).source, source)
     assert.is(
       await publishSighting(await world.connectCamera(A, { key, cert }), makeSighting(world.clock)),
       'acknowledged',
@@ -352,5 +356,72 @@ test('what the start of a machine finishes: where a page has begun or made a cam
     rmSync(root, { recursive: true, force: true })
   }
 })
+
+/** Mounts of its own, in a namespace of its own: nothing is left mounted, and no root is needed. */
+const withOwnMounts = (...command: string[]) => spawnSync('unshare', ['-rm', ...command], { encoding: 'utf8' })
+// Some kernels and containers allow no user namespaces; then this one says that it is skipped (scripts/allowed-skips.json).
+const withMounts = withOwnMounts('mount', '-t', 'tmpfs', 'tmpfs', tmpdir()).status === 0 ? test : test.skip
+
+/** A camera by hand whose data lie on a mount; the lines that it prints are compared. */
+const MOUNTED = `
+  import { execFileSync } from 'node:child_process'
+  import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+  import { join } from 'node:path'
+  import { enrolAgain, finishAgain } from ${JSON.stringify(new URL('./again.ts', import.meta.url).href)}
+  const [root, kind] = process.argv.slice(1)
+  const at = join(root, 'the camera')
+  for (const folder of [at, join(at, 'data'), join(at, 'recordings'), join(root, 'disk')]) mkdirSync(folder)
+  const config = { agency: 'a', cameraId: 'north', broker: { url: 'mqtts://x:1' }, source: { kind: 'rpicam' } }
+  writeFileSync(join(at, 'edge.json'), JSON.stringify(config))
+  const how = kind === 'bind' ? ['--bind', join(root, 'disk')] : ['-t', 'tmpfs', 'tmpfs']
+  execFileSync('mount', [...how, join(at, 'data')])
+  writeFileSync(join(at, 'data', 'outbox.db'), 'what waits')
+  const said = []
+  const look = async (work) => {
+    const outcome = await work().catch(({ code, message }) => [code, message.split(' cannot be moved')[0].replace(root, '')])
+    const there = ['edge.json', 'data/outbox.db', 'recordings'].filter((name) => existsSync(join(at, name)))
+    said.push([outcome, there, ['next', 'before'].filter((name) => existsSync(at + '.' + name))])
+  }
+  const claim = { expected: { agency: 'a', camera: 'north' }, code: 'x' }
+  const deps = { onKey: () => said.push('the claim is used') }
+  await look(() => enrolAgain({ claim, folder: at, settings: {} }, deps, new AbortController().signal))
+  mkdirSync(at + '.next')
+  writeFileSync(join(at + '.next', 'edge.json'), 'new')
+  await look(() => finishAgain(at))
+  // As it was left before this was looked at.
+  renameSync(at, at + '.before')
+  await look(() => finishAgain(at))
+  await look(() => finishAgain(at))
+  execFileSync('umount', [join(at, 'data')])
+  writeFileSync(join(at, 'data', 'outbox.db'), 'what waits')
+  await look(() => finishAgain(at))
+  said.push(readFileSync(join(at, 'edge.json'), 'utf8'))
+  process.stdout.write(JSON.stringify(said))`
+
+withMounts(
+  'a camera with a mount in its folder stays as it is, its claim unused, and takes its new place without the mount',
+  () => {
+    for (const kind of ['tmpfs', 'bind']) {
+      const root = mkdtempSync(join(tmpdir(), 'candor-again-'))
+      try {
+        const script = ['--import', 'tsx', '--input-type=module', '-e', MOUNTED, root, kind]
+        const run = withOwnMounts(process.execPath, ...script)
+        assert.is(run.status, 0, run.stderr)
+        const all = ['edge.json', 'data/outbox.db', 'recordings']
+        const refused = (where: string) => ['conflict', `/the camera${where}/data`]
+        assert.equal(JSON.parse(run.stdout), [
+          [refused(''), all, []],
+          [refused(''), all, ['next']],
+          [refused('.before'), all, ['next']],
+          [refused(''), all, ['next']],
+          [true, all, []],
+          'new',
+        ])
+      } finally {
+        rmSync(root, { recursive: true, force: true })
+      }
+    }
+  },
+)
 
 test.run()

@@ -8,7 +8,7 @@ import { existsSync, lstatSync } from 'node:fs'
 import { readdir, readFile, readlink, realpath, rm, rmdir, symlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { loadConfig } from '../../shared/config.ts'
-import { AppError } from '../../shared/errors.ts'
+import { AppError, systemCode } from '../../shared/errors.ts'
 import { readFileIfThere, renameDurably, writeFileDurably } from '../../shared/secret-file.ts'
 import { type EdgeConfig, edgeConfigSchema } from '../config.ts'
 import { digestOf, type EnrolDeps, enrolUnit, type UnitClaim } from './enrol.ts'
@@ -52,7 +52,8 @@ export function claimProblem(claim: UnitClaim, folder: string): string | null {
 /**
  * What a power cut has left of an exchange is brought to its end: the folder is that of before or the new one, and there is one. To be
  * called before anything looks whether there is a camera. Resolves with whether a new one has come: who runs the camera with what was
- * there before starts it anew. Throws `conflict`, with the camera in place, where a folder of before cannot go back to it.
+ * there before starts it anew. Throws `conflict`, with the camera in place, where a folder of before cannot go back to it, or one in it
+ * cannot be moved: that it is again when this is called once more.
  */
 export async function finishAgain(folder: string): Promise<boolean> {
   const [next, before] = [nextOf(folder), beforeOf(folder)]
@@ -62,22 +63,62 @@ export async function finishAgain(folder: string): Promise<boolean> {
   if (isCut && isCamera(folder)) await emptyInto(folder, before)
   if (isCamera(next)) {
     if (existsSync(folder) && !existsSync(before)) {
+      await requireMovable(folder)
       await keepRest(folder, next)
       await renameDurably(folder, before)
     }
     // A camera that is run by hand has its data in there: it never finds its new folder without them, and so never makes others.
-    if (existsSync(before)) await moveFolders(before, next)
+    if (existsSync(before)) await takeFolders(folder, before, next)
     await clearWay(folder, next, before)
     await renameDurably(next, folder)
     if (existsSync(before)) await emptyInto(folder, before)
     return true
   }
-  if (isCamera(before)) {
-    await clearWay(folder, before, before)
-    await renameDurably(before, folder)
-  }
+  if (isCamera(before)) await putBack(folder, before)
   return isCut
 }
+
+async function putBack(folder: string, before: string): Promise<void> {
+  await clearWay(folder, before, before)
+  await renameDurably(before, folder)
+}
+
+/** All or none: where one cannot be moved, the camera of before is in its place again. */
+async function takeFolders(folder: string, before: string, next: string): Promise<void> {
+  const own = (await readdir(before, { withFileTypes: true })).filter((entry) => entry.isDirectory())
+  try {
+    await moveFolders(before, next)
+  } catch (thrown) {
+    for (const { name } of own)
+      if (!existsSync(join(before, name))) await renameDurably(join(next, name), join(before, name))
+    await putBack(folder, before)
+    throw thrown
+  }
+}
+
+/** Where a file system is mounted [proc_pid_mountinfo(5)]. None where there is no /proc: a move that fails is made good then. */
+async function mountPoints(): Promise<Set<string>> {
+  const table = (await readFileIfThere('/proc/self/mountinfo')) ?? ''
+  const path = (line: string) => line.split(' ')[4] ?? ''
+  const plain = (text: string) =>
+    text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
+  return new Set(table.split('\n').map((line) => plain(path(line))))
+}
+
+/** Throws `conflict` where the camera's folder, or one in it, is a mount point: such a one keeps its name [rename(2), EBUSY]. */
+async function requireMovable(folder: string): Promise<void> {
+  const mounted = await mountPoints()
+  const own = await realpath(folder)
+  const folders = (await readdir(own, { withFileTypes: true })).filter((entry) => entry.isDirectory())
+  const [fixed] = [own, ...folders.map(({ name }) => join(own, name))].filter((one) => mounted.has(one))
+  if (fixed !== undefined) throw cannotMove(fixed)
+}
+
+const cannotMove = (path: string, cause?: unknown) =>
+  new AppError('conflict', `${path} cannot be moved, and the camera’s folder changes places with a new one`, {
+    hint: 'with the camera stopped, mount what is there at another place and put a link to it here',
+    cause,
+  })
 
 /** As `finishAgain`, of the camera in this folder and of those that have folders of their own in it. What fails of one keeps no other from its end. */
 export async function finishAllAgain(folder: string): Promise<void> {
@@ -103,9 +144,18 @@ async function moveFolders(from: string, to: string): Promise<string[]> {
   for (const entry of await readdir(from, { withFileTypes: true })) {
     if (!entry.isDirectory()) continue
     if (existsSync(join(to, entry.name))) stay.push(entry.name)
-    else await renameDurably(join(from, entry.name), join(to, entry.name))
+    else await moveFolder(join(from, entry.name), join(to, entry.name))
   }
   return stay
+}
+
+async function moveFolder(from: string, to: string): Promise<void> {
+  try {
+    await renameDurably(from, to)
+  } catch (thrown) {
+    const isFixed = ['EBUSY', 'EXDEV'].includes(systemCode(thrown instanceof AppError ? thrown.cause : thrown) ?? '')
+    throw isFixed ? cannotMove(from, thrown) : thrown
+  }
 }
 
 /** What was made where no camera was goes, but its folders: into `to`, or where one of that name is there, `beside`. */
@@ -155,7 +205,8 @@ export interface AgainOptions {
 
 /**
  * Resolves when the folder holds the new identity; whoever runs the camera then starts it anew. Run again after that, or with a claim that it
- * was enrolled by, it changes nothing. Throws `conflict` for another camera's claim, else as `enrolUnit`.
+ * was enrolled by, it changes nothing. Throws `conflict` for another camera's claim and, before this one is used, for a folder that cannot be
+ * moved; else as `enrolUnit`.
  */
 export async function enrolAgain(
   { claim, folder, settings }: AgainOptions,
@@ -167,6 +218,8 @@ export async function enrolAgain(
   if (!(await isUsed(claim, folder))) {
     const problem = claimProblem(claim, folder)
     if (problem !== null) throw new AppError('conflict', problem)
+    // A claim is used but once: not where its identity could not come into place.
+    await requireMovable(folder)
     const isAnew = ([name]: [string, unknown]) => SAID_ANEW.includes(name)
     const own = JSON.parse(await readFile(join(folder, CONFIG_FILE), 'utf8')) as {
       broker: { keepaliveSeconds?: number }

@@ -10,7 +10,7 @@ import { newId } from '../../shared/ids.ts'
 import { silentLog } from '../../shared/log.ts'
 import { readFileIfThere, removeIfThere, writeFileDurably } from '../../shared/secret-file.ts'
 import type { CameraSettings } from '../../shared/wire/index.ts'
-import { type SourceConfig, sourceSchema } from '../capture/sources.ts'
+import { requireOpenable, type SourceConfig, sourceSchema } from '../capture/sources.ts'
 import {
   checkFiles,
   type EdgeConfig,
@@ -118,6 +118,7 @@ export async function openDraft(
       const next = asWritten({ ...now, source: draft.source, view: draft.view, setHere })
       const { written: _now, ...meant } = checkConfig(next, edgeConfigSchema, CONFIG_FILE)
       checkFiles(resolvePaths(meant, folder, null))
+      requireOpenable(meant.source)
       // Where it means the same as before, it would only cost what undo goes back to.
       if (JSON.stringify(meant) !== JSON.stringify(was)) await writeFileDurably(join(folder, PREVIOUS_FILE), before)
       // Somebody was at the camera: whether it looks elsewhere now, no file tells.
@@ -160,7 +161,7 @@ export async function undo(configFile: string): Promise<void> {
   const previousFile = join(dirname(configFile), PREVIOUS_FILE)
   const [now, previous] = [await readFileIfThere(configFile), await readFileIfThere(previousFile)]
   if (now === null || previous === null) throw new AppError('not_found', `there is no ${previousFile} to go back to`)
-  checkConfig(JSON.parse(previous), edgeConfigSchema, previousFile)
+  requireOpenable(checkConfig(JSON.parse(previous), edgeConfigSchema, previousFile).source)
   await writeFileDurably(previousFile, now)
   await writeFileDurably(configFile, previous)
 }

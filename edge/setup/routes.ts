@@ -8,6 +8,7 @@ import { AppError } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
 import { MAX_MASKS, MAX_POLYGON_POINTS } from '../../shared/polygon.ts'
 import { MAX_CLAIM_FILE_BYTES } from '../../shared/wire/index.ts'
+import { numberedPortProblem } from '../capture/gphoto2.ts'
 import { type SourceConfig, sourceSchema } from '../capture/sources.ts'
 import type { UsbDevice } from '../capture/usb.ts'
 import type { Finding } from '../checks.ts'
@@ -222,6 +223,8 @@ export function setupRoutes(deps: RouteDeps): Route[] {
         const choice = checked(choiceSchema, json)
         // A camera of the same kind keeps what was set for it.
         const before = draft.source?.kind === choice.kind ? draft.source : {}
+        const problem = choice.kind === 'gphoto2' ? numberedPortProblem(choice.port ?? null) : null
+        if (problem !== null) throw new AppError('bad_input', problem)
         if (choice.kind !== 'stream') {
           const { kind } = choice
           const set =

@@ -17,12 +17,13 @@ import type { UsbDevice } from '../capture/usb.ts'
 import { codeDigest } from './access.ts'
 import { newPageCertificate } from './certificate.ts'
 import { codeFileText } from './code-file.ts'
-import { USED_CODE_FILE } from './draft.ts'
+import { USED_CODE_FILE, undo } from './draft.ts'
 import { CLOSE_IDLE_MS, OPEN_TRIES, PAGE_LIFE_MS, SESSION_IDLE_MS, STUCK_MS, TICK_MS } from './limits.ts'
 import { type RunningSetup, runSetup, systemSetupDeps } from './main.ts'
 import { COOKIE, type Route } from './server.ts'
 
 const SCENE = fileURLToPath(new URL('../../scripts/sample-scenes/pictures/scene-003.jpg', import.meta.url))
+const SHOWN = { kind: 'replay', path: SCENE, loop: true }
 const [LEFT, RIGHT] = ['KLH4N93', 'HHW6462']
 /** A mask that hides the left plate. */
 const OVER_LEFT = [
@@ -57,16 +58,17 @@ interface Options {
   usb?: UsbDevice[]
   /** `scene`: with a configuration that shows one; `enrolled`: with certificates of a real cloud besides. */
   unit?: 'new' | 'scene' | 'enrolled'
+  /** Of a unit with a configuration; else the scene. */
+  source?: object
   codeFile?: string | null
   settingsFile?: string | null
 }
 
 async function withSetup(
-  { unit = 'new', codeFile = null, settingsFile = null, usb = [] }: Options,
+  { unit = 'new', source = SHOWN, codeFile = null, settingsFile = null, usb = [] }: Options,
   work: (world: World) => Promise<void>,
 ): Promise<void> {
   const configure = (folder: string, broker: string) => {
-    const source = { kind: 'replay', path: SCENE, loop: true }
     const config = { agency: AGENCY, cameraId: 'north', broker: { url: broker }, source }
     writeFileSync(join(folder, 'edge.json'), JSON.stringify(config))
   }
@@ -461,6 +463,30 @@ test('of several bodies on USB the page lists each by its plug, and the one that
     assert.is((await ask('POST', '/api/finish')).status, 200)
     const { source } = JSON.parse(readFileSync(join(folder, 'edge.json'), 'utf8'))
     assert.equal([source.kind, source.port], ['gphoto2', 'usb:1-1.3'])
+  })
+})
+
+test('of a unit whose body is named by a number of the kernel the page opens, says so, and takes a plug instead', async () => {
+  const source = { kind: 'gphoto2', port: 'usb:001,004' }
+  const one = { name: 'Nikon D750', serialNumber: null, isCamera: true }
+  const usb = [{ ...one, port: 'usb:1-1.2', numberedPort: 'usb:001,004' }]
+  await withSetup({ unit: 'enrolled', source, usb }, async ({ ask, logIn, folder }) => {
+    await logIn()
+    const state = async () => JSON.parse((await ask('GET', '/api/state')).bytes.toString())
+    const is = 'source.port: is a number'
+    await until('it is opened', async () => (await state()).problem?.startsWith(is))
+    const { source: shown, bodies } = await state()
+    assert.is(shown.port, 'usb:001,004')
+    assert.not(
+      bodies.some(({ port }: { port: string }) => port === shown.port),
+      'it is none of those that are there',
+    )
+    const refused = await ask('POST', '/api/finish')
+    assert.is(refused.json.error?.code, 'configuration', 'it would read nothing')
+    assert.is((await ask('POST', '/api/source', { kind: 'gphoto2', port: 'usb:1-1.2' })).status, 200)
+    assert.is((await ask('POST', '/api/finish')).status, 200)
+    assert.is(JSON.parse(readFileSync(join(folder, 'edge.json'), 'utf8')).source.port, 'usb:1-1.2')
+    assert.is(await codeOf(() => undo(join(folder, 'edge.json'))), 'configuration', 'nor would what was before')
   })
 })
 

@@ -3,6 +3,7 @@
  * anything is written, so that no card is made that could not work.
  */
 import { z } from 'zod'
+import { numberedPortProblem } from '../../edge/capture/gphoto2.ts'
 import { credentialsIn, MAX_CREDENTIALS_BYTES } from '../../edge/capture/stream.ts'
 import { type EdgeConfig, edgeConfigSchema } from '../../edge/config.ts'
 import { type UnitSettings, unitSettingsSchema } from '../../edge/enrolment/folder.ts'
@@ -45,7 +46,8 @@ function problemOf({ source, unmatchedInMemory, upload }: EdgeConfig): string | 
     return 'edge.source: cameras on the CSI connector need Raspberry Pi OS and the Debian package there, no image has rpicam-vid'
   if (source.kind === 'stream' && source.credentialsFile !== undefined && source.credentialsFile !== LOGIN_FILE)
     return `edge.source.credentialsFile: must be ${LOGIN_FILE}, no other file of the card reaches the camera (got ${source.credentialsFile})`
-  return null
+  const problem = source.kind === 'gphoto2' ? numberedPortProblem(source.port) : null
+  return problem === null ? null : `edge.${problem}`
 }
 
 /** Throws `configuration` for everything that would only show on the pole. */

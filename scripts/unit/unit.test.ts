@@ -41,6 +41,7 @@ test('settings that would only fail on the pole are refused when the card is wri
   assert.match(wrong({ ...UNIT.edge, healthIntervalMs: 1 }), /healthIntervalMs/)
   assert.match(wrong({ ...UNIT.edge, shutter: 1 }), /problem/)
   assert.match(wrong({ source: {} }), /source/)
+  assert.match(wrong({ source: { kind: 'gphoto2', port: 'usb:001,004' } }), /edge\.source\.port: is a number/)
   assert.match(wrong({ ...UNIT.edge, unmatchedInMemory: true }), /matches-only/)
   assert.is(wrong({ ...UNIT.edge, unmatchedInMemory: true, upload: 'matches-only' }), 'none')
   assert.match(wrong(UNIT.edge, { broker: { url: 'http://10.0.0.1' } }), /broker/)

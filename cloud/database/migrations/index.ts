@@ -35,6 +35,7 @@ import { endsTold } from './0046-ends-told.ts'
 import { renewedCertificates } from './0047-renewed-certificates.ts'
 import { servedAndResumed } from './0048-served-and-resumed.ts'
 import { reopenedTurns } from './0050-reopened-turns.ts'
+import { pastVersions } from './0051-past-versions.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -72,4 +73,5 @@ export const MIGRATIONS: readonly Migration[] = [
   renewedCertificates,
   servedAndResumed,
   reopenedTurns,
+  pastVersions,
 ]
