@@ -12,8 +12,8 @@ import { freePort } from '../trial/ports.ts'
 const urlOf = (path: string) => JSON.stringify(new URL(path, import.meta.url).href)
 const SCENE = fileURLToPath(new URL('../sample-scenes/pictures/scene-001.jpg', import.meta.url))
 
-/** Pictures that wait from before, beside what the camera sees itself. */
-const WAITING = 20
+/** Pictures that wait from before, beside what the camera sees itself: so many that new ones take their place. */
+const WAITING = 40
 
 /** Two lives of one camera in one process, as after new settings; in between the disk is filled. */
 const LIVES = `
