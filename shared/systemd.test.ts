@@ -106,7 +106,8 @@ test('the unit of one camera among several is that of a single one, but for its 
   const unit = (name: string) =>
     readFileSync(fileURLToPath(new URL(`../systemd/${name}`, import.meta.url)), 'utf8')
       .split('\n')
-      .filter((line) => !/^(#|Description=|User=)/.test(line))
+      // No set-up page opens by itself beside several cameras, so that their folders are always root's.
+      .filter((line) => !/^(#|Description=|User=|ExecStartPre=.*take-back)/.test(line))
   assert.equal(
     unit('candor-edge@.service').map((line) => line.replace('/%i', '')),
     unit('candor-edge.service'),

@@ -173,7 +173,7 @@ test('a list holds so many entries made by hand and no more', async () => {
       build.selectFrom('manual_entries').selectAll().where('entry_id', '=', entryId),
     )
     for (let n = 2; n < MAX_MANUAL_ENTRIES; n++) {
-      const more = { ...row, entry_id: `${entryId.slice(0, -4)}${String(n).padStart(4, '0')}`, plate: `P${n}` }
+      const more = { ...row, entry_id: `${entryId.slice(0, -12)}${String(n).padStart(12, '0')}`, plate: `P${n}` }
       await world.database.writeBatch([build.insertInto('manual_entries').values(more as NonNullable<typeof row>)])
     }
     await world.hotlists.entries.add(request(world, { plate: 'XYZ789' }))

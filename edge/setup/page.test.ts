@@ -102,6 +102,9 @@ browserTest(
       await page.keyboard.press('ArrowRight')
       assert.is(await page.locator(':focus').getAttribute('id'), 'tab-areas')
       await page.focus('text=Draw region')
+      // The page asks again and again how things are; the second answer comes when the first has been shown.
+      for (let asked = 0; asked < 2; asked += 1) await page.waitForResponse(/\/api\/state$/)
+      assert.is(await page.locator(':focus').textContent(), 'Draw region')
       await page.keyboard.press('Enter')
       assert.is(await page.locator(':focus').getAttribute('id'), 'overlay')
       const move = async (key: string, count: number) => {

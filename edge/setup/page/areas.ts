@@ -104,7 +104,11 @@ export function createAreas(panel: HTMLElement, save: (view: View) => Promise<vo
     return kind === 'region' && isSmall ? 'The region is too small for a plate' : null
   }
 
+  /** The view as it is shown. */
+  let rendered = ''
+
   function render(): void {
+    rendered = JSON.stringify(view)
     overlay.classList.toggle('drawing', drawing !== null)
     overlay.setAttribute('tabindex', drawing === null ? '-1' : '0')
     if (drawing === null) {
@@ -266,8 +270,9 @@ export function createAreas(panel: HTMLElement, save: (view: View) => Promise<vo
   return {
     show(next) {
       view = next
-      if (drawing === null) render()
-      else drawShapes()
+      if (drawing !== null) drawShapes()
+      // The same again would take the focus from under a finger or a key.
+      else if (JSON.stringify(view) !== rendered) render()
     },
     setLimits(next) {
       limits = next
