@@ -91,7 +91,7 @@ test('a camera gets it signed, for its own request, at QoS 0, after the audit ha
       world.audited.map(({ operation, subject }) => [operation, subject?.id]),
       [['hotlist.key_given', 'north']],
     )
-    assert.not.match(JSON.stringify(world.audited), new RegExp(answer.key.slice(0, 20)))
+    assert.not.ok(JSON.stringify(world.audited).includes(answer.key.slice(0, 20)))
   })
 })
 

@@ -1,23 +1,11 @@
 /** What an outbox does on a disk that is full, over stops and starts. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ownFileSystem, withFileSystem } from '../../shared/testing.ts'
+import { inFolder, ownFileSystem, withFileSystem } from '../../shared/testing.ts'
 import { RESERVE_BYTES } from './reserve.ts'
 
 const NOW = 1_790_000_000_000
-
-function inFolder(run: (folder: string) => void): void {
-  const folder = mkdtempSync(join(tmpdir(), 'candor-outbox-'))
-  try {
-    run(folder)
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
-}
 
 const urlOf = (path: string) => JSON.stringify(fileURLToPath(new URL(path, import.meta.url)))
 /** Fills the disk after a clean close, as often as it is told, and starts again in between. */

@@ -7,7 +7,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { AppError } from '../../shared/errors.ts'
 import { openDatabase } from '../../shared/sqlite.ts'
-import { ownFileSystem, withFileSystem } from '../../shared/testing.ts'
+import { inFolder, ownFileSystem, withFileSystem } from '../../shared/testing.ts'
 import { MAX_CROP_BYTES, MAX_SIGHTING_BYTES } from '../../shared/wire/index.ts'
 import {
   type Cutoffs,
@@ -23,15 +23,6 @@ import { prepareStatements } from './statements.ts'
 const NOW = 1_790_000_000_000
 const ALL: Cutoffs = { unmatchedMs: 0, matchedMs: 0, cropMs: 0, unmatchedMayLeave: true }
 const NONE: ReadonlySet<number> = new Set()
-
-function inFolder(run: (folder: string) => void): void {
-  const folder = mkdtempSync(join(tmpdir(), 'candor-outbox-'))
-  try {
-    run(folder)
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
-}
 
 function withOutbox(options: Partial<OutboxDeps>, run: (outbox: Outbox, file: string) => void): void {
   inFolder((folder) => {

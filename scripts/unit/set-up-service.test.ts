@@ -297,4 +297,32 @@ test('a page of a camera that was opened again and has failed leaves no mark; on
     })
 })
 
+test('an enrolment that the power has cut is finished when the machine starts, and Node.js is started for nothing else', () => {
+  for (const unit of [PREPARE, `${IMAGE}/candor-prepare.service.d/image.conf`]) {
+    const [, prepare] = commandsOf(unit, 'ExecStart', false)
+    assert.ok(prepare)
+    const candor = prepare.words.at(-2) ?? ''
+    assert.match(candor, /^\/(usr\/bin\/candor|opt\/candor\/scripts\/candor\.ts)$/)
+    for (const [made, isStarted] of [
+      [[], false],
+      [['south/data.before'], false],
+      [['../camera.next'], true],
+      [['../camera.before'], true],
+      [['south.next'], true],
+      [['south.before'], true],
+    ] as const) {
+      inWorld((world) => {
+        // What is started tells that it is, in the place of Node.js.
+        const told = join(world.state, 'told')
+        const words = prepare.words.map((word) =>
+          word === candor ? '/usr/bin/touch' : word === 'prepare' ? told : word,
+        )
+        for (const name of made) mkdirSync(join(world.folder, name))
+        assert.ok(world.run([{ mayFail: false, words }]))
+        assert.is(existsSync(told), isStarted, `${unit}: ${made.join()}`)
+      })
+    }
+  }
+})
+
 test.run()
