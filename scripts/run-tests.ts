@@ -1,5 +1,5 @@
 /**
- * Runs every *.test.ts in a process of its own and believes only what adds up. uvu can exit 0 on a suite that never ran
+ * Runs every *.test.ts in a process of its own, built by esbuild just before (bundled.ts), and believes only what adds up. uvu can exit 0 on a suite that never ran
  * (design.md, fact 1), so a file passes when it exited 0, ran at least one test, and passed every one.
  * Called by scripts/test; by hand: `node --import tsx scripts/run-tests.ts [--list] [--time-limit-minutes=N] [PATH…]`, N for each file.
  *
@@ -7,11 +7,12 @@
  * The last line is `N passed, N failed, N skipped`.
  */
 import { spawn } from 'node:child_process'
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { z } from 'zod'
+import { bundle } from './bundled.ts'
 
 /** Files that run at the same time, of each processor: about half of a file's time is waiting for brokers, browsers and timers. */
 const FILES_A_PROCESSOR = 2
@@ -89,15 +90,31 @@ export function judge(
 /** Ends the process group of each file that is running now. */
 const running = new Set<() => void>()
 
+interface RunOptions {
+  root: string
+  timeLimitMs: number
+  maySkip: boolean
+}
+
 /** Runs one file; never rejects for what the file does. */
-export function runFile(
-  file: string,
-  options: { root: string; timeLimitMs: number; maySkip: boolean },
-): Promise<FileResult> {
+export async function runFile(file: string, options: RunOptions): Promise<FileResult> {
+  const name = relative(options.root, file)
+  const folder = join(options.root, '.candor/tests', name)
+  try {
+    return await runBundle(name, await bundle(file, folder), options)
+  } catch (thrown) {
+    const ended = { passed: 0, failed: 1, skipped: 0, durationMs: 0 }
+    return { file: name, ...ended, problem: 'cannot be read', output: String(thrown) }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+function runBundle(name: string, program: string, options: RunOptions): Promise<FileResult> {
   return new Promise((done, refuse) => {
     const startedMs = performance.now()
     // Its own process group, so that a hung file goes together with the brokers and browsers that it has started.
-    const child = spawn(process.execPath, ['--import', pathToFileURL(tsxLoader()).href, file], {
+    const child = spawn(process.execPath, ['--enable-source-maps', program], {
       cwd: options.root,
       detached: true,
       env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0' },
@@ -131,13 +148,9 @@ export function runFile(
     child.once('error', refuse)
     child.once('close', (exitCode, signal) => {
       const verdict = judge({ exitCode, signal, timedOut, output }, options.maySkip)
-      done({ file: relative(options.root, file), ...verdict, durationMs: performance.now() - startedMs, output })
+      done({ file: name, ...verdict, durationMs: performance.now() - startedMs, output })
     })
   })
-}
-
-function tsxLoader(): string {
-  return fileURLToPath(import.meta.resolve('tsx'))
 }
 
 const allowedSkipsSchema = z.record(z.string(), z.string().min(1))

@@ -16,7 +16,10 @@ export interface Migration {
 /** Told before each step of a migration that has several: a start that takes minutes must say what it does. `step` counts from 1. */
 export type OnMigrating = (migration: string, step: number, steps: number) => void
 
-/** Runs what is missing, each in its own transaction. Throws `configuration` when the file was made by a newer Candor. */
+/**
+ * Runs what is missing, each in its own transaction, a new database whole in one.
+ * Throws `configuration` when the file was made by a newer Candor.
+ */
 export function migrate(
   connection: SqliteDatabase,
   nowMs: number,
@@ -35,15 +38,16 @@ export function migrate(
     })
   }
   const record = connection.prepare('INSERT INTO schema_migrations VALUES (?, ?, ?)')
-  for (const migration of [...migrations].sort((a, b) => a.number - b.number)) {
-    if (applied.has(migration.number)) continue
-    connection.transaction(() => {
-      const steps = typeof migration.sql === 'string' ? [migration.sql] : migration.sql
-      for (const [i, sql] of steps.entries()) {
-        if (steps.length > 1) onMigrating(migration.name, i + 1, steps.length)
-        connection.exec(sql)
-      }
-      record.run(migration.number, migration.name, nowMs)
-    })()
-  }
+  const apply = connection.transaction((migration: Migration) => {
+    const steps = typeof migration.sql === 'string' ? [migration.sql] : migration.sql
+    for (const [i, sql] of steps.entries()) {
+      if (steps.length > 1) onMigrating(migration.name, i + 1, steps.length)
+      connection.exec(sql)
+    }
+    record.run(migration.number, migration.name, nowMs)
+  })
+  const missing = migrations.filter(({ number }) => !applied.has(number)).sort((a, b) => a.number - b.number)
+  const all = () => missing.forEach(apply)
+  if (applied.size === 0) connection.transaction(all)()
+  else all()
 }
