@@ -7,12 +7,14 @@
  * The last line is `N passed, N failed, N skipped`.
  */
 import { spawn } from 'node:child_process'
+import { rmSync } from 'node:fs'
 import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import { bundle } from './bundled.ts'
+import { BUILT_VARIABLE } from './trial/program.ts'
 
 /** Files that run at the same time, of each processor: about half of a file's time is waiting for brokers, browsers and timers. */
 const FILES_A_PROCESSOR = 2
@@ -94,6 +96,8 @@ interface RunOptions {
   root: string
   timeLimitMs: number
   maySkip: boolean
+  /** What the file finds in its environment besides what this process has. */
+  environment?: Readonly<Record<string, string>>
 }
 
 /** Runs one file; never rejects for what the file does. */
@@ -117,7 +121,7 @@ function runBundle(name: string, program: string, options: RunOptions): Promise<
     const child = spawn(process.execPath, ['--enable-source-maps', program], {
       cwd: options.root,
       detached: true,
-      env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0' },
+      env: { ...process.env, ...options.environment, NO_COLOR: '1', FORCE_COLOR: '0' },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     let output = ''
@@ -173,14 +177,14 @@ export function totalsLine(totals: Totals): string {
 /** Runs the files, several at once, and prints each as it ends, with the output of those that failed. */
 export async function runTests(
   files: readonly string[],
-  options: { root: string; timeLimitMs: number; allowedSkips: ReadonlySet<string>; print: (line: string) => void },
+  options: Omit<RunOptions, 'maySkip'> & { allowedSkips: ReadonlySet<string>; print: (line: string) => void },
 ): Promise<Totals> {
   const totals: Totals = { passed: 0, failed: 0, skipped: 0 }
   const waiting = [...files]
   const work = async () => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
       const maySkip = options.allowedSkips.has(relative(options.root, file))
-      const result = await runFile(file, { root: options.root, timeLimitMs: options.timeLimitMs, maySkip })
+      const result = await runFile(file, { ...options, maySkip })
       totals.passed += result.passed
       totals.failed += result.failed
       totals.skipped += result.skipped
@@ -216,10 +220,13 @@ async function main(argv: readonly string[]): Promise<number> {
   const limit = argv.find((argument) => argument.startsWith('--time-limit-minutes='))?.split('=')[1]
   const timeLimitMs = limit === undefined ? DEFAULT_TIME_LIMIT_MS : Number(limit) * 60_000
   if (!(timeLimitMs > 0)) throw new Error('--time-limit-minutes must be above 0')
+  const built = join(root, `.candor/tests/candor-${process.pid}`)
+  process.once('exit', () => rmSync(built, { recursive: true, force: true }))
   const totals = await runTests(files, {
     root,
     timeLimitMs,
     allowedSkips: await readAllowedSkips(join(root, 'scripts/allowed-skips.json')),
+    environment: { [BUILT_VARIABLE]: await bundle(join(root, 'scripts/candor.ts'), built) },
     print: (line) => console.log(line),
   })
   if (files.length === 0) totals.failed += 1

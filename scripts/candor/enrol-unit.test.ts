@@ -3,12 +3,11 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { inCloud, type TestCloud, until } from '../../cloud/testing.ts'
+import { candorProgram } from '../trial/program.ts'
 
-const CANDOR = fileURLToPath(new URL('../candor.ts', import.meta.url))
 const A = 'elm-st-1'
 
 async function enrol(world: TestCloud, out: string, replaces: boolean): Promise<{ code: number | null; said: string }> {
@@ -28,7 +27,7 @@ async function enrol(world: TestCloud, out: string, replaces: boolean): Promise<
       ...{ caPem: world.cloud.caPem, madeAtMs: claim.madeAtMs },
     }),
   )
-  const child = spawn(process.execPath, ['--import', 'tsx', CANDOR, 'enrol', '--claim', file, '--out', out])
+  const child = spawn(process.execPath, [...candorProgram(), 'enrol', '--claim', file, '--out', out])
   let said = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (said += bytes))
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))

@@ -16,6 +16,7 @@ import { enrolCamera, type RunningCamera, startCamera, writeEdgeConfig } from '.
 import { createHttps, type Https } from '../trial/https.ts'
 import { setUp } from '../trial/people.ts'
 import { freePort } from '../trial/ports.ts'
+import { candorProgram } from '../trial/program.ts'
 
 const KILLS_EACH = 10
 /** Longest time between two kills; the shortest is a tenth. */
@@ -34,11 +35,10 @@ interface Cloud {
 
 /** Starts `candor cloud` and waits until it answers. */
 async function startCloud(folder: string, httpsPort: number): Promise<Cloud> {
-  const child = spawn(
-    process.execPath,
-    ['--import', 'tsx', join(ROOT, 'scripts', 'candor.ts'), 'cloud', '--config', join(folder, 'cloud.json')],
-    { cwd: ROOT, stdio: ['ignore', 'ignore', 'pipe'] },
-  )
+  const child = spawn(process.execPath, [...candorProgram(), 'cloud', '--config', join(folder, 'cloud.json')], {
+    cwd: ROOT,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
   let said = ''
   child.stderr.on('data', (chunk: Buffer) => {
     said = (said + chunk.toString()).slice(-4_000)

@@ -21,10 +21,9 @@ import { openMjpegCamera } from '../hil-ci/mjpeg-camera.ts'
 import { CHROMIUM, openBrowser } from '../trial/browser.ts'
 import { query } from '../trial/link-testing.ts'
 import { freePort } from '../trial/ports.ts'
+import { candorProgram } from '../trial/program.ts'
 
-const CANDOR = fileURLToPath(new URL('../candor.ts', import.meta.url))
 const SCENE = fileURLToPath(new URL('../sample-scenes/pictures/scene-003.jpg', import.meta.url))
-const TSX = fileURLToPath(import.meta.resolve('tsx'))
 /** In that scene, and where the left one is, as shares of the picture. */
 const [LEFT, RIGHT] = ['KLH4N93', 'HHW6462']
 const OVER_LEFT = [
@@ -46,7 +45,7 @@ interface SetupProcess {
 
 function startSetup(folder: string, port: number): SetupProcess {
   const config = join(folder, 'edge.json')
-  const child = spawn(process.execPath, ['--import', TSX, CANDOR, 'setup', '--config', config, '--port', `${port}`], {
+  const child = spawn(process.execPath, [...candorProgram(), 'setup', '--config', config, '--port', `${port}`], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let said = ''

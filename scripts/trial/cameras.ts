@@ -7,10 +7,9 @@ import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { newCameraRequest } from '../../shared/certificate-request.ts'
 import type { Https } from './https.ts'
+import { candorProgram } from './program.ts'
 
-const CANDOR = fileURLToPath(new URL('../candor.ts', import.meta.url))
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
-const TSX = fileURLToPath(import.meta.resolve('tsx'))
 
 const issuedSchema = z.object({
   certificatePem: z.string(),
@@ -102,7 +101,7 @@ export function startCamera(
 ): RunningCamera {
   const logFile = join(folder, 'edge.log')
   const log = createWriteStream(logFile, { flags: 'a' })
-  const child = spawn(process.execPath, ['--import', TSX, CANDOR, 'edge', '--config', configFile], {
+  const child = spawn(process.execPath, [...candorProgram(), 'edge', '--config', configFile], {
     cwd: ROOT,
     // As systemd/candor-edge.service does.
     env: { ...process.env, NODE_OPTIONS: '--max-semi-space-size=2', ...more },

@@ -1,17 +1,14 @@
 /** What the tests of the command line share: real processes, against a real cloud in the test's own. */
 import { execFile } from 'node:child_process'
-import { rmSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '../../shared/clock.ts'
 import { silentLog } from '../../shared/log.ts'
-import { bundle } from '../bundled.ts'
 import { openTrialCloud, type TrialCloud } from './cloud.ts'
+import { candorProgram } from './program.ts'
 
-const CANDOR = fileURLToPath(new URL('../candor.ts', import.meta.url))
-const BUILT = fileURLToPath(new URL(`../../.candor/tests/candor-${process.pid}`, import.meta.url))
 export const SCENES = fileURLToPath(new URL('../sample-scenes/pictures', import.meta.url))
 
 export interface Result {
@@ -28,21 +25,12 @@ export interface World {
   asAdministrator(...args: string[]): Promise<Result>
 }
 
-let built: Promise<string> | undefined
-/** Once for all commands of a test file. */
-const program = () => {
-  if (built === undefined) process.once('exit', () => rmSync(BUILT, { recursive: true, force: true }))
-  built ??= bundle(CANDOR, BUILT)
-  return built
-}
-
 /** Runs `candor ARGS` as a process of its own. */
-export async function candor(args: readonly string[], environment: Record<string, string> = {}): Promise<Result> {
-  const main = await program()
-  return await new Promise((resolve) => {
+export function candor(args: readonly string[], environment: Record<string, string> = {}): Promise<Result> {
+  return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
-      [main, ...args],
+      [...candorProgram(), ...args],
       { env: { ...process.env, ...environment }, maxBuffer: 64 * 1024 * 1024 },
       (_, out, err) => resolve({ code: child.exitCode ?? -1, out, err }),
     )

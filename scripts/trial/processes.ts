@@ -3,13 +3,11 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { AppError } from '../../shared/errors.ts'
 import { createHttps, type Https } from './https.ts'
+import { candorProgram } from './program.ts'
 
 const START_TIMEOUT_MS = 60_000
-const CANDOR = fileURLToPath(new URL('../candor.ts', import.meta.url))
-const TSX = fileURLToPath(import.meta.resolve('tsx'))
 
 export interface CloudProcess {
   mqttPort: number
@@ -22,7 +20,7 @@ export async function startCloudProcess(folder: string, children: ChildProcess[]
   const configFile = join(folder, 'cloud.json')
   const config = { ...JSON.parse(await readFile(configFile, 'utf8')), logLevel: 'error' }
   await writeFile(configFile, JSON.stringify(config))
-  const child = spawn(process.execPath, ['--import', TSX, CANDOR, 'cloud', '--config', configFile], {
+  const child = spawn(process.execPath, [...candorProgram(), 'cloud', '--config', configFile], {
     stdio: ['ignore', 'ignore', 'inherit'],
   })
   children.push(child)
