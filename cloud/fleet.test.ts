@@ -93,7 +93,9 @@ test('what a camera lost is told at the first report, is counted over those that
     await world.restart()
     world.clock.advance(INTERVAL_MS)
     const { fleet } = world.cloud.parts
-    fleet.recordHealth(healthOf(world.clock.nowMs(), { uptimeMs: 9_000_000, ...lost(7) }), world.clock.nowMs())
+    // As long as the reports of before took, and the pause.
+    const uptimeMs = 3_600_000 + 2 * INTERVAL_MS + 100 + JUDGE_INTERVAL_MS + LEAST_OPEN_MS
+    fleet.recordHealth(healthOf(world.clock.nowMs(), { uptimeMs, ...lost(7) }), world.clock.nowMs())
     await fleet.settled()
     assert.equal(await open(), [], 'it was told before')
     fleet.recordHealth(
@@ -102,6 +104,35 @@ test('what a camera lost is told at the first report, is counted over those that
     )
     await fleet.settled()
     assert.equal(await open(), ['dropping'], 'a new process')
+  }))
+
+test('a loss is told although its first telling failed, and although the cloud ended before it was judged', () =>
+  inCloud(async (world) => {
+    const { report, open, camera } = await withCamera(world)
+    const lost = (count: number) => ({ sightings: { ...healthOf(world.clock.nowMs()).sightings, lost: count } })
+    await report()
+    // The alarm cannot be written down, and so its audit entry neither.
+    world.sql("CREATE TRIGGER no_alarm BEFORE INSERT ON fleet_alarms BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END")
+    await report(lost(7))
+    assert.equal(await open(), [])
+    world.sql('DROP TRIGGER no_alarm')
+    await report(lost(7))
+    const [alarm] = await world.cloud.parts.fleet.alarms({ open: true, camera: CAMERA, limit: 1 })
+    assert.equal([alarm?.kind, alarm?.detail.lost], ['dropping', 7])
+    for (let openMs = 0; openMs < LEAST_OPEN_MS; openMs += MINUTE_MS) await report(lost(7), MINUTE_MS)
+    assert.equal(await open(), [])
+    // Stored, and too soon after the one before to be judged.
+    await report(lost(9), 100)
+    assert.equal(await open(), [])
+    await camera.endAsync()
+    await world.restart()
+    world.clock.advance(INTERVAL_MS)
+    const uptimeMs = 3_600_000 + 4 * INTERVAL_MS + 100 + LEAST_OPEN_MS
+    const { fleet } = world.cloud.parts
+    fleet.recordHealth(healthOf(world.clock.nowMs(), { uptimeMs, ...lost(9) }), world.clock.nowMs())
+    await fleet.settled()
+    const [again] = await fleet.alarms({ open: true, camera: CAMERA, limit: 1 })
+    assert.equal([again?.kind, again?.detail.lost], ['dropping', 2])
   }))
 
 test('alarms outlive a restart of the cloud, and are not raised again', () =>

@@ -19,6 +19,7 @@ import type { Statement } from './database/database.ts'
 import { type AlarmQuery, type AlarmsDeps, createAlarms } from './fleet/alarms.ts'
 import type { FleetConfig } from './fleet/config.ts'
 import { createHistory, type OpenHour } from './fleet/history.ts'
+import { createLosses } from './fleet/losses.ts'
 import { type Figures, figuresOf } from './fleet/metrics.ts'
 import { createWatching, newWatched, type Watched } from './fleet/watching.ts'
 import type { WebhookNotice } from './webhooks/notices.ts'
@@ -101,6 +102,7 @@ export async function createFleet(deps: FleetDeps): Promise<Fleet> {
   const { database, config, clock, log } = deps
   const { build } = database
   const history = createHistory({ database, config })
+  const losses = createLosses(database)
   const alarms = createAlarms({ ...deps, keptDays: config.summaryDays })
   const fleet = new Map<string, Watched>()
   const startedAtMs = clock.nowMs()
@@ -119,7 +121,7 @@ export async function createFleet(deps: FleetDeps): Promise<Fleet> {
   }
 
   const watching = createWatching({
-    ...{ config, history, alarms },
+    ...{ config, history, losses, alarms },
     onChanged(kind, change) {
       if (change === 'raised') deps.metrics.alarmRaised(kind)
       countOpen()
@@ -138,7 +140,7 @@ export async function createFleet(deps: FleetDeps): Promise<Fleet> {
     watched.onlineSinceMs = statusAtMs ?? 0
     if (health !== null && healthAtMs !== null) {
       watched.past.latest = { health, receivedAtMs: healthAtMs }
-      watched.judged = health
+      watched.judged = await losses.judged({ health, receivedAtMs: healthAtMs })
     }
     watched.past.hour = await history.past(camera, startedAtMs)
     watched.intervalMs = Math.max(watched.intervalMs, (await history.interval(camera)) ?? 0)

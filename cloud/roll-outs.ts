@@ -100,6 +100,9 @@ export interface RollOutsDeps {
   log: Log
 }
 
+/** Of one that takes another back. */
+type Back = Pick<RollOutsTable, 'whole_from' | 'takes_back'>
+
 export function createRollOuts(deps: RollOutsDeps): RollOuts {
   const { database, agency, clock, audit } = deps
   const { build } = database
@@ -172,7 +175,7 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
     return all
   }
 
-  async function begin(wanted: NewRollOut, by: string, wholeFrom?: number | null): Promise<RollOut> {
+  async function begin(wanted: NewRollOut, by: string, back?: Back): Promise<RollOut> {
     const { what, reason, stages = DEFAULT_STAGES, soakMinutes = DEFAULT_SOAK_MINUTES } = wanted
     checkStages(stages)
     const settings = what.kind === 'settings' ? JSON.stringify(what.settings) : null
@@ -204,7 +207,7 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
         ...{ stages: JSON.stringify(stages), soak_ms: soakMinutes * MINUTE_MS },
         ...{ state: deps.secondPerson() ? 'proposed' : 'running', stage: 0, since_ms: nowMs, forgiven: 0 },
         ...{ because: null, reason, made_at_ms: nowMs, made_by: by, approved_by: null, ended_at_ms: null },
-        whole_from: wholeFrom === undefined ? (wanted.cameras.length === 0 ? number : null) : wholeFrom,
+        ...(back ?? { whole_from: wanted.cameras.length === 0 ? number : null, takes_back: null }),
         ...{ still_since_ms: null, named_first: JSON.stringify(first), resumed_ms: null },
       }),
       ...turns.insert(rows),
@@ -214,9 +217,9 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
   }
 
   let starting: Promise<unknown> = Promise.resolve()
-  /** One after another: each takes the next number, and sees what is open. Without `wholeFrom` it is to all where it names no cameras. */
-  function start(wanted: NewRollOut, by: string, wholeFrom?: number | null): Promise<RollOut> {
-    const started = starting.then(() => begin(wanted, by, wholeFrom))
+  /** One after another: each takes the next number, and sees what is open. Without `back` it is to all where it names no cameras. */
+  function start(wanted: NewRollOut, by: string, back?: Back): Promise<RollOut> {
+    const started = starting.then(() => begin(wanted, by, back))
     starting = started.catch(() => {})
     return started
   }
@@ -233,7 +236,12 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
       await move(number, MAY_BE.approve, { state: 'running', since_ms: nowMs, approved_by: by })
     } else if (verb === 'pause') await move(number, MAY_BE.pause, { state: 'paused' })
     else if (verb === 'end') {
-      await move(number, MAY_BE.end, { state: 'ended', ended_at_ms: nowMs })
+      // What nobody was told is not taken back.
+      const isTold = (await turns.of(number)).some(({ toldAtMs }) => toldAtMs !== null)
+      await move(number, MAY_BE.end, {
+        ...{ state: 'ended', ended_at_ms: nowMs },
+        ...(isTold ? {} : { takes_back: null }),
+      })
     } else {
       const wrong = (await turns.of(number)).filter(wentWrong).length
       const stages = JSON.parse(found.stages) as number[]
@@ -355,7 +363,10 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
       const wanted = { what: { kind: 'settings' as const, settings }, cameras, first: [], stages: [100], reason }
       // What a person ended never was what all have: nor is what it is taken back to.
       const isOfAll = found.whole_from !== null && found.state === 'done'
-      return start(wanted, by, isOfAll ? await standing.servedBefore(number) : null)
+      const back = isOfAll
+        ? { whole_from: await standing.servedBefore(number), takes_back: number }
+        : { whole_from: null, takes_back: null }
+      return start(wanted, by, back)
     },
 
     async mayFetch(sha256, token) {

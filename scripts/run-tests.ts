@@ -100,10 +100,13 @@ interface RunOptions {
   environment?: Readonly<Record<string, string>>
 }
 
+/** Of this run alone. */
+const testsFolder = (root: string) => join(root, '.candor/tests', String(process.pid))
+
 /** Runs one file; never rejects for what the file does. */
 export async function runFile(file: string, options: RunOptions): Promise<FileResult> {
   const name = relative(options.root, file)
-  const folder = join(options.root, '.candor/tests', name)
+  const folder = join(testsFolder(options.root), name)
   try {
     return await runBundle(name, await bundle(file, folder), options)
   } catch (thrown) {
@@ -220,13 +223,12 @@ async function main(argv: readonly string[]): Promise<number> {
   const limit = argv.find((argument) => argument.startsWith('--time-limit-minutes='))?.split('=')[1]
   const timeLimitMs = limit === undefined ? DEFAULT_TIME_LIMIT_MS : Number(limit) * 60_000
   if (!(timeLimitMs > 0)) throw new Error('--time-limit-minutes must be above 0')
-  const built = join(root, `.candor/tests/candor-${process.pid}`)
-  process.once('exit', () => rmSync(built, { recursive: true, force: true }))
+  process.once('exit', () => rmSync(testsFolder(root), { recursive: true, force: true }))
   const totals = await runTests(files, {
     root,
     timeLimitMs,
     allowedSkips: await readAllowedSkips(join(root, 'scripts/allowed-skips.json')),
-    environment: { [BUILT_VARIABLE]: await bundle(join(root, 'scripts/candor.ts'), built) },
+    environment: { [BUILT_VARIABLE]: await bundle(join(root, 'scripts/candor.ts'), join(testsFolder(root), 'candor')) },
     print: (line) => console.log(line),
   })
   if (files.length === 0) totals.failed += 1

@@ -39,9 +39,20 @@ export interface FleetMaintenanceTable {
   note: string
 }
 
+/** Of the report that was judged last; uptime_ms: of the camera's process then, at_ms: received. */
+export interface FleetLossesTable {
+  camera_id: string
+  sightings: number
+  crops: number
+  lost: number
+  uptime_ms: number
+  at_ms: number
+}
+
 export interface FleetSchema {
   fleet_reports: FleetReportsTable
   fleet_hours: FleetHoursTable
   fleet_alarms: FleetAlarmsTable
   fleet_maintenance: FleetMaintenanceTable
+  fleet_losses: FleetLossesTable
 }

@@ -14,7 +14,7 @@ export interface ReleasesTable {
  * Owner: roll-outs.ts. `kind`: image, with `sha256` of the release, or settings, with them as JSON; `stages` is a JSON array of percents;
  * `forgiven`: cameras that went wrong and in spite of which a person let it go on. `whole_from`: of one to all cameras, the
  * number from which on a turn says that a camera has had its own; null: it was to some. `still_since_ms`: when it last moved, of one that was
- * told to stand still. `named_first`: a JSON array of cameras; null: not known. `resumed_ms`: when a person last let it go on; null: never.
+ * told to stand still. `takes_back`: which settings that went to all go from all again; null: none, or it was ended before it told anybody. `named_first`: a JSON array of cameras; null: not known. `resumed_ms`: when a person last let it go on; null: never.
  */
 export interface RollOutsTable {
   number: number
@@ -37,6 +37,7 @@ export interface RollOutsTable {
   still_since_ms: number | null
   named_first: string | null
   resumed_ms: number | null
+  takes_back: number | null
 }
 
 /**

@@ -2,6 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { MINUTE_MS } from '../../shared/clock.ts'
 import type { AlarmKind, CameraHealth, ScenePicture } from '../../shared/wire/index.ts'
+import { UPTIME_TOLERANCE_MS } from '../usage/cameras.ts'
 import { fleetConfigSchema } from './config.ts'
 import {
   COOLER_C,
@@ -9,6 +10,7 @@ import {
   type CountedHour,
   HOURS_A_WEEK,
   isLow,
+  isSameProcess,
   LEAST_DELAY_MS,
   LEAST_FRAMES,
   LEAST_RESTARTS,
@@ -116,6 +118,10 @@ test('a camera does not read when vision fails at a part of the frames, reads no
     return kinds({ frames }, { before })
   }
   assert.equal(since({ read: 16, failed: 4 }), ['not_reading'])
+  assert.equal(since({ read: 2, failed: 2, dropped: 700 }), ['not_reading'], 'it hangs at each second frame')
+  assert.equal(since({ failed: 3, rejected: 4, dropped: 700 }), ['not_reading'], 'a few half ones besides')
+  assert.equal(since({ rejected: 1, dropped: 700 }), ['not_reading'])
+  assert.equal(since({ rejected: 300, dropped: LEAST_FRAMES - 1 }), ['rejected'])
   assert.equal(since({ read: 10, still: 7, failed: 4 }), [])
   assert.equal(since({ read: 15, failed: 4 }), [], 'too few to tell')
   assert.equal(since({ failed: 1 }), ['not_reading'], 'a slow camera')
@@ -131,19 +137,35 @@ test('a camera does not read when vision fails at a part of the frames, reads no
   assert.equal(died(LEAST_RESTARTS), ['not_reading'])
 })
 
+test('counters go on within one process, by its time and not by how much it has counted', () => {
+  const heard = (uptimeMs: number, receivedAtMs: number, lost: number) => ({
+    health: healthOf(receivedAtMs, { uptimeMs, sightings: { ...healthOf(AT).sightings, made: 10 + lost, lost } }),
+    receivedAtMs,
+  })
+  const before = heard(10 * MINUTE_MS, AT, 500)
+  assert.ok(isSameProcess(before, heard(11 * MINUTE_MS, AT + MINUTE_MS, 500)))
+  assert.ok(isSameProcess(before, heard(11 * MINUTE_MS, AT + MINUTE_MS + UPTIME_TOLERANCE_MS, 501)))
+  const dayMs = 24 * 60 * MINUTE_MS
+  assert.not(isSameProcess(before, heard(3 * dayMs, AT + 3 * dayMs, 2_000)), 'begun after it, and lost more')
+  assert.not(isSameProcess(before, heard(3 * dayMs, AT + MINUTE_MS, 400)), 'the clock was set, and a counter fell')
+  assert.ok(isSameProcess(before, heard(3 * dayMs, AT + MINUTE_MS, 600)), 'the clock was set')
+})
+
 test('what a camera lost since the report before is a fault, what went by policy is none, and a new process counts from 0', () => {
   const outbox = (sightings: number, crops: number) => ({
     outbox: { ...healthOf(AT).outbox, evicted: { sightings, crops }, expired: 9 },
   })
   const lost = (lost: number) => ({ sightings: { ...healthOf(AT).sightings, lost, withheld: 9 } })
   const memory = (dropped: number) => ({ memory: { ...healthOf(AT).memory, dropped, expired: 9 } })
-  for (const change of [outbox(1, 0), outbox(0, 1), lost(1), memory(1)]) {
+  for (const change of [outbox(1, 0), outbox(0, 1), lost(1)]) {
     assert.equal(kinds(change), ['dropping'])
     assert.equal(kinds(change, { before: healthOf(AT) }), ['dropping'])
     assert.equal(kinds(change, { before: healthOf(AT, change) }), [])
     assert.equal(kinds({}, { before: healthOf(AT, change) }), [])
   }
   for (const change of [outbox(0, 0), lost(0), memory(0)]) assert.equal(kinds(change), [])
+  // What met no list and may touch no disk always goes when there is no more room.
+  assert.equal(kinds(memory(900)), [])
 })
 
 test('dark is what is far below the usual, never what is bright enough, and nothing without a past', () => {

@@ -1,6 +1,7 @@
 /** What is wrong with a camera by one of its reports, and by its hours. Pure; watching.ts counts how often it is said. */
 import { MINUTE_MS, SECOND_MS } from '../../shared/clock.ts'
 import type { AlarmKind, CameraHealth, FleetAlarm } from '../../shared/wire/index.ts'
+import { UPTIME_TOLERANCE_MS } from '../usage/cameras.ts'
 import type { FleetConfig } from './config.ts'
 import { ratio } from './metrics.ts'
 import { pictureFaults, type UsualPicture } from './picture.ts'
@@ -39,11 +40,14 @@ export const REPORT_KINDS = [
 /** Kinds of which a report without a picture says nothing, neither good nor bad. */
 export const PICTURE_KINDS: ReadonlySet<AlarmKind> = new Set(['dark', 'covered', 'blurred', 'moved'])
 
-export interface Report {
+export interface Heard {
   health: CameraHealth
+  receivedAtMs: number
+}
+
+export interface Report extends Heard {
   /** The report that was judged before, of the same process; null: there is none, and counters are counted from 0. */
   before: CameraHealth | null
-  receivedAtMs: number
 }
 
 /** `open`: alarms that are raised: they end only well on the other side of their bound. */
@@ -91,7 +95,7 @@ export function reportFaults(
     faults.set('not_reading', { failed, read: since.seen, captured: since.captured, restarts: since.restarts })
   }
   const { sightings, crops, lost, unheld } = since
-  if (sightings + crops + lost + unheld > 0) faults.set('dropping', { sightings, crops, lost, unheld })
+  if (sightings + crops + lost > 0) faults.set('dropping', { sightings, crops, lost, unheld })
   return faults
 }
 
@@ -121,9 +125,24 @@ function countsOf({ frames, vision, sightings, outbox, memory }: CameraHealth) {
     sightings: outbox.evicted.sightings,
     crops: outbox.evicted.crops,
     lost: sightings.lost,
-    /** No room in memory for what may touch no disk. What expired there or in the outbox went by policy, and is no fault. */
+    /**
+     * No room in memory for what may touch no disk: told beside a loss, and none itself. It met no list and may never leave, and of a policy
+     * that keeps it for days the oldest always go. What expired there or in the outbox went by policy.
+     */
     unheld: memory.dropped,
   }
+}
+
+/**
+ * Do the counters of `now` go on from those of `before`? A process that ran for long without a link has more than one before it, so the times
+ * decide; where the cloud's clock was set, the counters alone.
+ */
+export function isSameProcess(before: Heard, now: Heard): boolean {
+  const passedMs = now.receivedAtMs - before.receivedAtMs
+  const isByTime = Math.abs(now.health.uptimeMs - before.health.uptimeMs - passedMs) <= UPTIME_TOLERANCE_MS
+  if (!isByTime && now.health.uptimeMs <= passedMs + UPTIME_TOLERANCE_MS) return false
+  const [past, counts] = [countsOf(before.health), countsOf(now.health)]
+  return (Object.keys(counts) as (keyof Counts)[]).every((name) => counts[name] >= past[name])
 }
 
 /** Never below 0: a counter that fell was of another process, or is one that the unit cannot count on. */
@@ -139,9 +158,11 @@ function grown(health: CameraHealth, before: CameraHealth | null): Counts {
 function isNotReading({ seen, rejected, failed, captured, restarts }: Counts, limits: FleetConfig): boolean {
   if (restarts >= LEAST_RESTARTS) return true
   // Of a slow camera, or of vision that runs into its time limit, few fail between two reports; that none is read says enough.
-  if (seen === 0 && failed > 0) return failed >= rejected
-  if (seen === 0) return rejected === 0 && captured >= LEAST_FRAMES
-  return seen + failed >= LEAST_FRAMES && failed / (seen + failed) >= limits.failedRatio
+  if (seen === 0 && failed > 0) return failed >= rejected || failed + rejected < LEAST_FRAMES
+  // Of frames that reached nobody's eyes a few half ones change nothing.
+  if (seen === 0) return captured - rejected >= LEAST_FRAMES
+  // Where most are left out because vision hangs, few are seen or fail; there must be enough that came.
+  return failed > 0 && captured >= LEAST_FRAMES && failed / (seen + failed) >= limits.failedRatio
 }
 
 const short = (value: number) => Math.round(value * 1_000) / 1_000

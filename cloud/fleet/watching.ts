@@ -3,11 +3,21 @@
  * camera at a time; called by fleet.ts after ingest has taken a report, and once a minute.
  */
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../shared/clock.ts'
-import type { AlarmKind, CameraHealth, FleetAlarm } from '../../shared/wire/index.ts'
+import type { AlarmKind, FleetAlarm } from '../../shared/wire/index.ts'
 import type { Alarms } from './alarms.ts'
 import type { FleetConfig } from './config.ts'
-import { type CameraPast, type History, hourOf, isSameProcess, type OpenHour } from './history.ts'
-import { type Detail, isLow, PICTURE_KINDS, REPORT_KINDS, type Report, reportFaults, usualVehicles } from './judging.ts'
+import { type CameraPast, type History, hourOf, type OpenHour } from './history.ts'
+import {
+  type Detail,
+  type Heard,
+  isLow,
+  isSameProcess,
+  PICTURE_KINDS,
+  REPORT_KINDS,
+  reportFaults,
+  usualVehicles,
+} from './judging.ts'
+import type { Losses } from './losses.ts'
 import type { UsualPicture } from './picture.ts'
 
 /** Reports that come sooner than this after a judged one are not judged: a camera that floods counts no faster than others. */
@@ -37,7 +47,7 @@ export interface Watched {
   intervalMs: number
   judgedAtMs: number
   /** The report of then: what was counted in reports between that were not judged is judged with the next. */
-  judged: CameraHealth | null
+  judged: Heard | null
   readonly counts: Map<AlarmKind, { bad: number; good: number }>
   readonly open: Map<AlarmKind, FleetAlarm>
   usual: { hour: number; of: UsualPicture } | null
@@ -61,12 +71,13 @@ export const newWatched = (camera: string): Watched => ({
 export interface WatchingDeps {
   config: FleetConfig
   history: Pick<History, 'usual' | 'pastHours'>
+  losses: Pick<Losses, 'keep'>
   alarms: Pick<Alarms, 'raise' | 'clear'>
   /** The number of open alarms has changed. */
   onChanged: (kind: AlarmKind, change: 'raised' | 'cleared') => void
 }
 
-export function createWatching({ config, history, alarms, onChanged }: WatchingDeps) {
+export function createWatching({ config, history, losses, alarms, onChanged }: WatchingDeps) {
   async function raise(watched: Watched, kind: AlarmKind, detail: Detail): Promise<void> {
     watched.open.set(kind, await alarms.raise(watched.camera, kind, detail))
     onChanged(kind, 'raised')
@@ -102,28 +113,30 @@ export function createWatching({ config, history, alarms, onChanged }: WatchingD
     return watched.usual.of
   }
 
+  /** At the end alone: of what could not be told, the next report must tell. */
+  async function judged(watched: Watched, heard: Heard): Promise<void> {
+    await losses.keep(heard)
+    watched.judged = heard
+  }
+
   return {
     isServiced,
 
     /** A report, and the hour that ended with it. */
-    async judge(
-      watched: Watched,
-      { health, receivedAtMs: nowMs }: Omit<Report, 'before'>,
-      ended: OpenHour | null,
-    ): Promise<void> {
+    async judge(watched: Watched, heard: Heard, ended: OpenHour | null): Promise<void> {
+      const { health, receivedAtMs: nowMs } = heard
       if (isServiced(watched, nowMs)) {
         watched.counts.clear()
         // What is counted while somebody works on it is no alarm afterwards.
-        watched.judged = health
+        await judged(watched, heard)
         return
       }
       if (ended !== null) await this.judgeHour(watched, ended)
       const sinceMs = nowMs - watched.judgedAtMs
       if (sinceMs >= 0 && sinceMs < JUDGE_INTERVAL_MS) return
       watched.judgedAtMs = nowMs
-      const before = watched.judged !== null && isSameProcess(watched.judged, health) ? watched.judged : null
-      watched.judged = health
-      const report = { health, before, receivedAtMs: nowMs }
+      const isSame = watched.judged !== null && isSameProcess(watched.judged, heard)
+      const report = { ...heard, before: isSame ? (watched.judged?.health ?? null) : null }
       const faults = reportFaults(report, await usualOf(watched, nowMs), config, new Set(watched.open.keys()))
       for (const kind of REPORT_KINDS) {
         if (PICTURE_KINDS.has(kind) && health.picture === undefined) continue
@@ -131,6 +144,7 @@ export function createWatching({ config, history, alarms, onChanged }: WatchingD
       }
       // A report is the end of silence.
       if (watched.open.has('quiet')) await count(watched, 'quiet', undefined, nowMs)
+      await judged(watched, heard)
     },
 
     async judgeHour(watched: Watched, ended: OpenHour): Promise<void> {

@@ -217,7 +217,7 @@ test('a unit in the place of one that did not keep its settings is told at once'
     assert.is(await shownOf(world, 'north'), String(number))
   }))
 
-test('a camera that is added while settings are taken back from all waits for those of before, and gets them', () =>
+test('a camera that is added while settings are taken back from all gets those of before at once, and no others', () =>
   inCloud(async (world) => {
     const { rollOuts } = world.cloud.parts
     const north = await openUnit(world, 'north', await world.addCamera('north'))
@@ -227,11 +227,63 @@ test('a camera that is added while settings are taken back from all waits for th
     await told(north, 3)
     const late = await openUnit(world, 'late', await world.addCamera('late'))
     await late.say({ version: 0 })
-    assert.equal([...(await rollOuts.meant())], [['north', taken]])
-    await north.answer('confirmed')
-    await late.say({ version: 0 })
     await told(late, 1)
-    assert.equal([late.commands()[0]?.version, late.commands()[0]?.settings], [back.number, DARKER])
+    assert.equal([late.commands()[0]?.version, late.commands()[0]?.settings], [1, DARKER])
+    await late.answer('confirmed')
+    await north.answer('confirmed')
+    await late.say({ version: 1 })
+    assert.is((await rollOuts.get(back.number)).rollOut.state, 'done')
+    assert.is(late.commands().length, 1, 'it has what all have')
+    // Who comes now gets it by the number that stands for all.
+    const later = await openUnit(world, 'later', await world.addCamera('later'))
+    await later.say({ version: 0 })
+    await told(later, 1)
+    assert.equal([later.commands()[0]?.version, later.commands()[0]?.settings], [back.number, DARKER])
+    assert.equal(new Map(await rollOuts.meant()).get('north'), back.number)
+    assert.ok(taken < back.number)
+  }))
+
+for (const isTold of [true, false]) {
+  test(`settings whose taking back was ended ${isTold ? 'half-way' : 'before anybody was told'} go to ${isTold ? 'nobody any more' : 'all as before'}`, () =>
+    inCloud(async (world) => {
+      const { rollOuts } = world.cloud.parts
+      const [north, away] = [
+        await openUnit(world, 'north', await world.addCamera('north')),
+        await openUnit(world, 'away', await world.addCamera('away')),
+      ]
+      await rolledOut(world, [north, away])
+      const taken = await rolledOut(world, [north, away], { what: { kind: 'settings', settings: BRIGHTER } })
+      await away.end()
+      if (!isTold) await north.end()
+      const back = await rollOuts.revert(taken, 'tess')
+      if (isTold) {
+        await told(north, 3)
+        await north.answer('confirmed')
+      }
+      assert.is((await rollOuts.get(back.number)).rollOut.state, 'running', 'one is away')
+      await rollOuts.act(back.number, 'end', 'tess')
+      const late = await openUnit(world, 'late', await world.addCamera('late'))
+      await late.say({ version: 0 })
+      await told(late, 1)
+      const [first] = late.commands()
+      assert.equal([first?.version, first?.settings], isTold ? [1, DARKER] : [taken, BRIGHTER])
+    }))
+}
+
+test('a unit in the place of another is not told what is just being taken back from it', () =>
+  inCloud(async (world) => {
+    const { cameras, rollOuts } = world.cloud.parts
+    const north = await openUnit(world, 'north', await world.addCamera('north'))
+    await rolledOut(world, [north])
+    const taken = await rolledOut(world, [north], { what: { kind: 'settings', settings: BRIGHTER } })
+    await north.end()
+    const back = await rollOuts.revert(taken, 'tess')
+    const { keyPem, csrPem } = newCameraRequest('north')
+    const { certPem } = await cameras.replace('north', csrPem, 'tess')
+    const other = await openUnit(world, 'north', { key: keyPem, cert: certPem })
+    await other.say({ version: 0 })
+    await told(other, 1)
+    assert.equal([other.commands()[0]?.version, other.commands()[0]?.settings], [back.number, DARKER])
   }))
 
 test('a camera that is added later gets what went to all, and not what went to some', () =>

@@ -112,7 +112,23 @@ export function createStanding(deps: StandingDeps): Standing {
     })
   }
 
-  const newestOfAll = build.selectFrom('roll_outs').selectAll().where(IS_OF_ALL).orderBy('number', 'desc').limit(1)
+  // One that a person ended before it told anybody takes nothing back (roll-outs.ts), nor does one that waits for a second person.
+  const newestOfAll = build
+    .selectFrom('roll_outs')
+    .selectAll()
+    .where(IS_OF_ALL)
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('roll_outs as back')
+            .select('back.number')
+            .whereRef('back.takes_back', '=', 'roll_outs.number')
+            .where('back.state', '<>', 'proposed'),
+        ),
+      ),
+    )
+    .orderBy('number', 'desc')
+    .limit(1)
 
   async function newestToAll(): Promise<OfAll | null> {
     const [row] = await database.read(newestOfAll)
@@ -146,15 +162,18 @@ export function createStanding(deps: StandingDeps): Standing {
     return found.length > 0
   }
 
-  /** Settings roll-outs that are open: the cameras that try them, and whether one takes back what went to all. */
-  async function openRollOuts(): Promise<{ tried: Set<string>; takesBack: boolean }> {
+  /** Cameras that try settings, or that are to give back what went to all: the one roll-out that is open. */
+  async function inOpenRollOuts(): Promise<Set<string>> {
     const rows = await database.read(
       build.selectFrom('roll_outs').selectAll().where('kind', '=', 'settings').where(IS_OPEN),
     )
-    const all = await Promise.all(rows.map(({ number }) => turns.of(number)))
-    const tried = all.flat().filter((turn) => turn.toldAtMs !== null && !isOver(turn))
-    const takesBack = rows.some((row) => row.state !== 'proposed' && (row.whole_from ?? row.number) < row.number)
-    return { tried: new Set(tried.map(({ camera }) => camera)), takesBack }
+    const found = new Set<string>()
+    for (const { number, state, takes_back } of rows) {
+      const takesBack = takes_back !== null && state !== 'proposed'
+      for (const turn of await turns.of(number))
+        if (!isOver(turn) && (takesBack || turn.toldAtMs !== null)) found.add(turn.camera)
+    }
+    return found
   }
 
   /** A turn that is to come: of another id, so that an answer of before does not end it. */
@@ -230,9 +249,8 @@ export function createStanding(deps: StandingDeps): Standing {
 
     async upkeep() {
       const units = deps.units()
-      const { tried, takesBack } = await openRollOuts()
-      // What is being taken back goes to nobody any more; what comes in its place is known when that is done.
-      await reopenTurns(units, tried, takesBack ? null : await newestToAll())
+      const tried = await inOpenRollOuts()
+      await reopenTurns(units, tried, await newestToAll())
       let list = await openTurns()
       const ended = await turns.endLost(
         list.map(({ turn }) => turn),

@@ -36,6 +36,7 @@ import { renewedCertificates } from './0047-renewed-certificates.ts'
 import { servedAndResumed } from './0048-served-and-resumed.ts'
 import { reopenedTurns } from './0050-reopened-turns.ts'
 import { pastVersions } from './0051-past-versions.ts'
+import { toldLosses } from './0052-told-losses.ts'
 
 export const MIGRATIONS: readonly Migration[] = [
   sightings,
@@ -74,4 +75,5 @@ export const MIGRATIONS: readonly Migration[] = [
   servedAndResumed,
   reopenedTurns,
   pastVersions,
+  toldLosses,
 ]
