@@ -238,10 +238,8 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
     else if (verb === 'end') {
       // What nobody was told is not taken back.
       const isTold = (await turns.of(number)).some(({ toldAtMs }) => toldAtMs !== null)
-      await move(number, MAY_BE.end, {
-        ...{ state: 'ended', ended_at_ms: nowMs },
-        ...(isTold ? {} : { takes_back: null }),
-      })
+      const back = isTold ? {} : { takes_back: null }
+      await move(number, MAY_BE.end, { state: 'ended', ended_at_ms: nowMs, ...back })
     } else {
       const wrong = (await turns.of(number)).filter(wentWrong).length
       const stages = JSON.parse(found.stages) as number[]
@@ -363,10 +361,8 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
       const wanted = { what: { kind: 'settings' as const, settings }, cameras, first: [], stages: [100], reason }
       // What a person ended never was what all have: nor is what it is taken back to.
       const isOfAll = found.whole_from !== null && found.state === 'done'
-      const back = isOfAll
-        ? { whole_from: await standing.servedBefore(number), takes_back: number }
-        : { whole_from: null, takes_back: null }
-      return start(wanted, by, back)
+      const wholeFrom = isOfAll ? await standing.servedBefore(number) : null
+      return start(wanted, by, { whole_from: wholeFrom, takes_back: isOfAll ? number : null })
     },
 
     async mayFetch(sha256, token) {
