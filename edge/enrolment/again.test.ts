@@ -330,6 +330,13 @@ test('what the start of a machine finishes: where a page has begun or made a cam
     cut(made, { 'edge.json': 'newest', 'key.pem': 'newest' })
     await finishAllAgain(made)
     assert.equal([read(made, 'key.pem'), read(made, 'data/outbox.db')], ['newest', 'what waits'])
+    // The cut came when what waits had its new place already.
+    const later = join(root, 'later')
+    cut(later, { 'edge.json': 'newest' })
+    renameSync(join(`${later}.before`, 'data'), join(`${later}.next`, 'data'))
+    await finishAllAgain(later)
+    assert.equal([read(later, 'edge.json'), read(later, 'data/outbox.db')], ['newest', 'what waits'])
+    rmSync(later, { recursive: true })
     // A page that was begun goes, another camera's folder there does not.
     const begun = join(root, 'begun')
     cut(begun, { 'set-up': 'new' })

@@ -57,8 +57,8 @@ export function claimProblem(claim: UnitClaim, folder: string): string | null {
  */
 export async function finishAgain(folder: string): Promise<boolean> {
   const [next, before] = [nextOf(folder), beforeOf(folder)]
-  // Between the two renames there was no camera, and somebody made one, as on a set-up page: it is the newest.
-  if (isCamera(folder) && isCamera(before) && isCamera(next)) await rm(next, { recursive: true })
+  // Between the two renames there was no camera, and somebody made one, as on a set-up page: it is the newest. What waits may be in the new folder by then.
+  if (isCamera(folder) && isCamera(before) && isCamera(next)) await emptyInto(before, next)
   const isCut = existsSync(before)
   if (isCut && isCamera(folder)) await emptyInto(folder, before)
   if (isCamera(next)) {
@@ -167,7 +167,7 @@ async function clearWay(folder: string, to: string, beside: string): Promise<voi
   await rm(folder, { recursive: true })
 }
 
-/** The folders of before go back to the camera. */
+/** The folders of `before` go into `folder`, and the rest of it goes. */
 async function emptyInto(folder: string, before: string): Promise<void> {
   const [name] = await moveFolders(before, folder)
   for (const entry of await readdir(before, { withFileTypes: true }))

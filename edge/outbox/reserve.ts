@@ -32,8 +32,8 @@ export function makeReserve(file: string, leaveBytes = 0): void {
     try {
       // Written, not sparse: a hole would reserve nothing.
       while (held < mostBytes) held += writeSync(handle, Buffer.alloc(Math.min(STEP_BYTES, mostBytes - held), 0x63))
-    } finally {
       fsyncSync(handle)
+    } finally {
       closeSync(handle)
     }
   } catch {

@@ -53,10 +53,14 @@ export function register(program: Command): void {
     })
 }
 
+/** Of the one camera whose page systemd can open. */
+const UNIT_FOLDER = '/etc/candor-edge'
+
 async function reopen(configFile: string): Promise<void> {
-  const { dirname } = await import('node:path')
+  const { dirname, join, resolve } = await import('node:path')
+  const { existsSync, readdirSync } = await import('node:fs')
   const { markWaiting } = await import('../../edge/setup/draft.ts')
-  await markWaiting(dirname(configFile), 'reopened')
+  const folder = resolve(dirname(configFile))
   const { execFile } = await import('node:child_process')
   const { promisify } = await import('node:util')
   const systemctl = (...args: string[]) => promisify(execFile)('systemctl', args)
@@ -65,10 +69,15 @@ async function reopen(configFile: string): Promise<void> {
     () => true,
     () => false,
   )
-  if (!hasUnit) {
+  const others = existsSync(folder)
+    ? readdirSync(folder).filter((name) => existsSync(join(folder, name, 'edge.json')))
+    : []
+  if (!hasUnit || folder !== UNIT_FOLDER || others.length > 0) {
+    await markWaiting(folder, 'reopened')
     process.stdout.write(`Marked. Stop the camera and start: candor setup --config ${configFile}\n`)
     return
   }
+  await markWaiting(folder, 'reopened')
   await systemctl('start', '--no-block', 'candor-setup.service')
   process.stdout.write('The set-up page opens. Its address and code: journalctl -fu candor-setup\n')
 }

@@ -47,6 +47,7 @@ check 'setup: the folder is root’s again' "edge.json $(stat -c '%U %a' /etc/ca
 /opt/candor/scripts/candor.ts setup --reopen >/dev/null
 until_true 120 is setup active
 # As a page that was taken over.
+of_page() { awk -v uid="$(id -u candor-setup)" '/^Uid:/ && $2 == uid { n++ } END { print n + 0 }' /proc/[0-9]*/status 2>/dev/null; }
 as_page() { setpriv --reuid=candor-setup --regid=candor-setup --clear-groups "$@"; }
 as_page ln -s /etc/shadow /etc/candor-edge/camera-login
 as_page mkdir /etc/candor-edge/settings.kept.json
@@ -69,6 +70,17 @@ systemctl start --no-block candor-edge
 until_true 120 is edge active
 [ "$(owner .)" = root ] && [ ! -L /etc/candor-edge/camera-login ] && [ "$(show edge NRestarts)" -ge 1 ]; held=$?
 check 'edge: it starts by no credentials of a folder that is the page’s' "$(owner .)'s, $(show edge NRestarts) restarts"
+
+# The page's program is killed while a process that it has left behind goes on planting links.
+systemctl stop candor-edge
+/opt/candor/scripts/candor.ts setup --reopen >/dev/null
+until_true 120 is setup active
+as_page sh -c 'while :; do ln -sfT /etc/shadow /etc/candor-edge/camera-login; done' 2>/dev/null &
+until_true 20 test -L /etc/candor-edge/camera-login; planted=$?
+systemctl kill --signal=KILL --kill-whom=main candor-setup
+until_true 120 is edge active
+[ "$planted" -eq 0 ] && [ "$(owner .)" = root ] && [ "$(find /etc/candor-edge/ -type l | wc -l)" -eq 0 ] && [ "$(of_page)" -eq 0 ]; held=$?
+check 'setup: what lives of a page is ended before root takes its folder back' "$(find /etc/candor-edge/ -type l | wc -l) links in a folder of $(owner .), $(of_page) processes"
 
 # As a power cut leaves it between the two renames of an enrolment, and systemd-tmpfiles behind that.
 systemctl stop candor-edge candor-setup.timer candor-prepare

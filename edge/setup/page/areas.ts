@@ -273,6 +273,8 @@ export function createAreas(panel: HTMLElement, save: (view: View) => Promise<vo
       if (drawing !== null) drawShapes()
       // The same again would take the focus from under a finger or a key.
       else if (JSON.stringify(view) !== rendered) render()
+      // The picture may have come since, or have another shape.
+      else drawShapes()
     },
     setLimits(next) {
       limits = next
