@@ -4,7 +4,7 @@
 # Needs from it: say, fail, checkout, usage.
 
 # Checks of inside.sh: fewer means that it ended early.
-UNIT_CHECKS=27
+UNIT_CHECKS=28
 
 # Of the run that is under way, for the trap.
 unit_folder=''
