@@ -1,6 +1,6 @@
 /**
- * One module of plain JavaScript of a program of ours and all that it imports of ours. Node.js starts it in a third of the processor time
- * that it needs with tsx, which asks for each file by itself; the tests start thousands. Called by run-tests.ts and by what runs commands.
+ * A program of ours, and all that it imports of ours, as plain JavaScript. Node.js starts it in a third of the processor time that it needs with
+ * tsx, which asks for each file by itself; the tests start thousands. Called by run-tests.ts.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'

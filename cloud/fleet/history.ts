@@ -7,7 +7,7 @@ import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../shared/clock.ts'
 import type { CameraHealth } from '../../shared/wire/index.ts'
 import type { Database, Statement } from '../database/database.ts'
 import type { FleetConfig } from './config.ts'
-import { type CountedHour, medianOf, pastHours } from './judging.ts'
+import { type CountedHour, isSameProcess, medianOf, pastHours } from './judging.ts'
 import { type Figures, figuresOf, type Spreads, spreadOver } from './metrics.ts'
 import type { UsualPicture } from './picture.ts'
 
@@ -80,7 +80,7 @@ export function createHistory({ database, config }: { database: Database; config
   return {
     report(past, health, receivedAtMs) {
       const { latest } = past
-      const before = latest !== null && isSameProcess(latest.health, health) ? latest.health : null
+      const before = latest !== null && isSameProcess(latest, { health, receivedAtMs }) ? latest.health : null
       const passedMs = before === null || latest === null ? health.uptimeMs : receivedAtMs - latest.receivedAtMs
       const coveredMs = passedMs >= 0 && passedMs <= MAX_COVERED_MS ? passedMs : 0
       const vehicles = Math.max(0, health.sightings.made - (before?.sightings.made ?? 0))
@@ -225,8 +225,3 @@ const openHour = (row: { hour: number; vehicles: number; covered_ms: number; spr
   ...{ hour: row.hour, vehicles: row.vehicles, coveredMs: row.covered_ms },
   spreads: JSON.parse(row.spreads) as Spreads,
 })
-
-/** Counters go on only within one process. */
-export function isSameProcess(before: CameraHealth, now: CameraHealth): boolean {
-  return now.uptimeMs >= before.uptimeMs && now.sightings.made >= before.sightings.made
-}
