@@ -8,7 +8,7 @@ import { checkConfig, loadConfig } from '../shared/config.ts'
 import { AppError } from '../shared/errors.ts'
 import { silentLog } from '../shared/log.ts'
 import { MAX_RETENTION_DAYS } from '../shared/wire/index.ts'
-import { cloudConfigSchema, cloudPaths, configBase, MAX_BACKUP_DAYS } from './config.ts'
+import { cloudConfigSchema, cloudPaths, configBase, MAX_BACKUP_DAYS, MIN_DATABASE_MEBIBYTES } from './config.ts'
 import { runCloud } from './main.ts'
 
 const LEAST = { agency: 'springfield', dataFolder: 'data' }
@@ -100,7 +100,7 @@ test('each field is refused when it is wrong, by its name and with what was ther
     ['retentionDays', [0, -1, MAX_RETENTION_DAYS + 1, '30']],
     ['upload', ['none', true]],
     ['profile', ['', 'atlantis', 1]],
-    ['databaseMaxMebibytes', [0, 1.5, '100']],
+    ['databaseMaxMebibytes', [0, MIN_DATABASE_MEBIBYTES - 1, 2.5, '100']],
     ['webhookCaFile', ['', 1]],
     ['backupDays', [0, -1, MAX_BACKUP_DAYS + 1, '30']],
     ['backupKeysFolder', ['', 1]],
@@ -130,7 +130,7 @@ test('each field is refused when it is wrong, by its name and with what was ther
     { retentionDays: MAX_RETENTION_DAYS },
     { retentionDays: 0.001 },
     { profile: 'new-hampshire' },
-    { databaseMaxMebibytes: 1 },
+    { databaseMaxMebibytes: MIN_DATABASE_MEBIBYTES },
     { oidc: PROVIDER, secondFactor: 'optional' },
     { oidc: { ...PROVIDER, amr: ['mfa'] }, passwordLogin: 'account-admins' },
     { oidc: { ...PROVIDER, acr: ['x'.repeat(256)] } },

@@ -10,6 +10,8 @@ import { PROFILES } from './policy/profiles/index.ts'
 
 /** What is to be kept for longer is a matter of evidence holds. */
 export const MAX_BACKUP_DAYS = 366
+/** The tables alone, empty, take three quarters of one. */
+export const MIN_DATABASE_MEBIBYTES = 2
 
 const port = z.int().min(0).max(65_535)
 const claimValues = z.array(z.string().min(1).max(256)).min(1).max(16)
@@ -90,7 +92,7 @@ const fieldsSchema = z.strictObject({
     .describe('the first policy is made from this profile, and not from the two above; `candor policy profiles`'),
   databaseMaxMebibytes: z
     .int()
-    .min(1)
+    .min(MIN_DATABASE_MEBIBYTES)
     .nullable()
     .default(null)
     .describe('ceiling of the database file; above it nothing is acknowledged; null: the disk decides'),

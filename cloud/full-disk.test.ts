@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert'
 import { DAY_MS, MINUTE_MS } from '../shared/clock.ts'
 import { topics } from '../shared/topics.ts'
 import { MAX_CROP_BYTES, type Sighting } from '../shared/wire/index.ts'
+import { MIN_DATABASE_MEBIBYTES } from './config.ts'
 import {
   AGENCY,
   codeOf,
@@ -18,8 +19,8 @@ import {
 } from './testing.ts'
 
 const A = 'elm-st-1'
-/** The tables alone take three quarters of the smallest, which is one; SQLite’s own SQLITE_FULL comes above it, as on a full disk. */
-const TWO_MEBIBYTES = { databaseMaxMebibytes: 2 }
+/** SQLite’s own SQLITE_FULL comes above it, as on a full disk. */
+const SMALLEST = { databaseMaxMebibytes: MIN_DATABASE_MEBIBYTES }
 
 function picture(number: number): Buffer {
   const jpeg = Buffer.alloc(MAX_CROP_BYTES, number)
@@ -92,43 +93,39 @@ test('on a full disk nothing is acknowledged that is not stored; it is counted, 
     const later = { ...refused, capturedAtMs: world.clock.nowMs() }
     await until('it is taken', async () => (await publishSighting(await connect(), later)) === 'acknowledged')
     assert.ok(await find(later))
-  }, TWO_MEBIBYTES)
+  }, SMALLEST)
 })
 
 test('on a full disk the oldest pictures may all be held: they stay, and what is not held makes room to move them aside', async () => {
   const HELD = 6
-  await inCloud(
-    async (world) => {
-      const certified = await world.addCamera(A)
-      const connect = () => world.connectCamera(A, certified)
-      const { holds, sightings, database } = world.cloud.parts
-      let holdId = ''
-      const { acknowledged } = await fillUp(world, connect, async (sent) => {
-        if (sent.length !== HELD) return
-        const sightingIds = sent.map(({ sightingId }) => sightingId)
-        const selected = await holds.select({ kind: 'sightings', sightingIds })
-        const untilMs = world.clock.nowMs() + 300 * DAY_MS
-        const basis = 'preservation letter of the county attorney'
-        holdId = (await holds.add({ caseNumber: '26-00017', basis, untilMs, selected, by: 'ines' })).holdId
-      })
-      assert.ok(acknowledged.length > 2 * HELD, String(acknowledged.length))
-      const held = async () =>
-        (await database.read(database.build.selectFrom('held_crops').select('sighting_id'))).length
-      world.clock.advance(31 * DAY_MS)
-      await until('the purge made room', async () => {
-        world.clock.advance(MINUTE_MS)
-        return (await sightings.counts()).sightings === 0 && (await held()) === HELD
-      })
-      const shown = await holds.sightings(holdId, { offset: 0, limit: 10 })
-      assert.equal(
-        shown.map(({ sighting, hasPicture }) => [sighting.sightingId, hasPicture]),
-        acknowledged.slice(0, HELD).map(({ sightingId }) => [sightingId, true]),
-      )
-      const later = makeSighting(world.clock, {})
-      await until('it is taken', async () => (await publishSighting(await connect(), later)) === 'acknowledged')
-    },
-    { databaseMaxMebibytes: 2 },
-  )
+  await inCloud(async (world) => {
+    const certified = await world.addCamera(A)
+    const connect = () => world.connectCamera(A, certified)
+    const { holds, sightings, database } = world.cloud.parts
+    let holdId = ''
+    const { acknowledged } = await fillUp(world, connect, async (sent) => {
+      if (sent.length !== HELD) return
+      const sightingIds = sent.map(({ sightingId }) => sightingId)
+      const selected = await holds.select({ kind: 'sightings', sightingIds })
+      const untilMs = world.clock.nowMs() + 300 * DAY_MS
+      const basis = 'preservation letter of the county attorney'
+      holdId = (await holds.add({ caseNumber: '26-00017', basis, untilMs, selected, by: 'ines' })).holdId
+    })
+    assert.ok(acknowledged.length > 2 * HELD, String(acknowledged.length))
+    const held = async () => (await database.read(database.build.selectFrom('held_crops').select('sighting_id'))).length
+    world.clock.advance(31 * DAY_MS)
+    await until('the purge made room', async () => {
+      world.clock.advance(MINUTE_MS)
+      return (await sightings.counts()).sightings === 0 && (await held()) === HELD
+    })
+    const shown = await holds.sightings(holdId, { offset: 0, limit: 10 })
+    assert.equal(
+      shown.map(({ sighting, hasPicture }) => [sighting.sightingId, hasPicture]),
+      acknowledged.slice(0, HELD).map(({ sightingId }) => [sightingId, true]),
+    )
+    const later = makeSighting(world.clock, {})
+    await until('it is taken', async () => (await publishSighting(await connect(), later)) === 'acknowledged')
+  }, SMALLEST)
 })
 
 test('on a full disk a search is refused, because its audit entry cannot be written, and is answered when there is room', async () => {
@@ -157,7 +154,7 @@ test('on a full disk a search is refused, because its audit entry cannot be writ
     assert.is(code, 'unavailable')
     world.sql('DELETE FROM crops')
     assert.is(await codeOf(run), 'none')
-  }, TWO_MEBIBYTES)
+  }, SMALLEST)
 })
 
 test('a list that does not fit on the disk is refused whole, and the old one goes on matching', async () => {
@@ -171,7 +168,7 @@ test('a list that does not fit on the disk is refused whole, and the old one goe
     assert.is((await hotlists.status())[0]?.version, 1)
     await world.importList('stolen', ['WWW9999'])
     assert.ok(hotlists.match(readOf('WWW9999'), world.clock.nowMs()))
-  }, TWO_MEBIBYTES)
+  }, SMALLEST)
 })
 
 test.run()

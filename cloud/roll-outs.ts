@@ -39,6 +39,7 @@ import {
 } from './roll-outs/plan.ts'
 import { createReleases, freeBytesOf, type Releases } from './roll-outs/releases.ts'
 import { createStanding, type SaidSettings } from './roll-outs/standing.ts'
+import { type Back, takingBack } from './roll-outs/taking-back.ts'
 import { createTurns, IS_OPEN, isToldLately, MAX_TURNS, type RollOutTurn } from './roll-outs/turns.ts'
 import type { NewRollOut, RollOut } from './roll-outs/types.ts'
 import type { WebhookNotice } from './webhooks/notices.ts'
@@ -62,7 +63,7 @@ export interface RollOuts {
   get(number: number): Promise<{ rollOut: RollOut; turns: RollOutTurn[] }>
   /** Throws `not_found`, `conflict` where its state does not allow it, `forbidden` where the policy wants another person. */
   act(number: number, verb: RollOutVerb, by: string): Promise<RollOut>
-  /** The settings that the cameras of roll-out `number` had before it, as a roll-out to them alone. Throws `conflict` where they differ. */
+  /** The settings that the cameras with those of `number` had before, as a roll-out to them alone. Throws `conflict` where they differ. */
   revert(number: number, by: string): Promise<RollOut>
   /** May `token` fetch this release now? The turn's id, or null. */
   mayFetch(sha256: string, token: string): Promise<string | null>
@@ -99,9 +100,6 @@ export interface RollOutsDeps {
   newSecret: (byteCount: number) => string
   log: Log
 }
-
-/** Of one that takes another back. */
-type Back = Pick<RollOutsTable, 'whole_from' | 'takes_back'>
 
 export function createRollOuts(deps: RollOutsDeps): RollOuts {
   const { database, agency, clock, audit } = deps
@@ -341,28 +339,8 @@ export function createRollOuts(deps: RollOutsDeps): RollOuts {
     },
 
     async revert(number, by) {
-      const found = await row(number)
-      if (found.kind !== 'settings') {
-        throw new AppError('conflict', `roll-out ${number} is of an image`, {
-          hint: 'roll out the release of before: `candor roll-out start --release VERSION`',
-        })
-      }
-      const cameras = (await turns.of(number)).filter(({ state }) => state === 'confirmed').map(({ camera }) => camera)
-      if (cameras.length === 0) throw new AppError('conflict', `no camera has the settings of roll-out ${number}`)
-      const before = new Set<string>()
-      for (const camera of cameras) before.add((await turns.settingsBefore(camera, number)) ?? '{}')
-      if (before.size > 1) {
-        throw new AppError('conflict', 'the cameras had different settings before', {
-          hint: 'roll out to each group of them: `candor roll-out start --settings FILE --cameras …`',
-        })
-      }
-      const settings = cameraSettingsSchema.parse(JSON.parse([...before][0] ?? '{}'))
-      const reason = `back from roll-out ${number}`
-      const wanted = { what: { kind: 'settings' as const, settings }, cameras, first: [], stages: [100], reason }
-      // What a person ended never was what all have: nor is what it is taken back to.
-      const isOfAll = found.whole_from !== null && found.state === 'done'
-      const wholeFrom = isOfAll ? await standing.servedBefore(number) : null
-      return start(wanted, by, { whole_from: wholeFrom, takes_back: isOfAll ? number : null })
+      const { wanted, back } = await takingBack(await row(number), isActive(), turns, standing)
+      return start(wanted, by, back)
     },
 
     async mayFetch(sha256, token) {

@@ -1,98 +1,26 @@
-import type { MqttClient } from 'mqtt'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { newCameraRequest } from '../../shared/certificate-request.ts'
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../shared/clock.ts'
-import { createVerifier } from '../../shared/signing.ts'
 import { openDatabase } from '../../shared/sqlite.ts'
-import { topics } from '../../shared/topics.ts'
-import {
-  type ConfigureCommand,
-  configureCommandSchema,
-  type SettingsInForce,
-  settingsText,
-  type TargetState,
-} from '../../shared/wire/index.ts'
-import { callerOf } from '../api/testing.ts'
 import { migrate } from '../database/migrate.ts'
 import { MIGRATIONS } from '../database/migrations/index.ts'
-import { healthOf } from '../fleet/testing.ts'
-import { AGENCY, collect, inCloud, publish, subscribe, type TestCloud, until } from '../testing.ts'
+import { inCloud, type TestCloud, until } from '../testing.ts'
 import { openReceiver } from '../webhooks/testing.ts'
 import { ANSWER_MS, STILL_MS } from './plan.ts'
+import {
+  BRIGHTER,
+  countsOf,
+  DARKER,
+  openUnit,
+  rolledOut,
+  rolledOutPast,
+  shownOf,
+  told,
+  type Unit,
+  WANTED,
+} from './testing.ts'
 import { TELL_AGAIN_MS } from './turns.ts'
-import type { NewRollOut } from './types.ts'
-
-const DARKER = { vision: { minConfidence: 0.4 } }
-const WANTED: NewRollOut = {
-  ...{
-    what: { kind: 'settings', settings: DARKER },
-    cameras: [],
-    first: [],
-    stages: [100],
-    reason: 'fewer wrong reads',
-  },
-}
-
-interface Unit {
-  commands(): ConfigureCommand[]
-  /** By which settings it works. */
-  say(settings: Partial<SettingsInForce> & { version: number }): Promise<void>
-  answer(state: TargetState): Promise<unknown>
-  end(): Promise<unknown>
-}
-
-/** A unit with a key of its own at the broker. */
-async function openUnit(world: TestCloud, camera: string, certified: { key: string; cert: string }): Promise<Unit> {
-  const client: MqttClient = await world.connectCamera(camera, certified)
-  const received = collect(client)
-  await subscribe(client, topics.commands(AGENCY, camera))
-  const commands = () =>
-    received.map(({ payload }) => {
-      const verifier = createVerifier(world.cloud.parts.keys.signing.trusted)
-      return configureCommandSchema.parse(JSON.parse(verifier.open(JSON.parse(payload.toString())).toString()))
-    })
-  return {
-    commands,
-    async say({ version, trial = false, changed = [] }) {
-      world.clock.advance(MINUTE_MS)
-      const health = { ...healthOf(world.clock.nowMs(), { settings: { version, trial, changed } }), cameraId: camera }
-      await publish(client, topics.health(AGENCY, camera), JSON.stringify(health))
-      await world.cloud.parts.fleet.settled()
-      await world.cloud.parts.rollOuts.upkeep()
-    },
-    async answer(state) {
-      const targetId = commands().at(-1)?.targetId ?? assert.unreachable(`${camera} was told nothing`)
-      const ack = JSON.stringify({ targetId, state, message: null, atMs: world.clock.nowMs() })
-      await publish(client, topics.ack(AGENCY, camera, `configure/${targetId}`), ack)
-      await world.cloud.parts.rollOuts.upkeep()
-    },
-    end: () => client.endAsync(),
-  }
-}
-
-const told = (unit: Unit, times: number) => until('it is told', () => unit.commands().length === times)
-const countsOf = async (world: TestCloud, number: number) =>
-  (await world.cloud.parts.rollOuts.get(number)).rollOut.counts
-/** As `candor fleet status` shows it. */
-async function shownOf(world: TestCloud, camera: string): Promise<string> {
-  const token = await world.logIn('tess')
-  const found = (await callerOf(world.cloud)('GET', '/api/v1/fleet', { token })).json.cameras
-  const one = found.find((one: { camera: string }) => one.camera === camera)
-  return settingsText(one.settings, one.settingsMeant)
-}
-
-async function rolledOut(world: TestCloud, units: readonly Unit[], change: Partial<NewRollOut> = {}): Promise<number> {
-  const { rollOuts } = world.cloud.parts
-  const before = units.map((unit) => unit.commands().length)
-  const { number } = await rollOuts.start({ ...WANTED, ...change }, 'tess')
-  for (const [i, unit] of units.entries()) {
-    await told(unit, (before[i] ?? 0) + 1)
-    await unit.answer('confirmed')
-    await unit.say({ version: number })
-  }
-  return number
-}
 
 test('a unit in the place of another is sent what stood for its name, by the same number, and is shown until it has it', () =>
   inCloud(async (world) => {
@@ -216,76 +144,6 @@ test('a unit in the place of one that did not keep its settings is told at once'
     await other.say({ version: number })
     assert.is(await shownOf(world, 'north'), String(number))
   }))
-
-test('a camera that is added while settings are taken back from all gets those of before at once, and no others', () =>
-  inCloud(async (world) => {
-    const { rollOuts } = world.cloud.parts
-    const north = await openUnit(world, 'north', await world.addCamera('north'))
-    await rolledOut(world, [north])
-    const taken = await rolledOut(world, [north], { what: { kind: 'settings', settings: BRIGHTER } })
-    const back = await rollOuts.revert(taken, 'tess')
-    await told(north, 3)
-    const late = await openUnit(world, 'late', await world.addCamera('late'))
-    await late.say({ version: 0 })
-    await told(late, 1)
-    assert.equal([late.commands()[0]?.version, late.commands()[0]?.settings], [1, DARKER])
-    await late.answer('confirmed')
-    await north.answer('confirmed')
-    await late.say({ version: 1 })
-    assert.is((await rollOuts.get(back.number)).rollOut.state, 'done')
-    assert.is(late.commands().length, 1, 'it has what all have')
-    // Who comes now gets it by the number that stands for all.
-    const later = await openUnit(world, 'later', await world.addCamera('later'))
-    await later.say({ version: 0 })
-    await told(later, 1)
-    assert.equal([later.commands()[0]?.version, later.commands()[0]?.settings], [back.number, DARKER])
-    assert.equal(new Map(await rollOuts.meant()).get('north'), back.number)
-    assert.ok(taken < back.number)
-  }))
-
-for (const isTold of [true, false]) {
-  test(`settings whose taking back was ended ${isTold ? 'half-way' : 'before anybody was told'} go to ${isTold ? 'nobody any more' : 'all as before'}`, () =>
-    inCloud(async (world) => {
-      const { rollOuts } = world.cloud.parts
-      const [north, away] = [
-        await openUnit(world, 'north', await world.addCamera('north')),
-        await openUnit(world, 'away', await world.addCamera('away')),
-      ]
-      await rolledOut(world, [north, away])
-      const taken = await rolledOut(world, [north, away], { what: { kind: 'settings', settings: BRIGHTER } })
-      await away.end()
-      if (!isTold) await north.end()
-      const back = await rollOuts.revert(taken, 'tess')
-      if (isTold) {
-        await told(north, 3)
-        await north.answer('confirmed')
-      }
-      assert.is((await rollOuts.get(back.number)).rollOut.state, 'running', 'one is away')
-      await rollOuts.act(back.number, 'end', 'tess')
-      const late = await openUnit(world, 'late', await world.addCamera('late'))
-      await late.say({ version: 0 })
-      await told(late, 1)
-      const [first] = late.commands()
-      assert.equal([first?.version, first?.settings], isTold ? [1, DARKER] : [taken, BRIGHTER])
-    }))
-}
-
-test('a unit in the place of another is not told what is just being taken back from it', () =>
-  inCloud(async (world) => {
-    const { cameras, rollOuts } = world.cloud.parts
-    const north = await openUnit(world, 'north', await world.addCamera('north'))
-    await rolledOut(world, [north])
-    const taken = await rolledOut(world, [north], { what: { kind: 'settings', settings: BRIGHTER } })
-    await north.end()
-    const back = await rollOuts.revert(taken, 'tess')
-    const { keyPem, csrPem } = newCameraRequest('north')
-    const { certPem } = await cameras.replace('north', csrPem, 'tess')
-    const other = await openUnit(world, 'north', { key: keyPem, cert: certPem })
-    await other.say({ version: 0 })
-    await told(other, 1)
-    assert.equal([other.commands()[0]?.version, other.commands()[0]?.settings], [back.number, DARKER])
-  }))
-
 test('a camera that is added later gets what went to all, and not what went to some', () =>
   inCloud(async (world) => {
     const { rollOuts } = world.cloud.parts
@@ -320,117 +178,6 @@ test('a camera that is added later gets what went to all, and not what went to s
     await lastOfAll.say({ version: 0 })
     await told(lastOfAll, 1)
     assert.equal(lastOfAll.commands()[0]?.settings, brighter, 'what was taken back is not what the others have')
-  }))
-
-/** To all, each of which answers so, or never (null); it goes on in spite of those that go wrong. */
-async function rolledOutPast(
-  world: TestCloud,
-  units: readonly Unit[],
-  answers: readonly (TargetState | null)[],
-  settings = DARKER,
-) {
-  const { rollOuts } = world.cloud.parts
-  const before = units.map((unit) => unit.commands().length)
-  const { number } = await rollOuts.start({ ...WANTED, what: { kind: 'settings', settings } }, 'tess')
-  for (const [i, unit] of units.entries()) await told(unit, (before[i] ?? 0) + 1)
-  const goOn = async () => {
-    if ((await rollOuts.get(number)).rollOut.state === 'halted') await rollOuts.act(number, 'resume', 'tess')
-  }
-  for (const [i, unit] of units.entries()) {
-    const answer = answers[i] ?? null
-    if (answer !== null) await unit.answer(answer)
-    await goOn()
-  }
-  if (answers.includes(null)) world.clock.advance(ANSWER_MS)
-  await rollOuts.upkeep()
-  await goOn()
-  assert.is((await rollOuts.get(number)).rollOut.state, 'done')
-  return number
-}
-
-const BRIGHTER = { vision: { minConfidence: 0.6 } }
-const STEEPER = { vision: { minConfidence: 0.5 } }
-
-/** Takes it back; `units` are those that had it. */
-async function reverted(world: TestCloud, number: number, units: readonly Unit[]) {
-  const back = await world.cloud.parts.rollOuts.revert(number, 'tess')
-  for (const unit of units) {
-    await until('it is taken back', () => unit.commands().at(-1)?.version === back.number)
-    await unit.answer('confirmed')
-    await unit.say({ version: back.number })
-  }
-  assert.is((await world.cloud.parts.rollOuts.get(back.number)).rollOut.state, 'done')
-  return back
-}
-
-test('one that was begun for all, ended in its first stage and taken back leaves the others what they have', () =>
-  inCloud(async (world) => {
-    const { rollOuts } = world.cloud.parts
-    const [a, b] = [
-      await openUnit(world, 'a', await world.addCamera('a')),
-      await openUnit(world, 'b', await world.addCamera('b')),
-    ]
-    const ofAll = await rolledOut(world, [a, b])
-    const late = await openUnit(world, 'late', await world.addCamera('late'))
-    const what = { kind: 'settings' as const, settings: BRIGHTER }
-    const begun = await rolledOut(world, [late], { what, first: ['late'], stages: [10, 100] })
-    await rollOuts.act(begun, 'end', 'tess')
-    const back = await reverted(world, begun, [late])
-    assert.equal(back.settings, {})
-    for (const unit of [a, b]) await unit.say({ version: ofAll })
-    assert.equal(await countsOf(world, back.number), { confirmed: 1 })
-    assert.equal([...(await rollOuts.meant())].sort(), [
-      ['a', ofAll],
-      ['b', ofAll],
-      ['late', back.number],
-    ])
-    const last = await openUnit(world, 'last', await world.addCamera('last'))
-    await last.say({ version: 0 })
-    await told(last, 1)
-    assert.equal([last.commands()[0]?.version, last.commands()[0]?.settings], [ofAll, DARKER])
-  }))
-
-test('one that went to all and is taken back leaves those that did not take it, and goes to those that never had any', () =>
-  inCloud(async (world) => {
-    const open = async (camera: string) => openUnit(world, camera, await world.addCamera(camera))
-    const [north, stubborn, apart, away] = [
-      await open('north'),
-      await open('stubborn'),
-      await open('apart'),
-      await open('away'),
-    ]
-    const all = [north, stubborn, apart, away]
-    const first = await rolledOutPast(world, all, ['confirmed', 'confirmed', 'confirmed', null])
-    const steeper = { kind: 'settings' as const, settings: STEEPER }
-    const ofOne = await rolledOut(world, [apart], { what: steeper, cameras: ['apart'] })
-    const taken = await rolledOutPast(world, all, ['confirmed', 'refused', null, null], BRIGHTER)
-    const back = await reverted(world, taken, [north])
-    assert.equal(back.settings, DARKER)
-    await stubborn.say({ version: first })
-    await apart.say({ version: ofOne })
-    assert.equal(await countsOf(world, back.number), { confirmed: 1 })
-    const fresh = await open('fresh')
-    for (const unit of [fresh, away]) {
-      const times = unit.commands().length
-      await unit.say({ version: 0 })
-      await told(unit, times + 1)
-      assert.equal([unit.commands().at(-1)?.version, unit.commands().at(-1)?.settings], [back.number, DARKER])
-      await unit.answer('confirmed')
-      await unit.say({ version: back.number })
-    }
-  }))
-
-test('one that is taken back, and that again, still leaves those that did not take it', () =>
-  inCloud(async (world) => {
-    const north = await openUnit(world, 'north', await world.addCamera('north'))
-    const stubborn = await openUnit(world, 'stubborn', await world.addCamera('stubborn'))
-    const first = await rolledOut(world, [north, stubborn])
-    const taken = await rolledOutPast(world, [north, stubborn], ['confirmed', 'refused'], BRIGHTER)
-    const back = await reverted(world, taken, [north])
-    const forth = await reverted(world, back.number, [north])
-    assert.equal(forth.settings, BRIGHTER)
-    await stubborn.say({ version: first })
-    assert.equal(await countsOf(world, forth.number), { confirmed: 1 })
   }))
 
 /** A unit that is told what last went to all and never answers, in spite of which that is done. */

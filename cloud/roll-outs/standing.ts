@@ -8,7 +8,7 @@ import { sql } from 'kysely'
 import type { Clock } from '../../shared/clock.ts'
 import type { NewId } from '../../shared/ids.ts'
 import type { SettingsInForce } from '../../shared/wire/index.ts'
-import type { Database } from '../database/database.ts'
+import type { Database, Statement } from '../database/database.ts'
 import type { RollOutsTable } from '../database/schema-roll-outs.ts'
 import {
   ANSWER_MS,
@@ -45,8 +45,8 @@ export interface StandingDeps {
 export interface Standing {
   /** By camera: the roll-out whose settings it is meant to work by. */
   meant(): Promise<Map<string, number>>
-  /** From which roll-out on a turn said, before that one, that a camera has had what went to all; 1 where nothing had. */
-  servedBefore(number: number): Promise<number>
+  /** What had gone to all before that one; null: nothing. */
+  ofAllBefore(number: number): Promise<OfAll | null>
   /** Cameras that are told such settings now: two at a time would get into each other's way. */
   busy(): Promise<Set<string>>
   upkeep(): Promise<void>
@@ -57,7 +57,7 @@ const IS_OF_ALL = sql<boolean>`kind = 'settings' AND whole_from IS NOT NULL AND 
 /** Roll-outs that nothing else takes further. */
 const CLOSED: ReadonlySet<string> = new Set<RollOutState>(['done', 'ended'])
 /** From these a turn is opened again. Another end was the unit's own word, and a person has to look. */
-const REOPENED: ReadonlySet<TurnState> = new Set(['confirmed', 'silent', 'skipped'])
+export const REOPENED: ReadonlySet<TurnState> = new Set(['confirmed', 'silent', 'skipped'])
 /** Ends that the unit itself has said. */
 const ANSWERED: readonly TurnState[] = ['confirmed', 'rolled_back', 'failed', 'refused']
 /** Ends of turns that did not bring it to the unit. */
@@ -72,10 +72,21 @@ interface StandingTurn {
 }
 
 /** The newest settings that went to all cameras. */
-interface OfAll {
+export interface OfAll {
   number: number
   /** A turn of it or of a later one counts: settings that were taken back leave all as it was before them, and so older turns count as well. */
   fromNumber: number
+  /** JSON. */
+  settings: string | null
+}
+
+/** As the roll-outs stand when cameras are looked at. */
+interface Looked {
+  /** Cameras that are left to a roll-out that is open. */
+  tried: ReadonlySet<string>
+  /** Roll-outs to all that are taken back. */
+  taken: ReadonlySet<number>
+  ofAll: OfAll | null
 }
 
 export function createStanding(deps: StandingDeps): Standing {
@@ -130,9 +141,10 @@ export function createStanding(deps: StandingDeps): Standing {
     .orderBy('number', 'desc')
     .limit(1)
 
-  async function newestToAll(): Promise<OfAll | null> {
-    const [row] = await database.read(newestOfAll)
-    return row === undefined ? null : { number: row.number, fromNumber: row.whole_from ?? row.number }
+  async function toAll(query: Statement<RollOutsTable>): Promise<OfAll | null> {
+    const [row] = await database.read(query)
+    if (row === undefined) return null
+    return { number: row.number, fromNumber: row.whole_from ?? row.number, settings: row.settings }
   }
 
   /** Has the camera had its turn of settings of this roll-out or of a newer one? */
@@ -176,6 +188,18 @@ export function createStanding(deps: StandingDeps): Standing {
     return found
   }
 
+  /** Also by one that a person ended half-way; not by one that waits for a second person. */
+  async function takenBack(): Promise<Set<number>> {
+    const rows = await database.read(
+      build
+        .selectFrom('roll_outs')
+        .select('takes_back')
+        .where('takes_back', 'is not', null)
+        .where('state', '<>', 'proposed'),
+    )
+    return new Set(rows.flatMap(({ takes_back }) => (takes_back === null ? [] : [takes_back])))
+  }
+
   /** A turn that is to come: of another id, so that an answer of before does not end it. */
   const fresh = () => ({
     ...{ target_id: deps.newId(), state: 'waiting', message: null, token: deps.newSecret(24), told_at_ms: null },
@@ -206,42 +230,40 @@ export function createStanding(deps: StandingDeps): Standing {
   const mayBeOwed = (ofAll: OfAll | null, says: SaidSettings, own: number | undefined): ofAll is OfAll =>
     ofAll !== null && says.version < ofAll.number && (own ?? 0) < ofAll.fromNumber
 
-  async function lookAt(camera: string, unit: string, says: SaidSettings, ofAll: OfAll | null): Promise<void> {
+  async function lookAt(camera: string, unit: string, says: SaidSettings, { taken, ofAll }: Looked): Promise<void> {
     // Read now: an answer may have come while others were looked at.
-    const own = await turns.standing(camera)
+    let own = await turns.standing(camera)
+    // What it said before its turn ended tells nothing of how that ended.
+    if (says.heardAtMs <= (own?.changedAtMs ?? 0)) return
+    if (own !== null && says.version < own.number && taken.has(own.number)) {
+      await turns.fallBack(own)
+      own = await turns.standing(camera)
+    }
     const isOwed = mayBeOwed(ofAll, says, own?.number) && !(await hasHadTurn(camera, ofAll.fromNumber))
     const wanted = isOwed ? ofAll.number : own !== null && REOPENED.has(own.state) ? own.number : null
-    if (wanted === null || says.version >= wanted) return
-    // What it said before its turn ended tells nothing of how that ended.
-    if (says.heardAtMs > (own?.changedAtMs ?? 0)) await reopen(wanted, camera, unit, says.version)
+    if (wanted !== null && says.version < wanted) await reopen(wanted, camera, unit, says.version)
   }
 
   /** Opens the turns of cameras that do not work by what they are meant to. */
-  async function reopenTurns(
-    units: ReadonlyMap<string, string>,
-    tried: ReadonlySet<string>,
-    ofAll: OfAll | null,
-  ): Promise<void> {
+  async function reopenTurns(units: ReadonlyMap<string, string>, looked: Looked): Promise<void> {
+    const { tried, ofAll } = looked
     const said = deps.said()
     const stands = await meant()
-    let looked = 0
+    let count = 0
     for (const [camera, unit] of units) {
       const says = said.get(camera)
       if (says === undefined || says.trial || !isConnected(camera) || tried.has(camera)) continue
       const own = stands.get(camera)
       if (says.version >= (own ?? 0) && !mayBeOwed(ofAll, says, own)) continue
-      if (++looked % CAMERAS_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve))
-      await lookAt(camera, unit, says, ofAll)
+      if (++count % CAMERAS_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve))
+      await lookAt(camera, unit, says, looked)
     }
   }
 
   return {
     meant,
 
-    async servedBefore(number) {
-      const [before] = await database.read(newestOfAll.where('number', '<', number))
-      return before?.whole_from ?? 1
-    },
+    ofAllBefore: (number) => toAll(newestOfAll.where('number', '<', number)),
 
     async busy() {
       return new Set((await openTurns()).filter(({ turn }) => turn.toldAtMs !== null).map(({ turn }) => turn.camera))
@@ -249,8 +271,8 @@ export function createStanding(deps: StandingDeps): Standing {
 
     async upkeep() {
       const units = deps.units()
-      const tried = await inOpenRollOuts()
-      await reopenTurns(units, tried, await newestToAll())
+      const [tried, taken] = [await inOpenRollOuts(), await takenBack()]
+      await reopenTurns(units, { tried, taken, ofAll: await toAll(newestOfAll) })
       let list = await openTurns()
       const ended = await turns.endLost(
         list.map(({ turn }) => turn),
@@ -260,8 +282,10 @@ export function createStanding(deps: StandingDeps): Standing {
       const wanted = new Set(toTell({ stage: MAX_STAGES, turns: list.map(({ turn }) => turn) }, isConnected))
       const nowMs = clock.nowMs()
       for (const { turn, rollOut } of list) {
-        if (wanted.has(turn.camera) && !tried.has(turn.camera) && !isToldLately(turn, nowMs))
-          await turns.tell(rollOut, turn)
+        // What is taken back goes to nobody any more, but to who was told of it before: that answers, and then gives it back.
+        const mayBe =
+          taken.has(turn.number) === tried.has(turn.camera) && (turn.toldAtMs !== null || !tried.has(turn.camera))
+        if (wanted.has(turn.camera) && mayBe && !isToldLately(turn, nowMs)) await turns.tell(rollOut, turn)
       }
     },
   }

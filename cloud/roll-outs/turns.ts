@@ -64,6 +64,8 @@ export interface Turns {
   endLost(turns: readonly StoredTurn[], active: ReadonlySet<string>): Promise<boolean>
   /** The settings that the camera had before that roll-out, as JSON; null: its own alone. */
   settingsBefore(camera: string, number: number): Promise<string | null>
+  /** What the camera had confirmed before that turn stands for it again; a turn without an end is given up. */
+  fallBack(turn: StoredTurn): Promise<void>
   /** `standing`: from now on the camera is meant to have it. */
   record(turn: StoredTurn, ack: RollOutAck, standing: boolean): Promise<void>
 }
@@ -98,6 +100,21 @@ export function createTurns(deps: TurnsDeps): Turns {
   async function one(query: Statement<RollOutTurnsTable>): Promise<StoredTurn | null> {
     const [row] = await database.read(query)
     return row === undefined ? null : toTurn(row)
+  }
+  async function confirmedBefore(camera: string, number: number) {
+    const [one] = await database.read(
+      build
+        .selectFrom('roll_out_turns')
+        .innerJoin('roll_outs', 'roll_outs.number', 'roll_out_turns.number')
+        .select(['roll_outs.settings', 'roll_out_turns.target_id'])
+        .where('roll_out_turns.camera_id', '=', camera)
+        .where('roll_out_turns.number', '<', number)
+        .where('roll_out_turns.state', '=', 'confirmed')
+        .where('roll_outs.kind', '=', 'settings')
+        .orderBy('roll_out_turns.number', 'desc')
+        .limit(1),
+    )
+    return one ?? null
   }
 
   return {
@@ -160,20 +177,15 @@ export function createTurns(deps: TurnsDeps): Turns {
       return ending.length > 0
     },
 
-    async settingsBefore(camera, number) {
-      const [one] = await database.read(
-        build
-          .selectFrom('roll_out_turns')
-          .innerJoin('roll_outs', 'roll_outs.number', 'roll_out_turns.number')
-          .select('roll_outs.settings')
-          .where('roll_out_turns.camera_id', '=', camera)
-          .where('roll_out_turns.number', '<', number)
-          .where('roll_out_turns.state', '=', 'confirmed')
-          .where('roll_outs.kind', '=', 'settings')
-          .orderBy('roll_out_turns.number', 'desc')
-          .limit(1),
-      )
-      return one?.settings ?? null
+    settingsBefore: async (camera, number) => (await confirmedBefore(camera, number))?.settings ?? null,
+
+    async fallBack(turn) {
+      const before = await confirmedBefore(turn.camera, turn.number)
+      const givenUp: Partial<RollOutTurnsTable> = isOver(turn) ? {} : { state: 'silent', changed_at_ms: clock.nowMs() }
+      await database.writeBatch([
+        set(turn.targetId, { standing: 0, ...givenUp }),
+        ...(before === null ? [] : [set(before.target_id, { standing: 1 })]),
+      ])
     },
 
     async record(turn, { state, message }, standing) {
