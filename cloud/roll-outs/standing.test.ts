@@ -139,11 +139,15 @@ test('a unit in the place of one that did not keep its settings is told at once'
     // The cloud's own look may come before this one's word: the name is known to work by none.
     await other.say({ version: 0 })
     assert.is(await reopened(world), before + 1)
-    await told(other, 1)
+    // And before it listens: then it is told once more.
+    world.clock.advance(TELL_AGAIN_MS)
+    await world.cloud.parts.rollOuts.upkeep()
+    await until('it is told', () => other.commands().length > 0)
     await other.answer('confirmed')
     await other.say({ version: number })
     assert.is(await shownOf(world, 'north'), String(number))
   }))
+
 test('a camera that is added later gets what went to all, and not what went to some', () =>
   inCloud(async (world) => {
     const { rollOuts } = world.cloud.parts

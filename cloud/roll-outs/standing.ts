@@ -8,7 +8,7 @@ import { sql } from 'kysely'
 import type { Clock } from '../../shared/clock.ts'
 import type { NewId } from '../../shared/ids.ts'
 import type { SettingsInForce } from '../../shared/wire/index.ts'
-import type { Database, Statement } from '../database/database.ts'
+import type { Database } from '../database/database.ts'
 import type { RollOutsTable } from '../database/schema-roll-outs.ts'
 import {
   ANSWER_MS,
@@ -124,25 +124,27 @@ export function createStanding(deps: StandingDeps): Standing {
   }
 
   // One that a person ended before it told anybody takes nothing back (roll-outs.ts), nor does one that waits for a second person.
-  const newestOfAll = build
-    .selectFrom('roll_outs')
-    .selectAll()
-    .where(IS_OF_ALL)
-    .where(({ not, exists, selectFrom }) =>
-      not(
-        exists(
-          selectFrom('roll_outs as back')
-            .select('back.number')
-            .whereRef('back.takes_back', '=', 'roll_outs.number')
-            .where('back.state', '<>', 'proposed'),
-        ),
-      ),
+  async function newestOfAll(before: number): Promise<OfAll | null> {
+    const [row] = await database.read(
+      build
+        .selectFrom('roll_outs')
+        .selectAll()
+        .where(IS_OF_ALL)
+        .where('number', '<', before)
+        .where(({ not, exists, selectFrom }) =>
+          not(
+            exists(
+              selectFrom('roll_outs as back')
+                .select('back.number')
+                .whereRef('back.takes_back', '=', 'roll_outs.number')
+                .where('back.number', '<', before)
+                .where('back.state', '<>', 'proposed'),
+            ),
+          ),
+        )
+        .orderBy('number', 'desc')
+        .limit(1),
     )
-    .orderBy('number', 'desc')
-    .limit(1)
-
-  async function toAll(query: Statement<RollOutsTable>): Promise<OfAll | null> {
-    const [row] = await database.read(query)
     if (row === undefined) return null
     return { number: row.number, fromNumber: row.whole_from ?? row.number, settings: row.settings }
   }
@@ -263,7 +265,7 @@ export function createStanding(deps: StandingDeps): Standing {
   return {
     meant,
 
-    ofAllBefore: (number) => toAll(newestOfAll.where('number', '<', number)),
+    ofAllBefore: newestOfAll,
 
     async busy() {
       return new Set((await openTurns()).filter(({ turn }) => turn.toldAtMs !== null).map(({ turn }) => turn.camera))
@@ -272,7 +274,7 @@ export function createStanding(deps: StandingDeps): Standing {
     async upkeep() {
       const units = deps.units()
       const [tried, taken] = [await inOpenRollOuts(), await takenBack()]
-      await reopenTurns(units, { tried, taken, ofAll: await toAll(newestOfAll) })
+      await reopenTurns(units, { tried, taken, ofAll: await newestOfAll(Number.MAX_SAFE_INTEGER) })
       let list = await openTurns()
       const ended = await turns.endLost(
         list.map(({ turn }) => turn),
