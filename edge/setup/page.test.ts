@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
+import sharp from 'sharp'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { until } from '../../cloud/testing.ts'
@@ -24,9 +25,12 @@ interface World {
   errors: string[]
 }
 
-async function onDesk(work: (world: World) => Promise<void>): Promise<void> {
+/** `below`: so many rows of black under the scene, px. */
+async function onDesk(work: (world: World) => Promise<void>, below = 0): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'candor-desk-'))
-  const source = { kind: 'replay', path: SCENE, loop: true }
+  const path = below === 0 ? SCENE : join(folder, 'scene.jpg')
+  if (below > 0) await sharp(SCENE).extend({ bottom: below }).jpeg().toFile(path)
+  const source = { kind: 'replay', path, loop: true }
   const config = { agency: 'test', cameraId: 'north', broker: { url: 'mqtts://localhost:1' }, source }
   writeFileSync(join(folder, 'edge.json'), JSON.stringify(config))
   let said = ''
@@ -179,6 +183,44 @@ browserTest(
       await page.click('[aria-label="Remove Mask 1"]')
       await until('both are read again', async () => (await plates(page)).length === 2)
     })
+  },
+)
+
+browserTest(
+  'a mask that was saved lies where it was drawn when the page is opened again, on a picture of any shape',
+  async () => {
+    await onDesk(async (world) => {
+      const { page, code } = world
+      await logIn(world)
+      await page.click('#tab-areas')
+      const box = await page.locator('#overlay').boundingBox()
+      assert.ok(box !== null)
+      await page.click('text=Draw mask')
+      for (const [x, y] of [
+        [0.2, 0.2],
+        [0.4, 0.2],
+        [0.3, 0.5],
+      ] as const)
+        await page.mouse.click(box.x + x * box.width, box.y + y * box.height)
+      await page.click('text=Done')
+      const lowest = async () => {
+        const points = (await page.locator('polygon.mask').getAttribute('points')) ?? ''
+        const height = Number((await page.locator('#overlay').getAttribute('viewBox'))?.split(' ')[3])
+        return Math.max(...points.split(' ').map((point) => Number(point.split(',')[1]))) / height
+      }
+      const isInPlace = async () => Math.abs((await lowest()) - 0.5) < 0.01
+      await until('the mask is shown', isInPlace)
+      // Opened again, the mask is known before there is a picture.
+      const before = code()
+      await page.click('#leave')
+      await until('there is a new code', () => code() !== before)
+      await page.reload()
+      await page.waitForSelector('#login:not([hidden])')
+      await logIn(world)
+      await page.waitForSelector('polygon.mask')
+      await until('the mask lies where it was drawn', isInPlace)
+      await keepPicture(page, 'mask-again')
+    }, 300)
   },
 )
 
