@@ -1,5 +1,5 @@
 /** The steps of `scripts/hil image` up to the updates: build, flash, enrol, read, match, plug, hang. Each resolves with what was seen. Run by stage.ts. */
-import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { copyFile, open, readFile, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { BAD, BOOT_MS, CAMERA, type Context, FIRST, GOOD } from './context.ts'
@@ -73,6 +73,7 @@ const build: Step = {
         ...more,
       ])
     }
+    const wasKept = existsSync(join(folder, '..', 'image', 'base.key'))
     const startedMs = performance.now()
     const within = ['--confirm-within', CONFIRM_WITHIN_SECONDS]
     await made(FIRST, within)
@@ -81,7 +82,7 @@ const build: Step = {
     // It is not waited for longer than needed: this one never works.
     await made(BAD, ['--bundle-only', '--break-edge', '--confirm-within', '120'])
     await makeBundlesDisk(context)
-    return `image in ${taken} (Debian and npm packages kept from before), all three in ${seconds(startedMs)}`
+    return `image in ${taken} (Debian’s packages ${wasKept ? 'kept from before' : 'fetched and set up'}), all three in ${seconds(startedMs)}`
   },
 }
 
