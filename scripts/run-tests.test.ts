@@ -141,6 +141,7 @@ test('the totals add up over files, and only a listed file may skip', async () =
     const totals = await runTests(await findTests(folder), {
       root: folder,
       timeLimitMs: 30_000,
+      atOnce: 2,
       allowedSkips: new Set(['b.test.ts']),
       print: (line) => printed.push(line),
     })

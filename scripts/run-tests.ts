@@ -1,7 +1,8 @@
 /**
  * Runs every *.test.ts in a process of its own, built by esbuild just before (bundled.ts), and believes only what adds up. uvu can exit 0 on a suite that never ran
  * (design.md, fact 1), so a file passes when it exited 0, ran at least one test, and passed every one.
- * Called by scripts/test; by hand: `node --import tsx scripts/run-tests.ts [--list] [--time-limit-minutes=N] [PATH…]`, N for each file.
+ * Called by scripts/test; by hand: `node --import tsx scripts/run-tests.ts [--list] [--time-limit-minutes=N] [--at-once=N] [PATH…]`, minutes for
+ * each file, and so many files at the same time.
  *
  * A test that cannot run here skips itself by uvu's test.skip; it is accepted only when scripts/allowed-skips.json names its file.
  * The last line is `N passed, N failed, N skipped`.
@@ -180,7 +181,12 @@ export function totalsLine(totals: Totals): string {
 /** Runs the files, several at once, and prints each as it ends, with the output of those that failed. */
 export async function runTests(
   files: readonly string[],
-  options: Omit<RunOptions, 'maySkip'> & { allowedSkips: ReadonlySet<string>; print: (line: string) => void },
+  options: Omit<RunOptions, 'maySkip'> & {
+    allowedSkips: ReadonlySet<string>
+    /** Files at the same time. */
+    atOnce: number
+    print: (line: string) => void
+  },
 ): Promise<Totals> {
   const totals: Totals = { passed: 0, failed: 0, skipped: 0 }
   const waiting = [...files]
@@ -197,8 +203,16 @@ export async function runTests(
       else options.print(`${result.output}\n  FAIL  ${result.file}  ${result.problem} (${counts}, ${seconds})`)
     }
   }
-  await Promise.all(Array.from({ length: FILES_A_PROCESSOR * availableParallelism() }, work))
+  await Promise.all(Array.from({ length: options.atOnce }, work))
   return totals
+}
+
+/** Of an option; null where it is not given. Throws where it is not above 0. */
+function numberAfter(option: string, argv: readonly string[]): number | null {
+  const given = argv.find((argument) => argument.startsWith(option))?.slice(option.length)
+  if (given === undefined) return null
+  if (!(Number(given) > 0)) throw new Error(`${option} must be above 0`)
+  return Number(given)
 }
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -220,13 +234,13 @@ async function main(argv: readonly string[]): Promise<number> {
       process.exit(1)
     })
   }
-  const limit = argv.find((argument) => argument.startsWith('--time-limit-minutes='))?.split('=')[1]
-  const timeLimitMs = limit === undefined ? DEFAULT_TIME_LIMIT_MS : Number(limit) * 60_000
-  if (!(timeLimitMs > 0)) throw new Error('--time-limit-minutes must be above 0')
+  const timeLimitMs = 60_000 * (numberAfter('--time-limit-minutes=', argv) ?? DEFAULT_TIME_LIMIT_MS / 60_000)
+  const atOnce = numberAfter('--at-once=', argv) ?? FILES_A_PROCESSOR * availableParallelism()
   process.once('exit', () => rmSync(testsFolder(root), { recursive: true, force: true }))
   const totals = await runTests(files, {
     root,
     timeLimitMs,
+    atOnce,
     allowedSkips: await readAllowedSkips(join(root, 'scripts/allowed-skips.json')),
     environment: { [BUILT_VARIABLE]: await bundle(join(root, 'scripts/candor.ts'), join(testsFolder(root), 'candor')) },
     print: (line) => console.log(line),
