@@ -351,9 +351,13 @@ export function stopReading(client: MqttClient): () => void {
 /** Filled from the first byte on: what was queued comes right behind CONNACK. */
 const arrived = new WeakMap<MqttClient, Received[]>()
 
-/** Waits for a condition; throws, naming it, when it never holds. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const endMs = systemClock.monotonicMs() + WAIT_LIMIT_MS
+/** Waits for a condition; throws, naming it, when it does not hold in time. */
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  limitMs: number = WAIT_LIMIT_MS,
+): Promise<void> {
+  const endMs = systemClock.monotonicMs() + limitMs
   while (!(await holds())) {
     if (systemClock.monotonicMs() > endMs) throw new Error(`never: ${what}`)
     await systemClock.sleep(10)

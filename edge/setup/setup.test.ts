@@ -540,7 +540,9 @@ test('what is chosen from the page is a camera: no program, no file, no address 
     // One that is not there is told of, and the page goes on.
     assert.is(await source({ kind: 'rpicam' }), 200)
     const problem = async () => (await ask('GET', '/api/state')).bytes.toString()
-    await until('it is told', async () => (await problem()).includes('there is no such program'))
+    // Those that were chosen before it are opened first, one after another.
+    const isTold = async () => (await problem()).includes('there is no such program')
+    await until('it is told', isTold, 10 * MINUTE_MS)
     assert.is((await ask('POST', '/api/finish')).status, 409)
   })
 })
