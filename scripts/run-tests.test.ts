@@ -4,7 +4,16 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type FileResult, findTests, judge, longestFirst, parseSummary, runFile, runTests } from './run-tests.ts'
+import {
+  type FileResult,
+  findTests,
+  judge,
+  longestFirst,
+  numberAfter,
+  parseSummary,
+  runFile,
+  runTests,
+} from './run-tests.ts'
 
 const uvu = import.meta.resolve('uvu')
 const prologue = `import { test } from ${JSON.stringify(uvu)}\n`
@@ -130,6 +139,14 @@ test('an exit code of 0 beside a test that did not pass is not believed', () => 
   const output = '\n  Total:     3\n  Passed:    2\n  Skipped:   0\n'
   const verdict = judge({ exitCode: 0, signal: null, timedOut: false, output }, false)
   assert.equal([verdict.passed, verdict.failed], [2, 1])
+})
+
+test('an option is a whole number above 0, or the runner says so and runs nothing', () => {
+  assert.is(numberAfter('--at-once=', ['--at-once=1', 'a.test.ts']), 1)
+  assert.is(numberAfter('--at-once=', ['a.test.ts']), null)
+  for (const wrong of ['0', '0.5', '-1', '', 'x']) {
+    assert.throws(() => numberAfter('--at-once=', [`--at-once=${wrong}`]), /whole number above 0/)
+  }
 })
 
 test('the totals add up over files, and only a listed file may skip', async () => {

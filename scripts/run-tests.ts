@@ -207,12 +207,13 @@ export async function runTests(
   return totals
 }
 
-/** Of an option; null where it is not given. Throws where it is not above 0. */
-function numberAfter(option: string, argv: readonly string[]): number | null {
+/** Of an option; null where it is not given. Throws where it is no whole number above 0: with half a file at once none would run, and none fail. */
+export function numberAfter(option: string, argv: readonly string[]): number | null {
   const given = argv.find((argument) => argument.startsWith(option))?.slice(option.length)
   if (given === undefined) return null
-  if (!(Number(given) > 0)) throw new Error(`${option} must be above 0`)
-  return Number(given)
+  const number = Number(given)
+  if (!Number.isInteger(number) || number < 1) throw new Error(`${option}${given}: it must be a whole number above 0`)
+  return number
 }
 
 async function main(argv: readonly string[]): Promise<number> {

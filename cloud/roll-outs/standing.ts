@@ -84,7 +84,7 @@ export interface OfAll {
 interface Looked {
   /** Cameras that are left to a roll-out that is open. */
   tried: ReadonlySet<string>
-  /** Roll-outs to all that are taken back. */
+  /** Roll-outs that are taken back. */
   taken: ReadonlySet<number>
   ofAll: OfAll | null
 }
@@ -176,7 +176,7 @@ export function createStanding(deps: StandingDeps): Standing {
     return found.length > 0
   }
 
-  /** Cameras that try settings, or that are to give back what went to all: the one roll-out that is open. */
+  /** Cameras that try settings, or that are to give some back: the one roll-out that is open. */
   async function inOpenRollOuts(): Promise<Set<string>> {
     const rows = await database.read(
       build.selectFrom('roll_outs').selectAll().where('kind', '=', 'settings').where(IS_OPEN),
