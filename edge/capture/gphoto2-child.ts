@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { Camera, GPhoto2, Widget, WidgetTree } from 'node-gphoto2'
 import { systemClock } from '../../shared/clock.ts'
 import { AppError, toAppError } from '../../shared/errors.ts'
+import { answerParent } from '../answer-parent.ts'
 import type { Failed } from './child.ts'
 import type {
   CameraSettings,
@@ -263,13 +264,15 @@ async function answer(request: ToGphoto2Child): Promise<FromGphoto2Child> {
   return { kind: 'shot', jpeg, ageMs: systemClock.monotonicMs() - startedMs, isLeft }
 }
 
+const send = (message: FromGphoto2Child | Failed) => answerParent(process, message)
+
 process.on('message', async (request: ToGphoto2Child) => {
   try {
-    process.send?.(await answer(request))
+    send(await answer(request))
   } catch (thrown) {
     const { code, message } = toAppError(thrown)
     // Whatever a camera makes this process stumble over, a new process may work later.
-    process.send?.({ kind: 'failed', code: code === 'internal' ? 'unavailable' : code, message } satisfies Failed)
+    send({ kind: 'failed', code: code === 'internal' ? 'unavailable' : code, message })
   }
 })
 process.on('SIGINT', () => {})

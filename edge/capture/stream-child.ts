@@ -4,6 +4,7 @@
  */
 import { systemClock } from '../../shared/clock.ts'
 import { AppError, toAppError } from '../../shared/errors.ts'
+import { answerParent } from '../answer-parent.ts'
 import type { Stream } from '../vision/opencv.ts'
 import type { Failed } from './child.ts'
 import type { FromStreamChild, ToStreamChild } from './stream-exchange.ts'
@@ -18,7 +19,7 @@ let readAtMs: number | null = null
 let isAsked = false
 let fault: AppError | null = null
 
-const say = (answer: FromStreamChild | Failed) => process.send?.(answer)
+const say = (answer: FromStreamChild | Failed) => answerParent(process, answer)
 /** Whatever a stream makes this process stumble over, a new process may work later. */
 function sayFailed(thrown: unknown): void {
   const { code, message } = toAppError(thrown)

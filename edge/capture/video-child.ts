@@ -1,5 +1,6 @@
 /** The process that decodes a video file, one frame when asked; started by video.ts, ended by its kill or by the pipe closing. */
 import { toAppError } from '../../shared/errors.ts'
+import { answerParent } from '../answer-parent.ts'
 import type { Video } from '../vision/opencv.ts'
 import type { Failed } from './child.ts'
 import type { FromVideoChild, ToVideoChild } from './video-exchange.ts'
@@ -23,12 +24,14 @@ async function answer(request: ToVideoChild): Promise<FromVideoChild> {
   return jpeg === null ? { kind: 'end' } : { kind: 'frame', jpeg }
 }
 
+const send = (message: FromVideoChild | Failed) => answerParent(process, message)
+
 process.on('message', async (request: ToVideoChild) => {
   try {
-    process.send?.(await answer(request))
+    send(await answer(request))
   } catch (thrown) {
     const { code, message } = toAppError(thrown)
-    process.send?.({ kind: 'failed', code, message } satisfies Failed)
+    send({ kind: 'failed', code, message })
   }
 })
 process.on('SIGINT', () => {})

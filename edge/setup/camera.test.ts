@@ -65,4 +65,34 @@ test('a camera that cannot be opened is told of before the limit', async () => {
   await camera.close()
 })
 
+test('of the cameras that are chosen while one opens, only the newest is opened', async () => {
+  const opened: string[] = []
+  let fail: (problem: Error) => void = () => {}
+  const camera = createSetupCamera(visionConfigSchema.parse({}), WHOLE_PICTURE, {
+    ...{ clock: systemClock, random: () => 0, log: silentLog },
+    openSource: (config) => {
+      opened.push((config as { path: string }).path)
+      return new Promise((_, reject) => {
+        fail = reject
+      })
+    },
+    openVision: () => assert.unreachable() as never,
+  })
+  const choose = (path: string) => camera.setSource({ kind: 'replay', path } as never)
+  const first = choose('first')
+  await turnOfLoop()
+  const others = [choose('second'), choose('third')]
+  const newest = choose('newest')
+  await turnOfLoop()
+  assert.equal(opened, ['first'])
+  fail(new Error('the first is not there'))
+  await Promise.all([first, ...others])
+  await turnOfLoop()
+  assert.equal(opened, ['first', 'newest'])
+  fail(new Error('the newest is not there'))
+  await newest
+  assert.match(camera.problem ?? '', /the newest is not there/)
+  await camera.close()
+})
+
 test.run()

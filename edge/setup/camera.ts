@@ -33,7 +33,7 @@ export interface SetupCamera {
   /** A frame newer than `after`, as soon as one is read; null: none came in time. Throws `too_large` when too many wait already. */
   look(after: number, signal: AbortSignal): Promise<Look | null>
   /**
-   * `config` resolved; null: there is none yet. Resolves when it is opened or cannot be, and after `TURN_WAIT_MS` in any case: a small unit loads its
+   * `config` resolved; null: there is none yet. Resolves when it is opened or cannot be, or another was chosen since, and after `TURN_WAIT_MS` in any case: a small unit loads its
    * networks first. Never rejects: what is wrong is told by `problem`.
    */
   setSource(config: SourceConfig | null): Promise<void>
@@ -83,7 +83,9 @@ export function createSetupCamera(vision: VisionConfig, firstView: Areas, deps: 
   let next = new Promise<void>((resolve) => {
     came = resolve
   })
-  /** Sources are opened and closed one after another. */
+  /** Sources that were chosen. */
+  let turns = 0
+  /** They are opened and closed one after another. */
   let turning: Promise<void> = Promise.resolve()
   const closing = new AbortController()
 
@@ -168,7 +170,10 @@ export function createSetupCamera(vision: VisionConfig, firstView: Areas, deps: 
   }
 
   function turn(config: SourceConfig | null): Promise<void> {
-    turning = turning.then(() => turnTo(config))
+    turns += 1
+    const own = turns
+    // Of those that were chosen while one was opening, only the newest is wanted.
+    turning = turning.then(() => (own === turns ? turnTo(config) : undefined))
     return turning
   }
 

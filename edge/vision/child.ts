@@ -4,14 +4,12 @@
  */
 import { systemClock } from '../../shared/clock.ts'
 import { AppError, toAppError } from '../../shared/errors.ts'
+import { answerParent } from '../answer-parent.ts'
 import { type Areas, WHOLE_PICTURE } from './areas.ts'
 import type { FrameRequest, FromChild, OpenRequest, ToChild } from './exchange.ts'
 import type { FrameReader } from './frame-reader.ts'
 
-function send(message: FromChild): void {
-  // A parent that is gone needs no answer; `disconnect` ends this process.
-  if (process.connected) process.send?.(message)
-}
+const send = (message: FromChild) => answerParent(process, message)
 
 function failure(thrown: unknown): Pick<AppError, 'code' | 'message' | 'hint'> {
   const { code, message, hint } = toAppError(thrown)
