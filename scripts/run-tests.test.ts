@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -147,6 +148,16 @@ test('an option is a whole number above 0, or the runner says so and runs nothin
   for (const wrong of ['0', '0.5', '-1', '', 'x']) {
     assert.throws(() => numberAfter('--at-once=', [`--at-once=${wrong}`]), /whole number above 0/)
   }
+})
+
+test('a file that is not there is named, in a run that has failed', async () => {
+  const runner = fileURLToPath(new URL('run-tests.ts', import.meta.url))
+  const ended = spawnSync(process.execPath, ['--import', import.meta.resolve('tsx'), runner, 'none.test.ts'], {
+    encoding: 'utf8',
+  })
+  assert.match(ended.stderr, /none\.test\.ts: there is no such file or folder\n$/)
+  assert.is(ended.stdout, '0 passed, 1 failed, 0 skipped\n')
+  assert.is(ended.status, 2)
 })
 
 test('the totals add up over files, and only a listed file may skip', async () => {

@@ -14,6 +14,7 @@ import { availableParallelism } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { z } from 'zod'
+import { AppError, EXIT } from '../shared/errors.ts'
 import { bundle } from './bundled.ts'
 import { BUILT_VARIABLE } from './trial/program.ts'
 
@@ -51,6 +52,13 @@ export async function findTests(folder: string): Promise<string[]> {
 export function longestFirst(files: readonly string[], root: string): string[] {
   const isLong = (file: string) => relative(root, file).startsWith('scripts/')
   return [...files.filter(isLong), ...files.filter((file) => !isLong(file))]
+}
+
+/** A file, or those under a folder. Throws `not_found` where there is neither. */
+async function testsIn(path: string): Promise<string[]> {
+  const found = await stat(path).catch(() => null)
+  if (found === null) throw new AppError('not_found', `${path}: there is no such file or folder`)
+  return found.isDirectory() ? await findTests(path) : [path]
 }
 
 interface Counts {
@@ -212,18 +220,15 @@ export function numberAfter(option: string, argv: readonly string[]): number | n
   const given = argv.find((argument) => argument.startsWith(option))?.slice(option.length)
   if (given === undefined) return null
   const number = Number(given)
-  if (!Number.isInteger(number) || number < 1) throw new Error(`${option}${given}: it must be a whole number above 0`)
+  if (!Number.isInteger(number) || number < 1)
+    throw new AppError('bad_input', `${option}${given}: it must be a whole number above 0`)
   return number
 }
 
 async function main(argv: readonly string[]): Promise<number> {
   const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
   const paths = argv.filter((argument) => !argument.startsWith('--')).map((path) => resolve(path))
-  const found = await Promise.all(
-    (paths.length === 0 ? [root] : paths).map(async (path) =>
-      (await stat(path)).isDirectory() ? await findTests(path) : [path],
-    ),
-  )
+  const found = await Promise.all((paths.length === 0 ? [root] : paths).map(testsIn))
   const files = longestFirst(found.flat(), root)
   if (argv.includes('--list')) {
     for (const file of files) console.log(relative(root, file))
@@ -252,5 +257,10 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  process.exitCode = await main(process.argv.slice(2))
+  process.exitCode = await main(process.argv.slice(2)).catch((thrown: unknown) => {
+    if (!(thrown instanceof AppError)) throw thrown
+    console.error(thrown.message)
+    console.log(totalsLine({ passed: 0, failed: 1, skipped: 0 }))
+    return EXIT.usage
+  })
 }
