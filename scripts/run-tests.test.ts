@@ -28,7 +28,10 @@ async function inFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
   }
 }
 
-function run(code: string, options: { timeLimitMs?: number; maySkip?: boolean } = {}): Promise<FileResult> {
+function run(
+  code: string,
+  options: { timeLimitMs?: number; afterFailureMs?: number; maySkip?: boolean } = {},
+): Promise<FileResult> {
   return inFolder(async (folder) => {
     const file = join(folder, 'x.test.ts')
     await writeFile(file, code)
@@ -36,6 +39,7 @@ function run(code: string, options: { timeLimitMs?: number; maySkip?: boolean } 
       root: folder,
       timeLimitMs: options.timeLimitMs ?? 30_000,
       maySkip: options.maySkip ?? false,
+      ...(options.afterFailureMs === undefined ? {} : { afterFailureMs: options.afterFailureMs }),
     })
   })
 }
@@ -120,6 +124,21 @@ test('a file that hangs is ended at its time limit, with what it has started', a
   assert.ok(performance.now() - startedMs < 15_000, 'the grandchild did not hold the runner')
 })
 
+test('what a test that failed has left open does not hold the runner', async () => {
+  const open = `setInterval(() => {}, 1000)`
+  const failed = await run(`${prologue}test('one', () => {\n${open}\nthrow new Error('wrong') })\ntest.run()\n`, {
+    timeLimitMs: 20_000,
+    afterFailureMs: 200,
+  })
+  assert.is(failed.problem, '1 of 1 did not pass, and left something open')
+  assert.match(failed.output, 'wrong')
+  const passed = await run(`${prologue}test('one', () => { ${open} })\ntest.run()\n`, {
+    timeLimitMs: 2_000,
+    afterFailureMs: 200,
+  })
+  assert.match(String(passed.problem), 'time limit', 'one that passed is to end by itself')
+})
+
 test('a process ended by a signal fails', async () => {
   const result = await run(`process.kill(process.pid, 'SIGKILL')\n`)
   assert.match(String(result.problem), 'SIGKILL')
@@ -138,7 +157,7 @@ test('the summary is the last one printed, with or without colours', () => {
 
 test('an exit code of 0 beside a test that did not pass is not believed', () => {
   const output = '\n  Total:     3\n  Passed:    2\n  Skipped:   0\n'
-  const verdict = judge({ exitCode: 0, signal: null, timedOut: false, output }, false)
+  const verdict = judge({ exitCode: 0, signal: null, timedOut: false, wentOn: false, output }, false)
   assert.equal([verdict.passed, verdict.failed], [2, 1])
 })
 

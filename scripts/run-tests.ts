@@ -22,6 +22,8 @@ import { BUILT_VARIABLE } from './trial/program.ts'
 const FILES_A_PROCESSOR = 2
 /** A test file that takes longer hangs, ms. */
 export const DEFAULT_TIME_LIMIT_MS = 10 * 60_000
+/** What a test that failed has not closed keeps its file alive: so long after the summary it is ended, ms. */
+const AFTER_FAILURE_MS = 10_000
 /** Output kept of one file, characters; the end is what explains a failure. */
 const MAX_OUTPUT = 200_000
 const SKIPPED_FOLDERS: ReadonlySet<string> = new Set(['node_modules', 'dist', 'coverage', '.git', '.candor'])
@@ -78,7 +80,7 @@ export function parseSummary(output: string): Counts | null {
 
 /** Judges one ended process; the only place that decides what counts. */
 export function judge(
-  ended: { exitCode: number | null; signal: string | null; timedOut: boolean; output: string },
+  ended: { exitCode: number | null; signal: string | null; timedOut: boolean; wentOn: boolean; output: string },
   maySkip: boolean,
 ): Pick<FileResult, 'passed' | 'failed' | 'skipped' | 'problem'> {
   const counts = parseSummary(ended.output)
@@ -87,6 +89,7 @@ export function judge(
   const skipped = counts?.skipped ?? 0
   const bad = (problem: string) => ({ passed, failed: Math.max(1, missing), skipped, problem })
   if (ended.timedOut) return bad('took longer than its time limit and was ended')
+  if (ended.wentOn) return bad(`${missing} of ${counts?.total ?? 0} did not pass, and left something open`)
   if (ended.signal !== null) return bad(`ended by ${ended.signal}`)
   if (ended.exitCode !== 0) return bad(`exit code ${ended.exitCode}`)
   if (counts === null) return bad('no summary: it ended before its tests did, or never called run()')
@@ -104,6 +107,7 @@ const running = new Set<() => void>()
 interface RunOptions {
   root: string
   timeLimitMs: number
+  afterFailureMs?: number
   maySkip: boolean
   /** What the file finds in its environment besides what this process has. */
   environment?: Readonly<Record<string, string>>
@@ -138,8 +142,17 @@ function runBundle(name: string, program: string, options: RunOptions): Promise<
     })
     let output = ''
     let timedOut = false
+    let wentOn = false
+    let afterFailure: NodeJS.Timeout | undefined
     const collect = (text: string) => {
       output = (output + text).slice(-MAX_OUTPUT)
+      if (afterFailure !== undefined || !text.includes('Skipped:')) return
+      const counts = parseSummary(output)
+      if (counts === null || counts.passed === counts.total) return
+      afterFailure = setTimeout(() => {
+        wentOn = true
+        endGroup()
+      }, options.afterFailureMs ?? AFTER_FAILURE_MS)
     }
     child.stdout.setEncoding('utf8').on('data', collect)
     child.stderr.setEncoding('utf8').on('data', collect)
@@ -159,11 +172,12 @@ function runBundle(name: string, program: string, options: RunOptions): Promise<
     // A grandchild that keeps the pipes open must not keep us: `exit` first, then what is left of the group is ended.
     child.once('exit', () => {
       clearTimeout(limit)
+      clearTimeout(afterFailure)
       endGroup()
     })
     child.once('error', refuse)
     child.once('close', (exitCode, signal) => {
-      const verdict = judge({ exitCode, signal, timedOut, output }, options.maySkip)
+      const verdict = judge({ exitCode, signal, timedOut, wentOn, output }, options.maySkip)
       done({ file: name, ...verdict, durationMs: performance.now() - startedMs, output })
     })
   })
