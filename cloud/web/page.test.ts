@@ -14,6 +14,7 @@ import { type CameraFiles, enrolCamera } from '../../scripts/trial/cameras.ts'
 import { GROUP, openTrialCloud, startCloud, type TrialCloud, type TrialPorts } from '../../scripts/trial/cloud.ts'
 import type { Person } from '../../scripts/trial/people.ts'
 import { freePort } from '../../scripts/trial/ports.ts'
+import { systemClock } from '../../shared/clock.ts'
 import { newId } from '../../shared/ids.ts'
 import { createLog, type Log } from '../../shared/log.ts'
 import { topics } from '../../shared/topics.ts'
@@ -126,6 +127,49 @@ function listenForErrors(page: Page): string[] {
 
 const available = existsSync(CHROMIUM)
 const browserTest: (name: string, run: () => Promise<void>) => void = available ? test : test.skip
+
+browserTest('the page is connected when the broker has taken its subscriptions, and looks up only then', async () => {
+  await withWorld(['supervisor'], async ({ folder, trial, person, camera }) => {
+    const browser = await openBrowser(join(folder, 'home'))
+    try {
+      const page = browser.pages()[0] ?? (await browser.newPage())
+      /** From the SUBACK on [MQTT-3.9], which can come in several pieces: null before and after. */
+      let held: (() => void)[] | null = null
+      let isReleased = false
+      await page.routeWebSocket(/\/mqtt$/, (here) => {
+        const broker = here.connectToServer()
+        here.onMessage((message) => broker.send(message))
+        broker.onMessage((message) => {
+          if (!isReleased && Buffer.from(message as Buffer)[0] === 0x90) held ??= []
+          if (held === null) here.send(message)
+          else held.push(() => here.send(message))
+        })
+      })
+      let lookedUp = 0
+      page.on('request', (request) => {
+        if (/\/api\/v1\/alerts(\?|$)/.test(request.url())) lookedUp += 1
+      })
+      await page.goto(`${trial.https.origin}/`)
+      await page.fill('#account', person.account)
+      await page.fill('#password', person.password)
+      await page.click('#login-form button[type=submit]')
+      while (held === null) await systemClock.sleep(20)
+      await systemClock.sleep(500)
+      assert.is(await page.isVisible('#link.connected'), false)
+      assert.is(lookedUp, 0)
+      await pass(trial.cloud, camera, 'TJ977FA')
+      isReleased = true
+      const waiting: (() => void)[] = held
+      held = null
+      for (const give of waiting) give()
+      await page.waitForSelector('#link.connected')
+      await page.waitForSelector('#alerts .card')
+      assert.ok(lookedUp > 0)
+    } finally {
+      await browser.close()
+    }
+  })
+})
 
 browserTest('an officer logs in, sees a sighting arrive, and takes an alert through every state', async () => {
   await withWorld(['supervisor'], async ({ folder, trial, person, camera }) => {

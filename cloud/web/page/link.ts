@@ -23,9 +23,9 @@ export interface LinkListeners {
   onAlert(alert: Alert): void
   onSighting(sighting: Sighting): void
   onFleetAlarm(alarm: FleetAlarm): void
-  /** The broker does not take the token any more. */
+  /** The broker does not take the token any more, or not for all that it was given for. */
   onRefused(): void
-  /** Connected, or connected again: what was missed should be looked up. */
+  /** Connected and subscribed, or once more: what was missed should be looked up. */
   onConnected(): void
 }
 
@@ -72,9 +72,17 @@ export function openLink(
   if (options.watchSightings) subscriptions[topics.allSightings(agency)] = { qos: 0 }
 
   client.on('connect', () => {
-    if (Object.keys(subscriptions).length > 0) client.subscribe(subscriptions)
-    listeners.onState('connected')
-    listeners.onConnected()
+    const ready = () => {
+      listeners.onState('connected')
+      listeners.onConnected()
+    }
+    if (Object.keys(subscriptions).length === 0) return ready()
+    // Not before the broker has taken them: what is raised after the look-up and before that would come to nobody, under "connected".
+    client.subscribe(subscriptions, (error) => {
+      if (error === null) ready()
+      // One that was lost meanwhile says so by `close`.
+      else if (client.connected) listeners.onRefused()
+    })
   })
   client.on('reconnect', () => listeners.onState('connecting'))
   client.on('close', () => listeners.onState('lost'))
