@@ -23,7 +23,7 @@ export interface LinkListeners {
   onAlert(alert: Alert): void
   onSighting(sighting: Sighting): void
   onFleetAlarm(alarm: FleetAlarm): void
-  /** The broker does not take the token any more, or not for all that it was given for. */
+  /** The broker does not take the token any more. */
   onRefused(): void
   /** Connected and subscribed, or once more: what was missed should be looked up. */
   onConnected(): void
@@ -78,10 +78,10 @@ export function openLink(
     }
     if (Object.keys(subscriptions).length === 0) return ready()
     // Not before the broker has taken them: what is raised after the look-up and before that would come to nobody, under "connected".
-    client.subscribe(subscriptions, (error) => {
-      if (error === null) ready()
-      // One that was lost meanwhile says so by `close`.
-      else if (client.connected) listeners.onRefused()
+    client.subscribe(subscriptions, () => {
+      // One of them refused, such as the live sightings when watching cannot be recorded, must not take the others from the officer. A link that was lost
+      // meanwhile says so by `close`.
+      if (client.connected) ready()
     })
   })
   client.on('reconnect', () => listeners.onState('connecting'))
